@@ -1,0 +1,185 @@
+//! The list of everything that can be wrong with an input, and the counter for it.
+
+use std::collections::BTreeMap;
+
+/// How much an issue matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing; no effect on any figure.
+    Info,
+    /// May change how a figure is to be read.
+    Notice,
+    /// Something of the input is missing from the figures.
+    DataLoss,
+    /// The input could not be used.
+    Error,
+}
+
+impl Severity {
+    /// The name in the machine output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::DataLoss => "data_loss",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Declares the issue kinds: variant, name in the machine output, severity, and what it means for the reader.
+macro_rules! issue_kinds {
+    ($($variant:ident, $name:literal, $severity:ident, $meaning:literal;)+) => {
+        /// What was odd or wrong. The order is the order of the output.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum IssueKind {
+            $(#[doc = $meaning] $variant,)+
+        }
+
+        impl IssueKind {
+            /// The name in the machine output.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// How much it matters.
+            pub fn severity(self) -> Severity {
+                match self { $(Self::$variant => Severity::$severity,)+ }
+            }
+
+            /// What it means for the reader of the figures.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)+ }
+            }
+        }
+    };
+}
+
+issue_kinds! {
+    TruncatedFile, "truncated_file", DataLoss, "the file ends early; everything before the end was kept";
+    TruncatedGzip, "truncated_gzip", DataLoss, "the compressed stream ends early; everything that inflates was kept";
+    CorruptGzip, "corrupt_gzip", DataLoss, "the compressed stream is damaged; everything before the damage was kept";
+    UnreadableEvent, "unreadable_event", DataLoss, "an event could not be read and is missing from every figure";
+    BadTimestamp, "bad_timestamp", DataLoss, "an event has no usable ts or dur and is missing from every figure";
+    OversizedEvent, "oversized_event", DataLoss, "an event is larger than the limit and is missing from every figure";
+    UnmatchedBegin, "unmatched_begin", DataLoss, "a begin event has no end (or an end no begin) and is missing";
+    RepairedEvent, "repaired_event", Notice, "an event was invalid JSON and was read with repair";
+    InvalidUtf8, "invalid_utf8", Notice, "text held invalid UTF-8; the bad bytes show as U+FFFD";
+    NegativeDuration, "negative_duration", Notice, "a negative duration was taken as zero";
+    GarbageAfterEvents, "garbage_after_events", Notice, "the text after the events is not valid JSON and was skipped";
+    BadMetadata, "bad_metadata", Notice, "a top-level value is not valid JSON and was skipped";
+    SeveralDocuments, "several_documents", Notice, "the file holds more than one JSON document; all were read as one";
+    TooManyCategories, "too_many_categories", Notice, "more categories than the limit; the rest share one name";
+    IgnoredPhase, "ignored_phase", Notice, "events of a phase that no analysis uses were skipped";
+    SlowPath, "slow_path", Info, "events were read by the tolerant path";
+    NoWindowEnd, "no_window_end", Notice, "no `Record Window End` mark: the writer may have been stopped early";
+    WindowStretched, "window_stretched", Notice, "device events lie outside the profiled window, which was stretched to hold them";
+    NoDeviceEvents, "no_device_events", Notice, "no device activity was recorded";
+    PythonRowsChosen, "python_rows_chosen", Info, "whether Python frames are rows of the table was chosen by the writer's generation";
+}
+
+/// One kind of issue of one input, counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issue {
+    /// What was odd.
+    pub kind: IssueKind,
+    /// How often.
+    pub count: u64,
+    /// Offset of the first one in the decompressed input, in bytes.
+    pub first_offset: Option<u64>,
+    /// The first detail that was given, for example the parser's words.
+    pub detail: Option<String>,
+}
+
+impl Issue {
+    /// One sentence: the meaning, and the detail where there is one.
+    pub fn message(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{}: {detail}", self.kind.meaning()),
+            None => self.kind.meaning().to_owned(),
+        }
+    }
+}
+
+/// Counts issues of one input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reporter {
+    entries: BTreeMap<IssueKind, Issue>,
+}
+
+impl Reporter {
+    /// Counts one issue at a byte offset of the decompressed input.
+    pub fn at(&mut self, kind: IssueKind, offset: u64) {
+        self.add(kind, 1, Some(offset), None);
+    }
+
+    /// Counts one issue with words of its own.
+    pub fn with_detail(&mut self, kind: IssueKind, offset: Option<u64>, detail: impl Into<String>) {
+        self.add(kind, 1, offset, Some(detail.into()));
+    }
+
+    /// Counts `count` issues. The smallest offset and the first detail are kept.
+    pub fn add(
+        &mut self,
+        kind: IssueKind,
+        count: u64,
+        offset: Option<u64>,
+        detail: Option<String>,
+    ) {
+        let entry = self.entries.entry(kind).or_insert(Issue {
+            kind,
+            count: 0,
+            first_offset: None,
+            detail: None,
+        });
+        entry.count += count;
+        entry.first_offset = match (entry.first_offset, offset) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        if entry.detail.is_none() {
+            entry.detail = detail;
+        }
+    }
+
+    /// Adds everything that another reporter counted. Merge in input order to keep the first details first.
+    pub fn merge(&mut self, other: Reporter) {
+        for (_, issue) in other.entries {
+            self.add(issue.kind, issue.count, issue.first_offset, issue.detail);
+        }
+    }
+
+    /// How often a kind was counted.
+    pub fn count(&self, kind: IssueKind) -> u64 {
+        self.entries.get(&kind).map_or(0, |issue| issue.count)
+    }
+
+    /// The issues, in the order of [`IssueKind`].
+    pub fn issues(&self) -> impl Iterator<Item = &Issue> {
+        self.entries.values()
+    }
+
+    /// The worst severity counted, `None` when nothing was.
+    pub fn worst(&self) -> Option<Severity> {
+        self.entries.keys().map(|kind| kind.severity()).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IssueKind, Reporter, Severity};
+
+    #[test]
+    fn merging_keeps_the_first_offset_and_detail() {
+        let mut a = Reporter::default();
+        a.with_detail(IssueKind::UnreadableEvent, Some(70), "seventy");
+        let mut b = Reporter::default();
+        b.with_detail(IssueKind::UnreadableEvent, Some(9), "nine");
+        b.at(IssueKind::SlowPath, 1);
+        a.merge(b);
+        let issue = a.issues().next().unwrap();
+        assert_eq!((issue.count, issue.first_offset), (2, Some(9)));
+        assert_eq!(issue.detail.as_deref(), Some("seventy"));
+        assert_eq!(a.worst(), Some(Severity::DataLoss));
+    }
+}

@@ -1,0 +1,27 @@
+//! Every bound of the program, with its reason and what happens at the bound.
+
+/// Target size of a block of JSON text, in bytes of decompressed input.
+///
+/// Blocks are cut at fixed positions of the decompressed stream, never by timing or thread count, so that the output
+/// cannot depend on either. 1 MiB holds about 4,000 events: large enough that per-block costs vanish, small enough that
+/// a handful in flight stays within the fixed memory budget.
+pub const BLOCK_BYTES: usize = 1 << 20;
+
+/// Largest single event that is accepted, in bytes. Beyond it the event is dropped and counted.
+///
+/// The largest real events are operator calls with recorded shapes of tensor lists, some hundred KiB.
+pub const MAX_EVENT_BYTES: usize = 64 << 20;
+
+/// Blocks that may wait between the reader and the parsers, per parser. Bounds memory, not results.
+pub const BLOCKS_IN_FLIGHT_PER_WORKER: usize = 3;
+
+/// Number of distinct category strings a trace may have; further ones share the last id and are counted.
+pub const MAX_CATEGORIES: usize = 255;
+
+/// Nesting depth of one event's arguments that is followed; deeper ones are dropped and counted.
+pub const MAX_JSON_DEPTH: usize = 256;
+
+/// A device event longer than this is impossible in one capture and is reported in the trust panel (24 h).
+///
+/// Corrupt device timestamps give durations of years; see `field.md` 3.7.
+pub const IMPOSSIBLE_DUR_NS: i64 = 24 * 3600 * 1_000_000_000;

@@ -1,0 +1,11 @@
+//! The vocabulary: integer-nanosecond time, event kinds, identities, named limits.
+//!
+//! Everything here is plain data over `std`. Nothing here reads, stores or prints.
+
+pub mod ident;
+pub mod kind;
+pub mod limits;
+pub mod time;
+
+pub use ident::{Identity, Role};
+pub use kind::EventKind;

@@ -1,0 +1,347 @@
+//! A raw event to rows of a chunk: the meaning of keys, per phase and category.
+
+use super::event::{RawEvent, RawValue};
+use crate::diag::{IssueKind, Reporter};
+use crate::model::EventKind;
+use crate::store::{
+    ChunkBuilder, CollectiveRow, CopyRow, DeviceRow, FlowPhase, LaunchConfig, LocalStr, LocalTrack,
+    MemoryRow, ModuleRow, OpRow, Shapes, SliceRow, StrId, TrackId,
+};
+
+/// Decodes the events of one block into a [`ChunkBuilder`].
+#[derive(Default)]
+pub(crate) struct Decoder {
+    pub(crate) builder: ChunkBuilder,
+    pub(crate) reporter: Reporter,
+    last_track: Option<(Vec<u8>, Vec<u8>, LocalTrack)>,
+    last_category: Option<(Vec<u8>, LocalStr, EventKind)>,
+}
+
+impl Decoder {
+    /// Adds one event that starts at byte `offset` of the decompressed input.
+    pub(crate) fn push(&mut self, event: &RawEvent<'_>, offset: u64) {
+        self.builder.count_event();
+        match event.ph.inner() {
+            b"X" => self.complete(event, offset),
+            b"M" => self.metadata(event, offset),
+            b"i" | b"I" | b"R" => self.instant(event, offset),
+            b"s" => self.flow(event, offset, FlowPhase::Start),
+            b"t" => self.flow(event, offset, FlowPhase::Step),
+            b"f" => self.flow(event, offset, FlowPhase::Finish),
+            b"C" => self.counter(event, offset),
+            b"B" => self.edge(event, offset, true),
+            b"E" => self.edge(event, offset, false),
+            b"" => self.reporter.with_detail(
+                IssueKind::UnreadableEvent,
+                Some(offset),
+                "an object without `ph`",
+            ),
+            other => {
+                let detail = format!("phase `{}`", String::from_utf8_lossy(other));
+                self.reporter.with_detail(IssueKind::IgnoredPhase, Some(offset), detail);
+            }
+        }
+    }
+
+    fn complete(&mut self, event: &RawEvent<'_>, offset: u64) {
+        let Some(ts_ns) = self.time(event, offset) else { return };
+        let Some(dur_ns) = self.duration(event.dur, offset) else { return };
+        let (category, kind) = self.category(event.cat, offset);
+        let name = self.string(event.name, offset);
+        let track = self.track(event, offset);
+        let (id_a, id_b) = ids(event, kind);
+        let row = SliceRow { ts_ns, dur_ns, name, category, track, id_a, id_b };
+        let slice = self.builder.slice(row);
+        match kind {
+            EventKind::PythonFunction => self.module(event, slice),
+            EventKind::CpuOp | EventKind::UserAnnotation => self.op(event, slice, offset),
+            _ if kind.is_on_device() => self.device(event, slice, kind, offset),
+            _ => {}
+        }
+    }
+
+    fn time(&mut self, event: &RawEvent<'_>, offset: u64) -> Option<i64> {
+        let ts_ns = event.ts.as_ns();
+        if ts_ns.is_none() {
+            let detail = format!("ts {}", String::from_utf8_lossy(event.ts.0));
+            self.reporter.with_detail(IssueKind::BadTimestamp, Some(offset), detail);
+        }
+        ts_ns
+    }
+
+    /// A missing duration is zero, as Chrome takes it; a negative one too, counted.
+    fn duration(&mut self, dur: RawValue<'_>, offset: u64) -> Option<i64> {
+        if dur.is_absent() {
+            return Some(0);
+        }
+        match dur.as_ns() {
+            Some(dur_ns) if dur_ns < 0 => {
+                self.reporter.at(IssueKind::NegativeDuration, offset);
+                Some(0)
+            }
+            Some(dur_ns) => Some(dur_ns),
+            None => {
+                let detail = format!("dur {}", String::from_utf8_lossy(dur.0));
+                self.reporter.with_detail(IssueKind::BadTimestamp, Some(offset), detail);
+                None
+            }
+        }
+    }
+
+    #[inline]
+    fn string(&mut self, value: RawValue<'_>, offset: u64) -> LocalStr {
+        let (text, bad) = value.text();
+        if bad {
+            self.reporter.at(IssueKind::InvalidUtf8, offset);
+        }
+        self.builder.string(&text)
+    }
+
+    fn category(&mut self, cat: RawValue<'_>, offset: u64) -> (LocalStr, EventKind) {
+        if let Some((text, category, kind)) = &self.last_category
+            && text == cat.0
+        {
+            return (*category, *kind);
+        }
+        let category = self.string(cat, offset);
+        let kind = EventKind::from_category(cat.inner());
+        self.last_category = Some((cat.0.to_vec(), category, kind));
+        (category, kind)
+    }
+
+    fn track(&mut self, event: &RawEvent<'_>, offset: u64) -> LocalTrack {
+        if let Some((pid, tid, track)) = &self.last_track
+            && pid == event.pid.0
+            && tid == event.tid.0
+        {
+            return *track;
+        }
+        let pid = self.track_id(event.pid, offset);
+        let tid = self.track_id(event.tid, offset);
+        let track = self.builder.track(pid, tid);
+        self.last_track = Some((event.pid.0.to_vec(), event.tid.0.to_vec(), track));
+        track
+    }
+
+    fn track_id(&mut self, value: RawValue<'_>, offset: u64) -> TrackId<LocalStr> {
+        let number = std::str::from_utf8(value.0).ok().and_then(|text| text.parse().ok());
+        match number {
+            Some(number) => TrackId::Int(number),
+            None => TrackId::Text(self.string(value, offset)),
+        }
+    }
+
+    fn device(&mut self, event: &RawEvent<'_>, slice: u32, kind: EventKind, offset: u64) {
+        let arg = |key: &[u8]| event.arg(key).and_then(RawValue::as_u32);
+        let row = DeviceRow {
+            slice,
+            device: arg(b"device").or_else(|| event.pid.as_u32()),
+            stream: arg(b"stream").or_else(|| stream_of(event.tid)),
+            config: None,
+        };
+        let config = if kind == EventKind::Kernel { launch_config(event) } else { None };
+        self.builder.device_row(row, config);
+        if matches!(kind, EventKind::Memcpy | EventKind::Memset)
+            && let Some(bytes) = event.arg(b"bytes").and_then(RawValue::as_u64)
+        {
+            self.builder.copy(CopyRow {
+                slice,
+                bytes,
+                from_device: arg(b"fromDevice"),
+                to_device: arg(b"toDevice"),
+            });
+        }
+        if kind == EventKind::Kernel {
+            self.collective(event, slice, offset);
+        }
+    }
+
+    fn op(&mut self, event: &RawEvent<'_>, slice: u32, offset: u64) {
+        let mut text = |key: &[u8]| event.arg(key).map(|v| StrId::from(self.string(v, offset)));
+        let shapes = Shapes {
+            dims: text(b"Input Dims").or_else(|| text(b"Input dims")),
+            types: text(b"Input type"),
+            strides: text(b"Input Strides"),
+            concrete: text(b"Concrete Inputs"),
+        };
+        let row = OpRow {
+            slice,
+            shapes: None,
+            forward_thread: event.arg(b"Fwd thread id").and_then(RawValue::as_u32),
+            stack: text(b"Call stack"),
+            modules: text(b"Module Hierarchy"),
+        };
+        let has_shapes = shapes.dims.is_some() || shapes.concrete.is_some();
+        if has_shapes
+            || row.forward_thread.is_some()
+            || row.stack.is_some()
+            || row.modules.is_some()
+        {
+            self.builder.op(row, has_shapes.then_some(shapes));
+        }
+        self.collective(event, slice, offset);
+    }
+
+    fn collective(&mut self, event: &RawEvent<'_>, slice: u32, offset: u64) {
+        let Some(name) = event.arg(b"Collective name") else { return };
+        let mut text = |key: &[u8]| event.arg(key).map(|v| StrId::from(self.string(v, offset)));
+        let dtype = text(b"dtype");
+        let group_name = text(b"Process Group Name").or_else(|| text(b"Process Group ID"));
+        let group_description = text(b"Process Group Description");
+        let group_ranks = text(b"Process Group Ranks");
+        let in_split = text(b"In split size");
+        let out_split = text(b"Out split size");
+        let comms_id = text(b"Comms Id");
+        let name = StrId::from(self.string(name, offset));
+        let number = |key: &[u8]| event.arg(key).and_then(RawValue::as_u64);
+        let small = |key: &[u8]| event.arg(key).and_then(RawValue::as_u32);
+        self.builder.collective(CollectiveRow {
+            slice,
+            name,
+            dtype,
+            in_elements: number(b"In msg nelems"),
+            out_elements: number(b"Out msg nelems"),
+            group_size: small(b"Group size"),
+            group_name,
+            group_description,
+            group_ranks,
+            in_split,
+            out_split,
+            rank: small(b"Rank"),
+            src_rank: small(b"Src Rank"),
+            dst_rank: small(b"Dst Rank"),
+            seq: number(b"Seq"),
+            comms_id,
+        });
+    }
+
+    fn module(&mut self, event: &RawEvent<'_>, slice: u32) {
+        if let Some(module_id) = event.arg(b"Python module id").and_then(RawValue::as_u64) {
+            self.builder.module(ModuleRow { slice, module_id });
+        }
+    }
+
+    fn metadata(&mut self, event: &RawEvent<'_>, offset: u64) {
+        let key: &[u8] = match event.name.inner() {
+            b"process_labels" => b"labels",
+            _ => b"name",
+        };
+        let Some(value) = event.arg(key) else { return };
+        let text = self.string(value, offset);
+        let track = self.track(event, offset);
+        match event.name.inner() {
+            b"process_name" => self.builder.process_name(track, text),
+            b"process_labels" => self.builder.process_labels(track, text),
+            b"thread_name" => self.builder.thread_name(track, text),
+            _ => {}
+        }
+    }
+
+    fn instant(&mut self, event: &RawEvent<'_>, offset: u64) {
+        let Some(ts_ns) = self.time(event, offset) else { return };
+        if event.name.inner() == b"Record Window End" {
+            self.builder.window_end();
+        }
+        let name = self.string(event.name, offset);
+        let category =
+            if event.cat.is_absent() { None } else { Some(self.category(event.cat, offset).0) };
+        let track = self.track(event, offset);
+        let instant = self.builder.instant(ts_ns, track, name, category);
+        let Some(bytes) = event.arg(b"Bytes").and_then(RawValue::as_i64) else { return };
+        let signed = |key: &[u8]| event.arg(key).and_then(RawValue::as_i64);
+        let unsigned = |key: &[u8]| event.arg(key).and_then(RawValue::as_u64);
+        self.builder.memory(MemoryRow {
+            instant,
+            bytes,
+            device_type: signed(b"Device Type"),
+            device: signed(b"Device Id"),
+            address: unsigned(b"Addr"),
+            total_allocated: unsigned(b"Total Allocated"),
+            total_reserved: unsigned(b"Total Reserved"),
+        });
+    }
+
+    fn flow(&mut self, event: &RawEvent<'_>, offset: u64, phase: FlowPhase) {
+        let Some(ts_ns) = self.time(event, offset) else { return };
+        let Some(id) = flow_id(event.id) else {
+            let detail = "a flow without id";
+            self.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
+            return;
+        };
+        let category = self.category(event.cat, offset).0;
+        let track = self.track(event, offset);
+        self.builder.flow(ts_ns, track, category, id, phase);
+    }
+
+    fn counter(&mut self, event: &RawEvent<'_>, offset: u64) {
+        let Some(ts_ns) = self.time(event, offset) else { return };
+        let name = self.string(event.name, offset);
+        let track = self.track(event, offset);
+        for &(key, value) in &event.args {
+            let Some(value) = value.as_f64() else { continue };
+            let (series, _) = super::event::key_text(key);
+            let series = self.builder.string(&series);
+            self.builder.counter(ts_ns, track, name, series, value);
+        }
+    }
+
+    fn edge(&mut self, event: &RawEvent<'_>, offset: u64, is_begin: bool) {
+        let Some(ts_ns) = self.time(event, offset) else { return };
+        let (category, _) = self.category(event.cat, offset);
+        let name = self.string(event.name, offset);
+        let track = self.track(event, offset);
+        self.builder.edge(ts_ns, track, name, category, is_begin);
+    }
+}
+
+/// The two id columns of a slice; see [`SliceRow`].
+fn ids(event: &RawEvent<'_>, kind: EventKind) -> (Option<u64>, Option<u64>) {
+    let (a, b): (&[u8], &[u8]) = match kind {
+        EventKind::PythonFunction => (b"Python id", b"Python parent id"),
+        EventKind::CpuOp | EventKind::UserAnnotation => (b"Sequence number", b"External id"),
+        _ => (b"correlation", b"External id"),
+    };
+    let (mut id_a, mut id_b) = (None, None);
+    for &(key, value) in &event.args {
+        if key == a {
+            id_a = value.as_u64();
+        } else if key == b || (b == b"External id" && key == b"external id") {
+            id_b = value.as_u64();
+        }
+    }
+    (id_a, id_b)
+}
+
+/// The stream of a device track: the tid, a number or (2021) `stream 7 `.
+fn stream_of(tid: RawValue<'_>) -> Option<u32> {
+    let text = tid.inner();
+    let digits = text.strip_prefix(b"stream ").unwrap_or(text).trim_ascii();
+    RawValue(digits).as_u32()
+}
+
+/// A flow id: a number, or a string of digits or `0x` hex.
+fn flow_id(id: RawValue<'_>) -> Option<u64> {
+    let hex = id.inner().strip_prefix(b"0x").and_then(|hex| {
+        u64::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
+    });
+    hex.or_else(|| id.as_u64())
+}
+
+fn launch_config(event: &RawEvent<'_>) -> Option<LaunchConfig> {
+    let small = |key: &[u8]| event.arg(key).and_then(RawValue::as_u32);
+    let occupancy = event.arg(b"est. achieved occupancy %").and_then(RawValue::as_ns);
+    Some(LaunchConfig {
+        grid: triple(event.arg(b"grid")?)?,
+        block: triple(event.arg(b"block")?)?,
+        registers: small(b"registers per thread"),
+        shared_bytes: small(b"shared memory"),
+        occupancy_milli_pct: occupancy.and_then(|milli| u32::try_from(milli).ok()),
+    })
+}
+
+/// `[1, 2, 3]`
+fn triple(value: RawValue<'_>) -> Option<[u32; 3]> {
+    let text = value.inner().strip_prefix(b"[")?.strip_suffix(b"]")?;
+    let mut numbers = text.split(|&b| b == b',').map(|part| RawValue(part.trim_ascii()).as_u32());
+    Some([numbers.next()??, numbers.next()??, numbers.next()??])
+}

@@ -1,0 +1,287 @@
+//! One block of input as columns, with ids of its own.
+
+use std::collections::BTreeMap;
+
+use super::{
+    CollectiveRow, CompactColumn, CopyRow, DeviceRow, FlowPhase, LaunchConfig, MemoryRow,
+    ModuleRow, OpRow, Shapes, StrId, TrackId, strings::LocalStrings,
+};
+
+/// A string of one chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalStr(pub u32);
+
+/// A track of one chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalTrack(pub u32);
+
+/// A complete event to be added.
+#[derive(Clone, Copy, Debug)]
+pub struct SliceRow {
+    /// Start in nanoseconds.
+    pub ts_ns: i64,
+    /// Duration in nanoseconds, not negative.
+    pub dur_ns: i64,
+    /// Name.
+    pub name: LocalStr,
+    /// Category; the empty string where the event has none.
+    pub category: LocalStr,
+    /// Track.
+    pub track: LocalTrack,
+    /// Correlation of calls and device events; Python id of Python frames; sequence number of operators.
+    pub id_a: Option<u64>,
+    /// External id; Python parent id of Python frames.
+    pub id_b: Option<u64>,
+}
+
+/// What a metadata event names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NameKind {
+    Process,
+    ProcessLabels,
+    Thread,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LocalFlow {
+    pub(super) ts_ns: i64,
+    pub(super) track: LocalTrack,
+    pub(super) category: LocalStr,
+    pub(super) id: u64,
+    pub(super) phase: FlowPhase,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LocalCounter {
+    pub(super) ts_ns: i64,
+    pub(super) track: LocalTrack,
+    pub(super) name: LocalStr,
+    pub(super) series: LocalStr,
+    pub(super) value: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LocalInstant {
+    pub(super) ts_ns: i64,
+    pub(super) track: LocalTrack,
+    pub(super) name: LocalStr,
+    pub(super) category: Option<LocalStr>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LocalEdge {
+    pub(super) ts_ns: i64,
+    pub(super) track: LocalTrack,
+    pub(super) name: LocalStr,
+    pub(super) category: LocalStr,
+    pub(super) is_begin: bool,
+}
+
+/// The columns of one block. Made by a [`ChunkBuilder`], joined by [`super::Store::build`].
+#[derive(Debug, Default)]
+pub struct Chunk {
+    pub(super) strings: LocalStrings,
+    pub(super) tracks: Vec<(TrackId<LocalStr>, TrackId<LocalStr>)>,
+    pub(super) ts_ns: Vec<i64>,
+    pub(super) dur_ns: CompactColumn,
+    pub(super) name: Vec<u32>,
+    pub(super) category: Vec<u32>,
+    pub(super) track: Vec<u32>,
+    pub(super) id_a: CompactColumn,
+    pub(super) id_b: CompactColumn,
+    pub(super) device_rows: Vec<DeviceRow>,
+    pub(super) launch_configs: Vec<LaunchConfig>,
+    pub(super) copies: Vec<CopyRow>,
+    pub(super) collectives: Vec<CollectiveRow>,
+    pub(super) ops: Vec<OpRow>,
+    pub(super) shapes: Vec<Shapes>,
+    pub(super) modules: Vec<ModuleRow>,
+    pub(super) flows: Vec<LocalFlow>,
+    pub(super) counters: Vec<LocalCounter>,
+    pub(super) instants: Vec<LocalInstant>,
+    pub(super) memory: Vec<MemoryRow>,
+    pub(super) edges: Vec<LocalEdge>,
+    pub(super) names: Vec<(LocalTrack, NameKind, LocalStr)>,
+    pub(super) n_events: u64,
+    pub(super) has_window_end: bool,
+}
+
+impl Chunk {
+    /// Events of every phase in this chunk.
+    pub fn n_events(&self) -> u64 {
+        self.n_events
+    }
+}
+
+/// Fills a [`Chunk`]. Strings in the rows it is given are [`LocalStr`] numbers of this builder, wrapped in [`StrId`]
+/// where a row type of the store is reused.
+#[derive(Debug, Default)]
+pub struct ChunkBuilder {
+    chunk: Chunk,
+    track_ids: BTreeMap<(TrackId<LocalStr>, TrackId<LocalStr>), u32>,
+    config_ids: BTreeMap<LaunchConfig, u32>,
+    shape_ids: BTreeMap<Shapes, u32>,
+}
+
+impl ChunkBuilder {
+    /// The chunk.
+    pub fn finish(self) -> Chunk {
+        self.chunk
+    }
+
+    /// Counts one event of the input, of whatever phase.
+    #[inline]
+    pub fn count_event(&mut self) {
+        self.chunk.n_events += 1;
+    }
+
+    /// Interns a text.
+    #[inline]
+    pub fn string(&mut self, text: &str) -> LocalStr {
+        LocalStr(self.chunk.strings.intern(text))
+    }
+
+    /// The number of a (pid, tid).
+    pub fn track(&mut self, pid: TrackId<LocalStr>, tid: TrackId<LocalStr>) -> LocalTrack {
+        let tracks = &mut self.chunk.tracks;
+        let id = *self.track_ids.entry((pid, tid)).or_insert_with(|| {
+            tracks.push((pid, tid));
+            tracks.len() as u32 - 1
+        });
+        LocalTrack(id)
+    }
+
+    /// Adds a complete event; gives its index in this chunk, for the detail rows.
+    #[inline]
+    pub fn slice(&mut self, row: SliceRow) -> u32 {
+        let chunk = &mut self.chunk;
+        let index = chunk.ts_ns.len() as u32;
+        chunk.ts_ns.push(row.ts_ns);
+        chunk.dur_ns.push(Some(row.dur_ns.max(0) as u64));
+        chunk.name.push(row.name.0);
+        chunk.category.push(row.category.0);
+        chunk.track.push(row.track.0);
+        chunk.id_a.push(row.id_a);
+        chunk.id_b.push(row.id_b);
+        index
+    }
+
+    /// Adds where a device event ran, with its launch configuration.
+    pub fn device_row(&mut self, mut row: DeviceRow, config: Option<LaunchConfig>) {
+        row.config = config.map(|config| {
+            let configs = &mut self.chunk.launch_configs;
+            *self.config_ids.entry(config).or_insert_with(|| {
+                configs.push(config);
+                configs.len() as u32 - 1
+            })
+        });
+        self.chunk.device_rows.push(row);
+    }
+
+    /// Adds the size of a copy.
+    pub fn copy(&mut self, row: CopyRow) {
+        self.chunk.copies.push(row);
+    }
+
+    /// Adds a collective.
+    pub fn collective(&mut self, row: CollectiveRow) {
+        self.chunk.collectives.push(row);
+    }
+
+    /// Adds what an operator recorded.
+    pub fn op(&mut self, mut row: OpRow, shapes: Option<Shapes>) {
+        row.shapes = shapes.map(|shapes| {
+            let all = &mut self.chunk.shapes;
+            *self.shape_ids.entry(shapes).or_insert_with(|| {
+                all.push(shapes);
+                all.len() as u32 - 1
+            })
+        });
+        self.chunk.ops.push(row);
+    }
+
+    /// Adds the module of a Python frame.
+    pub fn module(&mut self, row: ModuleRow) {
+        self.chunk.modules.push(row);
+    }
+
+    /// Adds a flow end.
+    pub fn flow(
+        &mut self,
+        ts_ns: i64,
+        track: LocalTrack,
+        category: LocalStr,
+        id: u64,
+        phase: FlowPhase,
+    ) {
+        self.chunk.flows.push(LocalFlow { ts_ns, track, category, id, phase });
+    }
+
+    /// Adds a counter sample.
+    pub fn counter(
+        &mut self,
+        ts_ns: i64,
+        track: LocalTrack,
+        name: LocalStr,
+        series: LocalStr,
+        value: f64,
+    ) {
+        self.chunk.counters.push(LocalCounter { ts_ns, track, name, series, value });
+    }
+
+    /// Adds an instant; gives its index in this chunk, for [`Self::memory`].
+    pub fn instant(
+        &mut self,
+        ts_ns: i64,
+        track: LocalTrack,
+        name: LocalStr,
+        category: Option<LocalStr>,
+    ) -> u32 {
+        self.chunk.instants.push(LocalInstant { ts_ns, track, name, category });
+        self.chunk.instants.len() as u32 - 1
+    }
+
+    /// Adds what a memory instant says.
+    pub fn memory(&mut self, row: MemoryRow) {
+        self.chunk.memory.push(row);
+    }
+
+    /// Adds one end of a begin/end pair; [`super::Store::build`] joins them to slices.
+    pub fn edge(
+        &mut self,
+        ts_ns: i64,
+        track: LocalTrack,
+        name: LocalStr,
+        category: LocalStr,
+        is_begin: bool,
+    ) {
+        self.chunk.edges.push(LocalEdge { ts_ns, track, name, category, is_begin });
+    }
+
+    /// Names the process of a track.
+    pub fn process_name(&mut self, track: LocalTrack, name: LocalStr) {
+        self.chunk.names.push((track, NameKind::Process, name));
+    }
+
+    /// Labels the process of a track.
+    pub fn process_labels(&mut self, track: LocalTrack, labels: LocalStr) {
+        self.chunk.names.push((track, NameKind::ProcessLabels, labels));
+    }
+
+    /// Names a track.
+    pub fn thread_name(&mut self, track: LocalTrack, name: LocalStr) {
+        self.chunk.names.push((track, NameKind::Thread, name));
+    }
+
+    /// Notes that the writer's closing mark was seen.
+    pub fn window_end(&mut self) {
+        self.chunk.has_window_end = true;
+    }
+}
+
+impl From<LocalStr> for StrId {
+    /// A chunk-local number in a row type of the store; [`super::Store::build`] rewrites it.
+    fn from(local: LocalStr) -> Self {
+        Self(local.0)
+    }
+}

@@ -1,0 +1,104 @@
+//! A column of optional unsigned numbers that mostly fit 32 bits.
+
+/// Optional `u64` values, four bytes each; the rare value that does not fit is kept aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompactColumn {
+    narrow: Vec<u32>,
+    /// Row and value of each wide value, by row.
+    wide: Vec<(u32, u64)>,
+}
+
+const NONE: u32 = u32::MAX;
+const WIDE: u32 = u32::MAX - 1;
+
+impl CompactColumn {
+    /// Appends a value.
+    pub fn push(&mut self, value: Option<u64>) {
+        match value {
+            None => self.narrow.push(NONE),
+            Some(v) if v < u64::from(WIDE) => self.narrow.push(v as u32),
+            Some(v) => {
+                self.wide.push((self.narrow.len() as u32, v));
+                self.narrow.push(WIDE);
+            }
+        }
+    }
+
+    /// The value of a row; `None` where the trace gave none.
+    #[inline]
+    pub fn get(&self, row: usize) -> Option<u64> {
+        match self.narrow[row] {
+            NONE => None,
+            WIDE => self.wide_value(row),
+            v => Some(u64::from(v)),
+        }
+    }
+
+    fn wide_value(&self, row: usize) -> Option<u64> {
+        let found = self.wide.binary_search_by_key(&(row as u32), |&(r, _)| r).ok()?;
+        Some(self.wide[found].1)
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.narrow.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.narrow.is_empty()
+    }
+
+    /// Appends another column's rows.
+    pub(super) fn append(&mut self, other: Self) {
+        let base = self.narrow.len() as u32;
+        self.narrow.extend_from_slice(&other.narrow);
+        self.wide.extend(other.wide.into_iter().map(|(row, v)| (base + row, v)));
+    }
+
+    /// Makes room for exactly `additional` further rows.
+    pub(super) fn reserve_exact(&mut self, additional: usize) {
+        self.narrow.reserve_exact(additional);
+    }
+
+    /// The column whose row `i` is this column's row `order[i]`.
+    pub(super) fn permuted(self, order: &[u32]) -> Self {
+        let narrow: Vec<u32> = super::build::permute(&self.narrow, order);
+        if self.wide.is_empty() {
+            return Self { narrow, wide: Vec::new() };
+        }
+        let wide = (0..order.len())
+            .filter(|&new| narrow[new] == WIDE)
+            .filter_map(|new| Some((new as u32, self.wide_value(order[new] as usize)?)))
+            .collect();
+        Self { narrow, wide }
+    }
+
+    /// Bytes of memory held.
+    pub fn heap_bytes(&self) -> usize {
+        self.narrow.capacity() * size_of::<u32>() + self.wide.capacity() * size_of::<(u32, u64)>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CompactColumn;
+
+    #[test]
+    fn wide_and_missing_values_survive_joining_and_reordering() {
+        let values = [Some(7), None, Some(u64::MAX), Some(u64::from(u32::MAX)), Some(0)];
+        let mut a = CompactColumn::default();
+        let mut b = CompactColumn::default();
+        for v in values {
+            a.push(v);
+            b.push(v);
+        }
+        a.append(b);
+        let order = [9, 2, 3, 1, 0, 8, 7, 6, 5, 4];
+        let c = a.clone().permuted(&order);
+        for (new, &old) in order.iter().enumerate() {
+            assert_eq!(c.get(new), a.get(old as usize));
+            assert_eq!(c.get(new), values[old as usize % 5]);
+        }
+    }
+}

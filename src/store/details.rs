@@ -1,0 +1,139 @@
+//! Side tables: what only some kinds of slice have. Each row names its slice; rows are sorted by slice in the store.
+//!
+//! In a chunk `slice` is the index within the chunk and strings are chunk-local; [`super::build`] rewrites both.
+
+use super::StrId;
+
+/// Where a device event ran: one row for every kernel, copy, memset, sync and device annotation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DeviceRow {
+    /// The slice.
+    pub slice: u32,
+    /// Device index from `args.device`, else the numeric pid. `None` where neither is there.
+    pub device: Option<u32>,
+    /// Stream from `args.stream`, else the numeric tid.
+    pub stream: Option<u32>,
+    /// Index into [`super::Store::launch_configs`], for kernels that state one.
+    pub config: Option<u32>,
+}
+
+/// How a kernel was launched; equal configurations are stored once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaunchConfig {
+    /// Grid dimensions in blocks.
+    pub grid: [u32; 3],
+    /// Block dimensions in threads.
+    pub block: [u32; 3],
+    /// Registers per thread.
+    pub registers: Option<u32>,
+    /// Shared memory per block in bytes, static and dynamic.
+    pub shared_bytes: Option<u32>,
+    /// `est. achieved occupancy %` in thousandths of a percent.
+    pub occupancy_milli_pct: Option<u32>,
+}
+
+/// A copy or memset that states its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyRow {
+    /// The slice.
+    pub slice: u32,
+    /// Bytes moved. A copy without a size has no row.
+    pub bytes: u64,
+    /// Source device of a peer copy.
+    pub from_device: Option<u32>,
+    /// Destination device of a peer copy.
+    pub to_device: Option<u32>,
+}
+
+/// A collective's arguments, on a kernel or on `record_param_comms`. Texts are as written by the trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectiveRow {
+    /// The slice.
+    pub slice: u32,
+    /// `Collective name`.
+    pub name: StrId,
+    /// `dtype`, a c10 scalar type name.
+    pub dtype: Option<StrId>,
+    /// `In msg nelems`: elements, per rank.
+    pub in_elements: Option<u64>,
+    /// `Out msg nelems`: elements, per rank.
+    pub out_elements: Option<u64>,
+    /// `Group size`: ranks of the process group.
+    pub group_size: Option<u32>,
+    /// `Process Group Name`.
+    pub group_name: Option<StrId>,
+    /// `Process Group Description`.
+    pub group_description: Option<StrId>,
+    /// `Process Group Ranks`, possibly cut short by the writer.
+    pub group_ranks: Option<StrId>,
+    /// `In split size`, possibly cut short.
+    pub in_split: Option<StrId>,
+    /// `Out split size`, possibly cut short.
+    pub out_split: Option<StrId>,
+    /// `Rank` in the group.
+    pub rank: Option<u32>,
+    /// `Src Rank` of a point-to-point operation.
+    pub src_rank: Option<u32>,
+    /// `Dst Rank` of a point-to-point operation.
+    pub dst_rank: Option<u32>,
+    /// `Seq`: number of the collective in its group.
+    pub seq: Option<u64>,
+    /// `Comms Id`.
+    pub comms_id: Option<StrId>,
+}
+
+/// Recorded inputs of an operator; equal ones are stored once. Texts are the JSON as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shapes {
+    /// `Input Dims`.
+    pub dims: Option<StrId>,
+    /// `Input type`.
+    pub types: Option<StrId>,
+    /// `Input Strides`.
+    pub strides: Option<StrId>,
+    /// `Concrete Inputs`.
+    pub concrete: Option<StrId>,
+}
+
+/// What an operator recorded beyond its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpRow {
+    /// The slice.
+    pub slice: u32,
+    /// Index into [`super::Store::shapes`].
+    pub shapes: Option<u32>,
+    /// `Fwd thread id`: thread of the forward operator of an autograd pair.
+    pub forward_thread: Option<u32>,
+    /// `Call stack`, frames joined by `;`.
+    pub stack: Option<StrId>,
+    /// `Module Hierarchy`.
+    pub modules: Option<StrId>,
+}
+
+/// The `Python module id` of an `nn.Module` frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModuleRow {
+    /// The slice.
+    pub slice: u32,
+    /// `Python module id`.
+    pub module_id: u64,
+}
+
+/// A `[memory]` or `[OutOfMemory]` instant. `instant` is an index into [`super::Store::instants`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryRow {
+    /// The instant.
+    pub instant: u32,
+    /// `Bytes`: positive for an allocation, negative for a release.
+    pub bytes: i64,
+    /// `Device Type` as c10 numbers it (0 CPU, 1 CUDA).
+    pub device_type: Option<i64>,
+    /// `Device Id`, -1 for the host.
+    pub device: Option<i64>,
+    /// `Addr`.
+    pub address: Option<u64>,
+    /// `Total Allocated` in bytes after this.
+    pub total_allocated: Option<u64>,
+    /// `Total Reserved` in bytes after this.
+    pub total_reserved: Option<u64>,
+}

@@ -1,0 +1,27 @@
+//! The columnar, immutable event store of one input.
+//!
+//! Readers fill a [`ChunkBuilder`] per block of input; [`Store::build`] joins the chunks, and nothing changes a store
+//! afterwards. Slices (complete events) are grouped by track and, within a track, sorted by start ascending, end
+//! descending, file order: the order that nesting needs. What only some kinds of event have (launch configuration, bytes,
+//! collectives, shapes) lives in side tables that name their slice.
+//!
+//! Nothing here knows a file format, and nothing here analyses.
+
+mod build;
+mod chunk;
+mod column;
+mod details;
+mod edges;
+mod strings;
+mod tables;
+
+pub use chunk::{Chunk, ChunkBuilder, LocalStr, LocalTrack, SliceRow};
+pub use column::CompactColumn;
+pub use details::{
+    CollectiveRow, CopyRow, DeviceRow, LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes,
+};
+pub use strings::{StrId, Strings};
+pub use tables::{
+    Counter, DeviceProperties, Distributed, Flow, FlowPhase, Instant, Layout, Slices, Store,
+    TraceMeta, Track, TrackId,
+};
