@@ -8,3 +8,5 @@ pub mod model;
 pub mod diag;
 
 pub mod store;
+
+pub mod read;
