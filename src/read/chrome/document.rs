@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn damage_after_the_events_is_stepped_over() {
-        let text = b",\n \"ERROR\": [\"a \"b\" c\"],\n  \"traceName\": \"x\"\n}";
+        let text = b",\n \"ERROR\": [\"a \"b c\"],\n  \"traceName\": \"x\"\n}";
         let mut entries = Vec::new();
         let Stop::Odd(at) = members(text, 0, &mut entries) else { panic!() };
         let next = next_member(text, at).unwrap();
