@@ -7,12 +7,18 @@
 //! doing at every instant, the activity of each device.
 
 pub mod base;
+pub mod collectives;
+pub mod copies;
 pub mod devices;
 pub mod host;
 pub mod intervals;
+pub mod key_averages;
 pub mod launches;
 mod names;
+pub mod nesting;
 mod overhead;
+pub mod peaks;
+pub mod rates;
 pub mod threads;
 pub mod timeline;
 pub mod wait_rules;
