@@ -68,6 +68,7 @@ issue_kinds! {
     NegativeDuration, "negative_duration", Notice, "a negative duration was taken as zero";
     GarbageAfterEvents, "garbage_after_events", Notice, "the text after the events is not valid JSON and was skipped";
     BadMetadata, "bad_metadata", Notice, "a top-level value is not valid JSON and was skipped";
+    TrailingBytes, "trailing_bytes", Notice, "after the compressed stream stand bytes of another kind, which were skipped";
     SeveralDocuments, "several_documents", Notice, "the file holds more than one JSON document; all were read as one";
     TooManyCategories, "too_many_categories", Notice, "more categories than the limit; the rest share one name";
     IgnoredPhase, "ignored_phase", Notice, "events of a phase that no analysis uses were skipped";

@@ -35,8 +35,7 @@ fn scaled_decimal(text: &[u8], scale: i32) -> Option<i64> {
     let mut fraction_digits: i32 = 0;
     let mut exponent: i32 = 0;
     let mut in_fraction = false;
-    let mut rest = digits.iter().enumerate();
-    while let Some((i, &b)) = rest.next() {
+    for (i, &b) in digits.iter().enumerate() {
         match b {
             b'0'..=b'9' => {
                 n_digits += 1;

@@ -321,9 +321,10 @@ fn stream_of(tid: RawValue<'_>) -> Option<u32> {
 
 /// A flow id: a number, or a string of digits or `0x` hex.
 fn flow_id(id: RawValue<'_>) -> Option<u64> {
-    let hex = id.inner().strip_prefix(b"0x").and_then(|hex| {
-        u64::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
-    });
+    let hex = id
+        .inner()
+        .strip_prefix(b"0x")
+        .and_then(|hex| u64::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
     hex.or_else(|| id.as_u64())
 }
 

@@ -1,0 +1,110 @@
+//! Through the events of one block.
+
+use super::boundary::{next_event_start, next_sure_event_start};
+use super::decode::Decoder;
+use super::event::RawEvent;
+use super::fast::{self, Refusal, skip_space};
+use super::tolerant::{self, Reading};
+use crate::diag::IssueKind;
+
+/// How a block ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BlockEnd {
+    /// Between two events.
+    Clean,
+    /// Inside the event that starts at this position.
+    Partial(usize),
+    /// With the array: the position after its `]`.
+    ArrayEnd(usize),
+}
+
+/// Decodes the events of `text`, which lies inside the event array. `base` is its offset in the decompressed input.
+pub(crate) fn walk(text: &[u8], base: u64, tolerant_only: bool, decoder: &mut Decoder) -> BlockEnd {
+    let mut event = RawEvent::default();
+    let mut at = 0;
+    loop {
+        at = skip_space(text, at);
+        match text.get(at) {
+            None => return BlockEnd::Clean,
+            Some(b',') => at += 1,
+            Some(b']') if ends_array(text, at) => return BlockEnd::ArrayEnd(at + 1),
+            Some(b'{') => {
+                let parsed = if tolerant_only {
+                    Err(Refusal::Odd)
+                } else {
+                    fast::parse_event(text, at, &mut event)
+                };
+                let offset = base + at as u64;
+                let next = match parsed {
+                    Ok(end) => Step::To(end),
+                    Err(_) => parse_tolerant(text, at, offset, tolerant_only, &mut event, decoder),
+                };
+                match next {
+                    Step::To(end) => {
+                        decoder.push(&event, offset);
+                        at = end;
+                    }
+                    Step::Skip(to) => at = to,
+                    Step::Partial => return BlockEnd::Partial(at),
+                }
+            }
+            Some(_) => at = skip_damage(text, at, base + at as u64, decoder),
+        }
+    }
+}
+
+/// What to do at an event.
+enum Step {
+    /// It was read; the next one starts at or after this position.
+    To(usize),
+    /// It was not readable and is counted; go on here.
+    Skip(usize),
+    /// The block ends inside it.
+    Partial,
+}
+
+fn parse_tolerant<'a>(
+    text: &'a [u8],
+    at: usize,
+    offset: u64,
+    tolerant_only: bool,
+    event: &mut RawEvent<'a>,
+    decoder: &mut Decoder,
+) -> Step {
+    match tolerant::parse_event(text, at, event) {
+        Ok((end, reading)) => {
+            if reading == Reading::Repaired {
+                decoder.reporter.at(IssueKind::RepairedEvent, offset);
+            } else if !tolerant_only {
+                decoder.reporter.at(IssueKind::SlowPath, offset);
+            }
+            Step::To(end)
+        }
+        Err(Refusal::Odd) => Step::Skip(skip_damage(text, at, offset, decoder)),
+        Err(Refusal::Incomplete) => match next_sure_event_start(text, at + 1) {
+            Some(next) => {
+                decoder.reporter.at(IssueKind::UnreadableEvent, offset);
+                Step::Skip(next)
+            }
+            None => Step::Partial,
+        },
+    }
+}
+
+/// Counts what cannot be read at `at` and gives the position of the next plausible event.
+fn skip_damage(text: &[u8], at: usize, offset: u64, decoder: &mut Decoder) -> usize {
+    let shown = &text[at..text.len().min(at + 60)];
+    let detail = format!("`{}`", String::from_utf8_lossy(shown).escape_debug());
+    decoder.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
+    next_event_start(text, at + 1).unwrap_or(text.len())
+}
+
+/// Whether the `]` at `at` closes the array: what follows is the end, a further member, or the end of the object.
+fn ends_array(text: &[u8], at: usize) -> bool {
+    let next = skip_space(text, at + 1);
+    match text.get(next) {
+        None | Some(b'}') => true,
+        Some(b',') => matches!(text.get(skip_space(text, next + 1)), None | Some(b'"')),
+        Some(_) => false,
+    }
+}

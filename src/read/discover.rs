@@ -1,0 +1,113 @@
+//! From what the user names to the list of inputs: files as they are, directories searched for traces.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::source::ByteStream;
+use super::{Progress, ReadError, names};
+
+/// Directories are searched this deep: session directories of every known layout are at most four levels down.
+const MAX_DEPTH: usize = 6;
+
+/// Bytes of text that are looked at to tell a trace from other JSON.
+const SNIFF_BYTES: usize = 1 << 16;
+
+/// The inputs of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// Files to read (`-` is standard input), sorted by stage, rank and path within each directory.
+    pub paths: Vec<PathBuf>,
+    /// Files of a directory that look like traces by name and were left out, with the reason.
+    pub skipped: Vec<(PathBuf, &'static str)>,
+}
+
+/// Finds the inputs that `paths` name. A path given twice is read once.
+///
+/// # Errors
+///
+/// A path that does not exist, or a directory without a trace.
+pub fn discover(paths: &[PathBuf]) -> Result<Inputs, ReadError> {
+    let mut inputs = Inputs::default();
+    let mut seen = BTreeSet::new();
+    for path in paths {
+        if path == Path::new("-") || !is_dir(path)? {
+            if seen.insert(path.clone()) {
+                inputs.paths.push(path.clone());
+            }
+            continue;
+        }
+        let mut found = Vec::new();
+        list(path, 0, &mut found).map_err(|source| ReadError::Io { path: path.clone(), source })?;
+        let mut traces = choose(found, &mut inputs.skipped);
+        if traces.is_empty() {
+            return Err(ReadError::NothingFound { path: path.clone() });
+        }
+        traces.sort_by_cached_key(|path| {
+            let identity = names::identity_of(path);
+            (identity.stage, identity.replica, identity.role, identity.rank, path.clone())
+        });
+        inputs.paths.extend(traces.into_iter().filter(|path| seen.insert(path.clone())));
+    }
+    Ok(inputs)
+}
+
+fn is_dir(path: &Path) -> Result<bool, ReadError> {
+    std::fs::metadata(path)
+        .map(|metadata| metadata.is_dir())
+        .map_err(|source| ReadError::Io { path: path.to_owned(), source })
+}
+
+fn list(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in dir.read_dir()? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let path = entry.path();
+        let is_dir = kind.is_dir() || (kind.is_symlink() && path.is_dir() && depth == 0);
+        if is_dir && depth < MAX_DEPTH {
+            list(&path, depth + 1, found)?;
+        } else if !is_dir && names::has_trace_extension(&entry.file_name().to_string_lossy()) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Of the files of a directory, those that are traces: the ones named as profilers name them where there are any, else
+/// any whose content is a trace.
+fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, &'static str)>) -> Vec<PathBuf> {
+    let all: BTreeSet<PathBuf> = found.into_iter().collect();
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (named, others): (Vec<_>, Vec<_>) =
+        all.iter().cloned().partition(|path| names::is_trace_name(&name(path)));
+    let candidates = if named.is_empty() { others } else { named };
+    let mut traces = Vec::new();
+    for path in candidates {
+        let plain = path.with_extension("");
+        if name(&path).ends_with(".gz") && all.contains(&plain) && looks_like_trace(&plain) {
+            skipped.push((path, "the uncompressed file beside it is read instead"));
+        } else if looks_like_trace(&path) {
+            traces.push(path);
+        } else {
+            skipped.push((path, "its content is not a trace"));
+        }
+    }
+    traces
+}
+
+/// Whether the first text of a file is that of a trace.
+fn looks_like_trace(path: &Path) -> bool {
+    let Ok(mut stream) = ByteStream::open(path, Arc::new(Progress::default())) else {
+        return false;
+    };
+    let mut text = Vec::new();
+    if stream.append(&mut text, SNIFF_BYTES).is_err() {
+        return false;
+    }
+    let has = |needle: &str| memchr::memmem::find(&text, needle.as_bytes()).is_some();
+    match text.trim_ascii_start().first() {
+        Some(b'{') => has("\"traceEvents\"") || has("\"schemaVersion\""),
+        Some(b'[') => has("\"ph\""),
+        _ => false,
+    }
+}

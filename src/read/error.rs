@@ -1,0 +1,93 @@
+//! What keeps an input from being read at all, in words that say what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why an input could not be read. Damage inside a readable input is no error: it is counted in the input's reporter.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be opened or read.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// The input.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is not a byte in it.
+    #[error("{path} is empty")]
+    Empty {
+        /// The input.
+        path: PathBuf,
+    },
+    /// A directory in which nothing is a trace.
+    #[error("no trace found in directory {path}")]
+    NothingFound {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The content is of a kind that is not read.
+    #[error("{path} is {what}, which is not read")]
+    Unsupported {
+        /// The input.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The content is not JSON.
+    #[error("{path} is not a trace: it starts with `{start}`, at byte {offset}")]
+    NotJson {
+        /// The input.
+        path: PathBuf,
+        /// The first characters.
+        start: String,
+        /// Where they are, in the decompressed input.
+        offset: u64,
+    },
+    /// JSON without events.
+    #[error("{path} is JSON, but no trace: {what}")]
+    NotATrace {
+        /// The input.
+        path: PathBuf,
+        /// What is missing.
+        what: String,
+    },
+    /// The compressed stream holds nothing readable.
+    #[error("{path} cannot be decompressed: {what}")]
+    Compression {
+        /// The input.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl ReadError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "check the path; a trace that is still being written may get its name only at the end"
+            }
+            Self::Io { .. } => "check the permissions, and that the disk or mount is there",
+            Self::Empty { .. } => {
+                "the profiler may still be writing, or was stopped before it wrote; look for a `.tmp` beside it"
+            }
+            Self::NothingFound { .. } => {
+                "name the files, or check the profiler's output directory (`torch_profiler_dir`)"
+            }
+            Self::Unsupported { hint, .. } => hint,
+            Self::NotJson { .. } => {
+                "give a Kineto or Chrome trace: `.json`, `.json.gz` or `.json.zst`"
+            }
+            Self::NotATrace { .. } => {
+                "a trace has a `traceEvents` array, or is an array of events; tables and logs are not traces"
+            }
+            Self::Compression { .. } => {
+                "the file may be half copied: compare its size with the original"
+            }
+        }
+    }
+}

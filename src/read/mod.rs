@@ -1,0 +1,123 @@
+//! Bytes to stores: opens inputs, tells formats by content, parses in parallel.
+//!
+//! This room knows formats and nothing of what is done with a trace. Damage inside an input is counted in its
+//! [`Reporter`]; only an input of which nothing can be read is an error.
+
+mod chrome;
+mod discover;
+mod error;
+mod map;
+mod names;
+mod pipeline;
+mod progress;
+mod source;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use discover::{Inputs, discover};
+pub use error::ReadError;
+pub use progress::Progress;
+
+use crate::diag::Reporter;
+use crate::model::Identity;
+use crate::store::Store;
+
+/// How to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Parser threads over all inputs together; decompression has a thread of its own per input.
+    pub threads: usize,
+    /// Reads every event with the tolerant parser: slow, for comparing the two.
+    pub force_slow_path: bool,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { threads, force_slow_path: false }
+    }
+}
+
+/// One input, read.
+#[derive(Debug)]
+pub struct Input {
+    /// The path as given; `-` for standard input.
+    pub path: PathBuf,
+    /// Who wrote it, from its metadata and its name.
+    pub identity: Identity,
+    /// Its events.
+    pub store: Store,
+    /// What was odd or lost.
+    pub diag: Reporter,
+    /// Size of the file in bytes; `None` for standard input.
+    pub bytes: Option<u64>,
+    /// Bytes of decompressed text that were read.
+    pub json_bytes: u64,
+}
+
+/// Reads one input.
+///
+/// # Errors
+///
+/// Where nothing of it can be read.
+pub fn read_input(path: &Path, options: &ReadOptions) -> Result<Input, ReadError> {
+    read_with_progress(path, options, &Arc::new(Progress::default()))
+}
+
+fn read_with_progress(
+    path: &Path,
+    options: &ReadOptions,
+    progress: &Arc<Progress>,
+) -> Result<Input, ReadError> {
+    let trace = pipeline::read_trace(path, options, progress)?;
+    let mut identity = names::identity_of(path);
+    if let Some(distributed) = &trace.store.meta.distributed {
+        identity.rank = distributed.rank.or(identity.rank);
+        identity.world_size = distributed.world_size;
+    }
+    let bytes = std::fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len());
+    Ok(Input {
+        path: path.to_owned(),
+        identity,
+        store: trace.store,
+        diag: trace.reporter,
+        bytes,
+        json_bytes: trace.json_bytes,
+    })
+}
+
+/// Reads several inputs side by side, in the order given.
+///
+/// # Errors
+///
+/// The first input, in order, of which nothing can be read.
+pub fn read_inputs(
+    paths: &[PathBuf],
+    options: &ReadOptions,
+    progress: &Arc<Progress>,
+) -> Result<Vec<Input>, ReadError> {
+    let n_readers = options.threads.clamp(1, paths.len().max(1));
+    let per_reader = ReadOptions { threads: (options.threads / n_readers).max(1), ..*options };
+    let next = AtomicUsize::new(0);
+    let slots: Vec<Mutex<Option<Result<Input, ReadError>>>> =
+        paths.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..n_readers {
+            scope.spawn(|| {
+                while let Some(i) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < paths.len())
+                {
+                    let input = read_with_progress(&paths[i], &per_reader, progress);
+                    *slots[i].lock().expect("no holder of this lock can panic") = Some(input);
+                }
+            });
+        }
+    });
+    slots
+        .into_iter()
+        .filter_map(|slot| slot.into_inner().expect("no holder of this lock can panic"))
+        .collect()
+}

@@ -1,0 +1,190 @@
+//! What a trace's path tells about who wrote it: the naming schemes of vLLM, vLLM-Omni, torch and torch_npu.
+//!
+//! Names are hints: metadata inside the file overrides them (see [`super::Input`]).
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::model::{Identity, Role};
+
+/// The regular expressions of the schemes; compiled once.
+struct Patterns {
+    stage: Regex,
+    stage_rank: Regex,
+    rank: Regex,
+    rank_dash: Regex,
+    front_end: Regex,
+    kineto: Regex,
+    by_rank: Regex,
+    vllm_worker: Regex,
+    ascend_dir: Regex,
+    worker: Regex,
+}
+
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
+    let regex = |text: &str| Regex::new(text).expect("the patterns are constant and tested");
+    Patterns {
+        stage: regex(r"(?:^|_)stage_?(\d+)(?:_rep_(\d+))?(?:_([A-Za-z][A-Za-z0-9]*))?(?:_|$|\.)"),
+        stage_rank: regex(r"(?:^|_)stage_?\d+_rank(\d+)(?:_|\.|$)"),
+        rank: regex(r"(?:^|[^A-Za-z])rank(\d+)(?:[_.]|$)"),
+        rank_dash: regex(r"(?:^|[^A-Za-z])rank[-_](\d+)(?:[_.]|$)"),
+        front_end: regex(r"^(.+)\.async_llm\.\d+\.pt\.trace\.json"),
+        kineto: regex(r"\.pt\.trace(\..+)?\.json(\.gz|\.zst)?$"),
+        by_rank: regex(r"(^|[_-])rank[-_]?\d+(\..+)?\.json(\.gz|\.zst)?$"),
+        vllm_worker: regex(r"(?:^|_)(dp\d+_pp\d+_tp\d+(?:_[a-z]+\d+)*)_rank\d+\."),
+        ascend_dir: regex(r"^(.+)_\d+_ascend_pt$"),
+        worker: regex(r"^(.+?)(?:[-_]rank[-_]?\d+)?\.\d+\.pt\.trace\.json"),
+    }
+});
+
+/// Whether a file name is one that a profiler gives to a trace.
+pub(super) fn is_trace_name(name: &str) -> bool {
+    let patterns = &*PATTERNS;
+    name == "trace_view.json" || patterns.kineto.is_match(name) || patterns.by_rank.is_match(name)
+}
+
+/// Whether a file name could be a trace's, by its extension.
+pub(super) fn has_trace_extension(name: &str) -> bool {
+    [".json", ".json.gz", ".json.zst"].iter().any(|extension| name.ends_with(extension))
+}
+
+/// The identity that a path tells.
+pub(super) fn identity_of(path: &Path) -> Identity {
+    let file = name_of(path);
+    let dir = path.parent().map(name_of).unwrap_or_default();
+    let mut identity = of_file(&file);
+    if file.starts_with("trace_rank") || identity.stage.is_none() {
+        of_session_dir(&dir, &file, &mut identity);
+    }
+    if file == "trace_view.json" {
+        of_ascend(path, &mut identity);
+    }
+    identity
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn number(regex: &Regex, text: &str) -> Option<u32> {
+    regex.captures_iter(text).last()?.get(1)?.as_str().parse().ok()
+}
+
+fn of_file(name: &str) -> Identity {
+    let patterns = &*PATTERNS;
+    let mut identity = Identity::default();
+    if let Some(found) = patterns.front_end.captures(name) {
+        identity.role = Role::FrontEnd;
+        identity.worker = Some(found[1].to_owned());
+        return identity;
+    }
+    of_stage(name, &mut identity);
+    let last = number(&patterns.rank, name).or_else(|| number(&patterns.rank_dash, name));
+    match number(&patterns.stage_rank, name) {
+        Some(global) => {
+            identity.rank = Some(global);
+            identity.local_rank = last;
+        }
+        None => identity.rank = last,
+    }
+    identity.worker = patterns
+        .vllm_worker
+        .captures(name)
+        .or_else(|| patterns.worker.captures(name))
+        .map(|found| found[1].to_owned());
+    identity
+}
+
+fn of_stage(name: &str, identity: &mut Identity) {
+    let Some(found) = PATTERNS.stage.captures(name) else { return };
+    let part = |i: usize| found.get(i).map(|part| part.as_str());
+    identity.stage = part(1).and_then(|text| text.parse().ok());
+    identity.replica = part(2).and_then(|text| text.parse().ok());
+    identity.stage_name =
+        part(3).filter(|kind| !kind.starts_with("rank") && *kind != "rep").map(str::to_owned);
+}
+
+/// vLLM-Omni from 0.20: `<time>_<stage and rank>/trace_rank<local>.json`.
+fn of_session_dir(dir: &str, file: &str, identity: &mut Identity) {
+    let mut of_dir = Identity::default();
+    of_stage(dir, &mut of_dir);
+    if of_dir.stage.is_none() {
+        return;
+    }
+    identity.stage = of_dir.stage;
+    identity.replica = of_dir.replica;
+    identity.stage_name = of_dir.stage_name;
+    if file.starts_with("trace_rank")
+        && let Some(global) = number(&PATTERNS.stage_rank, dir)
+    {
+        identity.local_rank = identity.rank;
+        identity.rank = Some(global);
+    }
+}
+
+/// torch_npu: `<worker>_<time>_ascend_pt/ASCEND_PROFILER_OUTPUT/trace_view.json`, the rank in a file beside.
+fn of_ascend(path: &Path, identity: &mut Identity) {
+    let Some(root) = path.parent().and_then(Path::parent) else { return };
+    identity.worker = PATTERNS.ascend_dir.captures(&name_of(root)).map(|found| found[1].to_owned());
+    let Ok(entries) = root.read_dir() else { return };
+    identity.rank = entries.flatten().find_map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.strip_prefix("profiler_info_")?.strip_suffix(".json")?.parse().ok()
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{identity_of, is_trace_name};
+    use crate::model::{Identity, Role};
+
+    fn label(path: &str) -> (String, Identity) {
+        let identity = identity_of(Path::new(path));
+        (identity.label(), identity)
+    }
+
+    #[test]
+    fn every_known_scheme_is_recognized() {
+        for name in [
+            "1795301995499722604-rank-0.1795302062481657665.pt.trace.json.gz",
+            "vm_29563.async_llm.1795303071108960096.pt.trace.json.gz",
+            "dp0_pp0_tp1_dcp0_ep1_rank5.1795303071108960096.pt.trace.json",
+            "stage0_rank0_1790000000_rank0.json.gz",
+            "stage_1_diffusion_1790000000_rank2.json",
+            "stage_0_llm_1790000300_rank0.pt.trace.json.gz",
+            "trace_rank0.json.gz",
+            "trace_view.json",
+            "rank-34.Jul_15_10_52_41.1074.pt.trace.v-05cd72fe.json.gz",
+            "worker0_step_12.1694128201545.pt.trace.json",
+        ] {
+            assert!(is_trace_name(name), "{name}");
+        }
+        for name in ["stage_0.key_averages.json", "summary.json", "profiler_info_0.json"] {
+            assert!(!is_trace_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn identities() {
+        assert_eq!(
+            label("d/stage_1_llm_1790000000_rank2.pt.trace.json.gz").0,
+            "stage 1 llm rank 2"
+        );
+        assert_eq!(label("d/1795301995499722604-rank-3.17.pt.trace.json.gz").0, "rank 3");
+        assert_eq!(label("x_dp0_pp0_tp1_dcp0_ep1_rank5.179.pt.trace.json").0, "rank 5");
+        let (_, both) = label("d/stage2_rank9_1790000000_rank1.json.gz");
+        assert_eq!((both.stage, both.rank, both.local_rank), (Some(2), Some(9), Some(1)));
+        let (text, _) =
+            label("20261121-233935_stage_0_rep_3_diffusion_1795304375/trace_rank0.json.gz");
+        assert_eq!(text, "stage 0 diffusion replica 3 rank 0");
+        let (_, session) = label("20261121-233935_stage1_rank4_179/trace_rank0.json.gz");
+        assert_eq!((session.stage, session.rank, session.local_rank), (Some(1), Some(4), Some(0)));
+        let (_, front) = label("vm_29563.async_llm.1795303071108960096.pt.trace.json.gz");
+        assert_eq!((front.role, front.worker.as_deref()), (Role::FrontEnd, Some("vm_29563")));
+        assert_eq!(label("plain.json").1, Identity::default());
+    }
+}

@@ -1,0 +1,370 @@
+//! Bytes to store: one thread inflates and cuts blocks, workers parse them, the caller joins them in order.
+//!
+//! Blocks are cut where an event plausibly starts, at positions that depend on the bytes alone. A worker's walk says
+//! whether its block ended between two events; where it did not, the rest is joined with the next block and read again,
+//! so that a wrong guess costs time and never changes the result. This is the only place that starts threads for
+//! reading.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::chrome::boundary::{last_event_start, next_event_start};
+use super::chrome::decode::Decoder;
+use super::chrome::document::{self, Opening, Stop};
+use super::chrome::meta;
+use super::chrome::walk::{BlockEnd, walk};
+use super::source::{ByteStream, StreamEnd};
+use super::{Progress, ReadError, ReadOptions};
+use crate::diag::{IssueKind, Reporter};
+use crate::model::limits::{BLOCK_BYTES, BLOCKS_IN_FLIGHT_PER_WORKER, MAX_EVENT_BYTES};
+use crate::store::{Chunk, Layout, Store};
+
+/// A piece of the event array.
+struct Block {
+    number: u64,
+    /// Offset of the first byte in the decompressed input.
+    offset: u64,
+    text: Vec<u8>,
+}
+
+/// A block that was read.
+struct Parsed {
+    block: Block,
+    chunk: Chunk,
+    reporter: Reporter,
+    end: BlockEnd,
+}
+
+/// What the cutter learned.
+struct CutEnd {
+    head: Head,
+    json_bytes: u64,
+    stream: StreamEnd,
+}
+
+/// What stands before the events.
+#[derive(Default)]
+struct Head {
+    entries: Vec<(String, String)>,
+    layout: Layout,
+    is_bare_array: bool,
+}
+
+/// What a trace file gave.
+pub(super) struct ReadTrace {
+    pub(super) store: Store,
+    pub(super) reporter: Reporter,
+    pub(super) json_bytes: u64,
+}
+
+/// Reads one input with `options.threads` parsers.
+pub(super) fn read_trace(
+    path: &Path,
+    options: &ReadOptions,
+    progress: &Arc<Progress>,
+) -> Result<ReadTrace, ReadError> {
+    let stream = ByteStream::open(path, Arc::clone(progress))?;
+    let n_workers = options.threads.max(1);
+    let (to_workers, blocks) = sync_channel(n_workers * BLOCKS_IN_FLIGHT_PER_WORKER);
+    let blocks = Mutex::new(blocks);
+    let (results, parsed) = channel();
+    let (cut, joined) = std::thread::scope(|scope| {
+        let cutter = scope.spawn(|| cut_blocks(path, stream, to_workers));
+        for _ in 0..n_workers {
+            let (results, blocks) = (results.clone(), &blocks);
+            scope.spawn(move || parse_blocks(blocks, &results, options.force_slow_path));
+        }
+        drop(results);
+        let joined = join_blocks(&parsed, options.force_slow_path);
+        (cutter.join(), joined)
+    });
+    let cut = cut.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    finish(path, cut, joined)
+}
+
+/// Inflates, reads the head, and cuts the rest into blocks.
+fn cut_blocks(
+    path: &Path,
+    mut stream: ByteStream,
+    to_workers: SyncSender<Block>,
+) -> Result<CutEnd, ReadError> {
+    let fail = |source: io::Error| ReadError::Io { path: path.to_owned(), source };
+    let (head, mut text, mut offset) = read_head(path, &mut stream)?;
+    let mut number = 0;
+    loop {
+        let wanted = BLOCK_BYTES.saturating_sub(text.len()).max(BLOCK_BYTES / 8);
+        let is_end = stream.append(&mut text, wanted).map_err(fail)? == 0;
+        let cut =
+            if is_end { Some(text.len()) } else { last_event_start(&text).filter(|&at| at > 0) };
+        let Some(cut) = cut else { continue };
+        if !is_end && text.len() < BLOCK_BYTES {
+            continue;
+        }
+        let mut rest = Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8);
+        rest.extend_from_slice(&text[cut..]);
+        text.truncate(cut);
+        let block = Block { number, offset, text: std::mem::replace(&mut text, rest) };
+        offset += cut as u64;
+        number += 1;
+        // The receiver goes away only when a worker panicked; joining the workers reports that.
+        if to_workers.send(block).is_err() || is_end {
+            return Ok(CutEnd { head, json_bytes: offset, stream: stream.end().clone() });
+        }
+    }
+}
+
+/// Reads up to the event array. Gives the head, the text from there on, and its offset.
+fn read_head(path: &Path, stream: &mut ByteStream) -> Result<(Head, Vec<u8>, u64), ReadError> {
+    let mut text = Vec::new();
+    let mut head = Head::default();
+    let mut wanted = 1 << 16;
+    let mut at = None;
+    loop {
+        let n = stream
+            .append(&mut text, wanted)
+            .map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        wanted = text.len().max(1 << 16);
+        let start = match (at, document::opening(&text)) {
+            (Some(at), _) => at,
+            (None, Opening::Object(start)) => start,
+            (None, Opening::Array(start)) => {
+                head.is_bare_array = true;
+                return Ok(with_layout(head, &text, start));
+            }
+            (None, Opening::Nothing) if n > 0 => continue,
+            (None, Opening::Nothing | Opening::NotJson) => {
+                return Err(not_json(path, &text, stream));
+            }
+        };
+        match document::members(&text, start, &mut head.entries) {
+            Stop::ArrayStart(start) => return Ok(with_layout(head, &text, start)),
+            Stop::Incomplete(stopped) if n > 0 => at = Some(stopped),
+            Stop::Odd(stopped) => match document::next_member(&text, stopped) {
+                Some(next) if n > 0 => at = Some(next),
+                _ => return Err(no_events(path, "damaged before its events", stream)),
+            },
+            Stop::Incomplete(_) => {
+                return Err(no_events(path, "it ends before its events begin", stream));
+            }
+            Stop::End(_) => {
+                return Err(no_events(path, "it has no `traceEvents` array", stream));
+            }
+        }
+    }
+}
+
+fn with_layout(mut head: Head, text: &[u8], start: usize) -> (Head, Vec<u8>, u64) {
+    head.layout = meta::layout(&text[..start], &text[start..]);
+    (head, text[start..].to_vec(), start as u64)
+}
+
+fn not_json(path: &Path, text: &[u8], stream: &ByteStream) -> ReadError {
+    let path = path.to_owned();
+    if text.trim_ascii().is_empty() {
+        return match stream.end() {
+            StreamEnd::Truncated => {
+                ReadError::Compression { path, what: "the stream ends before any text".to_owned() }
+            }
+            StreamEnd::Corrupt(what) => ReadError::Compression { path, what: what.clone() },
+            _ => ReadError::Empty { path },
+        };
+    }
+    let offset = text.len() - text.trim_ascii_start().len();
+    let start = &text[offset..text.len().min(offset + 24)];
+    let start = String::from_utf8_lossy(start).escape_debug().to_string();
+    ReadError::NotJson { path, start, offset: offset as u64 }
+}
+
+fn no_events(path: &Path, what: &str, stream: &ByteStream) -> ReadError {
+    let what = match stream.end() {
+        StreamEnd::Truncated => format!("{what} (the compressed stream ends early)"),
+        StreamEnd::Corrupt(error) => format!("{what} (the compressed stream is damaged: {error})"),
+        _ => what.to_owned(),
+    };
+    ReadError::NotATrace { path: path.to_owned(), what }
+}
+
+/// One worker: blocks in, chunks out, until there are no more.
+fn parse_blocks(blocks: &Mutex<Receiver<Block>>, results: &Sender<Parsed>, tolerant_only: bool) {
+    loop {
+        let block = blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(block) = block else { return };
+        if results.send(parse_block(block, tolerant_only)).is_err() {
+            return;
+        }
+    }
+}
+
+fn parse_block(block: Block, tolerant_only: bool) -> Parsed {
+    let mut decoder = Decoder::default();
+    let end = walk(&block.text, block.offset, tolerant_only, &mut decoder);
+    Parsed { block, chunk: decoder.builder.finish(), reporter: decoder.reporter, end }
+}
+
+/// The chunks in order, and what stood after the events.
+#[derive(Default)]
+struct Joined {
+    chunks: Vec<Chunk>,
+    reporter: Reporter,
+    /// Text from the start of an event that its block did not hold whole, with its offset.
+    carry: Option<(u64, Vec<u8>)>,
+    /// Text after the event array, once its end was seen, with its offset.
+    tail: Option<(u64, Vec<u8>)>,
+    tolerant_only: bool,
+}
+
+fn join_blocks(parsed: &Receiver<Parsed>, tolerant_only: bool) -> Joined {
+    let mut joined = Joined { tolerant_only, ..Joined::default() };
+    let mut waiting = BTreeMap::new();
+    let mut next = 0;
+    for result in parsed {
+        waiting.insert(result.block.number, result);
+        while let Some(result) = waiting.remove(&next) {
+            joined.add(result);
+            next += 1;
+        }
+    }
+    joined
+}
+
+impl Joined {
+    /// Takes the next block. What it gave counts only if the one before ended cleanly.
+    fn add(&mut self, parsed: Parsed) {
+        if let Some((_, tail)) = &mut self.tail {
+            tail.extend_from_slice(&parsed.block.text);
+            return;
+        }
+        let parsed = match self.carry.take() {
+            None => parsed,
+            Some((offset, mut text)) => {
+                text.extend_from_slice(&parsed.block.text);
+                self.drop_oversized(offset, &mut text);
+                let block = Block { number: 0, offset, text };
+                parse_block(block, self.tolerant_only)
+            }
+        };
+        self.chunks.push(parsed.chunk);
+        self.reporter.merge(parsed.reporter);
+        let Block { offset, text, .. } = parsed.block;
+        match parsed.end {
+            BlockEnd::Clean => {}
+            BlockEnd::Partial(at) => self.carry = Some((offset + at as u64, text[at..].to_vec())),
+            BlockEnd::ArrayEnd(at) => self.tail = Some((offset + at as u64, text[at..].to_vec())),
+        }
+    }
+
+    /// Gives up on an event beyond the limit: blanks it up to the next plausible one.
+    fn drop_oversized(&mut self, offset: u64, text: &mut [u8]) {
+        if text.len() > MAX_EVENT_BYTES {
+            self.reporter.at(IssueKind::OversizedEvent, offset);
+            let end = next_event_start(text, 1).unwrap_or(text.len());
+            text[..end].fill(b' ');
+        }
+    }
+}
+
+/// Reads what stands after the events, and builds the store.
+fn finish(path: &Path, cut: CutEnd, mut joined: Joined) -> Result<ReadTrace, ReadError> {
+    let CutEnd { mut head, json_bytes, stream } = cut;
+    let mut truncated = false;
+    if let Some((offset, text)) = joined.carry.take() {
+        truncated = true;
+        let detail = format!("the last event is cut off after {} bytes", text.len());
+        joined.reporter.with_detail(IssueKind::TruncatedFile, Some(offset), detail);
+    }
+    match joined.tail.take() {
+        Some((offset, text)) => joined.read_tail(offset, &text, &mut head),
+        None if truncated || head.is_bare_array => {}
+        None => {
+            truncated = true;
+            let detail = "the event array has no end";
+            joined.reporter.with_detail(IssueKind::TruncatedFile, Some(json_bytes), detail);
+        }
+    }
+    note_stream_end(&stream, json_bytes, &mut joined.reporter);
+    truncated |= matches!(stream, StreamEnd::Truncated | StreamEnd::Corrupt(_));
+    let mut reporter = joined.reporter;
+    let meta = meta::trace_meta(head.entries, head.layout, truncated, &mut reporter);
+    let store = Store::build(joined.chunks, meta, &mut reporter);
+    if store.n_events == 0 && reporter.count(IssueKind::UnreadableEvent) > 0 {
+        let what = "nothing in its event array is an event".to_owned();
+        return Err(ReadError::NotATrace { path: path.to_owned(), what });
+    }
+    if head.layout != Layout::Unknown && !store.meta.has_window_end {
+        reporter.add(IssueKind::NoWindowEnd, 1, None, None);
+    }
+    Ok(ReadTrace { store, reporter, json_bytes })
+}
+
+fn note_stream_end(stream: &StreamEnd, json_bytes: u64, reporter: &mut Reporter) {
+    match stream {
+        StreamEnd::Complete => {}
+        StreamEnd::Truncated => reporter.at(IssueKind::TruncatedGzip, json_bytes),
+        StreamEnd::Corrupt(what) => {
+            reporter.with_detail(IssueKind::CorruptGzip, Some(json_bytes), what.as_str());
+        }
+        StreamEnd::TrailingBytes => reporter.at(IssueKind::TrailingBytes, json_bytes),
+    }
+}
+
+impl Joined {
+    /// Reads the members after the event array; further event arrays and documents are read as part of this trace.
+    fn read_tail(&mut self, offset: u64, text: &[u8], head: &mut Head) {
+        let mut at = 0;
+        let mut is_inside = !head.is_bare_array;
+        loop {
+            let stop = if is_inside {
+                document::members(text, at, &mut head.entries)
+            } else {
+                Stop::End(at)
+            };
+            match stop {
+                Stop::End(end) | Stop::Incomplete(end) if text[end..].trim_ascii().is_empty() => {
+                    return;
+                }
+                Stop::End(end) => match document::opening(&text[end..]) {
+                    Opening::Object(start) => {
+                        self.reporter.at(IssueKind::SeveralDocuments, offset + end as u64);
+                        (at, is_inside) = (end + start, true);
+                    }
+                    Opening::Array(start) => {
+                        self.reporter.at(IssueKind::SeveralDocuments, offset + end as u64);
+                        (at, is_inside) = (self.read_array(offset, text, end + start), false);
+                    }
+                    _ => {
+                        self.reporter.at(IssueKind::GarbageAfterEvents, offset + end as u64);
+                        return;
+                    }
+                },
+                Stop::ArrayStart(start) => at = self.read_array(offset, text, start),
+                Stop::Odd(stopped) | Stop::Incomplete(stopped) => {
+                    self.reporter.at(IssueKind::GarbageAfterEvents, offset + stopped as u64);
+                    match document::next_member(text, stopped) {
+                        Some(next) => at = next,
+                        None => return,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads a further event array inside the tail. Gives the position after it.
+    fn read_array(&mut self, offset: u64, text: &[u8], start: usize) -> usize {
+        let mut decoder = Decoder::default();
+        let base = offset + start as u64;
+        let end = walk(&text[start..], base, self.tolerant_only, &mut decoder);
+        self.chunks.push(decoder.builder.finish());
+        self.reporter.merge(decoder.reporter);
+        match end {
+            BlockEnd::ArrayEnd(at) => start + at,
+            BlockEnd::Clean => text.len(),
+            BlockEnd::Partial(at) => {
+                self.reporter.at(IssueKind::TruncatedFile, base + at as u64);
+                text.len()
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! How far reading has come: counters that a display may look at while others read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes read so far, over all inputs of a run.
+#[derive(Debug, Default)]
+pub struct Progress {
+    file_bytes: AtomicU64,
+    json_bytes: AtomicU64,
+}
+
+impl Progress {
+    /// Bytes of the files themselves (compressed, where they are).
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of decompressed text.
+    pub fn json_bytes(&self) -> u64 {
+        self.json_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_file_bytes(&self, n: u64) {
+        self.file_bytes.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_json_bytes(&self, n: u64) {
+        self.json_bytes.fetch_add(n, Ordering::Relaxed);
+    }
+}
