@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Cell, Column, Table, TableRow, Unit, percent};
+use crate::analyze::kernels::ActivityStats;
 
 /// All device activity of one name, as the machine output gives it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +24,21 @@ pub struct KernelRow {
     pub p99_ns: i64,
     /// The longest.
     pub max_ns: i64,
+}
+
+impl From<ActivityStats> for KernelRow {
+    fn from(stats: ActivityStats) -> Self {
+        Self {
+            name: stats.name,
+            category: stats.kind.category(),
+            count: stats.count,
+            sum_ns: stats.sum_ns,
+            min_ns: stats.min_ns,
+            median_ns: stats.median_ns,
+            p99_ns: stats.p99_ns,
+            max_ns: stats.max_ns,
+        }
+    }
 }
 
 /// A kernel row beside the whole that its share is of.
