@@ -4,3 +4,5 @@
 //! nanoseconds, and what a trace does not record is `None`, never zero.
 
 pub mod kernels;
+pub mod key_averages;
+pub mod nesting;
