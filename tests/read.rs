@@ -1,5 +1,7 @@
 //! Reading: the fast and the tolerant parser agree, threads change nothing, damage is survived and counted.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

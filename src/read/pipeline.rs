@@ -20,7 +20,7 @@ use super::source::{ByteStream, StreamEnd};
 use super::{Progress, ReadError, ReadOptions};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::limits::{BLOCK_BYTES, BLOCKS_IN_FLIGHT_PER_WORKER, MAX_EVENT_BYTES};
-use crate::store::{Chunk, Layout, Store};
+use crate::store::{Chunk, Layout, Store, StoreBuilder};
 
 /// A piece of the event array.
 struct Block {
@@ -207,7 +207,7 @@ fn parse_block(block: Block, tolerant_only: bool) -> Parsed {
 /// The chunks in order, and what stood after the events.
 #[derive(Default)]
 struct Joined {
-    chunks: Vec<Chunk>,
+    builder: StoreBuilder,
     reporter: Reporter,
     /// Text from the start of an event that its block did not hold whole, with its offset.
     carry: Option<(u64, Vec<u8>)>,
@@ -246,7 +246,7 @@ impl Joined {
                 parse_block(block, self.tolerant_only)
             }
         };
-        self.chunks.push(parsed.chunk);
+        self.builder.append(parsed.chunk);
         self.reporter.merge(parsed.reporter);
         let Block { offset, text, .. } = parsed.block;
         match parsed.end {
@@ -288,7 +288,7 @@ fn finish(path: &Path, cut: CutEnd, mut joined: Joined) -> Result<ReadTrace, Rea
     truncated |= matches!(stream, StreamEnd::Truncated | StreamEnd::Corrupt(_));
     let mut reporter = joined.reporter;
     let meta = meta::trace_meta(head.entries, head.layout, truncated, &mut reporter);
-    let store = Store::build(joined.chunks, meta, &mut reporter);
+    let store = joined.builder.finish(meta, &mut reporter);
     if store.n_events == 0 && reporter.count(IssueKind::UnreadableEvent) > 0 {
         let what = "nothing in its event array is an event".to_owned();
         return Err(ReadError::NotATrace { path: path.to_owned(), what });
@@ -356,7 +356,7 @@ impl Joined {
         let mut decoder = Decoder::default();
         let base = offset + start as u64;
         let end = walk(&text[start..], base, self.tolerant_only, &mut decoder);
-        self.chunks.push(decoder.builder.finish());
+        self.builder.append(decoder.builder.finish());
         self.reporter.merge(decoder.reporter);
         match end {
             BlockEnd::ArrayEnd(at) => start + at,

@@ -4,13 +4,14 @@
 //! [`ByteStream::end`] says how it ended.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use flate2::bufread::GzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
+use super::map::MappedFile;
 use super::{Progress, ReadError};
 
 /// How a stream of bytes ended.
@@ -77,9 +78,9 @@ impl ByteStream {
             Box::new(BufReader::with_capacity(1 << 18, io::stdin()))
         } else {
             let file = File::open(path).map_err(fail)?;
-            match super::map::map(&file) {
-                Ok(map) => Box::new(Cursor::new(map)),
-                Err(_) => Box::new(BufReader::with_capacity(1 << 18, file)),
+            match MappedFile::new(&file) {
+                Some(mapped) => Box::new(mapped),
+                None => Box::new(BufReader::with_capacity(1 << 18, file)),
             }
         };
         let mut counted = Counted { inner, progress: Arc::clone(&progress) };

@@ -1,15 +1,18 @@
 //! Chunks to store: one string table, one track list, slices grouped and sorted, side tables renumbered.
 //!
-//! Columns are joined and permuted one at a time and chunks give theirs up as they go, so that the peak is the store
-//! plus about one column.
+//! Chunks are taken one at a time, in input order, and freed at once, so that memory while reading is the columns
+//! themselves; at the end columns are put in order one after the other, so that the peak is the store plus one column.
+//! Numbers given while reading depend on the input's order alone and become ranks at the end.
 
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::chunk::{Chunk, LocalStr, NameKind};
+use super::chunk::{Chunk, LocalEdge, LocalStr, LocalTrack, NameKind};
+use super::strings::Interner;
 use super::{
-    CompactColumn, Counter, Flow, Instant, Slices, Store, StrId, Strings, TraceMeta, Track, TrackId,
+    CompactColumn, Counter, Flow, Instant, LaunchConfig, Shapes, Slices, Store, StrId, Strings,
+    TraceMeta, Track, TrackId,
 };
 use crate::diag::{IssueKind, Reporter};
 use crate::model::{EventKind, limits::MAX_CATEGORIES};
@@ -19,178 +22,310 @@ pub(super) fn permute<T: Copy + Send + Sync>(values: &[T], order: &[u32]) -> Vec
     order.par_iter().with_min_len(1 << 14).map(|&old| values[old as usize]).collect()
 }
 
-/// What each chunk's local numbers become.
+/// Takes chunks in input order and makes a [`Store`] of them.
+#[derive(Debug, Default)]
+pub struct StoreBuilder {
+    /// The store in the making: slices unsorted, strings and tracks by number of first use.
+    store: Store,
+    strings: Interner,
+    /// Track of each slice.
+    track: Vec<u32>,
+    track_ids: BTreeMap<(TrackId<u32>, TrackId<u32>), u32>,
+    track_keys: Vec<(TrackId<u32>, TrackId<u32>)>,
+    category_ids: BTreeMap<u32, u8>,
+    category_strings: Vec<u32>,
+    names: Vec<(u32, NameKind, u32)>,
+    edges: Vec<LocalEdge>,
+    memory: BTreeMap<u32, super::MemoryRow>,
+    config_ids: BTreeMap<LaunchConfig, u32>,
+    shape_ids: BTreeMap<Shapes, u32>,
+    n_uncategorized: u64,
+}
+
+/// What a chunk's local numbers become.
 struct Maps {
-    strings: Vec<Vec<StrId>>,
-    tracks: Vec<Vec<u32>>,
-    /// First slice number of each chunk in the joined, unsorted order.
-    slice_base: Vec<u32>,
+    strings: Vec<u32>,
+    tracks: Vec<u32>,
+    first_slice: u32,
+}
+
+impl Maps {
+    fn string(&self, local: LocalStr) -> StrId {
+        StrId(self.strings[local.0 as usize])
+    }
+
+    fn row_string(&self, local: StrId) -> StrId {
+        StrId(self.strings[local.0 as usize])
+    }
+
+    fn track(&self, local: LocalTrack) -> u32 {
+        self.tracks[local.0 as usize]
+    }
+
+    fn slice(&self, local: u32) -> u32 {
+        self.first_slice + local
+    }
 }
 
 impl Store {
-    /// Joins the chunks of one input, in input order.
-    ///
-    /// Counts in `reporter` what had to be dropped: unmatched begin and end events, categories beyond the limit.
-    pub fn build(mut chunks: Vec<Chunk>, meta: TraceMeta, reporter: &mut Reporter) -> Self {
-        super::edges::join_edges(&mut chunks, reporter);
-        let locals: Vec<_> = chunks.iter_mut().map(|c| std::mem::take(&mut c.strings)).collect();
-        let (strings, string_maps) = Strings::join(&locals);
-        drop(locals);
-        let (mut tracks, track_maps) = join_tracks(&chunks, &string_maps);
-        let maps =
-            Maps { strings: string_maps, tracks: track_maps, slice_base: slice_bases(&chunks) };
-        name_tracks(&chunks, &maps, &mut tracks);
+    /// Joins the chunks of one input, in input order. Counts in `reporter` what had to be dropped.
+    pub fn build(chunks: Vec<Chunk>, meta: TraceMeta, reporter: &mut Reporter) -> Self {
+        let mut builder = StoreBuilder::default();
+        for chunk in chunks {
+            builder.append(chunk);
+        }
+        builder.finish(meta, reporter)
+    }
+}
 
-        let mut store = Store {
-            strings,
-            n_events: chunks.iter().map(|c| c.n_events).sum(),
-            meta: TraceMeta { has_window_end: chunks.iter().any(|c| c.has_window_end), ..meta },
-            ..Store::default()
+impl StoreBuilder {
+    /// Adds the next chunk.
+    pub fn append(&mut self, chunk: Chunk) {
+        let strings = chunk.strings.iter().map(|text| self.strings.intern(text)).collect();
+        let mut maps =
+            Maps { strings, tracks: Vec::new(), first_slice: self.store.slices.len() as u32 };
+        maps.tracks = chunk.tracks.iter().map(|&key| self.track(key, &maps)).collect();
+        self.store.n_events += chunk.n_events;
+        self.store.meta.has_window_end |= chunk.has_window_end;
+        self.append_small_tables(&chunk, &maps);
+        self.append_details(&chunk, &maps);
+        self.append_slices(chunk, &maps);
+    }
+
+    /// Events taken so far.
+    pub fn n_events(&self) -> u64 {
+        self.store.n_events
+    }
+
+    fn track(&mut self, (pid, tid): (TrackId<LocalStr>, TrackId<LocalStr>), maps: &Maps) -> u32 {
+        let global = |id: TrackId<LocalStr>| match id {
+            TrackId::Int(v) => TrackId::Int(v),
+            TrackId::Text(s) => TrackId::Text(maps.string(s).0),
         };
-        store.join_small_tables(&chunks, &maps);
-        let categories = join_categories(&mut chunks, &maps, &store.strings, reporter);
-        store.categories = categories.0;
-        let new_of_old = store.join_slices(&mut chunks, &maps, &mut tracks, categories.1);
-        store.tracks = tracks;
-        store.join_details(chunks, &maps, &new_of_old);
+        let key = (global(pid), global(tid));
+        let keys = &mut self.track_keys;
+        *self.track_ids.entry(key).or_insert_with(|| {
+            keys.push(key);
+            keys.len() as u32 - 1
+        })
+    }
+
+    /// The number of a category, by its string's number.
+    fn category(&mut self, string: u32) -> u8 {
+        if let Some(&known) = self.category_ids.get(&string) {
+            return known;
+        }
+        if self.category_strings.len() == MAX_CATEGORIES + 1 {
+            self.n_uncategorized += 1;
+            self.category_ids.insert(string, MAX_CATEGORIES as u8);
+            return MAX_CATEGORIES as u8;
+        }
+        let number = self.category_strings.len() as u8;
+        self.category_strings.push(string);
+        self.category_ids.insert(string, number);
+        number
+    }
+
+    fn append_slices(&mut self, chunk: Chunk, maps: &Maps) {
+        let mut last = (u32::MAX, 0);
+        for local in chunk.category {
+            if local != last.0 {
+                last = (local, self.category(maps.strings[local as usize]));
+            }
+            self.store.slices.category.push(last.1);
+        }
+        let slices = &mut self.store.slices;
+        slices.ts_ns.extend_from_slice(&chunk.ts_ns);
+        slices.name.extend(chunk.name.iter().map(|&name| StrId(maps.strings[name as usize])));
+        slices.dur_ns.append(chunk.dur_ns);
+        slices.id_a.append(chunk.id_a);
+        slices.id_b.append(chunk.id_b);
+        self.track.extend(chunk.track.iter().map(|&track| maps.tracks[track as usize]));
+    }
+
+    /// Flows, counters, instants, names and open ends.
+    fn append_small_tables(&mut self, chunk: &Chunk, maps: &Maps) {
+        let first_instant = self.store.instants.len() as u32;
+        self.store.flows.extend(chunk.flows.iter().map(|f| Flow {
+            ts_ns: f.ts_ns,
+            track: maps.track(f.track),
+            category: maps.string(f.category),
+            id: f.id,
+            phase: f.phase,
+        }));
+        self.store.counters.extend(chunk.counters.iter().map(|c| Counter {
+            ts_ns: c.ts_ns,
+            track: maps.track(c.track),
+            name: maps.string(c.name),
+            series: maps.string(c.series),
+            value: c.value,
+        }));
+        self.store.instants.extend(chunk.instants.iter().map(|i| Instant {
+            ts_ns: i.ts_ns,
+            track: maps.track(i.track),
+            name: maps.string(i.name),
+            category: i.category.map(|c| maps.string(c)),
+        }));
+        for row in &chunk.memory {
+            self.memory.insert(first_instant + row.instant, *row);
+        }
+        self.names.extend(
+            chunk.names.iter().map(|&(t, kind, text)| (maps.track(t), kind, maps.string(text).0)),
+        );
+        self.edges.extend(chunk.edges.iter().map(|edge| LocalEdge {
+            track: LocalTrack(maps.track(edge.track)),
+            name: LocalStr(maps.string(edge.name).0),
+            category: LocalStr(maps.string(edge.category).0),
+            ..*edge
+        }));
+    }
+
+    /// The side tables of slices.
+    fn append_details(&mut self, chunk: &Chunk, maps: &Maps) {
+        let string = |s: StrId| maps.row_string(s);
+        let store = &mut self.store;
+        let shared_config =
+            |c: &LaunchConfig| shared(&mut store.launch_configs, &mut self.config_ids, *c);
+        let configs: Vec<u32> = chunk.launch_configs.iter().map(shared_config).collect();
+        let shared_shapes = |s: &Shapes| {
+            let renamed = Shapes {
+                dims: s.dims.map(string),
+                types: s.types.map(string),
+                strides: s.strides.map(string),
+                concrete: s.concrete.map(string),
+            };
+            shared(&mut store.shapes, &mut self.shape_ids, renamed)
+        };
+        let shapes: Vec<u32> = chunk.shapes.iter().map(shared_shapes).collect();
+        store.device_rows.extend(chunk.device_rows.iter().map(|r| super::DeviceRow {
+            slice: maps.slice(r.slice),
+            config: r.config.map(|c| configs[c as usize]),
+            ..*r
+        }));
+        store.copies.extend(
+            chunk.copies.iter().map(|r| super::CopyRow { slice: maps.slice(r.slice), ..*r }),
+        );
+        store.collectives.extend(chunk.collectives.iter().map(|r| super::CollectiveRow {
+            slice: maps.slice(r.slice),
+            ..renamed_collective(r, string)
+        }));
+        store.ops.extend(chunk.ops.iter().map(|r| super::OpRow {
+            slice: maps.slice(r.slice),
+            shapes: r.shapes.map(|s| shapes[s as usize]),
+            stack: r.stack.map(string),
+            modules: r.modules.map(string),
+            ..*r
+        }));
+        store.modules.extend(
+            chunk.modules.iter().map(|r| super::ModuleRow { slice: maps.slice(r.slice), ..*r }),
+        );
+    }
+
+    /// The store. Counts in `reporter` what had to be dropped: unmatched begin and end events, categories beyond the limit.
+    pub fn finish(mut self, meta: TraceMeta, reporter: &mut Reporter) -> Store {
+        self.join_edges(reporter);
+        if self.n_uncategorized > 0 {
+            reporter.add(IssueKind::TooManyCategories, self.n_uncategorized, None, None);
+        }
+        let (strings, rank) = Strings::ranked(&self.strings);
+        self.strings = Interner::default();
+        let mut store = std::mem::take(&mut self.store);
+        store.meta = TraceMeta { has_window_end: store.meta.has_window_end, ..meta };
+        store.categories = self.category_table(&strings, &rank);
+        store.strings = strings;
+        let track_number = self.place_tracks(&mut store, &rank);
+        for track in &mut self.track {
+            *track = track_number[*track as usize];
+        }
+        place_slices(&mut store, std::mem::take(&mut self.track), &rank);
+        place_small_tables(&mut store, &self.memory, &track_number, &rank);
         store
     }
 
-    /// Joins and sorts the slice columns. Gives the new number of each old one.
-    fn join_slices(
-        &mut self,
-        chunks: &mut [Chunk],
-        maps: &Maps,
-        tracks: &mut [Track],
-        category: Vec<u8>,
-    ) -> Vec<u32> {
-        let n = category.len();
-        let track: Vec<u32> = join_column(chunks, n, |k, c| {
-            let map = &maps.tracks[k];
-            std::mem::take(&mut c.track).into_iter().map(|t| map[t as usize])
-        });
-        let ts_ns: Vec<i64> =
-            join_column(chunks, n, |_, c| std::mem::take(&mut c.ts_ns).into_iter());
-        let dur_ns = join_compact(chunks, n, |c| std::mem::take(&mut c.dur_ns));
-        let order = grouped_order(&track, tracks, &ts_ns, &dur_ns);
-        drop(track);
-        let slices = &mut self.slices;
-        slices.ts_ns = permute(&ts_ns, &order);
-        drop(ts_ns);
-        slices.dur_ns = dur_ns.permuted(&order);
-        slices.category = permute(&category, &order);
-        drop(category);
-        let name: Vec<StrId> = join_column(chunks, n, |k, c| {
-            let map = &maps.strings[k];
-            std::mem::take(&mut c.name).into_iter().map(|s| map[s as usize])
-        });
-        slices.name = permute(&name, &order);
-        drop(name);
-        slices.id_a = join_compact(chunks, n, |c| std::mem::take(&mut c.id_a)).permuted(&order);
-        slices.id_b = join_compact(chunks, n, |c| std::mem::take(&mut c.id_b)).permuted(&order);
-        let mut new_of_old = vec![0_u32; n];
-        for (new, &old) in order.iter().enumerate() {
-            new_of_old[old as usize] = new as u32;
-        }
-        new_of_old
+    fn category_table(&self, strings: &Strings, rank: &[StrId]) -> Vec<(StrId, EventKind)> {
+        let entry = |&string: &u32| {
+            let id = rank[string as usize];
+            (id, EventKind::from_category(strings.get(id).as_bytes()))
+        };
+        self.category_strings.iter().map(entry).collect()
     }
 
-    /// Flows, counters, instants and memory: few, so they are joined and sorted as rows.
-    fn join_small_tables(&mut self, chunks: &[Chunk], maps: &Maps) {
-        let mut instants: Vec<(Instant, Option<super::MemoryRow>)> = Vec::new();
-        for (k, chunk) in chunks.iter().enumerate() {
-            let string = |s: LocalStr| maps.strings[k][s.0 as usize];
-            let track = |t: super::LocalTrack| maps.tracks[k][t.0 as usize];
-            self.flows.extend(chunk.flows.iter().map(|f| Flow {
-                ts_ns: f.ts_ns,
-                track: track(f.track),
-                category: string(f.category),
-                id: f.id,
-                phase: f.phase,
-            }));
-            self.counters.extend(chunk.counters.iter().map(|c| Counter {
-                ts_ns: c.ts_ns,
-                track: track(c.track),
-                name: string(c.name),
-                series: string(c.series),
-                value: c.value,
-            }));
-            let first = instants.len();
-            instants.extend(chunk.instants.iter().map(|i| {
-                let row = Instant {
-                    ts_ns: i.ts_ns,
-                    track: track(i.track),
-                    name: string(i.name),
-                    category: i.category.map(string),
-                };
-                (row, None)
-            }));
-            for row in &chunk.memory {
-                instants[first + row.instant as usize].1 = Some(*row);
+    /// Sorts the tracks and names them; the last name written wins. Gives the new number of each.
+    fn place_tracks(&self, store: &mut Store, rank: &[StrId]) -> Vec<u32> {
+        let final_id = |id: TrackId<u32>| match id {
+            TrackId::Int(v) => TrackId::Int(v),
+            TrackId::Text(s) => TrackId::Text(rank[s as usize]),
+        };
+        let mut keys: Vec<_> = self
+            .track_keys
+            .iter()
+            .enumerate()
+            .map(|(old, &(p, t))| ((final_id(p), final_id(t)), old))
+            .collect();
+        keys.sort_unstable();
+        let mut number = vec![0; keys.len()];
+        for (new, &((pid, tid), old)) in keys.iter().enumerate() {
+            number[old] = new as u32;
+            store.tracks.push(Track {
+                pid,
+                tid,
+                process_name: None,
+                process_labels: None,
+                thread_name: None,
+                slices: 0..0,
+            });
+        }
+        let mut processes: BTreeMap<TrackId, (Option<StrId>, Option<StrId>)> = BTreeMap::new();
+        for &(track, kind, text) in &self.names {
+            let track = &mut store.tracks[number[track as usize] as usize];
+            let text = Some(rank[text as usize]);
+            match kind {
+                NameKind::Thread => track.thread_name = text,
+                NameKind::Process => processes.entry(track.pid).or_default().0 = text,
+                NameKind::ProcessLabels => processes.entry(track.pid).or_default().1 = text,
             }
         }
-        self.flows.sort_by_key(|f| (f.category, f.id, f.ts_ns, f.phase));
-        self.counters.sort_by_key(|c| (c.ts_ns, c.track, c.name, c.series));
-        instants.sort_by_key(|(i, _)| i.ts_ns);
-        for (number, (instant, memory)) in instants.into_iter().enumerate() {
-            self.instants.push(instant);
-            self.memory.extend(memory.map(|m| super::MemoryRow { instant: number as u32, ..m }));
+        for track in &mut store.tracks {
+            if let Some(&(name, labels)) = processes.get(&track.pid) {
+                (track.process_name, track.process_labels) = (name, labels);
+            }
+        }
+        number
+    }
+
+    /// Begin and end events to slices, matched per track by time and nesting.
+    fn join_edges(&mut self, reporter: &mut Reporter) {
+        let mut edges = std::mem::take(&mut self.edges);
+        edges.sort_by_key(|edge| (edge.track, edge.ts_ns));
+        let mut n_unmatched = 0;
+        for of_track in edges.chunk_by(|a, b| a.track == b.track) {
+            let mut open: Vec<&LocalEdge> = Vec::new();
+            for edge in of_track {
+                if edge.is_begin {
+                    open.push(edge);
+                } else if let Some(begin) = open.pop() {
+                    self.push_pair(begin, edge.ts_ns);
+                } else {
+                    n_unmatched += 1;
+                }
+            }
+            n_unmatched += open.len() as u64;
+        }
+        if n_unmatched > 0 {
+            reporter.add(IssueKind::UnmatchedBegin, n_unmatched, None, None);
         }
     }
 
-    /// The side tables, with slices, strings and shared rows renumbered, sorted by slice.
-    fn join_details(&mut self, chunks: Vec<Chunk>, maps: &Maps, new_of_old: &[u32]) {
-        let mut config_ids = BTreeMap::new();
-        let mut shape_ids = BTreeMap::new();
-        for (k, chunk) in chunks.into_iter().enumerate() {
-            let strings = &maps.strings[k];
-            let string = |s: StrId| strings[s.0 as usize];
-            let slice = |local: u32| new_of_old[(maps.slice_base[k] + local) as usize];
-            let configs: Vec<u32> = chunk
-                .launch_configs
-                .iter()
-                .map(|c| shared(&mut self.launch_configs, &mut config_ids, *c))
-                .collect();
-            let shapes: Vec<u32> = chunk
-                .shapes
-                .iter()
-                .map(|s| {
-                    let renamed = super::Shapes {
-                        dims: s.dims.map(string),
-                        types: s.types.map(string),
-                        strides: s.strides.map(string),
-                        concrete: s.concrete.map(string),
-                    };
-                    shared(&mut self.shapes, &mut shape_ids, renamed)
-                })
-                .collect();
-            self.device_rows.extend(chunk.device_rows.into_iter().map(|r| super::DeviceRow {
-                slice: slice(r.slice),
-                config: r.config.map(|c| configs[c as usize]),
-                ..r
-            }));
-            self.copies.extend(
-                chunk.copies.into_iter().map(|r| super::CopyRow { slice: slice(r.slice), ..r }),
-            );
-            self.collectives.extend(
-                chunk.collectives.into_iter().map(|r| renamed_collective(r, slice, string)),
-            );
-            self.ops.extend(chunk.ops.into_iter().map(|r| super::OpRow {
-                slice: slice(r.slice),
-                shapes: r.shapes.map(|s| shapes[s as usize]),
-                stack: r.stack.map(string),
-                modules: r.modules.map(string),
-                ..r
-            }));
-            self.modules.extend(
-                chunk.modules.into_iter().map(|r| super::ModuleRow { slice: slice(r.slice), ..r }),
-            );
-        }
-        self.device_rows.par_sort_unstable_by_key(|r| r.slice);
-        self.copies.sort_unstable_by_key(|r| r.slice);
-        self.collectives.sort_unstable_by_key(|r| r.slice);
-        self.ops.par_sort_unstable_by_key(|r| r.slice);
-        self.modules.sort_unstable_by_key(|r| r.slice);
+    fn push_pair(&mut self, begin: &LocalEdge, end_ns: i64) {
+        let category = self.category(begin.category.0);
+        let slices = &mut self.store.slices;
+        slices.ts_ns.push(begin.ts_ns);
+        slices.dur_ns.push(Some(end_ns.saturating_sub(begin.ts_ns).max(0) as u64));
+        slices.name.push(StrId(begin.name.0));
+        slices.category.push(category);
+        slices.id_a.push(None);
+        slices.id_b.push(None);
+        self.track.push(begin.track.0);
     }
 }
 
@@ -203,12 +338,10 @@ fn shared<T: Copy + Ord>(rows: &mut Vec<T>, ids: &mut BTreeMap<T, u32>, row: T) 
 }
 
 fn renamed_collective(
-    row: super::CollectiveRow,
-    slice: impl Fn(u32) -> u32,
+    row: &super::CollectiveRow,
     string: impl Fn(StrId) -> StrId,
 ) -> super::CollectiveRow {
     super::CollectiveRow {
-        slice: slice(row.slice),
         name: string(row.name),
         dtype: row.dtype.map(&string),
         group_name: row.group_name.map(&string),
@@ -217,138 +350,89 @@ fn renamed_collective(
         in_split: row.in_split.map(&string),
         out_split: row.out_split.map(&string),
         comms_id: row.comms_id.map(&string),
-        ..row
+        ..row.clone()
     }
 }
 
-fn slice_bases(chunks: &[Chunk]) -> Vec<u32> {
-    let mut base = 0_u32;
-    chunks
-        .iter()
-        .map(|chunk| {
-            let first = base;
-            base += chunk.ts_ns.len() as u32;
-            first
-        })
-        .collect()
+/// Puts the slices, and the side tables with them, in the order of the store.
+fn place_slices(store: &mut Store, track: Vec<u32>, rank: &[StrId]) {
+    let slices = &mut store.slices;
+    let order = grouped_order(&track, &mut store.tracks, &slices.ts_ns, &slices.dur_ns);
+    drop(track);
+    slices.ts_ns = permute(&slices.ts_ns, &order);
+    slices.dur_ns = std::mem::take(&mut slices.dur_ns).permuted(&order);
+    slices.category = permute(&slices.category, &order);
+    slices.name = permute(&slices.name, &order);
+    slices.name.par_iter_mut().with_min_len(1 << 14).for_each(|name| *name = rank[name.0 as usize]);
+    slices.id_a = std::mem::take(&mut slices.id_a).permuted(&order);
+    slices.id_b = std::mem::take(&mut slices.id_b).permuted(&order);
+    let mut new_of_old = vec![0_u32; order.len()];
+    for (new, &old) in order.iter().enumerate() {
+        new_of_old[old as usize] = new as u32;
+    }
+    drop(order);
+    place_details(store, &new_of_old, rank);
 }
 
-/// The tracks of all chunks, sorted, and each chunk's track numbers in it.
-fn join_tracks(chunks: &[Chunk], strings: &[Vec<StrId>]) -> (Vec<Track>, Vec<Vec<u32>>) {
-    let global = |k: usize, id: TrackId<LocalStr>| match id {
-        TrackId::Int(v) => TrackId::Int(v),
-        TrackId::Text(s) => TrackId::Text(strings[k][s.0 as usize]),
-    };
-    let mut ids: BTreeMap<(TrackId, TrackId), u32> = BTreeMap::new();
-    for (k, chunk) in chunks.iter().enumerate() {
-        for &(pid, tid) in &chunk.tracks {
-            ids.insert((global(k, pid), global(k, tid)), 0);
-        }
+fn place_details(store: &mut Store, new_of_old: &[u32], rank: &[StrId]) {
+    let slice = |old: &mut u32| *old = new_of_old[*old as usize];
+    let string = |s: StrId| rank[s.0 as usize];
+    store.device_rows.iter_mut().for_each(|r| slice(&mut r.slice));
+    store.copies.iter_mut().for_each(|r| slice(&mut r.slice));
+    store.modules.iter_mut().for_each(|r| slice(&mut r.slice));
+    for row in &mut store.collectives {
+        slice(&mut row.slice);
+        *row = renamed_collective(row, string);
     }
-    let mut tracks = Vec::with_capacity(ids.len());
-    for (&(pid, tid), number) in &mut ids {
-        *number = tracks.len() as u32;
-        tracks.push(Track {
-            pid,
-            tid,
-            process_name: None,
-            process_labels: None,
-            thread_name: None,
-            slices: 0..0,
-        });
+    for row in &mut store.ops {
+        slice(&mut row.slice);
+        row.stack = row.stack.map(string);
+        row.modules = row.modules.map(string);
     }
-    let maps = chunks.iter().enumerate().map(|(k, chunk)| {
-        chunk.tracks.iter().map(|&(p, t)| ids[&(global(k, p), global(k, t))]).collect()
-    });
-    (tracks, maps.collect())
+    for shapes in &mut store.shapes {
+        shapes.dims = shapes.dims.map(string);
+        shapes.types = shapes.types.map(string);
+        shapes.strides = shapes.strides.map(string);
+        shapes.concrete = shapes.concrete.map(string);
+    }
+    store.device_rows.par_sort_unstable_by_key(|r| r.slice);
+    store.copies.sort_unstable_by_key(|r| r.slice);
+    store.collectives.sort_unstable_by_key(|r| r.slice);
+    store.ops.par_sort_unstable_by_key(|r| r.slice);
+    store.modules.sort_unstable_by_key(|r| r.slice);
 }
 
-/// Applies metadata events: names of processes go to all their tracks, the last one written wins.
-fn name_tracks(chunks: &[Chunk], maps: &Maps, tracks: &mut [Track]) {
-    let mut process: BTreeMap<TrackId, (Option<StrId>, Option<StrId>)> = BTreeMap::new();
-    for (k, chunk) in chunks.iter().enumerate() {
-        for &(track, kind, text) in &chunk.names {
-            let track = &mut tracks[maps.tracks[k][track.0 as usize] as usize];
-            let text = Some(maps.strings[k][text.0 as usize]);
-            match kind {
-                NameKind::Thread => track.thread_name = text,
-                NameKind::Process => process.entry(track.pid).or_default().0 = text,
-                NameKind::ProcessLabels => process.entry(track.pid).or_default().1 = text,
-            }
-        }
+fn place_small_tables(
+    store: &mut Store,
+    memory: &BTreeMap<u32, super::MemoryRow>,
+    track_number: &[u32],
+    rank: &[StrId],
+) {
+    let string = |s: &mut StrId| *s = rank[s.0 as usize];
+    let track = |t: &mut u32| *t = track_number[*t as usize];
+    for flow in &mut store.flows {
+        string(&mut flow.category);
+        track(&mut flow.track);
     }
-    for track in tracks {
-        if let Some(&(name, labels)) = process.get(&track.pid) {
-            track.process_name = name;
-            track.process_labels = labels;
-        }
+    for counter in &mut store.counters {
+        string(&mut counter.name);
+        string(&mut counter.series);
+        track(&mut counter.track);
     }
-}
-
-/// The category table and the category of each slice, in joined order.
-fn join_categories(
-    chunks: &mut [Chunk],
-    maps: &Maps,
-    strings: &Strings,
-    reporter: &mut Reporter,
-) -> (Vec<(StrId, EventKind)>, Vec<u8>) {
-    let mut used: Vec<StrId> = Vec::new();
-    for (k, chunk) in chunks.iter().enumerate() {
-        let mut local = chunk.category.clone();
-        local.sort_unstable();
-        local.dedup();
-        used.extend(local.into_iter().map(|c| maps.strings[k][c as usize]));
-        used.sort_unstable();
-        used.dedup();
+    for instant in &mut store.instants {
+        string(&mut instant.name);
+        instant.category.iter_mut().for_each(string);
+        track(&mut instant.track);
     }
-    if used.len() > MAX_CATEGORIES {
-        let extra = (used.len() - MAX_CATEGORIES) as u64;
-        reporter.add(IssueKind::TooManyCategories, extra, None, None);
+    store.flows.par_sort_by_key(|f| (f.category, f.id, f.ts_ns, f.phase));
+    store.counters.sort_by_key(|c| (c.ts_ns, c.track, c.name, c.series));
+    let mut order: Vec<u32> = (0..store.instants.len() as u32).collect();
+    order.sort_by_key(|&i| store.instants[i as usize].ts_ns);
+    for (new, old) in order.iter().enumerate() {
+        let row = memory.get(old);
+        store.memory.extend(row.map(|row| super::MemoryRow { instant: new as u32, ..*row }));
     }
-    let number = |id: StrId| used.binary_search(&id).unwrap_or(0).min(MAX_CATEGORIES) as u8;
-    let mut category = Vec::with_capacity(chunks.iter().map(|c| c.category.len()).sum());
-    for (k, chunk) in chunks.iter_mut().enumerate() {
-        let mut known: BTreeMap<u32, u8> = BTreeMap::new();
-        let mut last = (u32::MAX, 0_u8);
-        for local in std::mem::take(&mut chunk.category) {
-            if local != last.0 {
-                let global = || number(maps.strings[k][local as usize]);
-                last = (local, *known.entry(local).or_insert_with(global));
-            }
-            category.push(last.1);
-        }
-    }
-    let table = used
-        .iter()
-        .take(MAX_CATEGORIES + 1)
-        .map(|&id| (id, EventKind::from_category(strings.get(id).as_bytes())))
-        .collect();
-    (table, category)
-}
-
-fn join_column<T, I: Iterator<Item = T>>(
-    chunks: &mut [Chunk],
-    n: usize,
-    take: impl Fn(usize, &mut Chunk) -> I,
-) -> Vec<T> {
-    let mut column = Vec::with_capacity(n);
-    for (k, chunk) in chunks.iter_mut().enumerate() {
-        column.extend(take(k, chunk));
-    }
-    column
-}
-
-fn join_compact(
-    chunks: &mut [Chunk],
-    n: usize,
-    take: impl Fn(&mut Chunk) -> CompactColumn,
-) -> CompactColumn {
-    let mut column = CompactColumn::default();
-    column.reserve_exact(n);
-    for chunk in chunks {
-        column.append(take(chunk));
-    }
-    column
+    store.instants = permute(&store.instants, &order);
 }
 
 /// The order of the store: by track, then (start, end descending, file order). Sets each track's range.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     CollectiveRow, CompactColumn, CopyRow, DeviceRow, FlowPhase, LaunchConfig, MemoryRow,
-    ModuleRow, OpRow, Shapes, StrId, TrackId, strings::LocalStrings,
+    ModuleRow, OpRow, Shapes, StrId, TrackId, strings::Interner,
 };
 
 /// A string of one chunk.
@@ -77,10 +77,10 @@ pub(super) struct LocalEdge {
     pub(super) is_begin: bool,
 }
 
-/// The columns of one block. Made by a [`ChunkBuilder`], joined by [`super::Store::build`].
+/// The columns of one block. Made by a [`ChunkBuilder`], joined by [`super::StoreBuilder`].
 #[derive(Debug, Default)]
 pub struct Chunk {
-    pub(super) strings: LocalStrings,
+    pub(super) strings: Interner,
     pub(super) tracks: Vec<(TrackId<LocalStr>, TrackId<LocalStr>)>,
     pub(super) ts_ns: Vec<i64>,
     pub(super) dur_ns: CompactColumn,
@@ -139,6 +139,12 @@ impl ChunkBuilder {
     #[inline]
     pub fn string(&mut self, text: &str) -> LocalStr {
         LocalStr(self.chunk.strings.intern(text))
+    }
+
+    /// The number of a text that was interned before, from its bytes: spares checking them again.
+    #[inline]
+    pub fn known_string(&self, text: &[u8]) -> Option<LocalStr> {
+        self.chunk.strings.find(text).map(LocalStr)
     }
 
     /// The number of a (pid, tid).
@@ -246,7 +252,7 @@ impl ChunkBuilder {
         self.chunk.memory.push(row);
     }
 
-    /// Adds one end of a begin/end pair; [`super::Store::build`] joins them to slices.
+    /// Adds one end of a begin/end pair; [`super::StoreBuilder`] joins them to slices.
     pub fn edge(
         &mut self,
         ts_ns: i64,
@@ -280,7 +286,7 @@ impl ChunkBuilder {
 }
 
 impl From<LocalStr> for StrId {
-    /// A chunk-local number in a row type of the store; [`super::Store::build`] rewrites it.
+    /// A chunk-local number in a row type of the store; [`super::StoreBuilder`] rewrites it.
     fn from(local: LocalStr) -> Self {
         Self(local.0)
     }

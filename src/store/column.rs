@@ -56,11 +56,6 @@ impl CompactColumn {
         self.wide.extend(other.wide.into_iter().map(|(row, v)| (base + row, v)));
     }
 
-    /// Makes room for exactly `additional` further rows.
-    pub(super) fn reserve_exact(&mut self, additional: usize) {
-        self.narrow.reserve_exact(additional);
-    }
-
     /// The column whose row `i` is this column's row `order[i]`.
     pub(super) fn permuted(self, order: &[u32]) -> Self {
         let narrow: Vec<u32> = super::build::permute(&self.narrow, order);

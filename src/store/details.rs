@@ -1,6 +1,6 @@
 //! Side tables: what only some kinds of slice have. Each row names its slice; rows are sorted by slice in the store.
 //!
-//! In a chunk `slice` is the index within the chunk and strings are chunk-local; [`super::build`] rewrites both.
+//! In a chunk `slice` is the index within the chunk and strings are chunk-local; [`super::StoreBuilder`] rewrites both.
 
 use super::StrId;
 

@@ -1,6 +1,6 @@
 //! The columnar, immutable event store of one input.
 //!
-//! Readers fill a [`ChunkBuilder`] per block of input; [`Store::build`] joins the chunks, and nothing changes a store
+//! Readers fill a [`ChunkBuilder`] per block of input; a [`StoreBuilder`] joins the chunks, and nothing changes a store
 //! afterwards. Slices (complete events) are grouped by track and, within a track, sorted by start ascending, end
 //! descending, file order: the order that nesting needs. What only some kinds of event have (launch configuration, bytes,
 //! collectives, shapes) lives in side tables that name their slice.
@@ -12,10 +12,10 @@ mod chunk;
 mod clip;
 mod column;
 mod details;
-mod edges;
 mod strings;
 mod tables;
 
+pub use build::StoreBuilder;
 pub use chunk::{Chunk, ChunkBuilder, LocalStr, LocalTrack, SliceRow};
 pub use column::CompactColumn;
 pub use details::{

@@ -3,7 +3,10 @@
 //! The store's ids are ranks in byte order, so that ids do not depend on how the input was split among threads and
 //! comparing ids compares strings.
 
-use hashbrown::{HashMap, HashTable};
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+use rayon::prelude::*;
 
 /// A string of the store: its rank among all strings of the store in byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,24 +59,18 @@ impl Strings {
         (0..self.len()).map(|i| (StrId(i as u32), self.get(StrId(i as u32))))
     }
 
-    /// Joins local tables: the sorted table, and for each local table the new id of each of its strings.
-    pub(super) fn join(locals: &[LocalStrings]) -> (Self, Vec<Vec<StrId>>) {
-        let mut ids: HashMap<&str, StrId, foldhash::fast::FixedState> = HashMap::default();
-        for text in locals.iter().flat_map(LocalStrings::iter) {
-            ids.entry(text).or_insert(StrId(0));
-        }
-        let mut all: Vec<(&str, &mut StrId)> =
-            ids.iter_mut().map(|(text, id)| (*text, id)).collect();
-        all.sort_unstable_by_key(|&(text, _)| text);
+    /// The sorted table of an interner's strings, and the rank of each of its ids.
+    pub(super) fn ranked(interner: &Interner) -> (Self, Vec<StrId>) {
+        let mut ids: Vec<u32> = (0..interner.spans.len() as u32).collect();
+        ids.par_sort_unstable_by_key(|&id| interner.get(id));
         let mut strings = Self::default();
-        for (rank, (text, id)) in all.into_iter().enumerate() {
-            *id = StrId(rank as u32);
-            strings.bytes.push_str(text);
+        let mut rank = vec![StrId(0); ids.len()];
+        for (new, &old) in ids.iter().enumerate() {
+            rank[old as usize] = StrId(new as u32);
+            strings.bytes.push_str(interner.get(old));
             strings.ends.push(strings.bytes.len());
         }
-        let maps =
-            locals.iter().map(|local| local.iter().map(|text| ids[text]).collect()).collect();
-        (strings, maps)
+        (strings, rank)
     }
 
     /// Bytes of memory held.
@@ -82,66 +79,76 @@ impl Strings {
     }
 }
 
-/// The strings of one chunk, in order of first use.
+/// Strings in order of first use: of a chunk, or of all chunks so far.
 #[derive(Debug, Default)]
-pub(super) struct LocalStrings {
+pub(super) struct Interner {
     bytes: String,
-    spans: Vec<(u32, u32)>,
+    spans: Vec<(usize, u32)>,
     table: HashTable<(u32, u32)>,
     hasher: foldhash::fast::FixedState,
 }
 
-impl LocalStrings {
-    /// The local id of a text, new or known.
+impl Interner {
+    /// The id of a text, new or known.
     pub(super) fn intern(&mut self, text: &str) -> u32 {
-        use std::hash::BuildHasher;
         let hash = self.hasher.hash_one(text.as_bytes());
-        let (bytes, spans) = (&self.bytes, &self.spans);
-        let same = |&(stored_hash, id): &(u32, u32)| {
-            let (start, end) = spans[id as usize];
-            stored_hash == hash as u32 && &bytes[start as usize..end as usize] == text
-        };
-        if let Some(&(_, id)) = self.table.find(hash, same) {
+        if let Some(id) = self.find_hashed(text.as_bytes(), hash) {
             return id;
         }
         let id = self.spans.len() as u32;
-        let start = self.bytes.len() as u32;
+        self.spans.push((self.bytes.len(), text.len() as u32));
         self.bytes.push_str(text);
-        self.spans.push((start, self.bytes.len() as u32));
-        let hasher = &self.hasher;
-        let (bytes, spans) = (&self.bytes, &self.spans);
-        self.table.insert_unique(hash, (hash as u32, id), |&(_, id)| {
-            let (start, end) = spans[id as usize];
-            hasher.hash_one(&bytes.as_bytes()[start as usize..end as usize])
+        let Self { bytes, spans, table, hasher } = self;
+        table.insert_unique(hash, (hash as u32, id), |&(_, id)| {
+            hasher.hash_one(span_bytes(bytes, spans[id as usize]))
         });
         id
     }
 
-    /// The text of a local id.
-    pub(super) fn get(&self, id: u32) -> &str {
-        let (start, end) = self.spans[id as usize];
-        &self.bytes[start as usize..end as usize]
+    /// The id of bytes that are known already.
+    #[inline]
+    pub(super) fn find(&self, text: &[u8]) -> Option<u32> {
+        self.find_hashed(text, self.hasher.hash_one(text))
     }
 
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        self.spans.iter().map(|&(start, end)| &self.bytes[start as usize..end as usize])
+    #[inline]
+    fn find_hashed(&self, text: &[u8], hash: u64) -> Option<u32> {
+        let found = self.table.find(hash, |&(stored_hash, id)| {
+            stored_hash == hash as u32 && span_bytes(&self.bytes, self.spans[id as usize]) == text
+        })?;
+        Some(found.1)
     }
+
+    /// The text of an id.
+    pub(super) fn get(&self, id: u32) -> &str {
+        let (start, len) = self.spans[id as usize];
+        &self.bytes[start..start + len as usize]
+    }
+
+    /// All texts, by id.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.spans.len() as u32).map(|id| self.get(id))
+    }
+}
+
+fn span_bytes(bytes: &str, (start, len): (usize, u32)) -> &[u8] {
+    &bytes.as_bytes()[start..start + len as usize]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LocalStrings, StrId, Strings};
+    use super::{Interner, StrId, Strings};
 
     #[test]
-    fn ids_are_ranks_whatever_the_split() {
-        let mut a = LocalStrings::default();
-        let mut b = LocalStrings::default();
-        assert_eq!((a.intern("mm"), a.intern("add"), a.intern("mm")), (0, 1, 0));
-        b.intern("zero");
-        b.intern("add");
-        let (strings, maps) = Strings::join(&[a, b]);
+    fn ids_become_ranks() {
+        let mut interner = Interner::default();
+        let ids: Vec<u32> =
+            ["mm", "add", "mm", "zero", "add"].map(|text| interner.intern(text)).to_vec();
+        assert_eq!(ids, [0, 1, 0, 2, 1]);
+        assert_eq!((interner.find(b"zero"), interner.find(b"ze")), (Some(2), None));
+        let (strings, rank) = Strings::ranked(&interner);
         assert_eq!(strings.iter().map(|(_, s)| s).collect::<Vec<_>>(), ["add", "mm", "zero"]);
-        assert_eq!(maps, [vec![StrId(1), StrId(0)], vec![StrId(2), StrId(0)]]);
+        assert_eq!(rank, [StrId(1), StrId(0), StrId(2)]);
         assert_eq!(strings.find("mm"), Some(StrId(1)));
         assert_eq!(strings.find("n"), None);
     }

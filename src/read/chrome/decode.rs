@@ -90,6 +90,13 @@ impl Decoder {
 
     #[inline]
     fn string(&mut self, value: RawValue<'_>, offset: u64) -> LocalStr {
+        // A known text without a backslash is its own decoding; one with a backslash cannot be known by its raw form
+        // unless it was written doubly escaped, so those always go the long way.
+        if let Some(known) = self.builder.known_string(value.inner())
+            && memchr::memchr(b'\\', value.inner()).is_none()
+        {
+            return known;
+        }
         let (text, bad) = value.text();
         if bad {
             self.reporter.at(IssueKind::InvalidUtf8, offset);

@@ -5,22 +5,26 @@ use serde_json::Value;
 use crate::diag::{IssueKind, Reporter};
 use crate::store::{DeviceProperties, Distributed, Layout, TraceMeta};
 
-/// The metadata of a trace. Values that are not valid JSON are counted and kept as text only.
+/// The metadata of a trace. Values that are not valid JSON are counted and left out.
 pub(crate) fn trace_meta(
-    entries: Vec<(String, String)>,
+    mut entries: Vec<(String, String)>,
     layout: Layout,
     truncated: bool,
     reporter: &mut Reporter,
 ) -> TraceMeta {
+    entries.retain(|(key, text)| {
+        let is_valid = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        if !is_valid {
+            reporter.with_detail(IssueKind::BadMetadata, None, key.as_str());
+        }
+        is_valid
+    });
     let mut meta = TraceMeta { layout, truncated, ..TraceMeta::default() };
     for (key, text) in &entries {
         if !matches!(key.as_str(), "baseTimeNanoseconds" | "distributedInfo" | "deviceProperties") {
             continue;
         }
-        let Ok(value) = serde_json::from_str::<Value>(text) else {
-            reporter.with_detail(IssueKind::BadMetadata, None, key.as_str());
-            continue;
-        };
+        let Ok(value) = serde_json::from_str::<Value>(text) else { continue };
         match key.as_str() {
             "baseTimeNanoseconds" => meta.base_time_ns = value.as_i64(),
             "distributedInfo" => meta.distributed = Some(distributed(&value)),
