@@ -56,11 +56,19 @@ pub(super) struct AnalyzeArgs {
 
     /// Whether Python frames are rows of the profiler table; `auto` does as the torch that wrote the trace.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(super) python_rows: PythonRowsArg,
+    pub(super) python_rows: ChoiceArg,
 
-    /// Give kernels to overhead and unlinked runtime rows too, as torch up to 2.14 does.
-    #[arg(long)]
-    pub(super) torch_compat: bool,
+    /// Whether kernels are booked a second time on overhead and unlinked runtime rows, as torch up to 2.14 does;
+    /// alone it means `yes`. Totals are the same.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        default_missing_value = "yes",
+        num_args = 0..=1,
+        require_equals = true
+    )]
+    pub(super) torch_compat: ChoiceArg,
 
     /// Print torch's own table text and nothing else, for `diff` with profiler_out_*.txt.
     #[arg(long)]
@@ -167,9 +175,9 @@ pub(super) enum SortKey {
     Name,
 }
 
-/// Whether Python frames are rows.
+/// A choice that can follow the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum PythonRowsArg {
+pub(super) enum ChoiceArg {
     /// As the torch that wrote the trace does.
     Auto,
     /// Yes.

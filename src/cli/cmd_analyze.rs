@@ -10,11 +10,21 @@ use super::plan::AnalyzePlan;
 use super::progress::ProgressDisplay;
 use super::rows;
 use super::run::{Outcome, say};
-use crate::analyze::kernels::{activity_durations, activity_stats, merge_durations};
+use crate::analyze::base::TimeBase;
+use crate::analyze::devices::{DeviceTime, devices};
+use crate::analyze::kernels::{
+    ActivityDurations, activity_durations, activity_stats, merge_durations,
+};
+use crate::analyze::key_averages::{KeyAverages, key_averages};
+use crate::analyze::threads::{Threads, threads};
+use crate::analyze::window::Windows;
 use crate::diag::Severity;
 use crate::read::{Input, Progress, read_inputs};
 use crate::render::{csv, json, markdown, text};
-use crate::table::{AnalyzeReport, KernelRow, SCHEMA_VERSION, Table};
+use crate::table::{
+    AnalyzeReport, DeviceRow, KernelRow, KeyAverageRow, SCHEMA_VERSION, Table, ThreadRow, WaitRow,
+    merge_key_averages,
+};
 
 /// Runs the command.
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
@@ -27,8 +37,16 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
 }
 
 fn run_plan(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
-    let inputs = read(plan)?;
-    let report = analyze(plan, &inputs);
+    let mut inputs = read(plan)?;
+    let results: Vec<Results> = inputs.par_iter().map(|input| Results::of(plan, input)).collect();
+    for (input, results) in inputs.iter_mut().zip(&results) {
+        rows::note_findings(input, &results.windows, &results.devices, &results.key_averages);
+        if input.store.slices.is_empty() && !plan.common.is_quiet {
+            say(&format!("warning: {} holds no event with a duration", input.path.display()));
+            say("hint: the profiler may have been stopped before anything ran; widen its range");
+        }
+    }
+    let report = report(plan, &inputs, results);
     plan.common.target.write(rendered(plan, &report)?.as_bytes())?;
     let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
     if is_lossy && plan.common.is_strict {
@@ -51,21 +69,57 @@ fn read(plan: &AnalyzePlan) -> anyhow::Result<Vec<Input>> {
     Ok(read_inputs(&plan.inputs.paths, &plan.common.read, &progress)?)
 }
 
-/// Every analysis over every input, as rows.
-fn analyze(_plan: &AnalyzePlan, inputs: &[Input]) -> AnalyzeReport {
-    let durations: Vec<_> =
-        inputs.par_iter().map(|input| activity_durations(&input.store)).collect();
-    let kernels = activity_stats(&merge_durations(durations));
+/// What the analyses say about one input.
+struct Results {
+    windows: Windows,
+    devices: Vec<DeviceTime>,
+    threads: Threads,
+    key_averages: KeyAverages,
+    durations: ActivityDurations,
+}
+
+impl Results {
+    fn of(plan: &AnalyzePlan, input: &Input) -> Self {
+        let store = &input.store;
+        let base = TimeBase::new(store, &plan.time);
+        let window = base.windows.file;
+        let part = base.windows.is_clipped.then(|| store.clipped(window.start_ns, window.end_ns));
+        let part = part.as_ref().unwrap_or(store);
+        Self {
+            devices: devices(store, &base),
+            threads: threads(store, &base, &plan.time.rules),
+            key_averages: key_averages(part, &plan.key_averages),
+            durations: activity_durations(part),
+            windows: base.windows,
+        }
+    }
+}
+
+/// The results of all inputs as one report, in the order of the inputs.
+fn report(plan: &AnalyzePlan, inputs: &[Input], results: Vec<Results>) -> AnalyzeReport {
     let mut report = AnalyzeReport {
         schema_version: SCHEMA_VERSION,
         command: "analyze",
-        kernels: kernels.into_iter().map(KernelRow::from).collect(),
+        totals: rows::totals(results.iter().map(|r| (&r.key_averages, &r.threads))),
         ..AnalyzeReport::default()
     };
-    for (number, input) in inputs.iter().enumerate() {
-        report.inputs.push(rows::input(number, input));
+    let mut key_averages = Vec::new();
+    let mut durations = Vec::new();
+    for (number, (input, results)) in inputs.iter().zip(results).enumerate() {
+        report.inputs.push(rows::input(number, input, &results.windows));
+        report.threads.extend(results.threads.threads.iter().map(|t| ThreadRow::of(number, t)));
+        report.devices.extend(results.devices.iter().map(|d| DeviceRow::of(number, d)));
+        report.waits.extend(results.threads.waits.iter().map(|w| WaitRow::of(number, w)));
         report.issues.extend(rows::issues(number, &input.diag));
+        let rows = results.key_averages.rows.into_iter().map(KeyAverageRow::from);
+        key_averages.push(rows.collect());
+        durations.push(results.durations);
     }
+    report.key_averages = merge_key_averages(key_averages);
+    rows::sort_key_averages(&mut report.key_averages, plan.sort);
+    report.key_averages.retain(|row| plan.shows_name(&row.name));
+    let kernels = activity_stats(&merge_durations(durations)).into_iter().map(KernelRow::from);
+    report.kernels = kernels.collect();
     report
 }
 

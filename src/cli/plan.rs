@@ -4,9 +4,12 @@ use std::io::IsTerminal as _;
 
 use regex::Regex;
 
-use super::args::{AnalyzeArgs, CommonArgs, Format, PythonRowsArg, SortKey, TableKey, WindowArg};
+use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, TableKey};
 use super::output::Target;
 use super::run::Hinted;
+use crate::analyze::base::TimeConfig;
+use crate::analyze::key_averages::{Choice, KeyAveragesConfig};
+use crate::analyze::window::WindowConfig;
 use crate::read::{Inputs, ReadOptions, discover};
 use crate::render::text::TextStyle;
 
@@ -31,12 +34,12 @@ pub(super) struct AnalyzePlan {
     pub(super) top: usize,
     pub(super) sort: Option<SortKey>,
     pub(super) name: Option<Regex>,
-    pub(super) window: Option<WindowArg>,
-    pub(super) python_rows: PythonRowsArg,
-    pub(super) is_torch_compat: bool,
+    /// Windows and wait rules.
+    pub(super) time: TimeConfig,
+    /// Rules of the profiler table.
+    pub(super) key_averages: KeyAveragesConfig,
+    /// Whether torch's own table text is all that is wanted.
     pub(super) is_torch_layout: bool,
-    pub(super) group_by_input_shape: bool,
-    pub(super) group_by_stack: usize,
 }
 
 impl AnalyzePlan {
@@ -61,12 +64,20 @@ impl AnalyzePlan {
             top: args.top,
             sort: args.sort,
             name: args.name.clone(),
-            window: args.window,
-            python_rows: args.python_rows,
-            is_torch_compat: args.torch_compat,
+            time: TimeConfig {
+                window: args.window.map_or_else(WindowConfig::default, |window| WindowConfig {
+                    from_ns: window.from_ns,
+                    to_ns: window.to_ns,
+                }),
+                ..TimeConfig::default()
+            },
+            key_averages: KeyAveragesConfig {
+                python_rows: choice(args.python_rows),
+                torch_compat: choice(args.torch_compat),
+                group_by_input_shape: args.group_by_input_shape,
+                group_by_stack_n: args.group_by_stack.unwrap_or(0),
+            },
             is_torch_layout: args.torch_layout,
-            group_by_input_shape: args.group_by_input_shape,
-            group_by_stack: args.group_by_stack.unwrap_or(0),
         })
     }
 
@@ -107,4 +118,12 @@ fn style(target: &Target) -> TextStyle {
     let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     let is_coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     TextStyle { width, is_coloured }
+}
+
+fn choice(argument: ChoiceArg) -> Choice {
+    match argument {
+        ChoiceArg::Auto => Choice::Auto,
+        ChoiceArg::Yes => Choice::Yes,
+        ChoiceArg::No => Choice::No,
+    }
 }

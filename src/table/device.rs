@@ -3,12 +3,13 @@
 use serde::Serialize;
 
 use super::{Cell, Column, TableRow, Unit, percent};
+use crate::analyze::devices::DeviceTime;
 
 /// One part of a device's idle time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CauseRow {
     /// What the launching work thread was doing; `not_recorded` where the trace cannot tell.
-    pub cause: String,
+    pub cause: &'static str,
     /// Nanoseconds.
     pub ns: i64,
     /// Percent of the idle time.
@@ -46,6 +47,42 @@ pub struct DeviceRow {
     pub idle_ns: i64,
     /// Where the idle time came from; sums to `idle_ns`.
     pub idle_by_cause: Vec<CauseRow>,
+    /// By how much the window is longer than the file's, to hold every device event.
+    pub stretched_ns: i64,
+    /// Kernels that start before an earlier kernel of their stream has ended.
+    pub n_overlaps: u64,
+    /// Kernel time that `kernel_sum_ns` counts more than once because of them.
+    pub overlap_ns: i64,
+}
+
+impl DeviceRow {
+    /// The row of a device. Its idle time has no known cause yet.
+    pub fn of(input: usize, time: &DeviceTime) -> Self {
+        let unknown = CauseRow {
+            cause: "not_recorded",
+            ns: time.idle_ns,
+            pct: percent(time.idle_ns, time.idle_ns),
+        };
+        Self {
+            input,
+            device: time.device,
+            name: time.name.clone(),
+            window_ns: time.window_ns,
+            busy_ns: time.busy_ns,
+            kernel_busy_ns: time.kernel_busy_ns,
+            kernel_sum_ns: time.kernel_sum_ns,
+            comm_busy_ns: time.comm_busy_ns,
+            memcpy_busy_ns: time.memcpy_busy_ns,
+            memset_busy_ns: time.memset_busy_ns,
+            exposed_comm_ns: time.exposed_comm_ns,
+            exposed_copy_ns: time.exposed_copy_ns,
+            idle_ns: time.idle_ns,
+            idle_by_cause: vec![unknown],
+            stretched_ns: time.stretched_ns,
+            n_overlaps: time.n_overlaps,
+            overlap_ns: time.overlap_ns,
+        }
+    }
 }
 
 impl TableRow for DeviceRow {

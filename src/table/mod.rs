@@ -16,7 +16,9 @@ pub use device::{CauseRow, DeviceRow};
 pub use host::{ClassRow, IdCell, ThreadClassRow, ThreadRow, WaitRow};
 pub use input::{InputRow, IssueRow};
 pub use kernel::{KernelRow, kernel_table, transfer_table};
-pub use key_average::{KeyAverageRow, TotalsRow, key_average_table};
+pub use key_average::{
+    KeyAverageRow, MemoryCells, TotalsRow, key_average_table, merge_key_averages,
+};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
 
 /// What the numbers of a column count.
