@@ -4,40 +4,10 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use omni_trace::diag::IssueKind;
 use omni_trace::read::{Input, ReadOptions, read_input};
-
-/// Every real trace.
-fn real_traces() -> Vec<PathBuf> {
-    let Some(root) = common::shared_traces() else { return Vec::new() };
-    let mut found = Vec::new();
-    list(&root, &mut found);
-    found.sort();
-    assert!(found.len() > 60, "only {} traces found", found.len());
-    found
-}
-
-fn list(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in dir.read_dir().unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            list(&path, found);
-        } else if is_trace(&name, &path) {
-            found.push(path);
-        }
-    }
-}
-
-fn is_trace(name: &str, path: &Path) -> bool {
-    let is_json = name.ends_with(".json") || name.ends_with(".json.gz");
-    let is_table = ["key_averages", "events.json", "meta.json", "summary", "nccl_events"]
-        .iter()
-        .any(|part| name.contains(part));
-    is_json && (!is_table || path.components().any(|c| c.as_os_str() == "cuda_event_sync"))
-}
 
 fn read(path: &Path, threads: usize, force_slow_path: bool) -> Input {
     read_input(path, &ReadOptions { threads, force_slow_path }).unwrap()
@@ -45,7 +15,7 @@ fn read(path: &Path, threads: usize, force_slow_path: bool) -> Input {
 
 #[test]
 fn fast_and_tolerant_parsers_agree_on_every_real_trace() {
-    for path in real_traces() {
+    for path in common::real_traces() {
         let fast = read(&path, 2, false);
         let slow = read(&path, 2, true);
         assert!(fast.store == slow.store, "{}", path.display());
@@ -56,7 +26,7 @@ fn fast_and_tolerant_parsers_agree_on_every_real_trace() {
 
 #[test]
 fn threads_change_nothing() {
-    for path in real_traces() {
+    for path in common::real_traces() {
         if std::fs::metadata(&path).unwrap().len() > 3_000_000 {
             continue;
         }

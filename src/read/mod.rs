@@ -11,6 +11,8 @@ mod names;
 mod pipeline;
 mod progress;
 mod source;
+#[doc(hidden)]
+pub mod steps;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What the tests share: where the real traces are.
 
+#![allow(dead_code, clippy::allow_attributes, reason = "each test uses its part of this")]
+
 use std::path::{Path, PathBuf};
 
 /// The folder of real traces beside the project; `None`, said aloud, where it is not there. Under CI it must be.
@@ -18,4 +20,38 @@ pub(crate) fn shared_traces() -> Option<PathBuf> {
     );
     eprintln!("SKIPPED: no real traces at {}", traces.display());
     None
+}
+
+/// Every real trace.
+pub(crate) fn real_traces() -> Vec<PathBuf> {
+    let Some(root) = shared_traces() else { return Vec::new() };
+    let mut found = Vec::new();
+    list(&root, &mut found);
+    found.sort();
+    assert!(found.len() > 60, "only {} traces found", found.len());
+    found
+}
+
+fn list(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in dir.read_dir().expect("the folder of real traces can be listed") {
+        let path = entry.expect("the folder of real traces can be listed").path();
+        let name = path
+            .file_name()
+            .expect("the folder of real traces can be listed")
+            .to_string_lossy()
+            .into_owned();
+        if path.is_dir() {
+            list(&path, found);
+        } else if is_trace(&name, &path) {
+            found.push(path);
+        }
+    }
+}
+
+fn is_trace(name: &str, path: &Path) -> bool {
+    let is_json = name.ends_with(".json") || name.ends_with(".json.gz");
+    let is_table = ["key_averages", "events.json", "meta.json", "summary", "nccl_events"]
+        .iter()
+        .any(|part| name.contains(part));
+    is_json && (!is_table || path.components().any(|c| c.as_os_str() == "cuda_event_sync"))
 }

@@ -1,0 +1,86 @@
+//! The steps of reading one by one, so that a benchmark can time each. Not for other use.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::chrome::boundary::last_event_start;
+use super::chrome::decode::Decoder;
+use super::chrome::event::RawEvent;
+use super::chrome::fast::{parse_event, skip_space};
+use super::chrome::walk::walk;
+use super::source::ByteStream;
+use super::{Progress, ReadError};
+use crate::model::limits::BLOCK_BYTES;
+use crate::store::{Chunk, StoreBuilder};
+
+/// Inflates an input block by block and gives each to `each`. Returns the bytes of text.
+///
+/// # Errors
+///
+/// Where the input cannot be opened or read.
+pub fn inflate(path: &Path, mut each: impl FnMut(&[u8])) -> Result<u64, ReadError> {
+    let mut stream = ByteStream::open(path, Arc::new(Progress::default()))?;
+    let mut block = Vec::new();
+    let mut total = 0;
+    loop {
+        block.clear();
+        let n = stream
+            .append(&mut block, BLOCK_BYTES)
+            .map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        if n == 0 {
+            return Ok(total);
+        }
+        total += n as u64;
+        each(&block);
+    }
+}
+
+/// Cuts text into blocks on plausible event starts.
+pub fn cut(text: &[u8]) -> Vec<&[u8]> {
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while rest.len() > BLOCK_BYTES {
+        let at = last_event_start(&rest[..BLOCK_BYTES]).filter(|&at| at > 0).unwrap_or(BLOCK_BYTES);
+        let (block, tail) = rest.split_at(at);
+        blocks.push(block);
+        rest = tail;
+    }
+    blocks.push(rest);
+    blocks
+}
+
+/// Scans the events of a block to spans without giving them meaning. Returns their number.
+pub fn scan(block: &[u8]) -> u64 {
+    let mut event = RawEvent::default();
+    let (mut at, mut n_events) = (0, 0);
+    loop {
+        at = skip_space(block, at);
+        match block.get(at) {
+            Some(b',') => at += 1,
+            Some(b'{') => match parse_event(block, at, &mut event) {
+                Ok(end) => {
+                    at = end;
+                    n_events += 1;
+                }
+                Err(_) => return n_events,
+            },
+            _ => return n_events,
+        }
+    }
+}
+
+/// Scans and decodes the events of a block to a chunk.
+pub fn decode(block: &[u8]) -> Chunk {
+    let mut decoder = Decoder::default();
+    walk(block, 0, false, &mut decoder);
+    decoder.builder.finish()
+}
+
+/// Joins chunks as they come, without the final ordering. Returns the number of events.
+pub fn join(chunks: Vec<Chunk>) -> u64 {
+    let mut builder = StoreBuilder::default();
+    for chunk in chunks {
+        builder.append(chunk);
+    }
+    builder.n_events()
+}
