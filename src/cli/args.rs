@@ -37,9 +37,10 @@ pub(super) struct AnalyzeArgs {
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     pub(super) table: Vec<TableKey>,
 
-    /// Rows of a table for people; JSON and CSV always have every row.
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub(super) top: usize,
+    /// Rows of a table for people, 0 for all; JSON and CSV always have every row. Default: 20, and 100 with
+    /// --torch-layout.
+    #[arg(long, value_name = "N")]
+    pub(super) top: Option<usize>,
 
     /// Order of the profiler table. Default: self-device where there is device time, else self-cpu.
     #[arg(long, value_name = "COLUMN")]

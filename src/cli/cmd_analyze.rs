@@ -20,7 +20,9 @@ use crate::analyze::threads::{Threads, threads};
 use crate::analyze::window::Windows;
 use crate::diag::Severity;
 use crate::read::{Input, Progress, read_inputs};
+use crate::render::torch_table::{TorchTableOptions, torch_table};
 use crate::render::{csv, json, markdown, text};
+use crate::table::torch::TorchTable;
 use crate::table::{
     AnalyzeReport, DeviceRow, KernelRow, KeyAverageRow, SCHEMA_VERSION, Table, ThreadRow, WaitRow,
     merge_key_averages,
@@ -46,8 +48,12 @@ fn run_plan(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
             say("hint: the profiler may have been stopped before anything ran; widen its range");
         }
     }
-    let report = report(plan, &inputs, results);
-    plan.common.target.write(rendered(plan, &report)?.as_bytes())?;
+    let output = if plan.is_torch_layout {
+        torch_layout(plan, &inputs, &results)
+    } else {
+        rendered(plan, &report(plan, &inputs, results))?
+    };
+    plan.common.target.write(output.as_bytes())?;
     let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
     if is_lossy && plan.common.is_strict {
         return Ok(Outcome::DataLost);
@@ -121,6 +127,26 @@ fn report(plan: &AnalyzePlan, inputs: &[Input], results: Vec<Results>) -> Analyz
     let kernels = activity_stats(&merge_durations(durations)).into_iter().map(KernelRow::from);
     report.kernels = kernels.collect();
     report
+}
+
+/// Torch's own table of every input, under its path where there are several.
+fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[Results]) -> String {
+    let has_device = |table: &TorchTable| table.rows.iter().any(|row| row.self_device_ns > 0);
+    let mut out = String::new();
+    for (input, results) in inputs.iter().zip(results) {
+        let table = TorchTable::new(&results.key_averages, rows::device_label(&input.store));
+        let options = TorchTableOptions {
+            sort_by: rows::torch_sort(plan.sort, has_device(&table)),
+            row_limit: Some(plan.top),
+            ..TorchTableOptions::default()
+        };
+        if inputs.len() > 1 {
+            out.push_str(&format!("# {}\n", input.path.display()));
+        }
+        out.push_str(&torch_table(&table, &options));
+        out.push('\n');
+    }
+    out
 }
 
 fn rendered(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {

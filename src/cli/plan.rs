@@ -31,6 +31,7 @@ pub(super) struct AnalyzePlan {
     pub(super) inputs: Inputs,
     /// Keys of the tables to show; empty for all.
     pub(super) tables: Vec<&'static str>,
+    /// Rows of a table for people.
     pub(super) top: usize,
     pub(super) sort: Option<SortKey>,
     pub(super) name: Option<Regex>,
@@ -57,11 +58,16 @@ impl AnalyzePlan {
                 return Err(Hinted { what, hint }.into());
             }
         }
+        if args.torch_layout && (common.format != Format::Text || args.window.is_some()) {
+            let what = "--torch-layout is torch's own text, of whole profiles".to_owned();
+            let hint = "leave out --format and --window, or --torch-layout".to_owned();
+            return Err(Hinted { what, hint }.into());
+        }
         Ok(Self {
             inputs: discover(&args.paths)?,
             common,
             tables,
-            top: args.top,
+            top: rows_shown(args.top, args.torch_layout),
             sort: args.sort,
             name: args.name.clone(),
             time: TimeConfig {
@@ -125,5 +131,15 @@ fn choice(argument: ChoiceArg) -> Choice {
         ChoiceArg::Auto => Choice::Auto,
         ChoiceArg::Yes => Choice::Yes,
         ChoiceArg::No => Choice::No,
+    }
+}
+
+/// Rows of a table for people; torch's own limit for its own layout.
+fn rows_shown(top: Option<usize>, is_torch_layout: bool) -> usize {
+    match top {
+        Some(0) => usize::MAX,
+        Some(n) => n,
+        None if is_torch_layout => 100,
+        None => 20,
     }
 }

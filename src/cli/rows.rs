@@ -14,6 +14,7 @@ use crate::model::EventKind;
 use crate::read::Input;
 use crate::render::human;
 use crate::store::Store;
+use crate::table::torch::TorchSort;
 use crate::table::{InputRow, IssueRow, KeyAverageRow, TotalsRow};
 
 /// The row of an input.
@@ -127,6 +128,33 @@ pub(super) fn totals<'a>(
         }
     }
     totals
+}
+
+/// What torch's own table is sorted by; torch cannot sort by name and keeps the order of first starts.
+pub(super) fn torch_sort(sort: Option<SortKey>, has_device: bool) -> Option<TorchSort> {
+    let default = if has_device { SortKey::SelfDevice } else { SortKey::SelfCpu };
+    match sort.unwrap_or(default) {
+        SortKey::SelfCpu => Some(TorchSort::SelfCpu),
+        SortKey::CpuTotal => Some(TorchSort::CpuTotal),
+        SortKey::SelfDevice => Some(TorchSort::SelfDevice),
+        SortKey::DeviceTotal => Some(TorchSort::DeviceTotal),
+        SortKey::Count => Some(TorchSort::Count),
+        SortKey::Name => None,
+    }
+}
+
+/// What torch calls the device in its column titles: `use_device` in capitals, which the trace only shows by its
+/// categories.
+pub(super) fn device_label(store: &Store) -> &'static str {
+    let has = |prefix: &str| {
+        store.categories.iter().any(|&(name, _)| store.strings.get(name).starts_with(prefix))
+    };
+    match () {
+        () if has("xpu_") => "XPU",
+        () if has("mtia_") => "MTIA",
+        () if has("hpu_") => "HPU",
+        () => "CUDA",
+    }
 }
 
 /// Sorts the profiler table as asked, the largest first; rows that tie keep torch's order.

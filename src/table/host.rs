@@ -1,9 +1,11 @@
 //! What each host thread did with its window, and what it waited in.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::ser::Serializer;
 
-use super::{Cell, Column, TableRow, Unit, percent};
+use super::{Cell, Column, Table, TableRow, Unit, percent};
 use crate::analyze::threads;
 
 /// A pid or tid: traces write numbers or words.
@@ -89,9 +91,9 @@ impl ThreadRow {
         }
     }
 
-    /// One row per class that holds time or is not recorded, for tables.
+    /// One row per class that holds time, for tables.
     pub fn class_rows(&self) -> Vec<ThreadClassRow<'_>> {
-        let used = self.classes.iter().filter(|class| class.ns != Some(0));
+        let used = self.classes.iter().filter(|class| class.ns.is_some_and(|ns| ns != 0));
         used.map(|class| ThreadClassRow { thread: self, class }).collect()
     }
 }
@@ -106,16 +108,17 @@ pub struct ThreadClassRow<'a> {
 }
 
 impl TableRow for ThreadClassRow<'_> {
+    const N_GROUP_COLUMNS: usize = 6;
     const COLUMNS: &'static [Column] = &[
         Column::new("#", "input", Unit::Count, "number of the input"),
         Column::new("pid", "pid", Unit::Text, "process"),
         Column::new("tid", "tid", Unit::Text, "thread"),
         Column::new("kind", "kind", Unit::Text, "work, background or idle"),
+        Column::new("thread", "name", Unit::Text, "name of the thread"),
         Column::new("window", "window_ns", Unit::Ns, "the thread's window"),
         Column::new("class", "class", Unit::Text, "what the thread was doing"),
         Column::new("time", "ns", Unit::Ns, "time in the class"),
         Column::new("share", "pct", Unit::Percent, "time in the class, of the window"),
-        Column::new("name", "name", Unit::Text, "name of the thread"),
     ];
 
     fn cells(&self) -> Vec<Cell> {
@@ -124,13 +127,34 @@ impl TableRow for ThreadClassRow<'_> {
             Cell::Text(self.thread.pid.to_string()),
             Cell::Text(self.thread.tid.to_string()),
             Cell::Text(self.thread.kind.to_owned()),
+            Cell::or_none(self.thread.name.clone(), Cell::Text),
             Cell::Ns(self.thread.window_ns),
             Cell::Text(self.class.class.to_owned()),
             Cell::or_none(self.class.ns, Cell::Ns),
             Cell::or_none(self.class.pct, Cell::Percent),
-            Cell::or_none(self.thread.name.clone(), Cell::Text),
         ]
     }
+}
+
+/// The threads table. What the trace cannot show of a thread is said under it, never as zero.
+pub fn thread_table(threads: &[ThreadRow]) -> Table {
+    let rows: Vec<ThreadClassRow<'_>> = threads.iter().flat_map(ThreadRow::class_rows).collect();
+    let mut table = Table::of("threads", "Threads", &rows);
+    let work = threads.iter().filter(|thread| thread.kind == "work");
+    let mut unknown: BTreeMap<Vec<&str>, Vec<String>> = BTreeMap::new();
+    for thread in work {
+        let missing = thread.classes.iter().filter(|class| class.ns.is_none());
+        let classes: Vec<&str> = missing.map(|class| class.class).collect();
+        if !classes.is_empty() {
+            let whose = format!("#{} tid {}", thread.input, thread.tid);
+            unknown.entry(classes).or_default().push(whose);
+        }
+    }
+    for (classes, whose) in unknown {
+        let note = format!("not recorded for {}: {}", whose.join(", "), classes.join(", "));
+        table = table.with_note(note);
+    }
+    table
 }
 
 /// One name that threads waited in, as the machine output gives it.
