@@ -8,7 +8,9 @@
 
 pub mod base;
 pub mod devices;
+pub mod exclude;
 pub mod host;
+pub mod idle;
 pub mod intervals;
 pub mod launches;
 mod names;
