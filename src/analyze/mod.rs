@@ -7,9 +7,13 @@
 //! doing at every instant, the activity of each device.
 
 pub mod base;
+pub mod components;
 pub mod devices;
+pub mod exclude;
 pub mod host;
+pub mod idle;
 pub mod intervals;
+pub mod iterations;
 pub mod kernels;
 pub mod key_averages;
 pub mod launches;
