@@ -129,6 +129,8 @@ pub(super) enum TableKey {
     Inputs,
     /// Each device's window: busy, kernels, copies, idle.
     Devices,
+    /// Each device's idle time by cause.
+    Idle,
     /// Each thread's window by class.
     Threads,
     /// What threads waited in.
@@ -149,6 +151,7 @@ impl TableKey {
         match self {
             Self::Inputs => "inputs",
             Self::Devices => "devices",
+            Self::Idle => "idle",
             Self::Threads => "threads",
             Self::Waits => "waits",
             Self::KeyAverages => "key_averages",

@@ -12,10 +12,11 @@ use super::rows;
 use super::run::{Outcome, say};
 use crate::analyze::base::TimeBase;
 use crate::analyze::devices::{DeviceTime, devices};
+use crate::analyze::idle::{DeviceIdle, idle};
 use crate::analyze::kernels::{
     ActivityDurations, activity_durations, activity_stats, merge_durations,
 };
-use crate::analyze::key_averages::{KeyAverages, key_averages};
+use crate::analyze::key_averages::{KeyAverages, key_averages, torch_times};
 use crate::analyze::threads::{Threads, threads};
 use crate::analyze::window::Windows;
 use crate::diag::Severity;
@@ -79,6 +80,7 @@ fn read(plan: &AnalyzePlan) -> anyhow::Result<Vec<Input>> {
 struct Results {
     windows: Windows,
     devices: Vec<DeviceTime>,
+    idle: Vec<DeviceIdle>,
     threads: Threads,
     key_averages: KeyAverages,
     durations: ActivityDurations,
@@ -93,6 +95,7 @@ impl Results {
         let part = part.as_ref().unwrap_or(store);
         Self {
             devices: devices(store, &base),
+            idle: idle(store, &base),
             threads: threads(store, &base, &plan.time.rules),
             key_averages: key_averages(part, &plan.key_averages),
             durations: activity_durations(part),
@@ -114,7 +117,8 @@ fn report(plan: &AnalyzePlan, inputs: &[Input], results: Vec<Results>) -> Analyz
     for (number, (input, results)) in inputs.iter().zip(results).enumerate() {
         report.inputs.push(rows::input(number, input, &results.windows));
         report.threads.extend(results.threads.threads.iter().map(|t| ThreadRow::of(number, t)));
-        report.devices.extend(results.devices.iter().map(|d| DeviceRow::of(number, d)));
+        let devices = results.devices.iter().zip(&results.idle);
+        report.devices.extend(devices.map(|(time, idle)| DeviceRow::of(number, time, idle)));
         report.waits.extend(results.threads.waits.iter().map(|w| WaitRow::of(number, w)));
         report.issues.extend(rows::issues(number, &input.diag));
         let rows = results.key_averages.rows.into_iter().map(KeyAverageRow::from);
@@ -131,12 +135,14 @@ fn report(plan: &AnalyzePlan, inputs: &[Input], results: Vec<Results>) -> Analyz
 
 /// Torch's own table of every input, under its path where there are several.
 fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[Results]) -> String {
-    let has_device = |table: &TorchTable| table.rows.iter().any(|row| row.self_device_ns > 0);
     let mut out = String::new();
     for (input, results) in inputs.iter().zip(results) {
-        let table = TorchTable::new(&results.key_averages, rows::device_label(&input.store));
+        let averages = &results.key_averages;
+        let times = torch_times(&input.store, &plan.key_averages, averages);
+        let table = TorchTable::new(averages, &times, rows::device_label(&input.store));
+        let has_device = averages.rows.iter().any(|row| row.self_device_ns > 0);
         let options = TorchTableOptions {
-            sort_by: rows::torch_sort(plan.sort, has_device(&table)),
+            sort_by: rows::torch_sort(plan.sort, has_device),
             row_limit: Some(plan.top),
             ..TorchTableOptions::default()
         };
@@ -168,7 +174,7 @@ fn rendered(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String
 /// A table with as many rows as a person asked for; inputs and issues are never cut.
 fn for_people(plan: &AnalyzePlan, table: Table) -> Table {
     match table.key {
-        "inputs" | "issues" | "devices" | "threads" => table,
+        "inputs" | "issues" | "devices" | "idle" | "threads" => table,
         _ => table.top(plan.top),
     }
 }

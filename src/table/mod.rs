@@ -13,7 +13,7 @@ mod key_average;
 mod report;
 pub mod torch;
 
-pub use device::{CauseRow, DeviceRow};
+pub use device::{CauseRow, DeviceRow, idle_table};
 pub use host::{ClassRow, IdCell, ThreadClassRow, ThreadRow, WaitRow, thread_table};
 pub use input::{InputRow, IssueRow};
 pub use kernel::{KernelRow, kernel_table, transfer_table};

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     DeviceRow, InputRow, IssueRow, KernelRow, KeyAverageRow, Table, ThreadRow, TotalsRow, WaitRow,
-    kernel_table, key_average_table, thread_table, transfer_table,
+    idle_table, kernel_table, key_average_table, thread_table, transfer_table,
 };
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
@@ -44,6 +44,7 @@ impl AnalyzeReport {
         vec![
             Table::of("inputs", "Inputs", &self.inputs),
             or_note(Table::of("devices", "Devices", &self.devices), NO_DEVICE),
+            or_note(idle_table(&self.devices), NO_IDLE),
             thread_table(&self.threads),
             Table::of("waits", "Waits", waits),
             key_average_table(&self.key_averages, &self.totals, &shows_name),
@@ -56,6 +57,9 @@ impl AnalyzeReport {
 
 /// What stands where a table about devices is empty.
 const NO_DEVICE: &str = "no device activity was recorded";
+
+/// What stands where no device was idle or none was seen.
+const NO_IDLE: &str = "no idle time was seen";
 
 fn or_note(table: Table, note: &str) -> Table {
     if table.rows.is_empty() { table.with_note(note) } else { table }
