@@ -10,3 +10,5 @@ pub mod diag;
 pub mod store;
 
 pub mod read;
+
+pub mod analyze;
