@@ -59,7 +59,7 @@ impl NestStack {
 
     /// Closes everything, innermost first.
     pub fn finish(&mut self, mut leave: impl FnMut(u32)) {
-        while let Some(top) = self.open.pop() {
+        for top in self.open.drain(..).rev() {
             leave(top.slice);
         }
     }
