@@ -12,3 +12,7 @@ pub mod store;
 pub mod read;
 
 pub mod analyze;
+
+pub mod table;
+
+pub mod render;

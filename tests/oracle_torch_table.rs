@@ -1,0 +1,208 @@
+//! Torch's printed tables, byte for byte: `table.txt`, `profiler_out_*.txt` and `*.key_averages.txt` beside the traces.
+//!
+//! A printed table is compared line by line with ours. What a trace cannot give is counted and has its reason here:
+//! the FLOPs column, and names that the writer of the trace changed.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use omni_trace::analyze::key_averages::{KeyAveragesConfig, key_averages};
+use omni_trace::read::{ReadOptions, read_input};
+use omni_trace::render::torch_table::{TorchTableOptions, torch_table};
+use omni_trace::store::Store;
+use omni_trace::table::torch::{TorchSort, TorchTable};
+
+/// A printed table and how it was asked for.
+struct Printed {
+    file: PathBuf,
+    text: String,
+    config: KeyAveragesConfig,
+    options: TorchTableOptions,
+}
+
+#[derive(Default)]
+struct Tally {
+    tables: usize,
+    identical: usize,
+    lines: usize,
+    flops_cells: usize,
+    unequal: Vec<String>,
+}
+
+#[test]
+fn printed_tables_are_reproduced() {
+    let Some(traces) = common::shared_traces() else { return };
+    let own = traces.join("own");
+    let mut tally = Tally::default();
+    for folder in folders(&own.join("torch_cpu")) {
+        compare(&folder.join("trace.json"), &reference_tables(&folder), &mut tally);
+    }
+    for folder in folders(&own.join("h100")) {
+        for (trace, file) in paired(&folder, ".pt.trace.json.gz", ".key_averages.txt") {
+            compare(&trace, &dumped_tables(&file), &mut tally);
+        }
+    }
+    for (trace, printed) in vllm_tables(&own.join("vllm")) {
+        compare(&trace, &[printed], &mut tally);
+    }
+    println!(
+        "printed tables oracle: {} tables, {} identical, {} lines, {} unequal lines, {} FLOPs cells not derivable",
+        tally.tables,
+        tally.identical,
+        tally.lines,
+        tally.unequal.len(),
+        tally.flops_cells,
+    );
+    assert!(tally.tables >= 90, "the oracle is not complete: {} tables", tally.tables);
+    assert!(tally.unequal.is_empty(), "{}", tally.unequal.join("\n"));
+}
+
+fn compare(trace: &Path, tables: &[Printed], tally: &mut Tally) {
+    if tables.is_empty() {
+        return;
+    }
+    let store = read_input(trace, &ReadOptions::default()).unwrap().store;
+    for printed in tables {
+        compare_table(&store, printed, tally);
+    }
+}
+
+fn compare_table(store: &Store, printed: &Printed, tally: &mut Tally) {
+    let averages = key_averages(store, &printed.config);
+    let ours = torch_table(&TorchTable::new(&averages, "CUDA"), &printed.options);
+    let has_flops = printed.text.lines().nth(1).is_some_and(|titles| titles.contains("FLOPs"));
+    let (n_theirs, n_ours) = (printed.text.lines().count(), ours.lines().count());
+    tally.tables += 1;
+    let before = tally.unequal.len();
+    if n_theirs != n_ours {
+        tally.unequal.push(format!("{}: {n_theirs} lines, ours {n_ours}", printed.file.display()));
+    }
+    for (number, (theirs, ours)) in printed.text.lines().zip(ours.lines()).enumerate() {
+        tally.lines += 1;
+        let is_cell = has_flops && ours.ends_with("  ");
+        tally.flops_cells += usize::from(is_cell && number > 2);
+        let equal = if is_cell { theirs.starts_with(ours) } else { theirs == ours };
+        if !equal {
+            let file = printed.file.display();
+            tally.unequal.push(format!("{file}:{number}\n  torch {theirs}\n  ours  {ours}"));
+        }
+    }
+    tally.identical += usize::from(tally.unequal.len() == before);
+}
+
+/// All folders below one, itself included.
+fn folders(root: &Path) -> Vec<PathBuf> {
+    let mut all = vec![root.to_owned()];
+    let mut next = 0;
+    while next < all.len() {
+        let inner = std::fs::read_dir(&all[next]).unwrap().map(|entry| entry.unwrap().path());
+        let mut inner: Vec<PathBuf> = inner.filter(|path| path.is_dir()).collect();
+        inner.sort();
+        all.extend(inner);
+        next += 1;
+    }
+    all
+}
+
+/// Files `STEM + first` and `STEM + second` that are both there.
+fn paired(folder: &Path, first: &str, second: &str) -> Vec<(PathBuf, PathBuf)> {
+    let mut pairs = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let Some(stem) = name.strip_suffix(first) else { continue };
+        let other = folder.join(format!("{stem}{second}"));
+        if other.exists() {
+            pairs.push((path, other));
+        }
+    }
+    pairs.sort();
+    pairs
+}
+
+/// The tables of a reference case, by file name.
+fn reference_tables(folder: &Path) -> Vec<Printed> {
+    let all = TorchTableOptions {
+        sort_by: Some(TorchSort::SelfCpu),
+        row_limit: None,
+        ..TorchTableOptions::default()
+    };
+    let by_device =
+        TorchTableOptions { sort_by: Some(TorchSort::SelfDevice), ..TorchTableOptions::default() };
+    let plain = KeyAveragesConfig::default();
+    let by_shape = KeyAveragesConfig { group_by_input_shape: true, ..plain };
+    let by_stack = KeyAveragesConfig { group_by_stack_n: 5, ..plain };
+    [
+        ("table.txt", plain, all),
+        ("table_wide.txt", plain, TorchTableOptions { max_name_width: Some(1_000), ..all }),
+        ("table_sort_self_cuda_time_total.txt", plain, by_device),
+        ("byshape_table.txt", by_shape, all),
+        ("bystack5_table.txt", by_stack, all),
+    ]
+    .into_iter()
+    .filter_map(|(name, config, options)| {
+        let file = folder.join(name);
+        let text = std::fs::read_to_string(&file).ok()?;
+        Some(Printed { file, text, config, options })
+    })
+    .collect()
+}
+
+/// The tables of a `*.key_averages.txt`: each after a line `# table(…)` with torch's arguments.
+fn dumped_tables(file: &Path) -> Vec<Printed> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let printed = |part: &str| {
+        let (arguments, text) = part.split_once('\n').unwrap();
+        let sort = arguments.split('\'').nth(1).unwrap();
+        let number = |key: &str| {
+            let value = arguments.split(key).nth(1)?;
+            value.split([',', ')']).next()?.parse::<i64>().ok()
+        };
+        let mut options =
+            TorchTableOptions { sort_by: TorchSort::from_name(sort), ..Default::default() };
+        if let Some(limit) = number("row_limit=") {
+            options.row_limit = usize::try_from(limit).ok();
+        }
+        if let Some(width) = number("max_name_column_width=") {
+            options.max_name_width = usize::try_from(width).ok();
+        }
+        let text = text.strip_suffix("\n\n").map_or(text.to_owned(), |text| text.to_owned() + "\n");
+        Printed { file: file.to_owned(), text, config: KeyAveragesConfig::default(), options }
+    };
+    text.split("# table(").skip(1).map(printed).collect()
+}
+
+/// Each `profiler_out_N.txt` with the trace of rank N beside it.
+fn vllm_tables(root: &Path) -> Vec<(PathBuf, Printed)> {
+    let mut tables = Vec::new();
+    for folder in folders(root) {
+        for rank in 0..8 {
+            let file = folder.join(format!("profiler_out_{rank}.txt"));
+            let Ok(text) = std::fs::read_to_string(&file) else { continue };
+            let (sort_by, row_limit) = match text.lines().count() {
+                105.. => (TorchSort::SelfDevice, 100),
+                _ => (TorchSort::SelfCpu, 50),
+            };
+            let options = TorchTableOptions {
+                sort_by: Some(sort_by),
+                row_limit: Some(row_limit),
+                ..TorchTableOptions::default()
+            };
+            let config = KeyAveragesConfig::default();
+            let text = text.trim_end_matches('\n').to_owned() + "\n";
+            tables.push((trace_of_rank(&folder, rank), Printed { file, text, config, options }));
+        }
+    }
+    tables
+}
+
+fn trace_of_rank(folder: &Path, rank: usize) -> PathBuf {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let is_trace = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.contains(".json")
+            && (name.contains(&format!("-rank-{rank}.")) || name.contains(&format!("rank{rank}.")))
+    };
+    entries.into_iter().find(is_trace).unwrap_or_else(|| panic!("no trace in {}", folder.display()))
+}
