@@ -7,7 +7,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use omni_trace::analyze::key_averages::{KeyAveragesConfig, key_averages};
+use omni_trace::analyze::key_averages::{KeyAveragesConfig, key_averages, torch_times};
 use omni_trace::read::{ReadOptions, read_input};
 use omni_trace::render::torch_table::{TorchTableOptions, torch_table};
 use omni_trace::store::Store;
@@ -70,7 +70,8 @@ fn compare(trace: &Path, tables: &[Printed], tally: &mut Tally) {
 
 fn compare_table(store: &Store, printed: &Printed, tally: &mut Tally) {
     let averages = key_averages(store, &printed.config);
-    let ours = torch_table(&TorchTable::new(&averages, "CUDA"), &printed.options);
+    let times = torch_times(store, &printed.config, &averages);
+    let ours = torch_table(&TorchTable::new(&averages, &times, "CUDA"), &printed.options);
     let has_flops = printed.text.lines().nth(1).is_some_and(|titles| titles.contains("FLOPs"));
     let (n_theirs, n_ours) = (printed.text.lines().count(), ours.lines().count());
     tally.tables += 1;

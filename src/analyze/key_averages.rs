@@ -16,11 +16,14 @@ mod links;
 mod memory;
 mod rows;
 mod threads;
+mod torch_times;
 mod tree;
 
 use rayon::prelude::*;
 
 use crate::store::{Layout, Store};
+
+pub use torch_times::{TorchTimes, torch_times};
 
 use links::Links;
 use rows::Sums;

@@ -45,10 +45,10 @@ struct Columns {
     n_numbers: usize,
 }
 
-/// The sums that shares are of, in nanoseconds.
+/// The sums that shares are of, in microseconds, added in the order of the rows as torch does.
 struct Totals {
-    self_cpu_ns: i64,
-    self_device_ns: i64,
+    self_cpu_us: f64,
+    self_device_us: f64,
 }
 
 /// The text of `table()`; empty where there are no rows.
@@ -62,12 +62,11 @@ pub fn torch_table(table: &TorchTable, options: &TorchTableOptions) -> String {
     }
     let columns = Columns::new(table, options);
     let totals = Totals {
-        self_cpu_ns: rows.iter().map(|row| row.self_cpu_ns).sum(),
-        self_device_ns: rows
+        self_cpu_us: rows.iter().fold(0.0, |sum, row| sum + row.times.self_cpu_us),
+        self_device_us: rows
             .iter()
             .filter(|row| row.is_device_activity)
-            .map(|row| row.self_device_ns)
-            .sum(),
+            .fold(0.0, |sum, row| sum + row.times.self_device_us),
     };
     let mut text = String::new();
     let rule = columns.rule();
@@ -78,10 +77,10 @@ pub fn torch_table(table: &TorchTable, options: &TorchTableOptions) -> String {
         columns.push_row(&mut text, row, &totals, options);
     }
     text.push_str(&rule);
-    text.push_str(&format!("Self CPU time total: {}\n", time_text(us(totals.self_cpu_ns))));
+    text.push_str(&format!("Self CPU time total: {}\n", time_text(totals.self_cpu_us)));
     if columns.device_time {
         let device = &table.device_label;
-        let total = time_text(us(totals.self_device_ns));
+        let total = time_text(totals.self_device_us);
         text.push_str(&format!("Self {device} time total: {total}\n"));
     }
     text
@@ -90,7 +89,7 @@ pub fn torch_table(table: &TorchTable, options: &TorchTableOptions) -> String {
 impl Columns {
     fn new(table: &TorchTable, options: &TorchTableOptions) -> Self {
         let rows = &table.rows;
-        let device_time = rows.iter().any(|row| row.self_device_ns > 0);
+        let device_time = rows.iter().any(|row| row.times.self_device_us > 0.0);
         let device_memory = table.has_memory && rows.iter().any(|row| row.self_device_bytes > 0);
         let name_width = limited(longest(rows.iter().map(|row| &row.name)), options.max_name_width);
         let shapes = || rows.iter().filter_map(|row| row.input_shapes.as_ref());
@@ -195,25 +194,24 @@ impl Columns {
     }
 
     fn numbers(&self, row: &TorchRow, totals: &Totals) -> Vec<String> {
-        let average =
-            |total_ns: i64| if row.count == 0 { 0.0 } else { us(total_ns) / row.count as f64 };
+        let times = &row.times;
         let total_share = if row.is_async {
             "0".to_owned()
         } else {
-            share_text(row.cpu_total_ns, totals.self_cpu_ns)
+            share_text(times.cpu_total_us, totals.self_cpu_us)
         };
         let mut cells = vec![
-            share_text(row.self_cpu_ns, totals.self_cpu_ns),
-            time_text(us(row.self_cpu_ns)),
+            share_text(times.self_cpu_us, totals.self_cpu_us),
+            time_text(times.self_cpu_us),
             total_share,
-            time_text(us(row.cpu_total_ns)),
-            time_text(average(row.cpu_total_ns)),
+            time_text(times.cpu_total_us),
+            time_text(row.average_us(times.cpu_total_us)),
         ];
         if self.device_time {
-            cells.push(time_text(us(row.self_device_ns)));
-            cells.push(share_text(row.self_device_ns, totals.self_device_ns));
-            cells.push(time_text(us(row.device_total_ns)));
-            cells.push(time_text(average(row.device_total_ns)));
+            cells.push(time_text(times.self_device_us));
+            cells.push(share_text(times.self_device_us, totals.self_device_us));
+            cells.push(time_text(times.device_total_us));
+            cells.push(time_text(row.average_us(times.device_total_us)));
         }
         if self.memory {
             cells.push(memory_text(row.cpu_bytes));
@@ -260,11 +258,6 @@ fn end_of_path(frame: &str, width: usize) -> String {
     if width > 3 { "...".to_owned() + &end.chars().skip(3).collect::<String>() } else { end }
 }
 
-/// Torch's unit: microseconds as a float.
-fn us(ns: i64) -> f64 {
-    ns as f64 / 1_000.0
-}
-
 fn time_text(us: f64) -> String {
     if us >= 1_000_000.0 {
         format!("{:.3}s", us / 1_000_000.0)
@@ -275,11 +268,11 @@ fn time_text(us: f64) -> String {
     }
 }
 
-fn share_text(part_ns: i64, whole_ns: i64) -> String {
-    if whole_ns == 0 {
+fn share_text(part_us: f64, whole_us: f64) -> String {
+    if whole_us == 0.0 {
         return "NaN".to_owned();
     }
-    format!("{:.2}%", us(part_ns) * 100.0 / us(whole_ns))
+    format!("{:.2}%", part_us * 100.0 / whole_us)
 }
 
 fn memory_text(bytes: i64) -> String {
@@ -293,7 +286,7 @@ fn memory_text(bytes: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{TorchTableOptions, end_of_path, memory_text, shortened, time_text, torch_table};
-    use crate::table::torch::{TorchRow, TorchTable};
+    use crate::table::torch::{TorchRow, TorchTable, TorchTimes};
 
     #[test]
     fn cells_are_written_as_torch_writes_them() {
@@ -317,14 +310,17 @@ mod tests {
         let kernel = TorchRow {
             name: "k".into(),
             count: 1,
-            self_device_ns: 1_000,
-            device_total_ns: 1_000,
+            times: TorchTimes {
+                self_device_us: 1.0,
+                device_total_us: 1.0,
+                ..TorchTimes::default()
+            },
             is_device_activity: true,
             ..TorchRow::default()
         };
         let span = TorchRow {
             name: "step".into(),
-            self_device_ns: 30_000,
+            times: TorchTimes { self_device_us: 30.0, ..TorchTimes::default() },
             is_device_activity: false,
             ..kernel.clone()
         };

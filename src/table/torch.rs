@@ -4,10 +4,11 @@
 
 use std::cmp::Ordering;
 
+pub use crate::analyze::key_averages::TorchTimes;
 use crate::analyze::key_averages::{DeviceType, KeyAverages, KeyMemory, KeyRow};
 
 /// Torch's table before sorting.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TorchTable {
     /// Rows in torch's order, by first start. Sorting is stable, so this decides ties.
     pub rows: Vec<TorchRow>,
@@ -17,19 +18,13 @@ pub struct TorchTable {
     pub has_memory: bool,
 }
 
-/// One row of torch's table. Times in nanoseconds, memory in bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// One row of torch's table. Times in torch's own unit, microseconds as a float; memory in bytes.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TorchRow {
     /// Full name.
     pub name: String,
-    /// Sum of self times on the host.
-    pub self_cpu_ns: i64,
-    /// Sum of times on the host.
-    pub cpu_total_ns: i64,
-    /// Sum of self times on the device.
-    pub self_device_ns: i64,
-    /// Sum of times on the device, children's included.
-    pub device_total_ns: i64,
+    /// Sums of times.
+    pub times: TorchTimes,
     /// Number of events.
     pub count: u64,
     /// Whether the row's device time is part of the total of all devices: device rows that are no annotations.
@@ -101,49 +96,53 @@ impl TorchSort {
 
     /// The order of two rows, smaller first.
     pub fn compare(self, a: &TorchRow, b: &TorchRow) -> Ordering {
+        self.value(a).total_cmp(&self.value(b))
+    }
+
+    fn value(self, row: &TorchRow) -> f64 {
         match self {
-            Self::SelfCpu => a.self_cpu_ns.cmp(&b.self_cpu_ns),
-            Self::CpuTotal => a.cpu_total_ns.cmp(&b.cpu_total_ns),
-            Self::CpuAverage => average_order((a.cpu_total_ns, a), (b.cpu_total_ns, b)),
-            Self::SelfDevice => a.self_device_ns.cmp(&b.self_device_ns),
-            Self::DeviceTotal => a.device_total_ns.cmp(&b.device_total_ns),
-            Self::DeviceAverage => average_order((a.device_total_ns, a), (b.device_total_ns, b)),
-            Self::Count => a.count.cmp(&b.count),
-            Self::CpuMemory => a.cpu_bytes.cmp(&b.cpu_bytes),
-            Self::SelfCpuMemory => a.self_cpu_bytes.cmp(&b.self_cpu_bytes),
-            Self::DeviceMemory => a.device_bytes.cmp(&b.device_bytes),
-            Self::SelfDeviceMemory => a.self_device_bytes.cmp(&b.self_device_bytes),
+            Self::SelfCpu => row.times.self_cpu_us,
+            Self::CpuTotal => row.times.cpu_total_us,
+            Self::CpuAverage => row.average_us(row.times.cpu_total_us),
+            Self::SelfDevice => row.times.self_device_us,
+            Self::DeviceTotal => row.times.device_total_us,
+            Self::DeviceAverage => row.average_us(row.times.device_total_us),
+            Self::Count => row.count as f64,
+            Self::CpuMemory => row.cpu_bytes as f64,
+            Self::SelfCpuMemory => row.self_cpu_bytes as f64,
+            Self::DeviceMemory => row.device_bytes as f64,
+            Self::SelfDeviceMemory => row.self_device_bytes as f64,
         }
     }
 }
 
-/// Compares `total / count` without dividing.
-fn average_order(a: (i64, &TorchRow), b: (i64, &TorchRow)) -> Ordering {
-    let scaled = |total: i64, count: u64| i128::from(total) * i128::from(count.max(1));
-    scaled(a.0, b.1.count).cmp(&scaled(b.0, a.1.count))
+impl TorchRow {
+    /// A total divided by the number of events.
+    pub fn average_us(&self, total_us: f64) -> f64 {
+        if self.count == 0 { 0.0 } else { total_us / self.count as f64 }
+    }
 }
 
 impl TorchTable {
-    /// The table of an analysis; `device_label` as torch's `use_device` in capitals: `CUDA`, `XPU`.
-    pub fn new(averages: &KeyAverages, device_label: &str) -> Self {
+    /// The table of an analysis; `times` from [`crate::analyze::key_averages::torch_times`] of the same,
+    /// `device_label` as torch's `use_device` in capitals: `CUDA`, `XPU`.
+    pub fn new(averages: &KeyAverages, times: &[TorchTimes], device_label: &str) -> Self {
+        let row = |(row, &times): (&KeyRow, &TorchTimes)| TorchRow::new(row, times);
         Self {
-            rows: averages.rows.iter().map(TorchRow::from).collect(),
+            rows: averages.rows.iter().zip(times).map(row).collect(),
             device_label: device_label.to_owned(),
             has_memory: averages.has_memory,
         }
     }
 }
 
-impl From<&KeyRow> for TorchRow {
-    fn from(row: &KeyRow) -> Self {
+impl TorchRow {
+    fn new(row: &KeyRow, times: TorchTimes) -> Self {
         let KeyMemory { cpu_bytes, self_cpu_bytes, device_bytes, self_device_bytes } =
             row.memory.unwrap_or_default();
         Self {
             name: row.name.clone(),
-            self_cpu_ns: row.self_cpu_ns,
-            cpu_total_ns: row.cpu_total_ns,
-            self_device_ns: row.self_device_ns,
-            device_total_ns: row.device_total_ns,
+            times,
             count: row.count,
             is_device_activity: row.device_type == DeviceType::Device && !row.is_annotation,
             is_async: row.is_async,
@@ -159,20 +158,12 @@ impl From<&KeyRow> for TorchRow {
 
 #[cfg(test)]
 mod tests {
-    use super::{TorchRow, TorchSort};
+    use super::TorchSort;
 
     #[test]
     fn sort_names_are_torchs() {
         assert_eq!(TorchSort::from_name("self_cuda_time_total"), Some(TorchSort::SelfDevice));
         assert_eq!(TorchSort::from_name("xpu_time"), Some(TorchSort::DeviceAverage));
         assert_eq!(TorchSort::from_name("name"), None);
-    }
-
-    #[test]
-    fn averages_compare_without_dividing() {
-        let row = |cpu_total_ns, count| TorchRow { cpu_total_ns, count, ..TorchRow::default() };
-        let order = |a: &TorchRow, b: &TorchRow| TorchSort::CpuAverage.compare(a, b);
-        assert!(order(&row(10, 3), &row(10, 4)).is_gt());
-        assert!(order(&row(10, 5), &row(2, 1)).is_eq());
     }
 }

@@ -210,7 +210,7 @@ fn book_async(node: &Node, sums: &mut Sums) {
 
 /// Whether an annotation is that of a collective's work object, which ends when the collective does (`Work` of torch's
 /// `ProcessGroup`): `nccl:all_reduce`, `gloo:broadcast`. The trace does not write that an event is asynchronous.
-fn is_async_name(name: &str) -> bool {
+pub(super) fn is_async_name(name: &str) -> bool {
     const BACKENDS: [&str; 8] = ["nccl", "gloo", "mpi", "ucc", "xccl", "hccl", "rccl", "cncl"];
     name.split_once(':')
         .is_some_and(|(backend, rest)| BACKENDS.contains(&backend) && !rest.starts_with(':'))
