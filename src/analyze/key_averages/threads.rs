@@ -104,8 +104,7 @@ impl Threads {
         let thread = |track: usize| {
             let mut moved = moved.remove(&(track as u32)).unwrap_or_default();
             moved.sort_by_key(|&slice| nest_key(store, slice as usize));
-            let takes_unlinked = self.stop_tracks.iter().any(|&stop| stop as usize == track)
-                && census[track].frames() > 0;
+            let takes_unlinked = self.stop_tracks.contains(&(track as u32));
             Thread { track, home: store.tracks[track].slices.clone(), moved, takes_unlinked }
         };
         (0..store.tracks.len()).map(thread).collect()
@@ -188,12 +187,10 @@ fn stop_tracks(store: &Store, census: &[Census]) -> Vec<u32> {
 /// The thread of a process that stopped the profiler, among its tracks.
 ///
 /// Torch waits for the device when a profile ends, so it is the thread with the last `cudaDeviceSynchronize` outside
-/// operators, if torch saw that thread at all; else the main thread (its id is the process id); else the thread with
-/// the most operators.
+/// operators; else the main thread (its id is the process id), if torch saw it; else the thread with the most operators.
 fn stop_track(store: &Store, census: &[Census], tracks: &[usize]) -> usize {
-    let any_frames = tracks.iter().any(|&t| census[t].frames() > 0);
-    let seen = || tracks.iter().copied().filter(|&t| !any_frames || census[t].frames() > 0);
-    let waiter = seen().filter(|&t| census[t].last_sync_ns.is_some());
+    let seen = || tracks.iter().copied().filter(|&t| census[t].frames() > 0);
+    let waiter = tracks.iter().copied().filter(|&t| census[t].last_sync_ns.is_some());
     let main = || seen().find(|&t| store.tracks[t].tid == store.tracks[t].pid);
     let busiest = || seen().max_by_key(|&t| (census[t].ops, census[t].frames(), usize::MAX - t));
     waiter
