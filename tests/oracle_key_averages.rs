@@ -3,6 +3,8 @@
 //! A pair is a trace and a `*key_averages.json` that torch wrote of the same profile. Rows are compared in both
 //! directions: none missing, none extra. What a trace cannot give is named in [`NOT_DERIVABLE`] with its reason.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use std::collections::BTreeMap;
