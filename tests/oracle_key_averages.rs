@@ -3,6 +3,8 @@
 //! A pair is a trace and a `*key_averages.json` that torch wrote of the same profile. Rows are compared in both
 //! directions: none missing, none extra. What a trace cannot give is named in [`NOT_DERIVABLE`] with its reason.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -244,6 +246,22 @@ fn agree(path: &Path, store: &Store, config: &KeyAveragesConfig) -> usize {
         }
     }
     table.rows.len()
+}
+
+/// The same rows with one thread as with seven.
+#[test]
+fn rows_do_not_depend_on_threads() {
+    let Some(traces) = common::shared_traces() else { return };
+    let trace = traces.join("own/h100/py_pipe_tp2/stage_0_llm_1790000500_rank0.pt.trace.json.gz");
+    let store = read_input(&trace, &ReadOptions::default()).unwrap().store;
+    let with_threads = |n_threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+        pool.install(|| key_averages(&store, &KeyAveragesConfig::default()))
+    };
+    let one = with_threads(1);
+    assert!(one.rows.len() > 100);
+    assert_eq!(one, with_threads(2));
+    assert_eq!(one, with_threads(7));
 }
 
 /// All values of a dumped row; times may be off by 2 ns an event, counts and bytes by nothing.

@@ -4,6 +4,8 @@
 //! cannot give is counted and has its reason here: the FLOPs column (it needs arguments that are not written), and
 //! [`NOT_DERIVABLE`].
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -128,7 +128,7 @@ impl Clock {
         let on_device = matches!(class, Class::Device | Class::DeviceAnnotation);
         let us = self.us(interval.1) - self.us(interval.0);
         Some(Event {
-            first: First::of(interval, class, slice),
+            first: First::of(store, slice),
             slice: slice as u32,
             thread: thread as u32,
             key: (name, class, if on_device { 0 } else { groups.of(store, slice) }),
