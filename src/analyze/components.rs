@@ -66,7 +66,10 @@ pub fn components(store: &Store, base: &TimeBase) -> Vec<Component> {
 
 impl Component {
     /// Of one operator: its time by class, and of the operator class what lies in operators inside it.
+    ///
+    /// Operators inside it that cross each other would count their common time twice, so that the sum is capped.
     fn of(inside: &ClassNs, child_ops_ns: i64) -> Self {
+        let child_ops_ns = child_ops_ns.min(inside.get(Class::CpuOp));
         let total_ns = inside.total_ns();
         let ns = |class| inside.get(class);
         Self {
