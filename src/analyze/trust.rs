@@ -2,7 +2,7 @@
 //! effect and what it means. Every line is always there, so that its absence never reads as "checked and fine".
 
 use super::base::TimeBase;
-use super::devices::{ActivityRow, devices};
+use super::devices::{ActivityRow, stream_overlaps};
 use super::host::ThreadKind;
 use super::launches::correlation;
 use super::window::is_impossible;
@@ -84,7 +84,7 @@ pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> 
     let mut lines = vec![
         activity_without_launch(store, base),
         launch_without_activity(store, base),
-        stream_overlap(store, base),
+        stream_overlap(base),
         impossible_duration(store),
         longer_than_window(base),
         outside_window(base),
@@ -137,9 +137,14 @@ fn launch_without_activity(store: &Store, base: &TimeBase) -> TrustLine {
     let meaning =
         "launches whose kernels the trace does not show: kernel times are too small by them";
     let (mut launches, mut lost) = (0, 0);
+    // Names repeat: each is looked at once.
+    let mut known: Vec<Option<bool>> = vec![None; store.strings.len()];
     for thread in &base.threads {
         for slice in store.tracks[thread.track].slices.clone() {
-            if store.kind(slice).is_api_call() && is_launch(store.name(slice)) {
+            let known = &mut known[store.slices.name[slice].0 as usize];
+            if store.kind(slice).is_api_call()
+                && *known.get_or_insert_with(|| is_launch(store.name(slice)))
+            {
                 launches += 1;
                 let has_id = correlation(store, slice).is_some();
                 let has_any = has_id && base.launches.activities_of(store, slice).next().is_some();
@@ -163,11 +168,10 @@ fn is_launch(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
-fn stream_overlap(store: &Store, base: &TimeBase) -> TrustLine {
+fn stream_overlap(base: &TimeBase) -> TrustLine {
     let meaning = "kernels that overlap an earlier one of their stream: counted twice in the kernel sum, once in busy";
-    let devices = devices(store, base);
-    let count = devices.iter().map(|device| device.n_overlaps).sum();
-    let ns = devices.iter().map(|device| device.overlap_ns).sum();
+    let overlaps = base.devices.iter().map(stream_overlaps);
+    let (count, ns) = overlaps.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     line(TrustKind::StreamOverlap, count, ns, Severity::Info, meaning)
 }
 
