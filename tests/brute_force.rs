@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 
 use naive::{Naive, Piece};
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
+use omni_trace::analyze::components::components;
 use omni_trace::analyze::devices::devices;
 use omni_trace::analyze::exclude::exclusion;
 use omni_trace::analyze::idle::idle;
+use omni_trace::analyze::iterations::iterations;
 use omni_trace::analyze::timeline::Class;
 use omni_trace::diag::Reporter;
 use omni_trace::model::EventKind;
@@ -139,6 +141,131 @@ fn check(store: &Store) {
         assert_eq!(thread.by_class.iter().map(|c| c.1).sum::<i64>(), thread.excluded_ns);
     }
     check_devices(store, &base, &naive, &pieces);
+    check_iterations(store, &base, &pieces);
+    check_components(store, &base, &pieces);
+}
+
+/// Iterations: what was launched inside, the waits before and inside.
+fn check_iterations(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec<Piece>>) {
+    let is_iteration = |i: usize| {
+        let name = store.name(i);
+        store.kind(i) == EventKind::UserAnnotation
+            && ["execute_", "diffusion_", "ProfilerStep#"]
+                .iter()
+                .any(|start| name.starts_with(start))
+    };
+    let window = (base.windows.file.start_ns, base.windows.file.end_ns);
+    let meets = |i: usize| {
+        overlap((window.0, window.1, Class::Python), store.slices.ts_ns[i], store.slices.end_ns(i))
+            > 0
+    };
+    let all: Vec<usize> = base
+        .work_threads()
+        .flat_map(|thread| store.tracks[thread.track].slices.clone())
+        .filter(|&i| is_iteration(i) && meets(i))
+        .collect();
+    let tracks: std::collections::BTreeSet<usize> =
+        all.iter().map(|&i| store.track_of(i)).collect();
+    let calls: BTreeMap<u64, usize> = (0..store.slices.len())
+        .rev()
+        .filter(|&i| store.kind(i).is_api_call())
+        .filter_map(|i| Some((store.correlation(i)?, i)))
+        .fold(BTreeMap::new(), |mut first, (id, i)| {
+            let known = first.entry(id).or_insert(i);
+            if (store.slices.ts_ns[i], i) < (store.slices.ts_ns[*known], *known) {
+                *known = i;
+            }
+            first
+        });
+    let rows = iterations(store, base).rows;
+    assert_eq!(rows.iter().map(|row| row.slice as usize).collect::<Vec<_>>(), all);
+    for row in &rows {
+        let (start, end) = (row.start_ns, row.start_ns + row.cpu_ns);
+        let mine: Vec<usize> = (0..store.device_rows.len())
+            .map(|r| store.device_rows[r].slice as usize)
+            .filter(|&i| store.kind(i) == EventKind::Kernel)
+            .filter(|&i| {
+                let call = store.correlation(i).filter(|&id| id != 0).and_then(|id| calls.get(&id));
+                call.is_some_and(|&call| {
+                    let at = store.slices.ts_ns[call];
+                    let track = store.track_of(call);
+                    let pid = |t: usize| store.tracks[t].pid;
+                    let mut with = tracks.iter().filter(|&&t| pid(t) == pid(track));
+                    let alone = with.next() == Some(&row.track) && with.next().is_none();
+                    let owned = track == row.track || (alone && !tracks.contains(&track));
+                    owned && at >= start && at < end
+                })
+            })
+            .collect();
+        let span = |i: usize| (store.slices.ts_ns[i], store.slices.end_ns(i));
+        let sum: i64 = mine.iter().map(|&i| store.slices.dur_ns(i)).sum();
+        let busy: i64 = marked(&mine, &|_| true, &span).iter().map(|(s, e)| e - s).sum();
+        if !base.devices.is_empty() {
+            assert_eq!(
+                (row.kernel_sum_ns, row.kernel_busy_ns),
+                (Some(sum), Some(busy)),
+                "{}",
+                row.name
+            );
+            assert_eq!(row.n_kernels as usize, mine.len());
+        }
+        let waits = |s: i64, e: i64| -> i64 {
+            let ipc = pieces[&row.track].iter().filter(|p| p.2 == Class::IpcWait);
+            ipc.map(|&p| overlap(p, s, e)).sum()
+        };
+        let earlier = rows.iter().filter(|other| {
+            other.track == row.track && other.scheme == row.scheme && other.slice < row.slice
+        });
+        let from = earlier.map(|other| other.start_ns + other.cpu_ns).max();
+        let before = waits(from.map_or(window.0, |from| from.max(window.0)), start);
+        assert_eq!(row.ipc_wait_before_ns.unwrap_or(0), before);
+        assert_eq!(row.ipc_wait_inside_ns.unwrap_or(0), waits(start, end));
+    }
+}
+
+/// Operators: outermost of their name, by what is inside them.
+fn check_components(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec<Piece>>) {
+    let mut expected: BTreeMap<&str, BTreeMap<Class, i64>> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    let window = base.windows.file;
+    for thread in base.work_threads() {
+        let mut ops: Vec<(i64, i64, usize)> = Vec::new();
+        for i in store.tracks[thread.track].slices.clone() {
+            let start = store.slices.ts_ns[i].max(window.start_ns);
+            let end = store.slices.end_ns(i).min(window.end_ns);
+            if store.kind(i) != EventKind::CpuOp || start >= end {
+                continue;
+            }
+            ops.retain(|&(_, other_end, _)| other_end > start);
+            let is_inside = ops.iter().any(|&(_, e, o)| e >= end && store.name(o) == store.name(i));
+            ops.push((start, end, i));
+            if !is_inside {
+                *counts.entry(store.name(i)).or_default() += 1;
+                let sums = expected.entry(store.name(i)).or_default();
+                let all = &pieces[&thread.track];
+                let first = all.partition_point(|p| p.1 <= start);
+                for &piece in all[first..].iter().take_while(|p| p.0 < end) {
+                    *sums.entry(piece.2).or_default() += overlap(piece, start, end);
+                }
+            }
+        }
+    }
+    let rows = components(store, base);
+    assert_eq!(rows.len(), expected.len());
+    for row in &rows {
+        let sums = &expected[row.name.as_str()];
+        let get = |class| sums.get(&class).copied().unwrap_or(0);
+        assert_eq!(row.count, counts[row.name.as_str()]);
+        assert_eq!(row.total_ns, sums.values().sum::<i64>());
+        assert_eq!(row.launch_ns, get(Class::Runtime));
+        assert_eq!(row.gpu_sync_ns, get(Class::GpuSync));
+        assert_eq!(row.ipc_wait_ns, get(Class::IpcWait));
+        assert_eq!(row.module_loading_ns, get(Class::ModuleLoading));
+        assert_eq!(row.other_wait_ns, get(Class::OtherWait));
+        assert_eq!(row.python_ns, get(Class::Python));
+        assert_eq!(row.own_ns + row.child_ops_ns, get(Class::CpuOp) + get(Class::Unattributed));
+        assert!(row.own_ns >= 0 && row.child_ops_ns >= 0);
+    }
 }
 
 fn check_devices(

@@ -66,7 +66,10 @@ pub fn components(store: &Store, base: &TimeBase) -> Vec<Component> {
 
 impl Component {
     /// Of one operator: its time by class, and of the operator class what lies in operators inside it.
+    ///
+    /// Operators inside it that cross each other would count their common time twice, so that the sum is capped.
     fn of(inside: &ClassNs, child_ops_ns: i64) -> Self {
+        let child_ops_ns = child_ops_ns.min(inside.get(Class::CpuOp));
         let total_ns = inside.total_ns();
         let ns = |class| inside.get(class);
         Self {
@@ -156,27 +159,25 @@ fn op_times(store: &Store, thread: &HostThread) -> Sums {
 #[derive(Debug, Default)]
 struct Ops {
     all: Vec<OpenOp>,
-    /// Those that may be parents, outermost first.
-    stack: Vec<usize>,
-    /// Those that have not ended, by end; of equal ends the inner first.
+    /// Those that have not ended, in the order in which they began.
+    open: Vec<usize>,
+    /// The same by end; of equal ends the inner first.
     ends: BinaryHeap<Reverse<(i64, Reverse<usize>)>>,
     sums: Sums,
 }
 
 impl Ops {
     fn open(&mut self, name: StrId, span: Span, at_start: ClassNs) {
-        while self.stack.last().is_some_and(|&op| self.all[op].end_ns < span.end_ns) {
-            self.stack.pop();
-        }
+        let around = |&&op: &&usize| self.all[op].end_ns >= span.end_ns;
         let op = OpenOp {
             name,
             end_ns: span.end_ns,
-            parent: self.stack.last().copied(),
-            is_outermost: !self.stack.iter().any(|&above| self.all[above].name == name),
+            parent: self.open.iter().rev().find(around).copied(),
+            is_outermost: !self.open.iter().filter(around).any(|&op| self.all[op].name == name),
             at_start,
             child_ops_ns: 0,
         };
-        self.stack.push(self.all.len());
+        self.open.push(self.all.len());
         self.ends.push(Reverse((span.end_ns, Reverse(self.all.len()))));
         self.all.push(op);
     }
@@ -199,10 +200,9 @@ impl Ops {
             if op.is_outermost {
                 self.sums.add(op.name, &Component::of(&inside, op.child_ops_ns));
             }
-            self.stack.retain(|&open| open != number);
+            self.open.retain(|&open| open != number);
         }
         self.all.clear();
-        self.stack.clear();
     }
 }
 

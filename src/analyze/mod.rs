@@ -7,6 +7,8 @@
 //! doing at every instant, the activity of each device.
 
 pub mod base;
+pub mod blame;
+pub mod clock;
 pub mod components;
 pub mod devices;
 pub mod exclude;
@@ -22,5 +24,6 @@ pub mod nesting;
 mod overhead;
 pub mod threads;
 pub mod timeline;
+pub mod trust;
 pub mod wait_rules;
 pub mod window;
