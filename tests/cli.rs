@@ -156,6 +156,9 @@ fn an_output_file_appears_whole() {
     assert_eq!(written, run(&["analyze", RUST_LIGHT, "--format", "json"]).1);
     let left = std::fs::read_dir(folder.path()).expect("the folder is there").count();
     assert_eq!(left, 1, "a temporary file was left");
+    assert_eq!(run(&["analyze", RUST_LIGHT, "-o", "/dev/null"]).0, 0);
+    let null = std::fs::metadata("/dev/null").expect("there is a null device");
+    assert!(!null.is_file(), "a device was replaced by a file");
     let nowhere = folder.path().join("no/such/folder/report.json");
     let (code, _, stderr) =
         run(&["analyze", RUST_LIGHT, "-o", nowhere.to_str().expect("temporary paths are UTF-8")]);
