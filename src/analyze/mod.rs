@@ -7,11 +7,18 @@
 //! doing at every instant, the activity of each device.
 
 pub mod base;
+pub mod blame;
+pub mod clock;
 pub mod collectives;
+pub mod components;
 pub mod copies;
 pub mod devices;
+pub mod exclude;
 pub mod host;
+pub mod idle;
 pub mod intervals;
+pub mod iterations;
+pub mod kernels;
 pub mod key_averages;
 pub mod launches;
 mod names;
@@ -21,5 +28,6 @@ pub mod peaks;
 pub mod rates;
 pub mod threads;
 pub mod timeline;
+pub mod trust;
 pub mod wait_rules;
 pub mod window;
