@@ -13,6 +13,7 @@ pub fn cell(cell: &Cell) -> String {
         Cell::Ns(ns) => duration(*ns),
         Cell::Bytes(n) => bytes(*n),
         Cell::Percent(value) => format!("{value:.2} %"),
+        Cell::GbPerS(value) => format!("{value:.3} GB/s"),
         Cell::NotRecorded => NOT_RECORDED.to_owned(),
     }
 }

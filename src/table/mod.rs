@@ -5,6 +5,7 @@
 //! sizes integer bytes, and only shares are floats. Nothing here formats a number for a person, and nothing here sees
 //! an event.
 
+mod bandwidth;
 mod device;
 mod host;
 mod input;
@@ -13,6 +14,7 @@ mod key_average;
 mod report;
 pub mod torch;
 
+pub use bandwidth::BandwidthReport;
 pub use device::{CauseRow, DeviceRow, idle_table};
 pub use host::{ClassRow, IdCell, ThreadClassRow, ThreadRow, WaitRow, thread_table};
 pub use input::{InputRow, IssueRow};
@@ -35,6 +37,8 @@ pub enum Unit {
     Bytes,
     /// Percent of a whole that the column's doc names.
     Percent,
+    /// Gigabytes a second, 10^9 bytes each.
+    GbPerS,
 }
 
 /// One column: its heading for people, its key for machines, its unit and its meaning.
@@ -75,6 +79,8 @@ pub enum Cell {
     Bytes(u64),
     /// A share in percent.
     Percent(f64),
+    /// A rate in gigabytes a second, 10^9 bytes each.
+    GbPerS(f64),
     /// The trace does not say: another answer than zero.
     NotRecorded,
 }
