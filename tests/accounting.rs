@@ -9,8 +9,11 @@ use omni_trace::analyze::host::ThreadKind;
 use omni_trace::analyze::idle::idle;
 use omni_trace::analyze::threads::{Threads, threads};
 use omni_trace::analyze::timeline::Class;
+use omni_trace::analyze::trust::{TrustKind, TrustLine, report_notices, trust};
 use omni_trace::analyze::window::WindowConfig;
+use omni_trace::diag::{IssueKind, Reporter, Severity};
 use omni_trace::read::{Input, read_input};
+use omni_trace::store::{ChunkBuilder, DeviceRow, SliceRow, Store, TraceMeta, TrackId};
 
 fn read(part: &str) -> Option<Input> {
     let path = common::real_traces().into_iter().find(|p| p.to_string_lossy().contains(part))?;
@@ -100,4 +103,80 @@ fn every_real_trace_adds_up() {
         let part = WindowConfig { from_ns: Some(quarter), to_ns: Some(3 * quarter) };
         check_sums(&input, part);
     }
+}
+
+fn line(lines: &[TrustLine], kind: TrustKind) -> &TrustLine {
+    lines.iter().find(|line| line.kind == kind).expect("every line is always there")
+}
+
+/// The trust panel of a trace with published oddities, of one without device activity, and of a broken one.
+#[test]
+fn the_trust_panel_names_what_misleads() {
+    let panel = |input: &Input| {
+        trust(&input.store, &TimeBase::new(&input.store, &TimeConfig::default()), &input.diag)
+    };
+    let Some(b200) = read("b200_vllm_eager/") else { return };
+    let lines = panel(&b200);
+    let overlap = line(&lines, TrustKind::StreamOverlap);
+    assert_eq!((overlap.count, overlap.effect_ns), (Some(74), Some(69_278)));
+    let Some(cpu_only) = read("llm_cpu_only_activities") else { return };
+    let lines = panel(&cpu_only);
+    assert_eq!(line(&lines, TrustKind::NoDevice).severity, Severity::Notice);
+    let launches = line(&lines, TrustKind::LaunchWithoutActivity);
+    assert!(launches.count > Some(100) && launches.count == launches.of);
+    let mut diag = Reporter::default();
+    diag.at(IssueKind::UnreadableEvent, 7);
+    let lines =
+        trust(&cpu_only.store, &TimeBase::new(&cpu_only.store, &TimeConfig::default()), &diag);
+    let lost = line(&lines, TrustKind::LostEvents);
+    assert_eq!((lost.count, lost.severity), (Some(1), Severity::DataLoss));
+}
+
+/// One kernel of a given start and length on device 0, beside one operator, in a window of 1 ms.
+fn with_kernel(ts_ns: i64, dur_ns: i64) -> Store {
+    let mut builder = ChunkBuilder::default();
+    let mut add = |pid: i128, category: &str, name: &str, ts_ns: i64, dur_ns: i64| {
+        let row = SliceRow {
+            ts_ns,
+            dur_ns,
+            name: builder.string(name),
+            category: builder.string(category),
+            track: builder.track(TrackId::Int(pid), TrackId::Int(7)),
+            id_a: Some(1),
+            id_b: None,
+        };
+        builder.slice(row)
+    };
+    add(99, "Trace", "PyTorch Profiler (0)", 0, 1_000_000);
+    add(99, "cpu_op", "aten::mm", 10, 100);
+    let slice = add(0, "kernel", "gemm", ts_ns, dur_ns);
+    builder.device_row(DeviceRow { slice, device: Some(0), stream: Some(7), config: None }, None);
+    Store::build(vec![builder.finish()], TraceMeta::default(), &mut Reporter::default())
+}
+
+#[test]
+fn impossible_and_late_kernels_are_said_aloud() {
+    let year_ns = 365 * 24 * 3_600 * 1_000_000_000;
+    let store = with_kernel(500, year_ns);
+    let base = TimeBase::new(&store, &TimeConfig::default());
+    assert!(base.devices.is_empty(), "a kernel of a year takes no part");
+    let lines = trust(&store, &base, &Reporter::default());
+    let impossible = line(&lines, TrustKind::ImpossibleDuration);
+    assert_eq!((impossible.count, impossible.effect_ns), (Some(1), Some(year_ns)));
+    assert_eq!(impossible.severity, Severity::DataLoss);
+
+    let store = with_kernel(999_000, 3_000);
+    let base = TimeBase::new(&store, &TimeConfig::default());
+    let device = &devices(&store, &base)[0];
+    assert_eq!((device.window_ns, device.stretched_ns, device.busy_ns), (1_002_000, 2_000, 3_000));
+    let lines = trust(&store, &base, &Reporter::default());
+    assert_eq!(line(&lines, TrustKind::OutsideWindow).effect_ns, Some(2_000));
+    assert_eq!(
+        line(&lines, TrustKind::ActivityWithoutLaunch).count,
+        None,
+        "no calls were recorded"
+    );
+    let mut diag = Reporter::default();
+    report_notices(&base, &mut diag);
+    assert_eq!(diag.count(IssueKind::WindowStretched), 1);
 }

@@ -145,6 +145,21 @@ fn check(store: &Store) {
     check_components(store, &base, &pieces);
 }
 
+/// The earliest call of each correlation.
+fn first_calls(store: &Store) -> BTreeMap<u64, usize> {
+    (0..store.slices.len())
+        .rev()
+        .filter(|&i| store.kind(i).is_api_call())
+        .filter_map(|i| Some((store.correlation(i)?, i)))
+        .fold(BTreeMap::new(), |mut first, (id, i)| {
+            let known = first.entry(id).or_insert(i);
+            if (store.slices.ts_ns[i], i) < (store.slices.ts_ns[*known], *known) {
+                *known = i;
+            }
+            first
+        })
+}
+
 /// Iterations: what was launched inside, the waits before and inside.
 fn check_iterations(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec<Piece>>) {
     let is_iteration = |i: usize| {
@@ -166,17 +181,7 @@ fn check_iterations(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec
         .collect();
     let tracks: std::collections::BTreeSet<usize> =
         all.iter().map(|&i| store.track_of(i)).collect();
-    let calls: BTreeMap<u64, usize> = (0..store.slices.len())
-        .rev()
-        .filter(|&i| store.kind(i).is_api_call())
-        .filter_map(|i| Some((store.correlation(i)?, i)))
-        .fold(BTreeMap::new(), |mut first, (id, i)| {
-            let known = first.entry(id).or_insert(i);
-            if (store.slices.ts_ns[i], i) < (store.slices.ts_ns[*known], *known) {
-                *known = i;
-            }
-            first
-        });
+    let calls = first_calls(store);
     let rows = iterations(store, base).rows;
     assert_eq!(rows.iter().map(|row| row.slice as usize).collect::<Vec<_>>(), all);
     for row in &rows {
