@@ -3,10 +3,14 @@
 mod common;
 
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
+use omni_trace::analyze::components::components;
 use omni_trace::analyze::devices::devices;
 use omni_trace::analyze::exclude::exclusion;
 use omni_trace::analyze::host::ThreadKind;
 use omni_trace::analyze::idle::idle;
+use omni_trace::analyze::key_averages::{
+    Choice, KeyAveragesConfig, key_averages, key_averages_excluding,
+};
 use omni_trace::analyze::threads::{Threads, threads};
 use omni_trace::analyze::timeline::Class;
 use omni_trace::analyze::trust::{TrustKind, TrustLine, report_notices, trust};
@@ -105,6 +109,36 @@ fn every_real_trace_adds_up() {
     }
 }
 
+/// The table with and without waits reconciles: what the rows lose is the IPC wait, and no device figure changes.
+#[test]
+fn the_table_loses_exactly_the_wait() {
+    for part in
+        ["v030_tp2_mp_maxiter1/", "v030_tp2_mp/1795302253148473390-rank-0", "py_pipe_tiny/stage_1"]
+    {
+        let Some(input) = read(part) else { return };
+        let store = &input.store;
+        let base = TimeBase::new(store, &TimeConfig::default());
+        let excluded = exclusion(&base, &[Class::IpcWait]);
+        let waits = account(&input).waits;
+        let is_dequeue = |name: &str| name.ends_with(": dequeue");
+        let wait = waits.iter().find(|wait| is_dequeue(&wait.name)).expect("it waits");
+        let config = KeyAveragesConfig { python_rows: Choice::Yes, ..KeyAveragesConfig::default() };
+        let all = key_averages(store, &config);
+        let kept =
+            key_averages_excluding(store, &config, Some(&|slice| excluded.of_slice(store, slice)));
+        assert_eq!(all.self_cpu_ns, kept.self_cpu_ns + kept.excluded_self_cpu_ns);
+        assert_eq!(kept.excluded_self_cpu_ns, excluded.total_ns());
+        assert_eq!(all.self_device_ns, kept.self_device_ns);
+        for (row, left) in all.rows.iter().zip(&kept.rows) {
+            assert_eq!(row.name, left.name);
+            assert!(left.cpu_total_ns <= row.cpu_total_ns);
+            if is_dequeue(&row.name) {
+                assert_eq!(left.cpu_total_ns, wait.sum_ns - wait.net_ns, "only unpacking is left");
+            }
+        }
+    }
+}
+
 fn line(lines: &[TrustLine], kind: TrustKind) -> &TrustLine {
     lines.iter().find(|line| line.kind == kind).expect("every line is always there")
 }
@@ -179,4 +213,28 @@ fn impossible_and_late_kernels_are_said_aloud() {
     let mut diag = Reporter::default();
     report_notices(&base, &mut diag);
     assert_eq!(diag.count(IssueKind::WindowStretched), 1);
+}
+
+/// The accounts do not depend on the number of threads.
+#[test]
+fn thread_counts_change_nothing() {
+    for part in
+        ["py_nccl_x2/nccl_overlap_ddp_rank0", "py_pipe_tiny/stage_1", "v030_tp2_mp_maxiter1/"]
+    {
+        let Some(input) = read(part) else { return };
+        let of = |n: usize| {
+            let pool =
+                rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a pool starts");
+            pool.install(|| {
+                let config = TimeConfig::default();
+                let base = TimeBase::new(&input.store, &config);
+                let parts = components(&input.store, &base);
+                let all = threads(&input.store, &base, &config.rules);
+                (base, parts, all)
+            })
+        };
+        let one = of(1);
+        assert_eq!(one, of(2));
+        assert_eq!(one, of(7));
+    }
 }
