@@ -20,6 +20,7 @@ pub mod launches;
 mod names;
 pub mod nesting;
 mod overhead;
+pub mod stages;
 pub mod threads;
 pub mod timeline;
 pub mod wait_rules;
