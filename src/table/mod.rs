@@ -11,6 +11,7 @@ mod input;
 mod kernel;
 mod key_average;
 mod report;
+pub mod stages;
 pub mod torch;
 
 pub use device::{CauseRow, DeviceRow, idle_table};
@@ -35,6 +36,8 @@ pub enum Unit {
     Bytes,
     /// Percent of a whole that the column's doc names.
     Percent,
+    /// A rate or another number with a fraction, in the unit that the column's key names.
+    Rate,
 }
 
 /// One column: its heading for people, its key for machines, its unit and its meaning.
@@ -75,6 +78,8 @@ pub enum Cell {
     Bytes(u64),
     /// A share in percent.
     Percent(f64),
+    /// A rate, in the unit of its column.
+    Rate(f64),
     /// The trace does not say: another answer than zero.
     NotRecorded,
 }
