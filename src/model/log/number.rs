@@ -91,7 +91,7 @@ mod tests {
     fn printed_digits_bound_the_value() {
         let table = Quantity::parse("1,789.762", true).unwrap();
         assert_eq!((table.value, table.rounding), (1789.762, 0.0005));
-        assert!(table.agrees_with(Quantity::exact(1789.761_983_127_267_3)));
+        assert!(table.agrees_with(Quantity::exact(1_789.761_983_127_267_3)));
         assert!(!table.agrees_with(Quantity::exact(1789.7626)));
         assert_eq!(Quantity::parse("558", true).unwrap().rounding, 0.0);
         assert!(Quantity::parse("nan", false).unwrap().value.is_nan());
