@@ -3,7 +3,7 @@
 //! A run is a console log with the files that the pipeline named after it. Where two prints of one figure differ only
 //! in rounding the finer one is kept; where they contradict each other the first is kept and the conflict is reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::log::{
     Format, LogDuration, OrchestratorStep, PipelineLog, Quantity, Record, RequestTotals,
@@ -52,6 +52,7 @@ pub(super) struct Run {
     /// Requests in order of appearance.
     pub(super) order: Vec<String>,
     pub(super) conflicts: Vec<Conflict>,
+    known: BTreeSet<String>,
 }
 
 /// Endings that the pipeline puts behind the name of its log file.
@@ -134,9 +135,20 @@ impl Run {
     }
 
     fn seen(&mut self, request: &str) {
-        if !self.order.iter().any(|known| known == request) {
+        if !self.known.contains(request) {
+            self.known.insert(request.to_owned());
             self.order.push(request.to_owned());
         }
+    }
+
+    /// The transfers of a request, by edge.
+    pub(super) fn transfers_of<'a>(
+        &'a self,
+        request: &'a str,
+    ) -> impl Iterator<Item = &'a Transfer> {
+        let from = (request.to_owned(), 0, 0);
+        let own = self.transfers.range(from..).take_while(move |((r, ..), _)| r == request);
+        own.map(|(_, (_, transfer))| transfer)
     }
 
     fn stage_request(&mut self, spot: Spot, new: &StageRequest) {
@@ -220,13 +232,14 @@ impl Run {
             .map(|(spot, record)| (*spot, receiving_side(record)))
             .collect();
         for (spot, side) in received {
-            let sender =
-                self.transfers.keys().find(|(r, _, to)| *r == side.request && *to == side.to);
-            let from = sender.map_or(side.from, |(_, from, _)| *from);
+            let sender = self.transfers_of(&side.request).find(|t| t.to == side.to);
+            let from = sender.map_or(side.from, |t| t.from);
             self.transfer(spot, &Transfer { from, ..side });
         }
         for ((request, stage, _), (_, record)) in &mut self.stage_requests {
-            let own = self.transfers.iter().find(|((r, _, to), _)| r == request && to == stage);
+            let from = (request.clone(), 0, 0);
+            let mut own = self.transfers.range(from..).take_while(|((r, ..), _)| r == request);
+            let own = own.find(|((.., to), _)| to == stage);
             if let Some((_, (_, transfer))) = own {
                 record.rx_in_flight = record.rx_in_flight.or(transfer.in_flight);
                 record.rx_decode = record.rx_decode.or(transfer.rx);

@@ -144,13 +144,7 @@ impl At<'_> {
             &[r.e2e.map(|d| d.ms), count(r.tokens)],
             |v| ratio(v[0], v[1]),
         );
-        let own: Vec<&Transfer> = self
-            .run
-            .transfers
-            .iter()
-            .filter(|((request, ..), _)| *request == r.request)
-            .map(|(_, (_, t))| t)
-            .collect();
+        let own: Vec<&Transfer> = self.run.transfers_of(&r.request).collect();
         let wholes: Option<Vec<Quantity>> = own.iter().map(|t| whole_ms(t)).collect();
         self.check(
             &subject,

@@ -270,8 +270,7 @@ fn request_row(
         .max();
     let by_times = || Some(end? - start?);
     let logged = totals.and_then(|totals| ns(totals.e2e));
-    let transfers = run.transfers.iter().filter(|((r, ..), _)| r == request);
-    let transfer_times: Vec<Option<i64>> = transfers.map(|(_, (_, t))| transfer_ns(t)).collect();
+    let transfer_times: Vec<Option<i64>> = run.transfers_of(request).map(transfer_ns).collect();
     RequestRow {
         run: run_index,
         request: request.to_owned(),
@@ -357,11 +356,8 @@ fn by_times(run: &Run, start: i64, stages: &[RequestStageRow], pen: &mut Pen<'_>
 fn by_durations(run: &Run, stages: &[RequestStageRow], pen: &mut Pen<'_>) {
     let mut now = 0;
     for row in stages {
-        let into = run
-            .transfers
-            .iter()
-            .find(|((r, _, to), _)| *r == row.request && *to == row.stage)
-            .and_then(|(_, (_, transfer))| transfer_ns(transfer));
+        let into = run.transfers_of(&row.request).find(|t| t.to == row.stage);
+        let into = into.and_then(transfer_ns);
         let parts = [
             (SpanKind::Transfer, into),
             (SpanKind::Queue, row.queue_ns),
