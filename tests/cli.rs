@@ -80,7 +80,7 @@ fn usage_errors_are_2_and_help_is_0() {
 fn the_help_text_is_as_recorded() {
     let path = root().join("tests/help.txt");
     let mut actual = String::new();
-    for args in [&["--help"][..], &["analyze", "--help"]] {
+    for args in [&["--help"][..], &["analyze", "--help"], &["stages", "--help"]] {
         let (_, stdout, _) = run(args);
         actual.push_str(&format!("$ omni-trace {}\n{stdout}\n", args.join(" ")));
     }
@@ -245,7 +245,8 @@ fn readable_fixtures() -> Vec<String> {
         if !is_error {
             for file in std::fs::read_dir(&case).expect("the fixtures are readable") {
                 let path = file.expect("the fixtures are readable").path();
-                if path.to_string_lossy().contains(".json") {
+                let name = path.to_string_lossy();
+                if name.contains(".json") && !name.ends_with(".jsonl") {
                     paths.push(path.to_string_lossy().into_owned());
                 }
             }

@@ -18,6 +18,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Analyze(AnalyzeArgs),
+    Stages(StagesArgs),
 }
 
 /// Where the time went: per stage, rank, device and thread; the profiler table; top kernels.
@@ -82,6 +83,91 @@ pub(super) struct AnalyzeArgs {
     /// One row per name and the N innermost frames of the recorded stack.
     #[arg(long, value_name = "N")]
     pub(super) group_by_stack: Option<usize>,
+}
+
+/// What the pipeline's own logs tell: requests, stages, transfers, diffusion, start-up, waits, the profiler.
+///
+/// Reads console logs of vLLM and vLLM-Omni and the pipeline's JSON lines, of every version, plain or compressed. Every
+/// derived figure is recomputed; what differs, or means something else than its name says, is flagged.
+/// Exit codes: 0 done, 2 an error, or data lost under --strict. A closed pipe is success.
+#[derive(Debug, ClapArgs)]
+pub(super) struct StagesArgs {
+    /// Logs, directories (searched for *.log and *.jsonl), or `-` for standard input.
+    #[arg(required = true, value_name = "LOG")]
+    pub(super) paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) common: CommonArgs,
+
+    /// Tables to show, by key; CSV shows one. Default: all that have rows but `checks` and `census`; CSV: requests.
+    #[arg(long, value_name = "TABLE", value_delimiter = ',')]
+    pub(super) table: Vec<StagesTable>,
+
+    /// Rows of a table for people, 0 for all; JSON and CSV always have every row.
+    #[arg(long, value_name = "N", default_value = "40")]
+    pub(super) top: usize,
+}
+
+/// A table of `stages`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum StagesTable {
+    /// The log files, with their lines by kind.
+    Logs,
+    /// Summaries of runs.
+    Summaries,
+    /// Requests.
+    Requests,
+    /// Requests by stage: queue, generation, tokens.
+    RequestStages,
+    /// Each request's time line.
+    Waterfall,
+    /// Stages.
+    Stages,
+    /// Transfers between stages: bytes, times, Mbit/s and GB/s.
+    Transfers,
+    /// Diffusion requests.
+    Diffusion,
+    /// Start-up.
+    Startup,
+    /// Waiting for a shared-memory block.
+    Waits,
+    /// Profiler start, stop and files.
+    Profiler,
+    /// vLLM's throughput lines.
+    Throughput,
+    /// Figures to be read with care.
+    Flags,
+    /// Every recomputed figure.
+    Checks,
+    /// Lines by class.
+    Census,
+    /// What was odd about the logs.
+    Issues,
+}
+
+impl StagesTable {
+    /// The key in [`crate::table::Table::key`].
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Summaries => "summaries",
+            Self::Requests => "requests",
+            Self::RequestStages => "request_stages",
+            Self::Waterfall => "waterfall",
+            Self::Stages => "stages",
+            Self::Transfers => "transfers",
+            Self::Diffusion => "diffusion",
+            Self::Startup => "startup",
+            Self::Waits => "waits",
+            Self::Profiler => "profiler",
+            Self::Throughput => "throughput",
+            Self::Flags => "flags",
+            Self::Checks => "checks",
+            Self::Census => "census",
+            Self::Issues => "issues",
+        }
+    }
 }
 
 /// What every command takes.

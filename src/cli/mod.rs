@@ -5,6 +5,7 @@
 
 mod args;
 mod cmd_analyze;
+mod cmd_stages;
 mod output;
 mod plan;
 mod progress;

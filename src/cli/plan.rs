@@ -99,7 +99,8 @@ impl AnalyzePlan {
 }
 
 impl CommonPlan {
-    fn of(args: &CommonArgs) -> Self {
+    /// Resolves what every command takes.
+    pub(super) fn of(args: &CommonArgs) -> Self {
         let target = args.output.clone().map_or(Target::Stdout, Target::File);
         let mut read = ReadOptions::default();
         if let Some(threads) = args.threads {

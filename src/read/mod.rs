@@ -6,6 +6,7 @@
 mod chrome;
 mod discover;
 mod error;
+pub mod logs;
 mod map;
 mod names;
 mod pipeline;

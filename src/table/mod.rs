@@ -12,6 +12,8 @@ mod input;
 mod kernel;
 mod key_average;
 mod report;
+mod rows;
+pub mod stages;
 pub mod torch;
 
 pub use bandwidth::BandwidthReport;
@@ -37,8 +39,8 @@ pub enum Unit {
     Bytes,
     /// Percent of a whole that the column's doc names.
     Percent,
-    /// Gigabytes a second, 10^9 bytes each.
-    GbPerS,
+    /// A rate or another number with a fraction, in the unit that the column's key names.
+    Rate,
 }
 
 /// One column: its heading for people, its key for machines, its unit and its meaning.
@@ -79,8 +81,8 @@ pub enum Cell {
     Bytes(u64),
     /// A share in percent.
     Percent(f64),
-    /// A rate in gigabytes a second, 10^9 bytes each.
-    GbPerS(f64),
+    /// A rate, in the unit of its column.
+    Rate(f64),
     /// The trace does not say: another answer than zero.
     NotRecorded,
 }
