@@ -130,7 +130,7 @@ pub struct CallSite {
     pub route: Route,
     /// Innermost operator around the launching call; `None` where there is none.
     pub op: Option<String>,
-    /// Innermost Python frame around it; `None` where none was recorded.
+    /// Innermost Python frame around it that names a line; `None` where none was recorded.
     pub frame: Option<String>,
     /// Copies.
     pub count: u64,
@@ -405,18 +405,21 @@ fn sites_of(store: &Store, mut calls: Vec<usize>) -> BTreeMap<usize, Site> {
             let (start_ns, end_ns) = (store.slices.ts_ns[slice], store.slices.end_ns(slice));
             stack.enter(slice as u32, start_ns, end_ns, |_| ());
             if wanted.next_if_eq(&slice).is_some() {
-                let innermost = |kind: EventKind| {
-                    let around = stack.open().iter().rev().skip(1).map(|open| open.slice as usize);
-                    let found = around.into_iter().find(|&around| store.kind(around) == kind);
-                    found.map(|around| store.slices.name[around])
-                };
-                let site = (innermost(EventKind::CpuOp), innermost(EventKind::PythonFunction));
-                sites.insert(slice, site);
+                let around = || stack.open().iter().rev().skip(1).map(|open| open.slice as usize);
+                let op = around().find(|&around| store.kind(around) == EventKind::CpuOp);
+                let frame = around().find(|&around| is_line(store, around));
+                let name = |slice: usize| store.slices.name[slice];
+                sites.insert(slice, (op.map(name), frame.map(name)));
             }
         }
         stack.finish(|_| ());
     }
     sites
+}
+
+/// Whether a slice is a Python frame with a line, not a built-in function: what a person can look up.
+fn is_line(store: &Store, slice: usize) -> bool {
+    store.kind(slice) == EventKind::PythonFunction && !store.name(slice).starts_with('<')
 }
 
 fn series(base: &TimeBase, routes: &[Route], copies: &[Copy]) -> Vec<SeriesBin> {

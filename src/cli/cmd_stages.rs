@@ -3,15 +3,15 @@
 use anyhow::Context as _;
 use rayon::prelude::*;
 
-use super::args::{Format, StagesArgs, StagesTable};
+use super::args::{StagesArgs, StagesTable};
 use super::plan::CommonPlan;
 use super::rows;
-use super::run::{Hinted, Outcome, say};
+use super::run::{Outcome, say};
+use super::tables::{TableChoice, rendered};
 use crate::analyze::stages::analyze_stages;
 use crate::diag::Severity;
 use crate::model::log::LineKind;
 use crate::read::logs::{LogInput, discover_logs, read_log};
-use crate::render::{csv, json, markdown, text};
 use crate::table::Table;
 use crate::table::stages::{LogFacts, StagesReport, waterfall_chart};
 
@@ -29,38 +29,21 @@ pub(super) fn run(args: &StagesArgs) -> anyhow::Result<Outcome> {
 struct StagesPlan {
     common: CommonPlan,
     paths: Vec<std::path::PathBuf>,
-    /// Keys of the tables to show; empty for those that have rows.
-    tables: Vec<&'static str>,
-    /// Rows of a table for people.
-    top: usize,
+    choice: TableChoice,
 }
 
 impl StagesPlan {
     fn of(args: &StagesArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
-        let mut tables: Vec<&'static str> = args.table.iter().map(|key| key.key()).collect();
-        if common.format == Format::Csv {
-            if tables.is_empty() {
-                tables.push(StagesTable::Requests.key());
-            }
-            if tables.len() > 1 {
-                let what = "a CSV file holds one table".to_owned();
-                let hint = "name one with --table, or take --format json".to_owned();
-                return Err(Hinted { what, hint }.into());
-            }
-        }
-        let top = if args.top == 0 { usize::MAX } else { args.top };
-        Ok(Self { common, paths: discover_logs(&args.paths)?, tables, top })
+        let choice = TableChoice::of(&common, &args.table, &StagesTable::Requests, args.top)?;
+        Ok(Self { common, paths: discover_logs(&args.paths)?, choice })
     }
+}
 
-    /// Whether a table is shown: by name, else where it has rows or a verdict and is not for looking things up.
-    fn shows(&self, table: &Table) -> bool {
-        if !self.tables.is_empty() {
-            return self.tables.contains(&table.key);
-        }
-        let is_reference = matches!(table.key, "checks" | "census");
-        !is_reference && (!table.rows.is_empty() || table.key == "flags")
-    }
+/// Tables with rows, and the verdict; what is for looking things up must be asked for.
+fn is_news(table: &Table) -> bool {
+    let is_reference = matches!(table.key, "checks" | "census");
+    !is_reference && (!table.rows.is_empty() || table.key == "flags")
 }
 
 fn run_plan(plan: &StagesPlan) -> anyhow::Result<Outcome> {
@@ -72,7 +55,12 @@ fn run_plan(plan: &StagesPlan) -> anyhow::Result<Outcome> {
     let issues =
         inputs.iter().enumerate().flat_map(|(number, input)| rows::issues(number, &input.diag));
     let report = StagesReport::of(&found, &facts, issues.collect());
-    plan.common.target.write(rendered(plan, &report)?.as_bytes())?;
+    let cut = |table: Table| match table.key {
+        "waterfall" => waterfall_chart(&report.waterfall).top(plan.choice.top()),
+        _ => table.top(plan.choice.top()),
+    };
+    let text = rendered(&plan.common, &plan.choice, &report, report.tables(), is_news, cut)?;
+    plan.common.target.write(text.as_bytes())?;
     let is_empty = inputs.iter().all(|input| input.log.entries.is_empty());
     if is_empty && !plan.common.is_quiet {
         say("warning: nothing in these logs tells of requests, stages or profiling");
@@ -82,7 +70,7 @@ fn run_plan(plan: &StagesPlan) -> anyhow::Result<Outcome> {
     if is_lossy && plan.common.is_strict {
         return Ok(Outcome::DataLost);
     }
-    if is_lossy && !plan.common.is_quiet && !plan.tables.is_empty() {
+    if is_lossy && !plan.common.is_quiet && !plan.choice.is_default() {
         say("warning: records of the logs were lost; `--table issues` says what");
     }
     Ok(Outcome::Done)
@@ -101,21 +89,4 @@ fn facts((number, input): (usize, &LogInput)) -> LogFacts {
         unknown: lines(LineKind::Unknown),
         number,
     }
-}
-
-fn rendered(plan: &StagesPlan, report: &StagesReport) -> anyhow::Result<String> {
-    if plan.common.format == Format::Json {
-        return Ok(json::document(report)?);
-    }
-    let shown = report.tables().into_iter().filter(|table| plan.shows(table));
-    let for_people = |table: Table| match table.key {
-        "waterfall" => waterfall_chart(&report.waterfall).top(plan.top),
-        _ => table.top(plan.top),
-    };
-    let texts: Vec<String> = match plan.common.format {
-        Format::Csv => shown.map(|table| csv::table(&table)).collect(),
-        Format::Md => shown.map(|table| markdown::table(&for_people(table))).collect(),
-        _ => shown.map(|table| text::table(&for_people(table), plan.common.style)).collect(),
-    };
-    Ok(texts.join("\n"))
 }

@@ -5,12 +5,14 @@
 
 mod args;
 mod cmd_analyze;
+mod cmd_bandwidth;
 mod cmd_stages;
 mod output;
 mod plan;
 mod progress;
 mod rows;
 mod run;
+mod tables;
 
 pub use args::Args;
 pub use run::run;
