@@ -155,7 +155,8 @@ pub fn pin(tensor: &Tensor) -> Result<Tensor, TorchError> {
     // SAFETY: tch holds an at::Tensor behind this pointer, alive for the call; the shim only reads it. The result
     // is a fresh heap at::Tensor or null, and tch takes ownership of it.
     unsafe {
-        let raw = omc_pin(tensor.as_ptr().cast_mut().cast(), message.as_mut_ptr().cast(), message.len());
+        let raw =
+            omc_pin(tensor.as_ptr().cast_mut().cast(), message.as_mut_ptr().cast(), message.len());
         if raw.is_null() {
             return Err(message_of(&message));
         }

@@ -64,8 +64,8 @@ pub enum ModelSpec {
     Talker {
         /// Its shape.
         size: DecoderSize,
-        /// Width of the hidden states it is given.
-        d_input: i64,
+        /// Sequences, tokens and width of the hidden states it is given.
+        input: [i64; 3],
         /// Codes generated for a request.
         gen_tokens: i64,
     },
@@ -73,6 +73,8 @@ pub enum ModelSpec {
     Code2Wav {
         /// Codes known.
         vocab: i64,
+        /// Sequences and codes it is given.
+        input: [i64; 2],
         /// Channels of the first block.
         channels: i64,
         /// Up-sampling factor of each block.

@@ -91,15 +91,15 @@ impl Place {
 ///
 /// A script's inputs are its own: it makes them when it is handed none.
 pub fn request_inputs(spec: &ModelSpec, prompt_tokens: i64) -> Vec<Tensor> {
-    let ids = |below: i64, batch: i64| {
-        vec![Tensor::randint(below, [batch, prompt_tokens], (Kind::Int64, Device::Cpu))]
+    let ids = |below: i64, shape: [i64; 2]| {
+        vec![Tensor::randint(below, shape, (Kind::Int64, Device::Cpu))]
     };
     match spec {
-        ModelSpec::Thinker { size, batch, .. } => ids(size.vocab, *batch),
-        ModelSpec::Diffusion { size, .. } => ids(size.vocab, 1),
-        ModelSpec::Code2Wav { vocab, .. } => ids(*vocab, 1),
-        ModelSpec::Talker { d_input, .. } => {
-            vec![Tensor::randn([1, prompt_tokens, *d_input], (Kind::Float, Device::Cpu))]
+        ModelSpec::Thinker { size, batch, .. } => ids(size.vocab, [*batch, prompt_tokens]),
+        ModelSpec::Diffusion { size, .. } => ids(size.vocab, [1, prompt_tokens]),
+        ModelSpec::Code2Wav { vocab, input, .. } => ids(*vocab, *input),
+        ModelSpec::Talker { input, .. } => {
+            vec![Tensor::randn(*input, (Kind::Float, Device::Cpu))]
         }
         ModelSpec::Script { .. } => Vec::new(),
     }
@@ -111,10 +111,10 @@ pub fn build(spec: &ModelSpec, place: Place) -> Result<Box<dyn StageModel>, Capt
         ModelSpec::Thinker { size, gen_tokens, .. } => {
             Box::new(thinker::Thinker::new(*size, *gen_tokens, place))
         }
-        ModelSpec::Talker { size, d_input, gen_tokens } => {
-            Box::new(talker::Talker::new(*size, *d_input, *gen_tokens, place))
+        ModelSpec::Talker { size, input, gen_tokens } => {
+            Box::new(talker::Talker::new(*size, input[2], *gen_tokens, place))
         }
-        ModelSpec::Code2Wav { vocab, channels, upsample } => {
+        ModelSpec::Code2Wav { vocab, channels, upsample, .. } => {
             Box::new(code2wav::Code2Wav::new(*vocab, *channels, upsample, place))
         }
         ModelSpec::Diffusion { size, image, steps, iterate_steps } => {

@@ -131,7 +131,12 @@ pub(super) fn omni(args: &SizeArgs, device: DeviceKind) -> Result<Vec<StagePlan>
             "talker",
             "llm",
             device,
-            ModelSpec::Talker { size: talker, d_input: thinker.d_model, gen_tokens: 2 * generated },
+            ModelSpec::Talker {
+                size: talker,
+                // The last token drawn has no hidden state of its own.
+                input: [batch, tokens + generated - 1, thinker.d_model],
+                gen_tokens: 2 * generated,
+            },
         ),
         stage(
             2,
@@ -140,6 +145,8 @@ pub(super) fn omni(args: &SizeArgs, device: DeviceKind) -> Result<Vec<StagePlan>
             device,
             ModelSpec::Code2Wav {
                 vocab: talker.vocab,
+                input: [batch, 2 * generated],
+                input: [batch, 2 * generated],
                 channels: talker.d_model,
                 upsample: preset.upsample.to_vec(),
             },
