@@ -26,6 +26,12 @@ fn main() -> ExitCode {
             say(&mut std::io::stdout(), &devices.to_string());
             ffi::exit_now(0)
         }
+        // The parts without torch, for those who have only this program.
+        Some("server" | "launch") => {
+            let args: Vec<_> = std::env::args_os().skip(2).collect();
+            let code = omni_trace_driver::cli::dispatch(&args);
+            return ExitCode::from(u8::try_from(code).unwrap_or(2));
+        }
         _ => {}
     }
     match run(&Cli::parse()) {

@@ -146,7 +146,6 @@ pub(super) fn omni(args: &SizeArgs, device: DeviceKind) -> Result<Vec<StagePlan>
             ModelSpec::Code2Wav {
                 vocab: talker.vocab,
                 input: [batch, 2 * generated],
-                input: [batch, 2 * generated],
                 channels: talker.d_model,
                 upsample: preset.upsample.to_vec(),
             },
