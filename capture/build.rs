@@ -25,6 +25,7 @@ fn main() {
         .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"))
         .define("USE_KINETO", None)
         .file("shim/shim.cpp")
+        .file("shim/collective.cpp")
         .compile("omnicapshim");
     // RUNPATH rather than RPATH: on another machine LD_LIBRARY_PATH has to win.
     println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags,-rpath,{}", lib.display());

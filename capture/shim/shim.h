@@ -37,4 +37,9 @@ uint64_t omc_events_counted();
 
 // A page-locked copy of a host tensor (an at::Tensor*, as tch holds it); null on failure.
 void* omc_pin(void* tensor, char* err, size_t n);
+
+// Joins the ranks that name the same file, with NCCL or with Gloo. Once in a process.
+int omc_group_init(int nccl, const char* store_path, int rank, int size, char* err, size_t n);
+// Sums a tensor (an at::Tensor*) over the group, in place.
+int omc_all_reduce(void* tensor, char* err, size_t n);
 }

@@ -48,6 +48,15 @@ unsafe extern "C" {
     fn omc_count_events(on: c_int, err: *mut c_char, n: usize) -> c_int;
     fn omc_events_counted() -> u64;
     fn omc_pin(tensor: *mut c_void, err: *mut c_char, n: usize) -> *mut c_void;
+    fn omc_group_init(
+        nccl: c_int,
+        store: *const c_char,
+        rank: c_int,
+        size: c_int,
+        err: *mut c_char,
+        n: usize,
+    ) -> c_int;
+    fn omc_all_reduce(tensor: *mut c_void, err: *mut c_char, n: usize) -> c_int;
 }
 
 /// Runs a shim function with a message buffer; a status other than 0 becomes the message.
@@ -162,6 +171,21 @@ pub fn pin(tensor: &Tensor) -> Result<Tensor, TorchError> {
         }
         Ok(Tensor::from_ptr(raw.cast()))
     }
+}
+
+/// Joins the ranks of a stage that name the same file: by NCCL on CUDA devices, by Gloo on the host.
+pub fn join_group(cuda: bool, store: &str, rank: u32, size: u32) -> Result<(), TorchError> {
+    let store = c_string(store)?;
+    let (rank, size) = (rank.cast_signed(), size.cast_signed());
+    // SAFETY: `store` outlives the call, which copies it.
+    call(|err, n| unsafe { omc_group_init(cuda.into(), store.as_ptr(), rank, size, err, n) })
+}
+
+/// Sums a tensor over the group that this process has joined, in place.
+pub fn all_reduce(tensor: &mut Tensor) -> Result<(), TorchError> {
+    let raw = tensor.as_mut_ptr().cast();
+    // SAFETY: tch holds an at::Tensor behind this pointer, exclusively ours and alive for the call.
+    call(|err, n| unsafe { omc_all_reduce(raw, err, n) })
 }
 
 /// A named span on the calling thread, from creation to drop. Costs some nanoseconds when nothing is recorded.

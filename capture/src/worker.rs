@@ -16,7 +16,7 @@ use crate::board::{Activity, Board};
 use crate::error::CaptureError;
 use crate::ffi;
 use crate::handoff::Desk;
-use crate::model::{self, Place, StageModel, Steps};
+use crate::model::{self, Place, Shard, StageModel, Steps};
 use crate::plan::{DeviceKind, Edge, Fault, StagePlan, WorkerOrder};
 use crate::recorder::{Identity, Recorder, ns, unix_ns};
 use crate::report::{Report, Served, Transfer};
@@ -121,7 +121,8 @@ impl Worker {
         tch::set_num_threads(plan.threads);
         tch::manual_seed(plan.seed + i64::from(order.stage));
         let _no_grad = tch::no_grad_guard();
-        let mut model = model::build(&stage.model, Place::on(device))?;
+        let shard = join_group(order, stage, device)?;
+        let mut model = model::build(&stage.model, Place::on(device, shard))?;
         let gate = stage.gate.clone().map_or_else(Gate::closed, Gate::new);
         let identity = identity(order, stage, device);
         let mut recorder = Recorder::new(identity, gate, plan.flags, plan.trace_id.clone());
@@ -132,6 +133,10 @@ impl Worker {
         }
         for _ in 0..plan.model_warmup {
             let inputs = model::request_inputs(&stage.model, plan.prompt_tokens);
+            if inputs.is_empty() && !stage.from.is_empty() {
+                // What it will be handed is not known: a script that other stages feed.
+                break;
+            }
             model.serve(inputs, &mut Steps::Warm)?;
         }
         if let Device::Cuda(index) = device {
@@ -325,6 +330,24 @@ fn pick_device(kind: DeviceKind, index: usize) -> Result<(Device, Option<String>
     }
 }
 
+fn splits(stage: &StagePlan) -> bool {
+    stage.ranks > 1 && model::is_split(&stage.model)
+}
+
+/// Joins the ranks of a stage whose model is split; they meet at a file in the scratch directory.
+fn join_group(
+    order: &WorkerOrder,
+    stage: &StagePlan,
+    device: Device,
+) -> Result<Shard, CaptureError> {
+    if !splits(stage) {
+        return Ok(Shard { rank: 0, world: 1 });
+    }
+    let meeting = order.scratch.with_file_name(format!("group_stage_{}", stage.id));
+    ffi::join_group(device.is_cuda(), &meeting.to_string_lossy(), order.rank, stage.ranks)?;
+    Ok(Shard { rank: order.rank.into(), world: stage.ranks.into() })
+}
+
 fn device_name(device: Device) -> String {
     match device {
         Device::Cuda(index) => format!("cuda:{index}"),
@@ -343,7 +366,7 @@ fn identity(order: &WorkerOrder, stage: &StagePlan, device: Device) -> Identity 
             Device::Cuda(index) => Some(index),
             _ => None,
         },
-        backend: None,
+        backend: splits(stage).then_some(if device.is_cuda() { "nccl" } else { "gloo" }),
         out_dir: order.plan.out_dir.clone(),
         scratch: order.scratch.clone(),
         capture_unix_s: order.plan.started_unix_ns / 1_000_000_000,

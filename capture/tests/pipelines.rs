@@ -1,4 +1,5 @@
 //! Runs the built program on the CPU and looks at what it leaves: traces, manifest, logs, processes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -165,6 +166,22 @@ fn ranks_and_repeated_windows_never_share_a_name() {
         .collect();
     assert_eq!(places, [(0, 0), (0, 0), (1, 0), (1, 0), (1, 1), (1, 1)]);
     assert!(traces.iter().all(|trace| trace.count("execute_") == 2));
+}
+
+#[test]
+fn ranks_of_a_stage_sum_over_gloo_and_say_so() {
+    let args = "--pipeline omni --stages 0 --ranks 0:2 --moe-experts 3 --max-iters 3";
+    let (dir, output) = capture(args);
+    assert!(output.status.success(), "{output:?}");
+    let traces = traces(&dir.path().join("out"));
+    assert_eq!(traces.len(), 2);
+    for trace in &traces {
+        assert_eq!(trace.json["distributedInfo"]["backend"], "gloo");
+        assert_eq!(trace.json["distributedInfo"]["world_size"], 2);
+        // Three iterations of two blocks each.
+        assert_eq!(trace.count("all_reduce"), 6);
+        assert!(trace.count("gloo:all_reduce") >= 1);
+    }
 }
 
 #[test]

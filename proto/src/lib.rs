@@ -4,7 +4,7 @@
 //! protoc. After a change: `BLESS=1 cargo test -p omni-trace-proto`.
 
 /// The producer's manifest: `capture_manifest.proto`.
-#[allow(missing_docs, reason = "generated from the .proto file, which has the words")]
+#[expect(missing_docs, reason = "generated from the .proto file, which has the words")]
 pub mod capture {
     include!("generated/omni_trace.capture.v1.rs");
 }

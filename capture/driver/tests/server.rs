@@ -1,4 +1,5 @@
 //! Driving a server, against a local one that answers as vLLM 0.30.0 was recorded to, and in every wrong way.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,9 +1,12 @@
 //! A transformer: attention with a key-value cache, dense or mixture-of-experts feed-forward blocks.
+//!
+//! Over several ranks the feed-forward blocks are split, dense ones by width and others by expert, and summed.
 
 use tch::nn::{self, Module};
 use tch::{Kind, Tensor};
 
-use super::Context;
+use super::{Context, Shard};
+use crate::error::CaptureError;
 use crate::plan::DecoderSize;
 
 /// Experts that a token is sent to.
@@ -63,52 +66,75 @@ impl Attention {
 }
 
 #[derive(Debug)]
-enum FeedForward {
-    Dense { norm: nn::LayerNorm, up: nn::Linear, down: nn::Linear },
-    Experts { norm: nn::LayerNorm, router: nn::Linear, experts: Vec<(nn::Linear, nn::Linear)> },
+enum Kinds {
+    Dense(nn::Linear, nn::Linear),
+    Experts { router: nn::Linear, mine: Vec<(i64, nn::Linear, nn::Linear)>, all: i64 },
+}
+
+#[derive(Debug)]
+struct FeedForward {
+    norm: nn::LayerNorm,
+    kinds: Kinds,
+    shard: Shard,
 }
 
 impl FeedForward {
-    fn new(path: &nn::Path<'_>, size: DecoderSize) -> Self {
+    fn new(path: &nn::Path<'_>, size: DecoderSize, shard: Shard) -> Self {
         let d = size.d_model;
         let norm = nn::layer_norm(path / "norm", vec![d], nn::LayerNormConfig::default());
-        let pair = |path: nn::Path<'_>| {
-            let up = nn::linear(&path / "up", d, 4 * d, nn::LinearConfig::default());
-            (up, nn::linear(&path / "down", 4 * d, d, nn::LinearConfig::default()))
+        // A bias would be added once by each rank.
+        let no_bias = nn::LinearConfig { bias: false, ..Default::default() };
+        let pair = |path: nn::Path<'_>, width: i64| {
+            let up = nn::linear(&path / "up", d, width, nn::LinearConfig::default());
+            (up, nn::linear(&path / "down", width, d, no_bias))
         };
         if size.experts == 0 {
-            let (up, down) = pair(path / "dense");
-            return Self::Dense { norm, up, down };
+            let (up, down) = pair(path / "dense", (4 * d / shard.world).max(1));
+            return Self { norm, kinds: Kinds::Dense(up, down), shard };
         }
         let router = nn::linear(path / "router", d, size.experts, nn::LinearConfig::default());
-        let experts = (0..size.experts).map(|e| pair(path / format!("expert{e}"))).collect();
-        Self::Experts { norm, router, experts }
+        let mine = (0..size.experts)
+            .filter(|e| e % shard.world == shard.rank)
+            .map(|e| {
+                let (up, down) = pair(path / format!("expert{e}"), 4 * d);
+                (e, up, down)
+            })
+            .collect();
+        Self { norm, kinds: Kinds::Experts { router, mine, all: size.experts }, shard }
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
-        match self {
-            Self::Dense { norm, up, down } => {
-                x + down.forward(&up.forward(&norm.forward(x)).gelu("none"))
-            }
-            Self::Experts { norm, router, experts } => {
+    fn forward(&self, ctx: Context<'_>, x: &Tensor) -> Result<Tensor, CaptureError> {
+        let y = self.norm.forward(x);
+        let part = match &self.kinds {
+            Kinds::Dense(up, down) => down.forward(&up.forward(&y).gelu("none")),
+            Kinds::Experts { router, mine, all } => {
                 let (batch, tokens, d) = dims3(x);
-                let flat = norm.forward(x).view([batch * tokens, d]);
-                let scores = router.forward(&flat).softmax(-1, flat.kind());
-                let wanted = EXPERTS_PER_TOKEN.min(experts.len() as i64);
-                let (weights, chosen) = scores.topk(wanted, -1, true, true);
-                let mut mixed = flat.zeros_like();
-                for (e, (up, down)) in experts.iter().enumerate() {
-                    let mine = chosen.eq(e as i64);
-                    // How many tokens an expert gets is only known on the device: this waits for it.
-                    let rows = mine.any_dim(-1, false).nonzero().squeeze_dim(-1);
-                    let weight = (&weights * &mine).sum_dim_intlist(-1, true, flat.kind());
-                    let part = down.forward(&up.forward(&flat.index_select(0, &rows)).gelu("none"));
-                    mixed = mixed.index_add(0, &rows, &(part * weight.index_select(0, &rows)));
-                }
-                x + mixed.view([batch, tokens, d])
+                mix_experts(router, mine, *all, &y.view([batch * tokens, d])).view_as(x)
             }
-        }
+        };
+        Ok(x + self.shard.sum(ctx, part)?)
     }
+}
+
+/// The part of this rank's experts in the result, for each token.
+fn mix_experts(
+    router: &nn::Linear,
+    mine: &[(i64, nn::Linear, nn::Linear)],
+    all: i64,
+    tokens: &Tensor,
+) -> Tensor {
+    let scores = router.forward(tokens).softmax(-1, tokens.kind());
+    let (weights, chosen) = scores.topk(EXPERTS_PER_TOKEN.min(all), -1, true, true);
+    let mut mixed = tokens.zeros_like();
+    for (e, up, down) in mine {
+        let here = chosen.eq(*e);
+        // How many tokens an expert gets is only known on the device: this waits for it.
+        let rows = here.any_dim(-1, false).nonzero().squeeze_dim(-1);
+        let weight = (&weights * &here).sum_dim_intlist(-1, true, tokens.kind());
+        let part = down.forward(&up.forward(&tokens.index_select(0, &rows)).gelu("none"));
+        mixed = mixed.index_add(0, &rows, &(part * weight.index_select(0, &rows)));
+    }
+    mixed
 }
 
 /// A stack of blocks over embeddings.
@@ -119,10 +145,13 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(path: &nn::Path<'_>, size: DecoderSize) -> Self {
+    pub(super) fn new(path: &nn::Path<'_>, size: DecoderSize, shard: Shard) -> Self {
         let block = |i: i64| {
             let path = path / format!("block{i}");
-            (Attention::new(&(&path / "attention"), size), FeedForward::new(&(&path / "ffn"), size))
+            (
+                Attention::new(&(&path / "attention"), size),
+                FeedForward::new(&(&path / "ffn"), size, shard),
+            )
         };
         let norm =
             nn::layer_norm(path / "norm", vec![size.d_model], nn::LayerNormConfig::default());
@@ -135,29 +164,34 @@ impl Decoder {
     }
 
     /// Hidden states of new tokens; earlier ones are in the cache.
-    pub(super) fn extend(&self, ctx: Context<'_>, x: &Tensor, cache: &mut [KeyValues]) -> Tensor {
+    pub(super) fn extend(
+        &self,
+        ctx: Context<'_>,
+        x: &Tensor,
+        cache: &mut [KeyValues],
+    ) -> Result<Tensor, CaptureError> {
         let mut x = x.shallow_clone();
         for ((attention, ffn), cache) in self.blocks.iter().zip(cache) {
             let span = ctx.span("attention");
             x = attention.forward(&x, Some(cache), true);
             drop(span);
             let _span = ctx.span("feed_forward");
-            x = ffn.forward(&x);
+            x = ffn.forward(ctx, &x)?;
         }
-        self.norm.forward(&x)
+        Ok(self.norm.forward(&x))
     }
 
     /// Hidden states of a whole sequence, each token seeing all others.
-    pub(super) fn encode(&self, ctx: Context<'_>, x: &Tensor) -> Tensor {
+    pub(super) fn encode(&self, ctx: Context<'_>, x: &Tensor) -> Result<Tensor, CaptureError> {
         let mut x = x.shallow_clone();
         for (attention, ffn) in &self.blocks {
             let span = ctx.span("attention");
             x = attention.forward(&x, None, false);
             drop(span);
             let _span = ctx.span("feed_forward");
-            x = ffn.forward(&x);
+            x = ffn.forward(ctx, &x)?;
         }
-        self.norm.forward(&x)
+        Ok(self.norm.forward(&x))
     }
 }
 

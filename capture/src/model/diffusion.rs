@@ -86,10 +86,10 @@ impl Diffusion {
         let text_size = DecoderSize { layers: (size.layers / 4).max(1), ..size };
         let linear = |name: &str, a, b| nn::linear(&root / name, a, b, nn::LinearConfig::default());
         let embed = nn::embedding(&root / "embed", size.vocab, d, nn::EmbeddingConfig::default());
-        let text = Decoder::new(&(&root / "text"), text_size);
+        let text = Decoder::new(&(&root / "text"), text_size, place.shard);
         let (text_out, patch_in) = (linear("text_out", d, d), linear("patch_in", patch, d));
         let (time_in, patch_out) = (linear("time_in", d, d), linear("patch_out", d, patch));
-        let transformer = Decoder::new(&(&root / "dit"), size);
+        let transformer = Decoder::new(&(&root / "dit"), size, place.shard);
         let decoder = ImageDecoder::new(&(&root / "vae"), (d / 4).max(8) / 8 * 8);
         let parameters = place.seal(&mut store);
         Self {
@@ -118,7 +118,7 @@ impl Diffusion {
     ) -> Result<(Tensor, Tensor), CaptureError> {
         let _span = ctx.span("text_encode");
         let ids = self.place.take_pinned(prompt)?;
-        let text = self.text_out.forward(&self.text.encode(ctx, &self.embed.forward(&ids)));
+        let text = self.text_out.forward(&self.text.encode(ctx, &self.embed.forward(&ids))?);
         let side = self.image / VAE_SCALE;
         let noise = Tensor::randn([1, LATENT_CHANNELS, side, side], (Kind::Float, Device::Cpu));
         let latents = self.place.take_pinned(&noise)?.to_kind(self.place.kind);
@@ -126,7 +126,13 @@ impl Diffusion {
     }
 
     /// One Euler step of the denoising; the host waits for it, so that its time is its own.
-    fn denoise(&self, ctx: Context<'_>, text: &Tensor, latents: &Tensor, step: i64) -> Tensor {
+    fn denoise(
+        &self,
+        ctx: Context<'_>,
+        text: &Tensor,
+        latents: &Tensor,
+        step: i64,
+    ) -> Result<Tensor, CaptureError> {
         let _span = ctx.span("denoise_step");
         let (_, _, h, w) = dims4(latents);
         let cells = latents
@@ -135,14 +141,14 @@ impl Diffusion {
             .reshape([1, -1, LATENT_CHANNELS * PATCH * PATCH]);
         let time = self.time_in.forward(&self.timestep(step));
         let x = Tensor::cat(&[text.shallow_clone(), self.patch_in.forward(&cells) + time], 1);
-        let hidden = self.transformer.encode(ctx, &x).narrow(1, text.size()[1], cells.size()[1]);
+        let hidden = self.transformer.encode(ctx, &x)?.narrow(1, text.size()[1], cells.size()[1]);
         let velocity = self
             .patch_out
             .forward(&hidden)
             .view([1, h / PATCH, w / PATCH, LATENT_CHANNELS, PATCH, PATCH])
             .permute([0, 3, 1, 4, 2, 5])
             .reshape([1, LATENT_CHANNELS, h, w]);
-        latents + velocity * (-1.0 / self.n_steps as f64)
+        Ok(latents + velocity * (-1.0 / self.n_steps as f64))
     }
 
     /// Sines and cosines of the step's time.
@@ -179,9 +185,9 @@ impl StageModel for Diffusion {
                 let (text, mut latents) = self.encode_text(ctx, prompt)?;
                 let began = Instant::now();
                 for step in 0..self.n_steps {
-                    latents = self.denoise(ctx, &text, &latents, step);
+                    latents = self.denoise(ctx, &text, &latents, step)?;
                 }
-                self.wait_for_device()?;
+                self.place.wait()?;
                 let denoise_ns = ns(began);
                 Ok((self.decode_image(ctx, &latents), denoise_ns))
             })?,
@@ -197,13 +203,6 @@ impl StageModel for Diffusion {
 }
 
 impl Diffusion {
-    fn wait_for_device(&self) -> Result<(), CaptureError> {
-        match self.place.device {
-            Device::Cuda(index) => Ok(crate::ffi::cuda_sync(index)?),
-            _ => Ok(()),
-        }
-    }
-
     /// As one image, but with each denoising step as an iteration of its own; encoder and decoder lie between.
     fn serve_by_steps(
         &self,
@@ -214,8 +213,8 @@ impl Diffusion {
         let began = Instant::now();
         for step in 0..self.n_steps {
             latents = steps.run("diffusion_step", |ctx| {
-                let latents = self.denoise(ctx, &text, &latents, step);
-                self.wait_for_device()?;
+                let latents = self.denoise(ctx, &text, &latents, step)?;
+                self.place.wait()?;
                 Ok(latents)
             })?;
         }

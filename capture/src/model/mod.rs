@@ -50,13 +50,43 @@ pub struct Place {
     pub device: Device,
     /// The kind of its weights.
     pub kind: Kind,
+    /// Which part of it this process holds.
+    pub shard: Shard,
+}
+
+/// A rank's part of a model that is split over ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// This rank.
+    pub rank: i64,
+    /// All ranks.
+    pub world: i64,
+}
+
+impl Shard {
+    /// Sums a tensor over the ranks; nothing to do for one.
+    fn sum(self, ctx: Context<'_>, mut part: Tensor) -> Result<Tensor, CaptureError> {
+        if self.world > 1 {
+            let _span = ctx.span("all_reduce");
+            ffi::all_reduce(&mut part)?;
+        }
+        Ok(part)
+    }
+}
+
+/// Whether the ranks of a stage share the work of this model, and so need a group.
+pub fn is_split(spec: &ModelSpec) -> bool {
+    match spec {
+        ModelSpec::Thinker { .. } | ModelSpec::Talker { .. } | ModelSpec::Diffusion { .. } => true,
+        ModelSpec::Code2Wav { .. } | ModelSpec::Script { .. } => false,
+    }
 }
 
 impl Place {
     /// Half precision on a GPU, single on the host.
-    pub fn on(device: Device) -> Self {
+    pub fn on(device: Device, shard: Shard) -> Self {
         let kind = if device.is_cuda() { Kind::BFloat16 } else { Kind::Float };
-        Self { device, kind }
+        Self { device, kind, shard }
     }
 
     /// A store of weights here.
@@ -71,6 +101,14 @@ impl Place {
         }
         store.freeze();
         store.variables().values().map(|weight| weight.numel() as u64).sum()
+    }
+
+    /// Waits until everything launched here has finished.
+    fn wait(self) -> Result<(), CaptureError> {
+        match self.device {
+            Device::Cuda(index) => Ok(ffi::cuda_sync(index)?),
+            _ => Ok(()),
+        }
     }
 
     /// Copies a host tensor here through page-locked memory, without waiting for it.

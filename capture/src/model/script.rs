@@ -110,7 +110,10 @@ impl StageModel for Script {
                     host.iter().map(|t| self.place.take_pinned(t)).collect::<Result<_, _>>()?;
                 drop(span);
                 let _span = ctx.span("forward");
-                self.forward(&inputs)
+                let outputs = self.forward(&inputs)?;
+                // An iteration ends when the device has finished it.
+                self.place.wait()?;
+                Ok(outputs)
             })?;
             self.served += 1;
         }

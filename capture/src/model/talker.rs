@@ -28,7 +28,7 @@ impl Talker {
         let d = size.d_model;
         let project = nn::linear(&root / "project", d_input, d, nn::LinearConfig::default());
         let embed = nn::embedding(&root / "embed", size.vocab, d, nn::EmbeddingConfig::default());
-        let decoder = Decoder::new(&(&root / "decoder"), size);
+        let decoder = Decoder::new(&(&root / "decoder"), size, place.shard);
         let head = nn::linear(&root / "head", d, size.vocab, nn::LinearConfig::default());
         let parameters = place.seal(&mut store);
         Self { place, gen_tokens, project, embed, decoder, head, parameters, _store: store }
@@ -57,7 +57,7 @@ impl StageModel for Talker {
             let x = self.project.forward(&heard);
             drop(span);
             let span = ctx.span("gpu_model_runner: forward");
-            let hidden = self.decoder.extend(ctx, &x, &mut cache);
+            let hidden = self.decoder.extend(ctx, &x, &mut cache)?;
             drop(span);
             Ok(sample(ctx, &self.head, &hidden))
         })?];
@@ -66,7 +66,7 @@ impl StageModel for Talker {
             let next = steps.run(&name, |ctx| {
                 let span = ctx.span("gpu_model_runner: forward");
                 let x = self.embed.forward(&codes[step - 1]);
-                let hidden = self.decoder.extend(ctx, &x, &mut cache);
+                let hidden = self.decoder.extend(ctx, &x, &mut cache)?;
                 drop(span);
                 Ok(sample(ctx, &self.head, &hidden))
             })?;

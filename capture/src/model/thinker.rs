@@ -30,7 +30,7 @@ impl Thinker {
             size.d_model,
             nn::EmbeddingConfig::default(),
         );
-        let decoder = Decoder::new(&(&root / "decoder"), size);
+        let decoder = Decoder::new(&(&root / "decoder"), size, place.shard);
         let head =
             nn::linear(&root / "head", size.d_model, size.vocab, nn::LinearConfig::default());
         let parameters = place.seal(&mut store);
@@ -60,7 +60,7 @@ impl StageModel for Thinker {
             let x = self.embed.forward(&self.place.take_pinned(prompt)?);
             drop(span);
             let span = ctx.span("gpu_model_runner: forward");
-            let hidden = self.decoder.extend(ctx, &x, &mut cache);
+            let hidden = self.decoder.extend(ctx, &x, &mut cache)?;
             drop(span);
             let next = sample(ctx, &self.head, &hidden);
             seen.push(hidden);
@@ -70,7 +70,7 @@ impl StageModel for Thinker {
         for _ in 1..self.gen_tokens {
             next = steps.run(&name, |ctx| {
                 let span = ctx.span("gpu_model_runner: forward");
-                let hidden = self.decoder.extend(ctx, &self.embed.forward(&next), &mut cache);
+                let hidden = self.decoder.extend(ctx, &self.embed.forward(&next), &mut cache)?;
                 drop(span);
                 let next = sample(ctx, &self.head, &hidden);
                 seen.push(hidden);

@@ -71,7 +71,7 @@ mod tests {
             repr(&value),
             r#"{'a': 1, 'b': 2.0, 'c': None, 'd': True, 'e': [0.1, 1e-05, 1.5e+20], 'f': "it's"}"#
         );
-        assert_eq!(repr(&json!(3490.643_978_118_896_5)), "3490.6439781188965");
+        assert_eq!(repr(&json!(3_490.643_978_118_896_5)), "3490.6439781188965");
         assert_eq!(repr(&json!(0.0)), "0.0");
         assert_eq!(repr(&json!("a\\\n'\"")), r#"'a\\\n\'"'"#);
     }

@@ -214,7 +214,7 @@ impl Orchestrator {
         self.log.json("orchestrator", &e2e);
         self.log.json("overall", &overall);
         self.log.orchestrator(now, &format!("Request {id} finalized at stage-{stage}"));
-        let wanted = self.wanted.map_or_else(|| self.sent, |wanted| wanted);
+        let wanted = self.wanted.unwrap_or(self.sent);
         let done = self.stats.requests_done();
         self.log.orchestrator(now, &format!("Request {id} fully completed ({done}/{wanted})"));
     }

@@ -19,8 +19,9 @@ pub const WORKER_ARG: &str = "__worker";
 /// Reports on their way; a worker that is faster waits.
 const NEWS_IN_FLIGHT: usize = 1024;
 /// Set for workers, unless the user has set them: libtorch keeps its log lines to itself, and lets go of the device's
-/// tracing interface after a window, which otherwise slows every later iteration.
-const WORKER_ENV: [(&str, &str); 2] = [("KINETO_LOG_LEVEL", "5"), ("TEARDOWN_CUPTI", "1")];
+/// tracing interface after a window, which otherwise slows every later iteration; ranks meet on this machine.
+const WORKER_ENV: [(&str, &str); 3] =
+    [("KINETO_LOG_LEVEL", "5"), ("TEARDOWN_CUPTI", "1"), ("GLOO_SOCKET_IFNAME", "lo")];
 
 /// What a worker's output brought.
 pub(super) enum News {
@@ -34,6 +35,7 @@ struct Member {
     stdin: Option<ChildStdin>,
     ready: bool,
     said_done: bool,
+    killed: bool,
     result: WorkerResult,
 }
 
@@ -114,6 +116,7 @@ impl Crew {
         let end = &mut member.result.end;
         *end = match (&end, status) {
             (End::Hung(_), _) => return,
+            (_, _) if member.killed => End::Interrupted,
             (_, Ok(status)) if status.success() && member.said_done => End::Done,
             (End::Failed(_), _) if aborted => End::Interrupted,
             (End::Failed(why), _) => End::Failed(why.clone()),
@@ -143,9 +146,12 @@ impl Crew {
     }
 
     pub(super) fn kill_all(&mut self) {
-        for child in self.members.iter_mut().filter_map(|m| m.child.as_mut()) {
-            // Gone already is as good.
-            child.kill().ok();
+        for member in &mut self.members {
+            if let Some(child) = &mut member.child {
+                member.killed = true;
+                // Gone already is as good.
+                child.kill().ok();
+            }
         }
     }
 
@@ -233,6 +239,7 @@ fn start_one(
         stdin,
         ready: false,
         said_done: false,
+        killed: false,
         result: WorkerResult {
             stage: order.stage,
             rank: order.rank,
