@@ -12,6 +12,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <set>
@@ -127,6 +128,11 @@ int omc_start(int cuda, uint32_t flags, const char* trace_id, char* err, size_t 
 
 int omc_metadata(const char* key, const char* json, char* err, size_t n) {
   return guarded(err, n, [&] { autograd::addMetadataJson(key, json); });
+}
+
+int omc_detach_after_stop(int on, char* err, size_t n) {
+  // Kineto reads this variable at each stop.
+  return guarded(err, n, [&] { TORCH_CHECK(setenv("TEARDOWN_CUPTI", on != 0 ? "1" : "0", 1) == 0, "setenv failed"); });
 }
 
 int omc_stop(uint64_t* events, char* err, size_t n) {

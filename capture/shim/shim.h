@@ -24,6 +24,9 @@ int omc_set_cuda_device(int device, char* err, size_t n);
 int omc_prepare(int cuda, uint32_t flags, const char* trace_id, char* err, size_t n);
 int omc_start(int cuda, uint32_t flags, const char* trace_id, char* err, size_t n);
 int omc_metadata(const char* key, const char* json, char* err, size_t n);
+// Whether libtorch lets go of the device's tracing interface after the next stop. Kept attached, it slows every later
+// iteration; let go, it takes a while in the background, and a recording started meanwhile has no device events.
+int omc_detach_after_stop(int on, char* err, size_t n);
 int omc_stop(uint64_t* events, char* err, size_t n);
 int omc_save(const char* path, char* err, size_t n);
 

@@ -41,6 +41,7 @@ unsafe extern "C" {
     -> c_int;
     fn omc_start(cuda: c_int, flags: u32, id: *const c_char, err: *mut c_char, n: usize) -> c_int;
     fn omc_metadata(k: *const c_char, v: *const c_char, err: *mut c_char, n: usize) -> c_int;
+    fn omc_detach_after_stop(on: c_int, err: *mut c_char, n: usize) -> c_int;
     fn omc_stop(events: *mut u64, err: *mut c_char, n: usize) -> c_int;
     fn omc_save(path: *const c_char, err: *mut c_char, n: usize) -> c_int;
     fn omc_range_begin(name: *const c_char, len: usize) -> *mut c_void;
@@ -129,6 +130,14 @@ pub(crate) fn metadata(key: &str, json: &str) -> Result<(), TorchError> {
     let (key, json) = (c_string(key)?, c_string(json)?);
     // SAFETY: both strings outlive the call, which copies them.
     call(|err, n| unsafe { omc_metadata(key.as_ptr(), json.as_ptr(), err, n) })
+}
+
+/// Whether libtorch lets go of the device's tracing interface after the next stop: only after the last one, since it
+/// does so in the background and loses the device's events of a recording that is started meanwhile.
+pub(crate) fn detach_after_stop(on: bool) -> Result<(), TorchError> {
+    // SAFETY: `call` passes a buffer with its true length. The shim sets an environment variable that only libtorch
+    // reads, on this thread, in the stop that follows.
+    call(|err, n| unsafe { omc_detach_after_stop(on.into(), err, n) })
 }
 
 /// Stops recording; the number of events that libtorch kept.

@@ -59,13 +59,16 @@ pub struct Profiler {
     flags: RecordFlags,
     trace_id: String,
     count_events: bool,
+    may_detach: bool,
     state: State,
 }
 
 impl Profiler {
     /// A profiler for the host and, with `cuda`, for the devices. `trace_id` is 32 hexadecimal digits.
     pub fn new(cuda: bool, flags: RecordFlags, trace_id: String, count_events: bool) -> Self {
-        Self { cuda, flags, trace_id, count_events, state: State::Idle }
+        // A user who has set this has a reason.
+        let may_detach = std::env::var_os("TEARDOWN_CUPTI").is_none();
+        Self { cuda, flags, trace_id, count_events, may_detach, state: State::Idle }
     }
 
     /// Attaches to the devices, without recording. Takes some 20 ms the first time on a GPU.
@@ -98,9 +101,12 @@ impl Profiler {
         if self.count_events { ffi::events_counted() } else { 0 }
     }
 
-    /// Stops recording; gives the number of events that libtorch kept.
-    pub fn stop(&mut self) -> Result<u64, TorchError> {
+    /// Stops recording; gives the number of events that libtorch kept. After the `last` one it lets go of the devices.
+    pub fn stop(&mut self, last: bool) -> Result<u64, TorchError> {
         self.expect(State::Recording, "stop")?;
+        if self.cuda && self.may_detach {
+            ffi::detach_after_stop(last)?;
+        }
         if self.count_events {
             ffi::count_events(false)?;
         }

@@ -280,7 +280,7 @@ impl Recorder {
         let outcome = json!({"reason": reason.as_str(), "iterations": recorded, "first_iteration": open.first_iteration});
         self.profiler.metadata("gate_outcome", &outcome)?;
         let began = Instant::now();
-        let events = self.profiler.stop()?;
+        let events = self.profiler.stop(self.gate.is_closed())?;
         let stop_ns = ns(began);
         let index = self.windows;
         self.windows += 1;

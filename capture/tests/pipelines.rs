@@ -9,6 +9,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use flate2::read::GzDecoder;
+use omni_trace_proto::capture::CaptureManifest;
+use prost::Message;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -102,6 +104,9 @@ fn assert_tidy(out: &Path) -> Value {
         assert_eq!(file["sha256"], sha256.as_str());
         assert_eq!(file["bytes"], bytes);
     }
+    let bytes = std::fs::read(out.join("manifest.pb")).unwrap();
+    let decoded = CaptureManifest::decode(bytes.as_slice()).unwrap();
+    assert_eq!(serde_json::to_value(decoded).unwrap(), manifest);
     manifest
 }
 

@@ -18,10 +18,8 @@ use crate::report::{Report, Timing};
 pub const WORKER_ARG: &str = "__worker";
 /// Reports on their way; a worker that is faster waits.
 const NEWS_IN_FLIGHT: usize = 1024;
-/// Set for workers, unless the user has set them: libtorch keeps its log lines to itself, and lets go of the device's
-/// tracing interface after a window, which otherwise slows every later iteration; ranks meet on this machine.
-const WORKER_ENV: [(&str, &str); 3] =
-    [("KINETO_LOG_LEVEL", "5"), ("TEARDOWN_CUPTI", "1"), ("GLOO_SOCKET_IFNAME", "lo")];
+/// Set for workers, unless the user has set them: libtorch keeps its log lines to itself; ranks meet on this machine.
+const WORKER_ENV: [(&str, &str); 2] = [("KINETO_LOG_LEVEL", "5"), ("GLOO_SOCKET_IFNAME", "lo")];
 
 /// What a worker's output brought.
 pub(super) enum News {
