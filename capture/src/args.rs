@@ -15,7 +15,7 @@ pub struct Cli {
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub pipeline: String,
 
-    /// Directory for the results [default: omni-trace-<time>-<pipeline>, in the working directory].
+    /// Directory for the results [default: named after the time and the pipeline, in the working directory].
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 

@@ -206,18 +206,15 @@ fn describe_exit(status: ExitStatus) -> String {
     }
 }
 
-fn start_one(
-    order: &WorkerOrder,
-    name: &str,
-    tell: &SyncSender<News>,
-) -> Result<Member, CaptureError> {
-    let failed = |source| CaptureError::File { path: order.scratch.clone(), source };
-    std::fs::create_dir_all(&order.scratch).map_err(failed)?;
+/// The process, in its own directory and with its streams to us.
+fn spawn(scratch: &Path) -> Result<Child, CaptureError> {
+    let failed = |source| CaptureError::File { path: scratch.to_owned(), source };
+    std::fs::create_dir_all(scratch).map_err(failed)?;
     let program = std::env::current_exe().map_err(CaptureError::system("this program's path"))?;
     let mut command = Command::new(program);
     command
         .arg(WORKER_ARG)
-        .current_dir(&order.scratch)
+        .current_dir(scratch)
         // Ctrl-C is for the supervisor alone, which ends the workers in order.
         .process_group(0)
         .stdin(Stdio::piped())
@@ -228,7 +225,15 @@ fn start_one(
             command.env(name, value);
         }
     }
-    let mut child = command.spawn().map_err(CaptureError::system("starting a worker"))?;
+    command.spawn().map_err(CaptureError::system("starting a worker"))
+}
+
+fn start_one(
+    order: &WorkerOrder,
+    name: &str,
+    tell: &SyncSender<News>,
+) -> Result<Member, CaptureError> {
+    let mut child = spawn(&order.scratch)?;
     let pid = child.id();
     let mut stdin = child.stdin.take();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
