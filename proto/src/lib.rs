@@ -1,0 +1,10 @@
+//! Wire schemas of omni-trace, as generated Rust types. No logic.
+//!
+//! `*.proto` beside this package's manifest are the sources; `src/generated/` is committed, so that a build needs no
+//! protoc. After a change: `BLESS=1 cargo test -p omni-trace-proto`.
+
+/// The producer's manifest: `capture_manifest.proto`.
+#[expect(missing_docs, reason = "generated from the .proto file, which has the words")]
+pub mod capture {
+    include!("generated/omni_trace.capture.v1.rs");
+}

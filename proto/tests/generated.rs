@@ -1,0 +1,27 @@
+//! The committed generated code is what the schemas give. `BLESS=1` writes it.
+
+use std::path::Path;
+
+/// Each schema and the file that is generated from it.
+const SCHEMAS: [(&str, &str); 1] = [("capture_manifest.proto", "omni_trace.capture.v1.rs")];
+
+#[test]
+fn generated_code_matches_the_schemas() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (schema, generated) in SCHEMAS {
+        let out = tempfile::tempdir().unwrap();
+        let descriptors = protox::compile([schema], [root]).unwrap();
+        prost_build::Config::new()
+            .out_dir(out.path())
+            .type_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]")
+            .compile_fds(descriptors)
+            .unwrap();
+        let fresh = std::fs::read_to_string(out.path().join(generated)).unwrap();
+        let committed = root.join("src/generated").join(generated);
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&committed, &fresh).unwrap();
+        }
+        let kept = std::fs::read_to_string(&committed).unwrap_or_default();
+        assert!(kept == fresh, "{generated} is not what {schema} gives: run with BLESS=1");
+    }
+}
