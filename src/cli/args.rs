@@ -1,5 +1,6 @@
 //! What can be typed. Parsing checks values and has no effects.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -20,6 +21,7 @@ pub(super) enum Command {
     Analyze(AnalyzeArgs),
     Bandwidth(BandwidthArgs),
     Stages(StagesArgs),
+    Capture(CaptureArgs),
 }
 
 /// Where the time went: per stage, rank, device and thread; the profiler table; top kernels.
@@ -202,6 +204,17 @@ pub(super) enum BandwidthTable {
     Series,
     /// What was odd about the inputs.
     Issues,
+}
+
+/// Run a pipeline, launch a program, or drive a running server under the profiler, for a number of iterations.
+///
+/// `omni-trace capture --help` shows the ways to capture and their options.
+#[derive(Debug, ClapArgs)]
+#[command(disable_help_flag = true)]
+pub(super) struct CaptureArgs {
+    /// What to capture, and how.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub(super) arguments: Vec<OsString>,
 }
 
 /// What every command takes.

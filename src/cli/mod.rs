@@ -6,6 +6,7 @@
 mod args;
 mod cmd_analyze;
 mod cmd_bandwidth;
+mod cmd_capture;
 mod cmd_stages;
 mod output;
 mod plan;
