@@ -1,7 +1,16 @@
 //! `omni-trace`: where the time went in a GPU pipeline trace.
 //!
-//! Data flows in one line: bytes → blocks → chunks → [`store`] → analysis → table → render → file.
-//! The rooms, in reading order; each may import only what stands above it in `tests/layers.rs`.
+//! Data flows in one line: bytes → blocks → chunks → [`store`] → [`analyze`] → [`table`] → [`render`] → file.
+//!
+//! - [`read`] opens an input, inflates it, cuts it on event boundaries and parses the pieces in parallel;
+//! - [`store`] joins the pieces into columns that nothing changes afterwards;
+//! - [`analyze`] asks the store one question a file: windows, devices, threads, waits, the profiler table, kernels;
+//! - [`table`] gives the answers names, units and an order, exact to the nanosecond;
+//! - [`render`] writes them as text, CSV, Markdown or JSON;
+//! - [`cli`] puts it together, and alone prints, writes files and decides exit codes.
+//!
+//! What was odd or lost on the way is counted in [`diag`]; the words that all rooms share are in [`model`].
+//! The rooms stand here in reading order; each may import only what stands above it, as `tests/layers.rs` says.
 
 pub mod model;
 
@@ -10,3 +19,11 @@ pub mod diag;
 pub mod store;
 
 pub mod read;
+
+pub mod analyze;
+
+pub mod table;
+
+pub mod render;
+
+pub mod cli;

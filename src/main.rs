@@ -1,2 +1,10 @@
 //! The `omni-trace` program: parse the arguments, run, give the exit code.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use omni_trace::cli::{Args, run};
+
+fn main() -> ExitCode {
+    run(&Args::parse())
+}

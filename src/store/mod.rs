@@ -9,6 +9,7 @@
 
 mod build;
 mod chunk;
+mod clip;
 mod column;
 mod details;
 mod strings;

@@ -247,6 +247,12 @@ impl Store {
         self.categories[self.slices.category[slice] as usize].1
     }
 
+    /// Number of a slice's category in [`Self::categories`].
+    #[inline]
+    pub fn category_number(&self, slice: usize) -> usize {
+        usize::from(self.slices.category[slice])
+    }
+
     /// Category string of a slice.
     pub fn category(&self, slice: usize) -> &str {
         self.strings.get(self.categories[self.slices.category[slice] as usize].0)

@@ -1,0 +1,61 @@
+//! What every time account of one input shares, computed once: windows, launches, host threads, device activity.
+
+use super::devices::{DeviceActivity, device_activity};
+use super::host::{HostThread, ThreadKind, host_threads};
+use super::launches::Launches;
+use super::names::{NameRules, comm_kernel_names};
+use super::wait_rules::WaitRules;
+use super::window::{WindowConfig, Windows, windows};
+use crate::store::Store;
+
+/// What the time accounts are to honour.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TimeConfig {
+    /// The part of the file window to look at.
+    pub window: WindowConfig,
+    /// What is a wait, and which threads work.
+    pub rules: WaitRules,
+}
+
+/// The common ground of the time accounts of one input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimeBase {
+    /// The windows.
+    pub windows: Windows,
+    /// Which call started which device activity.
+    pub launches: Launches,
+    /// The host threads, by track.
+    pub threads: Vec<HostThread>,
+    /// The devices that show activity, by index.
+    pub devices: Vec<DeviceActivity>,
+}
+
+impl TimeBase {
+    /// Computes it. Linear in the events, but for sorting calls and device activity.
+    pub fn new(store: &Store, config: &TimeConfig) -> Self {
+        let windows = windows(store, config.window);
+        let (launches, names) = rayon::join(
+            || Launches::new(store),
+            || NameRules::new(store, &config.rules, shows_device(store)),
+        );
+        let comm = comm_kernel_names(store, &config.rules);
+        let threads = host_threads(store, windows.file, &names, &launches);
+        let devices = device_activity(store, &windows, &comm);
+        Self { windows, launches, threads, devices }
+    }
+
+    /// The work threads.
+    pub fn work_threads(&self) -> impl Iterator<Item = &HostThread> {
+        self.threads.iter().filter(|thread| thread.kind == ThreadKind::Work)
+    }
+
+    /// The host thread of a track.
+    pub fn thread_of_track(&self, track: usize) -> Option<&HostThread> {
+        let found = self.threads.binary_search_by_key(&track, |thread| thread.track).ok()?;
+        Some(&self.threads[found])
+    }
+}
+
+fn shows_device(store: &Store) -> bool {
+    store.categories.iter().any(|(_, kind)| kind.is_device_activity())
+}

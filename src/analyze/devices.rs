@@ -1,0 +1,228 @@
+//! Where the time of each device went: busy, by what, exposed, idle, and overlaps on one stream.
+//!
+//! Kernel time is given as **sum** (over kernels) and as **busy** (the union per device); they differ where kernels run
+//! side by side. `gpu_user_annotation` is never activity. Communication kernels are kernels; compute kernels are the
+//! kernels that do not communicate.
+
+use std::collections::BTreeMap;
+
+use super::base::TimeBase;
+use super::intervals::{Intervals, Span};
+use super::window::{Windows, is_impossible, slice_span};
+use crate::model::EventKind;
+use crate::store::Store;
+
+/// The activity of one device, in time order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceActivity {
+    /// Device index; `None` where the trace names none.
+    pub device: Option<u32>,
+    /// Its window.
+    pub window: Span,
+    /// By how much activity lies outside the file window.
+    pub stretched_ns: i64,
+    /// Kernels, copies and memsets that meet the window, by start, end, slice.
+    pub slices: Vec<ActivityRow>,
+    /// Time in which anything runs.
+    pub busy: Intervals,
+}
+
+/// One activity of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ActivityRow {
+    /// The part inside the device's window.
+    pub span: Span,
+    /// The slice.
+    pub slice: u32,
+    /// What it is.
+    pub kind: ActivityKind,
+    /// The stream it ran on.
+    pub stream: Option<u32>,
+}
+
+/// What a device activity is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ActivityKind {
+    /// A kernel that computes.
+    Compute,
+    /// A communication kernel: a collective's by its arguments or by its name.
+    Comm,
+    /// A copy.
+    Memcpy,
+    /// A memset.
+    Memset,
+}
+
+impl ActivityKind {
+    /// Whether it is a kernel.
+    pub fn is_kernel(self) -> bool {
+        matches!(self, Self::Compute | Self::Comm)
+    }
+}
+
+/// The time account of one device. All durations are of the part inside the device's window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceTime {
+    /// Device index; `None` where the trace names none.
+    pub device: Option<u32>,
+    /// Marketing name, from `deviceProperties`.
+    pub name: Option<String>,
+    /// The window.
+    pub window_ns: i64,
+    /// By how much the device's window is longer than the file's, to hold all its activity.
+    pub stretched_ns: i64,
+    /// Time in which anything runs.
+    pub busy_ns: i64,
+    /// Time in which a kernel runs.
+    pub kernel_busy_ns: i64,
+    /// Sum over kernels.
+    pub kernel_sum_ns: i64,
+    /// Time in which a compute kernel runs.
+    pub compute_busy_ns: i64,
+    /// Time in which a communication kernel runs.
+    pub comm_busy_ns: i64,
+    /// Sum over communication kernels.
+    pub comm_sum_ns: i64,
+    /// Time in which a copy runs.
+    pub memcpy_busy_ns: i64,
+    /// Time in which a memset runs.
+    pub memset_busy_ns: i64,
+    /// Time in which a communication kernel runs and no compute kernel.
+    pub exposed_comm_ns: i64,
+    /// Time in which a copy runs and no compute kernel.
+    pub exposed_copy_ns: i64,
+    /// Time in which nothing runs.
+    pub idle_ns: i64,
+    /// Kernels.
+    pub n_kernels: u64,
+    /// Communication kernels.
+    pub n_comm_kernels: u64,
+    /// Copies.
+    pub n_memcpys: u64,
+    /// Memsets.
+    pub n_memsets: u64,
+    /// Streams with activity.
+    pub n_streams: u64,
+    /// Kernels that start before an earlier kernel of their stream has ended.
+    pub n_overlaps: u64,
+    /// Kernel time of a stream that is counted more than once in the kernel sum: sum less union, over all streams.
+    pub overlap_ns: i64,
+}
+
+/// Sorts the activity of a store by device.
+pub(super) fn device_activity(
+    store: &Store,
+    windows: &Windows,
+    comm_names: &[bool],
+) -> Vec<DeviceActivity> {
+    let mut by_device: BTreeMap<Option<u32>, Vec<ActivityRow>> = BTreeMap::new();
+    for row in &store.device_rows {
+        let slice = row.slice as usize;
+        let kind = match store.kind(slice) {
+            EventKind::Kernel if is_comm(store, slice, comm_names) => ActivityKind::Comm,
+            EventKind::Kernel => ActivityKind::Compute,
+            EventKind::Memcpy => ActivityKind::Memcpy,
+            EventKind::Memset => ActivityKind::Memset,
+            _ => continue,
+        };
+        if !is_impossible(store.slices.dur_ns(slice)) {
+            let span = slice_span(store, slice);
+            let rows = by_device.entry(row.device).or_default();
+            rows.push(ActivityRow { span, slice: row.slice, kind, stream: row.stream });
+        }
+    }
+    let of_device = |window: &super::window::DeviceWindow| {
+        let mut slices = by_device.remove(&window.device).unwrap_or_default();
+        slices.retain(|row| meets(row.span, window.span));
+        slices.iter_mut().for_each(|row| row.span = row.span.clip(window.span));
+        slices.sort_unstable();
+        let mut busy = Intervals::default();
+        slices.iter().for_each(|row| busy.push(row.span));
+        DeviceActivity {
+            device: window.device,
+            window: window.span,
+            stretched_ns: window.stretched_before_ns + window.stretched_after_ns,
+            slices,
+            busy,
+        }
+    };
+    windows.devices.iter().map(of_device).collect()
+}
+
+/// Whether a span, possibly empty, has a place inside a window.
+fn meets(span: Span, window: Span) -> bool {
+    span.start_ns < window.end_ns && span.end_ns > window.start_ns
+        || span.is_empty() && span.start_ns >= window.start_ns && span.start_ns <= window.end_ns
+}
+
+fn is_comm(store: &Store, kernel: usize, comm_names: &[bool]) -> bool {
+    comm_names[store.slices.name[kernel].0 as usize] || store.collective_row(kernel).is_some()
+}
+
+/// The time account of every device that shows activity.
+pub fn devices(store: &Store, base: &TimeBase) -> Vec<DeviceTime> {
+    base.devices.iter().map(|activity| device_time(store, activity)).collect()
+}
+
+fn device_time(store: &Store, activity: &DeviceActivity) -> DeviceTime {
+    let union = |wanted: &dyn Fn(ActivityKind) -> bool| {
+        let mut set = Intervals::default();
+        activity.slices.iter().filter(|row| wanted(row.kind)).for_each(|row| set.push(row.span));
+        set
+    };
+    let of = |wanted: ActivityKind| union(&|kind| kind == wanted);
+    let (compute, comm, memcpy) =
+        (of(ActivityKind::Compute), of(ActivityKind::Comm), of(ActivityKind::Memcpy));
+    let rows = |wanted: fn(ActivityKind) -> bool| {
+        activity.slices.iter().filter(move |row| wanted(row.kind))
+    };
+    let sum_ns = |wanted| rows(wanted).map(|row| row.span.len_ns()).sum();
+    let count = |wanted| rows(wanted).count() as u64;
+    let (n_overlaps, overlap_ns, n_streams) = stream_overlaps(activity);
+    DeviceTime {
+        device: activity.device,
+        name: device_name(store, activity.device),
+        window_ns: activity.window.len_ns(),
+        stretched_ns: activity.stretched_ns,
+        busy_ns: activity.busy.total_ns(),
+        kernel_busy_ns: union(&ActivityKind::is_kernel).total_ns(),
+        kernel_sum_ns: sum_ns(ActivityKind::is_kernel),
+        compute_busy_ns: compute.total_ns(),
+        comm_busy_ns: comm.total_ns(),
+        comm_sum_ns: sum_ns(|kind| kind == ActivityKind::Comm),
+        memcpy_busy_ns: memcpy.total_ns(),
+        memset_busy_ns: of(ActivityKind::Memset).total_ns(),
+        exposed_comm_ns: comm.subtract(&compute).total_ns(),
+        exposed_copy_ns: memcpy.subtract(&compute).total_ns(),
+        idle_ns: activity.window.len_ns() - activity.busy.total_ns(),
+        n_kernels: count(ActivityKind::is_kernel),
+        n_comm_kernels: count(|kind| kind == ActivityKind::Comm),
+        n_memcpys: count(|kind| kind == ActivityKind::Memcpy),
+        n_memsets: count(|kind| kind == ActivityKind::Memset),
+        n_streams,
+        n_overlaps,
+        overlap_ns,
+    }
+}
+
+fn device_name(store: &Store, device: Option<u32>) -> Option<String> {
+    let known = store.meta.devices.iter().find(|known| Some(known.id) == device)?;
+    (!known.name.is_empty()).then(|| known.name.clone())
+}
+
+/// Kernels that overlap an earlier one of their stream, by how much in all, and the number of streams.
+fn stream_overlaps(activity: &DeviceActivity) -> (u64, i64, u64) {
+    let mut ends: BTreeMap<Option<u32>, i64> = BTreeMap::new();
+    let (mut count, mut ns) = (0, 0);
+    for row in &activity.slices {
+        let end = ends.entry(row.stream).or_insert(i64::MIN);
+        if row.kind.is_kernel() {
+            if row.span.start_ns < *end {
+                count += 1;
+                ns += row.span.end_ns.min(*end) - row.span.start_ns;
+            }
+            *end = (*end).max(row.span.end_ns);
+        }
+    }
+    (count, ns, ends.len() as u64)
+}

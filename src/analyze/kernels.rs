@@ -1,0 +1,225 @@
+//! Device activity by name: how often, how long, how spread.
+//!
+//! Percentiles are nearest-rank: the p-th percentile of n durations is the one of rank ⌈p/100 · n⌉ in ascending order,
+//! so every figure is a duration that occurred. Percentiles of several inputs need all durations, so the durations are
+//! gathered per input and summarized once.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use crate::model::EventKind;
+use crate::store::{Store, StrId};
+
+/// What a device did: the three kinds of device activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ActivityKind {
+    /// A kernel.
+    Kernel,
+    /// A copy.
+    Memcpy,
+    /// A memset.
+    Memset,
+}
+
+impl ActivityKind {
+    /// The kind of an event kind; `None` for what is no device activity.
+    pub fn of(kind: EventKind) -> Option<Self> {
+        match kind {
+            EventKind::Kernel => Some(Self::Kernel),
+            EventKind::Memcpy => Some(Self::Memcpy),
+            EventKind::Memset => Some(Self::Memset),
+            _ => None,
+        }
+    }
+
+    /// Kineto's category of the kind, also for traces that write an older one.
+    pub fn category(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Memcpy => "gpu_memcpy",
+            Self::Memset => "gpu_memset",
+        }
+    }
+}
+
+/// All durations of device activity by kind and name, each list ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActivityDurations {
+    /// Durations in nanoseconds.
+    pub by_name: BTreeMap<(ActivityKind, String), Vec<i64>>,
+}
+
+/// All device activity of one kind and name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivityStats {
+    /// Kernel, copy or memset.
+    pub kind: ActivityKind,
+    /// Name.
+    pub name: String,
+    /// How often.
+    pub count: u64,
+    /// Sum of the durations in nanoseconds.
+    pub sum_ns: i64,
+    /// The shortest.
+    pub min_ns: i64,
+    /// The median, nearest rank.
+    pub median_ns: i64,
+    /// The 99th percentile, nearest rank.
+    pub p99_ns: i64,
+    /// The longest.
+    pub max_ns: i64,
+}
+
+/// The durations of one input's device activity.
+pub fn activity_durations(store: &Store) -> ActivityDurations {
+    let mut events: Vec<(ActivityKind, StrId, i64)> = store
+        .device_rows
+        .par_iter()
+        .filter_map(|row| {
+            let slice = row.slice as usize;
+            let kind = ActivityKind::of(store.kind(slice))?;
+            Some((kind, store.slices.name[slice], store.slices.dur_ns(slice)))
+        })
+        .collect();
+    events.par_sort_unstable();
+    let groups = events.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
+    let by_name = groups
+        .map(|group| {
+            let (kind, name, _) = group[0];
+            let durations = group.iter().map(|event| event.2).collect();
+            ((kind, store.strings.get(name).to_owned()), durations)
+        })
+        .collect();
+    ActivityDurations { by_name }
+}
+
+/// The durations of several inputs as one.
+pub fn merge_durations(parts: impl IntoIterator<Item = ActivityDurations>) -> ActivityDurations {
+    let mut all = ActivityDurations::default();
+    for part in parts {
+        for (key, durations) in part.by_name {
+            all.by_name.entry(key).or_default().extend(durations);
+        }
+    }
+    for durations in all.by_name.values_mut() {
+        durations.sort_unstable();
+    }
+    all
+}
+
+/// Count, sum and spread of each name, the largest sum first, then by kind and name.
+pub fn activity_stats(durations: &ActivityDurations) -> Vec<ActivityStats> {
+    let mut stats: Vec<ActivityStats> = durations
+        .by_name
+        .iter()
+        .filter(|(_, sorted)| !sorted.is_empty())
+        .map(|((kind, name), sorted)| ActivityStats {
+            kind: *kind,
+            name: name.clone(),
+            count: sorted.len() as u64,
+            sum_ns: sorted.iter().sum(),
+            min_ns: sorted[0],
+            median_ns: nearest_rank(sorted, 50),
+            p99_ns: nearest_rank(sorted, 99),
+            max_ns: sorted[sorted.len() - 1],
+        })
+        .collect();
+    stats.sort_by_key(|s| std::cmp::Reverse(s.sum_ns));
+    stats
+}
+
+/// The `percent`-th percentile of a non-empty ascending list, by nearest rank.
+fn nearest_rank(sorted: &[i64], percent: usize) -> i64 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted[rank - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{ActivityKind, activity_durations, activity_stats, merge_durations, nearest_rank};
+    use crate::diag::Reporter;
+    use crate::store::{ChunkBuilder, DeviceRow, SliceRow, Store, TraceMeta, TrackId};
+
+    const CATEGORIES: [&str; 4] = ["kernel", "gpu_memcpy", "gpu_memset", "gpu_user_annotation"];
+    const NAMES: [&str; 3] = ["gemm", "copy", "reduce"];
+
+    fn store(events: &[(usize, usize, i64)]) -> Store {
+        let mut builder = ChunkBuilder::default();
+        for (i, &(category, name, dur_ns)) in events.iter().enumerate() {
+            let track = builder.track(TrackId::Int(0), TrackId::Int(7));
+            let row = SliceRow {
+                ts_ns: i as i64 * 10,
+                dur_ns,
+                name: builder.string(NAMES[name]),
+                category: builder.string(CATEGORIES[category]),
+                track,
+                id_a: None,
+                id_b: None,
+            };
+            let slice = builder.slice(row);
+            let row = DeviceRow { slice, device: Some(0), stream: Some(7), config: None };
+            builder.device_row(row, None);
+        }
+        let meta = TraceMeta::default();
+        Store::build(vec![builder.finish()], meta, &mut Reporter::default())
+    }
+
+    #[test]
+    fn percentiles_are_of_nearest_rank() {
+        let hundred: Vec<i64> = (1..=100).collect();
+        assert_eq!(nearest_rank(&hundred, 50), 50);
+        assert_eq!(nearest_rank(&hundred, 99), 99);
+        assert_eq!(nearest_rank(&[7, 9], 50), 7);
+        assert_eq!(nearest_rank(&[7, 9], 99), 9);
+        assert_eq!(nearest_rank(&[7], 50), 7);
+    }
+
+    #[test]
+    fn two_inputs_are_ranked_together() {
+        let parts = [store(&[(0, 0, 10), (0, 0, 30)]), store(&[(0, 0, 20), (3, 0, 99)])];
+        let stats = activity_stats(&merge_durations(parts.iter().map(activity_durations)));
+        assert_eq!(stats.len(), 1);
+        assert_eq!((stats[0].count, stats[0].sum_ns, stats[0].median_ns), (3, 60, 20));
+    }
+
+    proptest! {
+        /// Every name's figures equal those of a plain filter over the events.
+        #[test]
+        fn stats_equal_a_plain_count(
+            events in prop::collection::vec((0..4_usize, 0..3_usize, 0..1_000_i64), 0..200)
+        ) {
+            let stats = activity_stats(&activity_durations(&store(&events)));
+            let mut n_seen = 0;
+            for s in &stats {
+                let category = CATEGORIES.iter().position(|&c| c == s.kind.category()).unwrap();
+                let mut durations: Vec<i64> = events
+                    .iter()
+                    .filter(|e| e.0 == category && NAMES[e.1] == s.name)
+                    .map(|e| e.2)
+                    .collect();
+                durations.sort_unstable();
+                n_seen += durations.len();
+                prop_assert_eq!(s.count as usize, durations.len());
+                prop_assert_eq!(s.sum_ns, durations.iter().sum::<i64>());
+                let at_or_below = |v: i64| durations.iter().filter(|&&d| d <= v).count();
+                for (value, percent) in [(s.median_ns, 50), (s.p99_ns, 99)] {
+                    // The smallest duration that at least `percent` of all do not exceed.
+                    prop_assert!(durations.contains(&value));
+                    prop_assert!(at_or_below(value) * 100 >= percent * durations.len());
+                    prop_assert!(
+                        durations.iter().filter(|&&d| d < value).count() * 100
+                            < percent * durations.len()
+                    );
+                }
+                prop_assert_eq!(Some(&s.min_ns), durations.first());
+                prop_assert_eq!(Some(&s.max_ns), durations.last());
+            }
+            prop_assert_eq!(n_seen, events.iter().filter(|e| e.0 < 3).count());
+            prop_assert!(stats.is_sorted_by_key(|s| std::cmp::Reverse(s.sum_ns)));
+            prop_assert!(stats.iter().all(|s| s.kind <= ActivityKind::Memset));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Torch's `key_averages()`, rebuilt from a trace: one row a name, with counts, self and total times, device times.
+//!
+//! The rules are those of `torch/autograd/profiler.py` (`_parse_kineto_results`), `torch/autograd/profiler_util.py`
+//! (`EventList`) and `torch/csrc/profiler/collection.cpp`, in integer nanoseconds:
+//!
+//! - every host event belongs to one thread of torch's ([`threads`]), which is not always the thread it ran on;
+//! - on each thread events nest by the stack rule of [`super::nesting`], a child that is alone and has its parent's name
+//!   is folded into the parent, and a self time is a total less the children's totals ([`tree`]);
+//! - a device event belongs to the operator whose `External id` it carries ([`links`]), and counts once more in a row of
+//!   its own; annotations on a device have rows but are in no total.
+//!
+//! Self times can be negative: children of one parent may cross (`nesting`), and torch does not clamp them either.
+//! Nothing here decides how rows look; the order of the rows is torch's, by first start.
+
+mod links;
+mod memory;
+mod rows;
+mod threads;
+mod tree;
+
+use rayon::prelude::*;
+
+use crate::store::{Layout, Store};
+
+use links::Links;
+use rows::Sums;
+use threads::Threads;
+
+/// A choice that can follow what the writer of the trace did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Choice {
+    /// As the torch that wrote the trace did, by its layout.
+    #[default]
+    Auto,
+    /// Yes, whatever the writer did.
+    Yes,
+    /// No, whatever the writer did.
+    No,
+}
+
+/// How to build the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyAveragesConfig {
+    /// Whether Python frames are rows and take part in the nesting. Torch had them in 2.13 and 2.14 only.
+    pub python_rows: Choice,
+    /// Whether kernels are booked a second time, as torch up to 2.14 did: on profiler overhead inside an operator, and
+    /// on runtime calls without an operator whose correlation happens to equal an operator's id. Totals are the same.
+    pub torch_compat: Choice,
+    /// One row for each name and input shapes.
+    pub group_by_input_shape: bool,
+    /// One row for each name and innermost frames of the recorded call stack; 0 for none.
+    pub group_by_stack_n: usize,
+}
+
+/// Where an event ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceType {
+    /// On a host thread.
+    Cpu,
+    /// On a device.
+    Device,
+}
+
+/// Memory allocated less memory released, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyMemory {
+    /// Host memory, from start to end of the events, on any thread.
+    pub cpu_bytes: i64,
+    /// The same less that of the children.
+    pub self_cpu_bytes: i64,
+    /// Device memory, from start to end of the events, on any thread.
+    pub device_bytes: i64,
+    /// The same less that of the children.
+    pub self_device_bytes: i64,
+}
+
+/// One row: all events of one name on one kind of device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRow {
+    /// Name; all `ProfilerStep#N` are `ProfilerStep*`.
+    pub name: String,
+    /// Host or device.
+    pub device_type: DeviceType,
+    /// A `record_function` range of the user, or its span on a device. A span on a device is in no total.
+    pub is_annotation: bool,
+    /// An annotation that ends on another thread than it starts on: outside the nesting, without self time.
+    pub is_async: bool,
+    /// Events, after folding.
+    pub count: u64,
+    /// Host time less that of the children.
+    pub self_cpu_ns: i64,
+    /// Host time from start to end.
+    pub cpu_total_ns: i64,
+    /// Device time of a device row; of a host row, that of the device events it launched itself.
+    pub self_device_ns: i64,
+    /// The same with what its children launched.
+    pub device_total_ns: i64,
+    /// `None` where the trace recorded no memory.
+    pub memory: Option<KeyMemory>,
+    /// The row's input shapes as torch prints them, `[[4, 64], []]`; `None` unless grouped by input shape.
+    pub input_shapes: Option<String>,
+    /// The row's frames, innermost first; empty unless grouped by stack and recorded.
+    pub stack: Vec<String>,
+}
+
+/// The table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyAverages {
+    /// The rows, by first start; torch's order before sorting.
+    pub rows: Vec<KeyRow>,
+    /// Sum of [`KeyRow::self_cpu_ns`].
+    pub self_cpu_ns: i64,
+    /// Sum of [`KeyRow::self_device_ns`] of the device rows that are no annotations: the sum of all device activity.
+    pub self_device_ns: i64,
+    /// Whether Python frames are rows.
+    pub python_rows: bool,
+    /// Why they are or are not.
+    pub python_rows_reason: &'static str,
+    /// Whether the double bookings of torch up to 2.14 are reproduced.
+    pub torch_compat: bool,
+    /// Host time that was taken out of rows by the caller's exclusion; 0 without one.
+    pub excluded_self_cpu_ns: i64,
+}
+
+/// How much of a host slice, by slice number, is to be left out: nanoseconds inside its start and end.
+///
+/// It is taken from the slice's total; its self time then loses what is excluded in it and not in a child, so that a
+/// parent's total loses exactly what lies inside it. For that the function must be additive: what it gives for a slice
+/// is the length of one set of intervals of the slice's thread inside the slice (a union, not a sum over frames).
+pub type ExcludedNs<'a> = dyn Fn(usize) -> i64 + Sync + 'a;
+
+/// The rows of a trace.
+pub fn key_averages(store: &Store, config: &KeyAveragesConfig) -> KeyAverages {
+    key_averages_excluding(store, config, None)
+}
+
+/// The rows of a trace with some host time left out, waits for example.
+pub fn key_averages_excluding(
+    store: &Store,
+    config: &KeyAveragesConfig,
+    excluded: Option<&ExcludedNs<'_>>,
+) -> KeyAverages {
+    let (python_rows, python_rows_reason) = chosen_python_rows(store, config);
+    let torch_compat = chosen_compat(store, config);
+    let names = rows::Names::new(store);
+    let groups = rows::Groups::new(store, config);
+    let memory = memory::MemoryIndex::new(store, &names);
+    let threads = Threads::new(store);
+    let links = Links::new(store, &threads, torch_compat);
+    let walk = tree::Walk {
+        store,
+        names: &names,
+        groups: &groups,
+        memory: &memory,
+        threads: &threads,
+        links: &links,
+        python_rows,
+        excluded,
+    };
+    let mut sums = threads
+        .all
+        .par_iter()
+        .fold(|| Sums::new(&names, &memory), |sums, thread| walk.thread(thread, sums))
+        .reduce(|| Sums::new(&names, &memory), Sums::joined);
+    memory.add_top_level(&mut sums, &names);
+    let excluded_self_cpu_ns = sums.excluded_self_ns;
+    let rows = sums.into_rows(store, &names, &groups, memory.is_recorded());
+    KeyAverages {
+        self_cpu_ns: rows.iter().map(|row| row.self_cpu_ns).sum(),
+        self_device_ns: rows
+            .iter()
+            .filter(|row| row.device_type == DeviceType::Device && !row.is_annotation)
+            .map(|row| row.self_device_ns)
+            .sum(),
+        excluded_self_cpu_ns,
+        rows,
+        python_rows,
+        python_rows_reason,
+        torch_compat,
+    }
+}
+
+/// Whether Python frames are rows, and why.
+fn chosen_python_rows(store: &Store, config: &KeyAveragesConfig) -> (bool, &'static str) {
+    match (config.python_rows, store.meta.layout) {
+        (Choice::Yes, _) => (true, "asked for"),
+        (Choice::No, _) => (false, "asked for"),
+        (Choice::Auto, Layout::KinetoNew) => {
+            (true, "the layout is that of torch 2.13 and 2.14, which had Python frames as rows")
+        }
+        (Choice::Auto, Layout::KinetoOld) => (
+            false,
+            "the layout is that of torch 2.11 and before, which had no Python frames as rows",
+        ),
+        (Choice::Auto, Layout::TorchCompact) => (
+            false,
+            "the layout is that of torch 2.15, which has no Python frames as rows by default",
+        ),
+        (Choice::Auto, Layout::Unknown) => {
+            (false, "the layout is not torch's own; most versions had no Python frames as rows")
+        }
+    }
+}
+
+/// Whether to reproduce the double bookings: all writers but that of torch 2.15 had them.
+fn chosen_compat(store: &Store, config: &KeyAveragesConfig) -> bool {
+    match config.torch_compat {
+        Choice::Auto => store.meta.layout != Layout::TorchCompact,
+        Choice::Yes => true,
+        Choice::No => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,383 @@
+//! The rows while they are summed: which row an event belongs to, and the sums by row.
+//!
+//! Sums of several threads can be joined in any order: sums are integers and the first event of a row is a minimum.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::memory::MemoryIndex;
+use super::{DeviceType, KeyAveragesConfig, KeyMemory, KeyRow};
+use crate::model::EventKind;
+use crate::store::{Store, StrId, Strings};
+
+/// What sets rows of one name apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Class {
+    Cpu,
+    CpuAnnotation,
+    Device,
+    DeviceAnnotation,
+}
+
+const N_CLASSES: usize = 4;
+
+impl Class {
+    /// The class of a slice that has a row; `None` for windows and unknown categories.
+    pub(super) fn of(kind: EventKind) -> Option<Self> {
+        match kind {
+            EventKind::UserAnnotation => Some(Self::CpuAnnotation),
+            EventKind::GpuUserAnnotation => Some(Self::DeviceAnnotation),
+            kind if kind.is_on_host() => Some(Self::Cpu),
+            kind if kind.is_on_device() => Some(Self::Device),
+            _ => None,
+        }
+    }
+}
+
+/// Names with a meaning of their own.
+pub(super) struct Names {
+    n_strings: usize,
+    /// Names that torch leaves out of the table.
+    hidden: Vec<StrId>,
+    /// All `ProfilerStep#N`, and the one that stands for them.
+    steps: std::ops::Range<u32>,
+    /// `[memory]`, where the trace has it.
+    pub(super) memory: Option<StrId>,
+    /// `[OutOfMemory]`, where the trace has it.
+    pub(super) out_of_memory: Option<StrId>,
+}
+
+/// Utility operators that torch leaves out (`_filter_name` of `profiler_util.py`).
+const HIDDEN: [&str; 8] = [
+    "[memory]",
+    "[OutOfMemory]",
+    "profiler::_record_function_enter",
+    "profiler::_record_function_enter_new",
+    "profiler::_record_function_exit",
+    "aten::is_leaf",
+    "aten::output_nr",
+    "aten::_version",
+];
+
+const STEP_PREFIX: &str = "ProfilerStep#";
+
+impl Names {
+    pub(super) fn new(store: &Store) -> Self {
+        let strings = &store.strings;
+        let first_step = first_not_before(strings, STEP_PREFIX);
+        // `$` follows `#`, so this is the first text after all that start with the prefix.
+        let steps = first_step..first_not_before(strings, "ProfilerStep$");
+        Self {
+            n_strings: strings.len(),
+            hidden: HIDDEN.iter().filter_map(|name| strings.find(name)).collect(),
+            steps,
+            memory: strings.find("[memory]"),
+            out_of_memory: strings.find("[OutOfMemory]"),
+        }
+    }
+
+    /// The name under which a slice is counted; `None` where torch leaves it out.
+    #[inline]
+    pub(super) fn of(&self, name: StrId) -> Option<StrId> {
+        if self.steps.contains(&name.0) {
+            return Some(StrId(self.steps.start));
+        }
+        (!self.hidden.contains(&name)).then_some(name)
+    }
+
+    fn text(&self, strings: &Strings, name: StrId) -> String {
+        if self.steps.contains(&name.0) {
+            return "ProfilerStep*".to_owned();
+        }
+        strings.get(name).to_owned()
+    }
+}
+
+fn first_not_before(strings: &Strings, text: &str) -> u32 {
+    let ids = 0..strings.len() as u32;
+    let mut low = ids.start;
+    let mut high = ids.end;
+    while low < high {
+        let mid = u32::midpoint(low, high);
+        if strings.get(StrId(mid)) < text { low = mid + 1 } else { high = mid }
+    }
+    low
+}
+
+/// What rows are grouped by beyond the name.
+pub(super) struct Groups {
+    /// The group of each of [`Store::ops`]; empty where nothing is grouped.
+    of_op: Vec<u32>,
+    /// Shapes and frames of each group; the first is that of slices which recorded neither.
+    texts: Vec<(Option<String>, Vec<String>)>,
+}
+
+impl Groups {
+    pub(super) fn new(store: &Store, config: &KeyAveragesConfig) -> Self {
+        let by_shape = config.group_by_input_shape;
+        let none = (by_shape.then(|| "[]".to_owned()), Vec::new());
+        let mut groups = Self { of_op: Vec::new(), texts: vec![none.clone()] };
+        if !by_shape && config.group_by_stack_n == 0 {
+            return groups;
+        }
+        let mut ids = BTreeMap::from([(none, 0_u32)]);
+        let shape_texts: Vec<String> = store
+            .shapes
+            .iter()
+            .map(|shapes| {
+                shapes.dims.map_or("[]".to_owned(), |d| torch_shapes(store.strings.get(d)))
+            })
+            .collect();
+        for op in &store.ops {
+            let shapes = op.shapes.map_or("[]", |shapes| shape_texts[shapes as usize].as_str());
+            let stack = op.stack.map_or("", |stack| store.strings.get(stack));
+            let frames = stack.split(';').filter(|frame| is_shown_frame(frame));
+            let frames = frames.take(config.group_by_stack_n).map(str::to_owned).collect();
+            let key = (by_shape.then(|| shapes.to_owned()), frames);
+            let next = groups.texts.len() as u32;
+            let id = *ids.entry(key.clone()).or_insert(next);
+            if id == next {
+                groups.texts.push(key);
+            }
+            groups.of_op.push(id);
+        }
+        groups
+    }
+
+    /// The group of a slice.
+    pub(super) fn of(&self, store: &Store, slice: usize) -> u32 {
+        if self.of_op.is_empty() {
+            return 0;
+        }
+        let op = store.ops.binary_search_by_key(&(slice as u32), |row| row.slice);
+        op.map_or(0, |op| self.of_op[op])
+    }
+}
+
+/// Torch's text of an operator's input shapes: a list of tensors has no shape of its own (`shapesForKinetoEvent`).
+fn torch_shapes(dims: &str) -> String {
+    let Ok(serde_json::Value::Array(inputs)) = serde_json::from_str(dims) else {
+        return dims.to_owned();
+    };
+    let shape = |input: &serde_json::Value| match input {
+        serde_json::Value::Array(sizes) if !sizes.iter().any(serde_json::Value::is_array) => {
+            let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
+            format!("[{}]", sizes.join(", "))
+        }
+        _ => "[]".to_owned(),
+    };
+    format!("[{}]", inputs.iter().map(shape).collect::<Vec<_>>().join(", "))
+}
+
+/// Whether torch shows a frame (`_filter_stack_entry` of `profiler_util.py` hides a few of its own).
+fn is_shown_frame(frame: &str) -> bool {
+    const HIDDEN_FRAMES: [(&str, &str); 6] = [
+        ("autograd/__init__", "_make_grads"),
+        ("autograd/__init__", "backward"),
+        ("torch/tensor", "backward"),
+        ("_internal/common_utils", "prof_callable"),
+        ("_internal/common_utils", "prof_func_call"),
+        ("_internal/common_utils", "prof_meth_call"),
+    ];
+    !frame.is_empty()
+        && !HIDDEN_FRAMES.iter().any(|(file, name)| frame.contains(file) && frame.contains(name))
+}
+
+/// The place of an event in torch's order: start ascending, end descending, then as materialized: host events, device
+/// activity, device annotations, failed or unowned allocations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct First {
+    start_ns: i64,
+    end_ns: Reverse<i64>,
+    rank: u8,
+    slice: u32,
+}
+
+impl First {
+    pub(super) fn of(interval: (i64, i64), class: Class, slice: usize) -> Self {
+        let rank = match class {
+            Class::Cpu | Class::CpuAnnotation => 0,
+            Class::Device => 1,
+            Class::DeviceAnnotation => 2,
+        };
+        Self { start_ns: interval.0, end_ns: Reverse(interval.1), rank, slice: slice as u32 }
+    }
+
+    pub(super) fn at_instant(ts_ns: i64) -> Self {
+        Self { start_ns: ts_ns, end_ns: Reverse(ts_ns), rank: 3, slice: u32::MAX }
+    }
+}
+
+/// The sums of one row.
+#[derive(Clone, Debug)]
+pub(super) struct RowSums {
+    name: StrId,
+    class: Class,
+    group: u32,
+    first: First,
+    pub(super) is_async: bool,
+    pub(super) count: u64,
+    pub(super) self_cpu_ns: i64,
+    pub(super) cpu_total_ns: i64,
+    pub(super) self_device_ns: i64,
+    pub(super) device_total_ns: i64,
+    /// Host and device bytes.
+    pub(super) memory: [i64; 2],
+    pub(super) self_memory: [i64; 2],
+}
+
+/// The rows of some threads.
+pub(super) struct Sums {
+    rows: Vec<RowSums>,
+    /// For each name and class, one more than the number of its row without a group; 0 for none.
+    by_name: Vec<u32>,
+    /// The rows with a group.
+    by_group: HashMap<(StrId, Class, u32), u32, FixedState>,
+    /// How many host events begin, less how many end, at each memory record.
+    pub(super) memory_seen: Vec<i32>,
+    /// Host time that was left out of self times.
+    pub(super) excluded_self_ns: i64,
+}
+
+impl Sums {
+    pub(super) fn new(names: &Names, memory: &MemoryIndex) -> Self {
+        Self {
+            rows: Vec::new(),
+            by_name: vec![0; names.n_strings * N_CLASSES],
+            by_group: HashMap::default(),
+            memory_seen: vec![0; memory.len() + 1],
+            excluded_self_ns: 0,
+        }
+    }
+
+    /// The sums of a row, new or known; `first` is the place of the event that asks.
+    #[inline]
+    pub(super) fn row(
+        &mut self,
+        name: StrId,
+        class: Class,
+        group: u32,
+        first: First,
+    ) -> &mut RowSums {
+        let next = self.rows.len() as u32 + 1;
+        let slot = if group == 0 {
+            &mut self.by_name[name.0 as usize * N_CLASSES + class as usize]
+        } else {
+            self.by_group.entry((name, class, group)).or_insert(0)
+        };
+        if *slot == 0 {
+            *slot = next;
+            self.rows.push(RowSums::new(name, class, group, first));
+        }
+        let row = &mut self.rows[*slot as usize - 1];
+        row.first = row.first.min(first);
+        row
+    }
+
+    /// The sums of both.
+    pub(super) fn joined(mut self, other: Self) -> Self {
+        for theirs in other.rows {
+            let ours = self.row(theirs.name, theirs.class, theirs.group, theirs.first);
+            if ours.first == theirs.first {
+                ours.is_async = theirs.is_async;
+            }
+            ours.add(&theirs);
+        }
+        for (ours, theirs) in self.memory_seen.iter_mut().zip(other.memory_seen) {
+            *ours += theirs;
+        }
+        self.excluded_self_ns += other.excluded_self_ns;
+        self
+    }
+
+    /// The rows in torch's order.
+    pub(super) fn into_rows(
+        mut self,
+        store: &Store,
+        names: &Names,
+        groups: &Groups,
+        has_memory: bool,
+    ) -> Vec<KeyRow> {
+        self.rows.sort_by_key(|row| row.first);
+        let row = |sums: RowSums| {
+            let (input_shapes, stack) = groups.texts[sums.group as usize].clone();
+            KeyRow {
+                name: names.text(&store.strings, sums.name),
+                device_type: match sums.class {
+                    Class::Cpu | Class::CpuAnnotation => DeviceType::Cpu,
+                    Class::Device | Class::DeviceAnnotation => DeviceType::Device,
+                },
+                is_annotation: matches!(sums.class, Class::CpuAnnotation | Class::DeviceAnnotation),
+                is_async: sums.is_async,
+                count: sums.count,
+                self_cpu_ns: sums.self_cpu_ns,
+                cpu_total_ns: sums.cpu_total_ns,
+                self_device_ns: sums.self_device_ns,
+                device_total_ns: sums.device_total_ns,
+                memory: has_memory.then_some(KeyMemory {
+                    cpu_bytes: sums.memory[0],
+                    self_cpu_bytes: sums.self_memory[0],
+                    device_bytes: sums.memory[1],
+                    self_device_bytes: sums.self_memory[1],
+                }),
+                input_shapes,
+                stack,
+            }
+        };
+        self.rows.into_iter().map(row).collect()
+    }
+}
+
+impl RowSums {
+    fn new(name: StrId, class: Class, group: u32, first: First) -> Self {
+        Self {
+            name,
+            class,
+            group,
+            first,
+            is_async: false,
+            count: 0,
+            self_cpu_ns: 0,
+            cpu_total_ns: 0,
+            self_device_ns: 0,
+            device_total_ns: 0,
+            memory: [0; 2],
+            self_memory: [0; 2],
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.self_cpu_ns += other.self_cpu_ns;
+        self.cpu_total_ns += other.cpu_total_ns;
+        self.self_device_ns += other.self_device_ns;
+        self.device_total_ns += other.device_total_ns;
+        for kind in 0..2 {
+            self.memory[kind] += other.memory[kind];
+            self.self_memory[kind] += other.self_memory[kind];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_shown_frame, torch_shapes};
+
+    #[test]
+    fn lists_of_tensors_have_no_shape() {
+        assert_eq!(torch_shapes("[[4,64],[],[[2, 3], [4]]]"), "[[4, 64], [], []]");
+        assert_eq!(torch_shapes("[]"), "[]");
+        assert_eq!(torch_shapes("[[[], []]]"), "[[]]");
+        assert_eq!(torch_shapes("not json"), "not json");
+    }
+
+    #[test]
+    fn torch_hides_its_own_frames() {
+        assert!(is_shown_frame("train.py(3): step"));
+        assert!(!is_shown_frame("torch/autograd/__init__.py(9): backward"));
+        assert!(!is_shown_frame(""));
+    }
+}

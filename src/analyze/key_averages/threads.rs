@@ -1,0 +1,217 @@
+//! The threads as torch has them: where each host slice counts.
+//!
+//! Operators, annotations and Python frames are on the thread they ran on. A runtime or driver call is on the thread of
+//! the operator that it is linked to; without one, and for all profiler overhead, torch puts it on the thread that
+//! stopped the profiler (`setKinetoTID` of `collection.cpp`), whatever thread it ran on. The trace does not name that
+//! thread; [`stop_track`] finds it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use rayon::prelude::*;
+
+use super::links::linked_op;
+use crate::model::EventKind;
+use crate::store::{Store, TrackId};
+
+/// One thread: a track without what moves away, and what moves here.
+pub(super) struct Thread {
+    /// Track number.
+    pub(super) track: usize,
+    /// The slices of the track.
+    pub(super) home: Range<usize>,
+    /// Slices of other tracks that count here, in the order of nesting.
+    pub(super) moved: Vec<u32>,
+    /// Whether this is a thread that stopped the profiler.
+    pub(super) takes_unlinked: bool,
+}
+
+/// All threads, and where slices count.
+pub(super) struct Threads {
+    /// One for each track of the store.
+    pub(super) all: Vec<Thread>,
+    /// For each track, the track that its unlinked calls and overhead count on.
+    stop_tracks: Vec<u32>,
+    /// The track of each operator, where calls can be linked.
+    op_tracks: HashMap<u64, u32, FixedState>,
+}
+
+impl Threads {
+    /// Places all host slices of a store.
+    pub(super) fn new(store: &Store) -> Self {
+        let census: Vec<Census> =
+            store.tracks.par_iter().map(|track| Census::of(store, &track.slices)).collect();
+        let stop_tracks = stop_tracks(store, &census);
+        let has_calls = census.iter().any(|track| track.calls > 0);
+        let op_tracks = if has_calls { op_tracks(store) } else { HashMap::default() };
+        let mut threads = Self { all: Vec::new(), stop_tracks, op_tracks };
+        threads.all = threads.placed(store, &census);
+        threads
+    }
+
+    /// The track that a slice counts on.
+    #[inline]
+    pub(super) fn place(&self, store: &Store, slice: usize, track: usize) -> usize {
+        match store.kind(slice) {
+            EventKind::Runtime | EventKind::Driver => match linked_op(store, slice) {
+                Some(id) => self.op_tracks.get(&id).map_or(track, |&t| t as usize),
+                None => self.stop_tracks[track] as usize,
+            },
+            EventKind::Overhead => self.stop_tracks[track] as usize,
+            _ => track,
+        }
+    }
+
+    /// The slices that count on a thread, in the order of nesting: start ascending, end descending, its own first.
+    pub(super) fn slices_of<'a>(
+        &'a self,
+        store: &'a Store,
+        thread: &'a Thread,
+    ) -> impl Iterator<Item = usize> + 'a {
+        let mut home = thread
+            .home
+            .clone()
+            .filter(move |&s| self.place(store, s, thread.track) == thread.track);
+        let mut moved = thread.moved.iter().map(|&s| s as usize);
+        let (mut next_home, mut next_moved) = (home.next(), moved.next());
+        std::iter::from_fn(move || match (next_home, next_moved) {
+            (Some(a), Some(b)) if nest_key(store, b) < nest_key(store, a) => {
+                std::mem::replace(&mut next_moved, moved.next())
+            }
+            (Some(_), _) => std::mem::replace(&mut next_home, home.next()),
+            (None, _) => std::mem::replace(&mut next_moved, moved.next()),
+        })
+    }
+
+    fn placed(&self, store: &Store, census: &[Census]) -> Vec<Thread> {
+        let moves: Vec<(u32, u32)> = (0..store.tracks.len())
+            .into_par_iter()
+            .filter(|&track| census[track].calls + census[track].overhead > 0)
+            .flat_map_iter(|track| {
+                let slices = store.tracks[track].slices.clone();
+                slices.filter_map(move |slice| {
+                    let target = self.place(store, slice, track);
+                    (target != track).then_some((target as u32, slice as u32))
+                })
+            })
+            .collect();
+        let mut moved: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (target, slice) in moves {
+            moved.entry(target).or_default().push(slice);
+        }
+        let thread = |track: usize| {
+            let mut moved = moved.remove(&(track as u32)).unwrap_or_default();
+            moved.sort_by_key(|&slice| nest_key(store, slice as usize));
+            let takes_unlinked = self.stop_tracks.iter().any(|&stop| stop as usize == track)
+                && census[track].frames() > 0;
+            Thread { track, home: store.tracks[track].slices.clone(), moved, takes_unlinked }
+        };
+        (0..store.tracks.len()).map(thread).collect()
+    }
+}
+
+fn nest_key(store: &Store, slice: usize) -> (i64, std::cmp::Reverse<i64>) {
+    (store.slices.ts_ns[slice], std::cmp::Reverse(store.slices.end_ns(slice)))
+}
+
+/// What a track holds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Census {
+    ops: usize,
+    python: usize,
+    calls: usize,
+    overhead: usize,
+    /// Start of the last call that waits for a whole device and belongs to no operator.
+    last_sync_ns: Option<i64>,
+}
+
+impl Census {
+    fn of(store: &Store, slices: &Range<usize>) -> Self {
+        let mut census = Self::default();
+        for slice in slices.clone() {
+            match store.kind(slice) {
+                EventKind::CpuOp | EventKind::UserAnnotation => census.ops += 1,
+                EventKind::PythonFunction => census.python += 1,
+                EventKind::Overhead => census.overhead += 1,
+                EventKind::Runtime | EventKind::Driver => {
+                    census.calls += 1;
+                    if store.name(slice).ends_with("DeviceSynchronize")
+                        && linked_op(store, slice).is_none()
+                    {
+                        census.last_sync_ns = Some(store.slices.ts_ns[slice]);
+                    }
+                }
+                _ => (),
+            }
+        }
+        census
+    }
+
+    /// Slices that torch itself recorded on this thread.
+    fn frames(&self) -> usize {
+        self.ops + self.python
+    }
+
+    fn is_host(&self) -> bool {
+        self.frames() + self.calls > 0
+    }
+}
+
+/// For each track, the track of the thread that stopped the profiler of its process.
+///
+/// Overhead has a process of its own (-1); it goes to the process with the most slices.
+fn stop_tracks(store: &Store, census: &[Census]) -> Vec<u32> {
+    let mut hosts: BTreeMap<TrackId, Vec<usize>> = BTreeMap::new();
+    for (track, _) in census.iter().enumerate().filter(|(_, c)| c.is_host()) {
+        hosts.entry(store.tracks[track].pid).or_default().push(track);
+    }
+    let weight = |tracks: &[usize]| tracks.iter().map(|&t| store.tracks[t].slices.len()).sum();
+    let mut stops: BTreeMap<TrackId, u32> = BTreeMap::new();
+    let mut heaviest: Option<(usize, u32)> = None;
+    for (&pid, tracks) in &hosts {
+        let stop = stop_track(store, census, tracks) as u32;
+        stops.insert(pid, stop);
+        let weight: usize = weight(tracks);
+        if heaviest.is_none_or(|(most, _)| weight > most) {
+            heaviest = Some((weight, stop));
+        }
+    }
+    let own = |(number, track): (usize, &crate::store::Track)| {
+        let main = heaviest.map_or(number as u32, |(_, stop)| stop);
+        stops.get(&track.pid).copied().unwrap_or(main)
+    };
+    store.tracks.iter().enumerate().map(own).collect()
+}
+
+/// The thread of a process that stopped the profiler, among its tracks.
+///
+/// Torch waits for the device when a profile ends, so it is the thread with the last `cudaDeviceSynchronize` outside
+/// operators, if torch saw that thread at all; else the main thread (its id is the process id); else the thread with
+/// the most operators.
+fn stop_track(store: &Store, census: &[Census], tracks: &[usize]) -> usize {
+    let any_frames = tracks.iter().any(|&t| census[t].frames() > 0);
+    let seen = || tracks.iter().copied().filter(|&t| !any_frames || census[t].frames() > 0);
+    let waiter = seen().filter(|&t| census[t].last_sync_ns.is_some());
+    let main = || seen().find(|&t| store.tracks[t].tid == store.tracks[t].pid);
+    let busiest = || seen().max_by_key(|&t| (census[t].ops, census[t].frames(), usize::MAX - t));
+    waiter
+        .max_by_key(|&t| (census[t].last_sync_ns, usize::MAX - t))
+        .or_else(main)
+        .or_else(busiest)
+        .unwrap_or(tracks[0])
+}
+
+fn op_tracks(store: &Store) -> HashMap<u64, u32, FixedState> {
+    let mut tracks = HashMap::default();
+    for (number, track) in store.tracks.iter().enumerate() {
+        let ops = track.slices.clone().filter(|&slice| {
+            matches!(store.kind(slice), EventKind::CpuOp | EventKind::UserAnnotation)
+        });
+        for id in ops.filter_map(|slice| store.external_id(slice)) {
+            tracks.insert(id, number as u32);
+        }
+    }
+    tracks
+}

@@ -1,0 +1,217 @@
+//! One thread's events into rows: nesting, folding, self times, in one pass and without an allocation per event.
+//!
+//! A node is booked when it is known whether it is folded into its parent, which is when the parent gets a second child
+//! or closes. So each open node keeps its first child until then. Folding bottom-up gives what torch's loop
+//! (`_remove_dup_nodes`, top-down and repeated) gives: either way a chain of same-named only children becomes one node,
+//! with the device time that the last of the chain launched itself and its children.
+
+use super::ExcludedNs;
+use super::links::{Links, true_interval};
+use super::memory::MemoryIndex;
+use super::rows::{Class, First, Groups, Names, Sums};
+use super::threads::{Thread, Threads};
+use crate::analyze::nesting::NestStack;
+use crate::model::EventKind;
+use crate::store::{Store, StrId};
+
+/// All that a walk over a thread needs.
+pub(super) struct Walk<'a> {
+    pub(super) store: &'a Store,
+    pub(super) names: &'a Names,
+    pub(super) groups: &'a Groups,
+    pub(super) memory: &'a MemoryIndex,
+    pub(super) threads: &'a Threads,
+    pub(super) links: &'a Links,
+    pub(super) python_rows: bool,
+    pub(super) excluded: Option<&'a ExcludedNs<'a>>,
+}
+
+/// A host event of the tree.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    name: StrId,
+    class: Class,
+    group: u32,
+    first: First,
+    cpu_ns: i64,
+    excluded_ns: i64,
+    own_device_ns: i64,
+    memory: [i64; 2],
+    children: Children,
+}
+
+/// The totals of the direct children of a node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Children {
+    cpu_ns: i64,
+    excluded_ns: i64,
+    device_ns: i64,
+    memory: [i64; 2],
+}
+
+impl Node {
+    fn device_total_ns(&self) -> i64 {
+        self.own_device_ns + self.children.device_ns
+    }
+
+    /// Takes the place of its only child, as torch does: the child's children and the child's own kernels, not both.
+    fn absorb(&mut self, child: &Self) {
+        self.children = child.children;
+        self.own_device_ns = child.own_device_ns;
+    }
+
+    fn adopt(&mut self, child: &Self) {
+        self.children.cpu_ns += child.cpu_ns;
+        self.children.excluded_ns += child.excluded_ns;
+        self.children.device_ns += child.device_total_ns();
+        for kind in 0..2 {
+            self.children.memory[kind] += child.memory[kind];
+        }
+    }
+
+    fn book(&self, sums: &mut Sums) {
+        sums.excluded_self_ns += self.excluded_ns - self.children.excluded_ns;
+        let row = sums.row(self.name, self.class, self.group, self.first);
+        row.count += 1;
+        row.cpu_total_ns += self.cpu_ns;
+        row.self_cpu_ns += self.cpu_ns - self.children.cpu_ns;
+        row.self_device_ns += self.own_device_ns;
+        row.device_total_ns += self.device_total_ns();
+        for kind in 0..2 {
+            row.memory[kind] += self.memory[kind];
+            row.self_memory[kind] += self.memory[kind] - self.children.memory[kind];
+        }
+    }
+}
+
+/// An open node with the first child that closed in it, as long as that is its only one.
+struct Frame {
+    node: Node,
+    only_child: Option<Node>,
+    n_children: u32,
+}
+
+/// The open nodes of a thread.
+#[derive(Default)]
+struct Tree {
+    frames: Vec<Frame>,
+}
+
+impl Tree {
+    fn open(&mut self, node: Node) {
+        self.frames.push(Frame { node, only_child: None, n_children: 0 });
+    }
+
+    /// Closes the innermost node and hands it to its parent.
+    fn close(&mut self, sums: &mut Sums) {
+        let Some(mut closed) = self.frames.pop() else { return };
+        if let Some(child) = closed.only_child {
+            if child.name == closed.node.name {
+                closed.node.absorb(&child);
+            } else {
+                child.book(sums);
+            }
+        }
+        let Some(parent) = self.frames.last_mut() else {
+            closed.node.book(sums);
+            return;
+        };
+        parent.node.adopt(&closed.node);
+        parent.n_children += 1;
+        if parent.n_children == 1 {
+            parent.only_child = Some(closed.node);
+            return;
+        }
+        if let Some(first) = parent.only_child.take() {
+            first.book(sums);
+        }
+        closed.node.book(sums);
+    }
+}
+
+impl Walk<'_> {
+    /// Adds the events of a thread to the sums.
+    pub(super) fn thread(&self, thread: &Thread, mut sums: Sums) -> Sums {
+        let mut stack = NestStack::default();
+        let mut tree = Tree::default();
+        if thread.moved.is_empty() {
+            for slice in thread.home.clone() {
+                if self.threads.place(self.store, slice, thread.track) == thread.track {
+                    self.slice(slice, &mut stack, &mut tree, &mut sums);
+                }
+            }
+        } else {
+            for slice in self.threads.slices_of(self.store, thread) {
+                self.slice(slice, &mut stack, &mut tree, &mut sums);
+            }
+        }
+        stack.finish(|_| tree.close(&mut sums));
+        sums
+    }
+
+    #[inline]
+    fn slice(&self, slice: usize, stack: &mut NestStack, tree: &mut Tree, sums: &mut Sums) {
+        let kind = self.store.kind(slice);
+        let Some(class) = Class::of(kind) else { return };
+        if kind == EventKind::PythonFunction && !self.python_rows {
+            return;
+        }
+        let Some(name) = self.names.of(self.store.slices.name[slice]) else { return };
+        if matches!(class, Class::Device | Class::DeviceAnnotation) {
+            self.book_device(slice, name, class, sums);
+            return;
+        }
+        let node = self.node(slice, name, class, sums);
+        if kind == EventKind::UserAnnotation && is_async_name(self.store.strings.get(name)) {
+            book_async(&node, sums);
+            return;
+        }
+        let (start_ns, end_ns) = (self.store.slices.ts_ns[slice], self.store.slices.end_ns(slice));
+        stack.enter(slice as u32, start_ns, end_ns, |_| tree.close(sums));
+        tree.open(node);
+    }
+
+    fn node(&self, slice: usize, name: StrId, class: Class, sums: &mut Sums) -> Node {
+        let slices = &self.store.slices;
+        let interval = (slices.ts_ns[slice], slices.end_ns(slice));
+        let excluded_ns = self.excluded.map_or(0, |excluded| excluded(slice));
+        Node {
+            name,
+            class,
+            group: self.groups.of(self.store, slice),
+            first: First::of(interval, class, slice),
+            cpu_ns: slices.dur_ns(slice) - excluded_ns,
+            excluded_ns,
+            own_device_ns: self.links.own_device_ns(self.store, slice),
+            memory: self.memory.inside(interval.0, interval.1, &mut sums.memory_seen),
+            children: Children::default(),
+        }
+    }
+
+    fn book_device(&self, slice: usize, name: StrId, class: Class, sums: &mut Sums) {
+        let interval = true_interval(self.store, slice);
+        let row = sums.row(name, class, 0, First::of(interval, class, slice));
+        row.count += 1;
+        row.self_device_ns += interval.1 - interval.0;
+        row.device_total_ns += interval.1 - interval.0;
+    }
+}
+
+/// An event that may end on another thread has a total and nothing else: no self time, no children, no kernels.
+fn book_async(node: &Node, sums: &mut Sums) {
+    let row = sums.row(node.name, node.class, node.group, node.first);
+    row.is_async = true;
+    row.count += 1;
+    row.cpu_total_ns += node.cpu_ns;
+    for kind in 0..2 {
+        row.memory[kind] += node.memory[kind];
+    }
+}
+
+/// Whether an annotation is that of a collective's work object, which ends when the collective does (`Work` of torch's
+/// `ProcessGroup`): `nccl:all_reduce`, `gloo:broadcast`. The trace does not write that an event is asynchronous.
+fn is_async_name(name: &str) -> bool {
+    const BACKENDS: [&str; 8] = ["nccl", "gloo", "mpi", "ucc", "xccl", "hccl", "rccl", "cncl"];
+    name.split_once(':')
+        .is_some_and(|(backend, rest)| BACKENDS.contains(&backend) && !rest.starts_with(':'))
+}

@@ -1,0 +1,22 @@
+//! The analyses: one file each, `fn(&Store, &Config) -> plain result`.
+//!
+//! Nothing here reads files, prints or formats. Results are plain structs with public fields; durations are integer
+//! nanoseconds, and what a trace does not record is `None`, never zero.
+//!
+//! The time accounts share a [`base::TimeBase`], computed once per input: windows, launches, what each host thread was
+//! doing at every instant, the activity of each device.
+
+pub mod base;
+pub mod devices;
+pub mod host;
+pub mod intervals;
+pub mod kernels;
+pub mod key_averages;
+pub mod launches;
+mod names;
+mod overhead;
+pub mod nesting;
+pub mod threads;
+pub mod timeline;
+pub mod wait_rules;
+pub mod window;

@@ -1,0 +1,275 @@
+//! What a host thread was doing at every instant: the classes of time and the sweep that assigns them.
+//!
+//! The events of a thread do not always nest: annotations cross the frames that open them. The sweep is exact whatever
+//! they do. At each instant the *innermost* event is the last one, in the order (start ascending, end descending, file
+//! order), among those that cover it. The last one among the IPC waits and the deserializations decides whether the
+//! instant is waiting; otherwise the innermost event with a class decides.
+
+use super::intervals::{Intervals, Span};
+
+/// What an instant of a thread belongs to. The classes partition the thread's window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Class {
+    /// Waiting for another process.
+    IpcWait,
+    /// Waiting for the device.
+    GpuSync,
+    /// In a runtime or driver call that does not wait.
+    Runtime,
+    /// Loading or compiling device code.
+    ModuleLoading,
+    /// In an operator.
+    CpuOp,
+    /// In Python.
+    Python,
+    /// Another wait: lock, event loop, sleep, a collective on the CPU.
+    OtherWait,
+    /// No event says what.
+    Unattributed,
+}
+
+impl Class {
+    /// All classes, in the order of every output.
+    pub const ALL: [Self; 8] = [
+        Self::IpcWait,
+        Self::GpuSync,
+        Self::Runtime,
+        Self::ModuleLoading,
+        Self::CpuOp,
+        Self::Python,
+        Self::OtherWait,
+        Self::Unattributed,
+    ];
+
+    /// The name in the machine output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IpcWait => "ipc_wait",
+            Self::GpuSync => "gpu_sync",
+            Self::Runtime => "runtime",
+            Self::ModuleLoading => "module_loading",
+            Self::CpuOp => "cpu_op",
+            Self::Python => "python",
+            Self::OtherWait => "other_wait",
+            Self::Unattributed => "unattributed",
+        }
+    }
+
+    /// The class of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
+
+    /// Whether the thread waits for something else.
+    pub fn is_wait(self) -> bool {
+        matches!(self, Self::IpcWait | Self::GpuSync | Self::OtherWait)
+    }
+}
+
+/// Nanoseconds by class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClassNs([i64; Class::ALL.len()]);
+
+impl ClassNs {
+    /// Time of one class.
+    pub fn get(&self, class: Class) -> i64 {
+        self.0[class as usize]
+    }
+
+    /// Adds time to a class.
+    pub fn add(&mut self, class: Class, ns: i64) {
+        self.0[class as usize] += ns;
+    }
+
+    /// Adds the time of another.
+    pub fn add_all(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, ns)| *sum += ns);
+    }
+
+    /// What came after an earlier state of the same sums.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut diff = *self;
+        diff.0.iter_mut().zip(earlier.0).for_each(|(sum, ns)| *sum -= ns);
+        diff
+    }
+
+    /// Sum over all classes.
+    pub fn total_ns(&self) -> i64 {
+        self.0.iter().sum()
+    }
+}
+
+/// A stretch of one class: from its start to the start of the next segment, the last one to the end of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Start.
+    pub start_ns: i64,
+    /// Class.
+    pub class: Class,
+}
+
+/// The class of every instant of a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeline {
+    window: Span,
+    segments: Vec<Segment>,
+}
+
+impl Timeline {
+    /// The window that the segments partition.
+    pub fn window(&self) -> Span {
+        self.window
+    }
+
+    /// The segments; neighbours differ in class.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Segment `i` as a span.
+    fn span(&self, i: usize) -> Span {
+        let end = self.segments.get(i + 1).map_or(self.window.end_ns, |next| next.start_ns);
+        Span::new(self.segments[i].start_ns, end)
+    }
+
+    /// Each segment with its span.
+    pub fn spans(&self) -> impl Iterator<Item = (Span, Class)> {
+        (0..self.segments.len()).map(|i| (self.span(i), self.segments[i].class))
+    }
+
+    /// Time by class over the whole window.
+    pub fn totals(&self) -> ClassNs {
+        let mut sums = ClassNs::default();
+        self.spans().for_each(|(span, class)| sums.add(class, span.len_ns()));
+        sums
+    }
+
+    /// Time by class inside a span; what lies outside the window is in no class.
+    pub fn within(&self, span: Span) -> ClassNs {
+        let mut sums = ClassNs::default();
+        let first = self.segments.partition_point(|s| s.start_ns <= span.start_ns).max(1) - 1;
+        for i in first..self.segments.len() {
+            if self.segments[i].start_ns >= span.end_ns {
+                break;
+            }
+            sums.add(self.segments[i].class, self.span(i).clip(span).len_ns());
+        }
+        sums
+    }
+
+    /// The time of some classes as a set.
+    pub fn set_of(&self, wanted: impl Fn(Class) -> bool) -> Intervals {
+        let mut set = Intervals::default();
+        self.spans().filter(|&(_, class)| wanted(class)).for_each(|(span, _)| set.push(span));
+        set
+    }
+
+    /// One class inside a set, another outside.
+    pub(super) fn of_set(set: &Intervals, inside: Class, outside: Class, window: Span) -> Self {
+        let mut sweep = Sweep::new(window);
+        sweep.outside = outside;
+        for span in set.clip(window).spans() {
+            sweep.open(span.start_ns, span.end_ns, Role::Work(inside));
+        }
+        sweep.finish()
+    }
+}
+
+/// What an event does to the class of its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Its time is of a class, unless something inside says otherwise.
+    Work(Class),
+    /// An IPC wait, above what is inside it.
+    IpcWait,
+    /// Work of a class that lifts the wait around it.
+    Deserialize(Class),
+}
+
+/// Builds a [`Timeline`] from events given in the order of the store.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    window: Span,
+    now_ns: i64,
+    outside: Class,
+    /// End and class of the open events. Only the last one that is still open decides, so that earlier ones may lie
+    /// here dead until it ends.
+    open: Vec<(i64, Class)>,
+    /// End of the open waits and deserializations, and whether it is a wait.
+    marks: Vec<(i64, bool)>,
+    segments: Vec<Segment>,
+}
+
+impl Sweep {
+    pub(super) fn new(window: Span) -> Self {
+        Self {
+            window,
+            now_ns: window.start_ns,
+            outside: Class::Unattributed,
+            open: Vec::new(),
+            marks: Vec::new(),
+            segments: Vec::new(),
+        }
+    }
+
+    /// Opens an event that starts no earlier than those before it. Gives until when everything inside it that is no
+    /// deserialization is without effect: the end of the wait that it is in, if it is in one.
+    pub(super) fn open(&mut self, start_ns: i64, end_ns: i64, role: Role) -> i64 {
+        let start = start_ns.max(self.window.start_ns);
+        let end = end_ns.min(self.window.end_ns);
+        if start < end {
+            self.advance(start);
+            match role {
+                Role::Work(class) => self.open.push((end, class)),
+                Role::IpcWait => self.marks.push((end, true)),
+                Role::Deserialize(class) => {
+                    self.open.push((end, class));
+                    self.marks.push((end, false));
+                }
+            }
+        }
+        match self.marks.last() {
+            Some(&(end, true)) => end,
+            _ => i64::MIN,
+        }
+    }
+
+    /// Closes everything.
+    pub(super) fn finish(mut self) -> Timeline {
+        self.advance(self.window.end_ns);
+        Timeline { window: self.window, segments: self.segments }
+    }
+
+    /// Emits the time up to an instant.
+    fn advance(&mut self, to_ns: i64) {
+        loop {
+            let now = self.now_ns;
+            while self.open.last().is_some_and(|&(end, _)| end <= now) {
+                self.open.pop();
+            }
+            while self.marks.last().is_some_and(|&(end, _)| end <= now) {
+                self.marks.pop();
+            }
+            if now >= to_ns {
+                return;
+            }
+            let mark = self.marks.last().copied();
+            let event = self.open.last().copied();
+            let class = match (mark, event) {
+                (Some((_, true)), _) => Class::IpcWait,
+                (_, Some((_, class))) => class,
+                _ => self.outside,
+            };
+            let next = [mark.map(|m| m.0), event.map(|e| e.0)].into_iter().flatten();
+            self.emit(class);
+            self.now_ns = next.fold(to_ns, i64::min);
+        }
+    }
+
+    fn emit(&mut self, class: Class) {
+        if self.segments.last().is_none_or(|last| last.class != class) {
+            self.segments.push(Segment { start_ns: self.now_ns, class });
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Which stretch of time is accounted for: the profiled window of a file, and of each device in it.
+//!
+//! The file window is the `PyTorch Profiler` span (the `Trace` event) where there is one, else first start to last end
+//! of the complete events. A device's window is the file's, stretched to hold every activity of the device, because
+//! writers keep kernels that end after the profiler stopped.
+
+use std::collections::BTreeMap;
+
+use super::intervals::Span;
+use crate::model::{EventKind, limits::IMPOSSIBLE_DUR_NS};
+use crate::store::Store;
+
+/// A part of the file window to look at, as offsets from its start. Both `None`: the whole window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WindowConfig {
+    /// First nanosecond, after the window's start.
+    pub from_ns: Option<i64>,
+    /// First nanosecond after the part.
+    pub to_ns: Option<i64>,
+}
+
+impl WindowConfig {
+    /// Whether it asks for less than the whole.
+    pub fn is_clipped(self) -> bool {
+        self.from_ns.is_some() || self.to_ns.is_some()
+    }
+
+    fn apply(self, whole: Span) -> Span {
+        let at = |offset: i64| whole.start_ns.saturating_add(offset);
+        let part =
+            Span::new(self.from_ns.map_or(whole.start_ns, at), self.to_ns.map_or(whole.end_ns, at));
+        part.clip(whole)
+    }
+}
+
+/// Where the file window comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WindowSource {
+    /// The file holds no complete event.
+    #[default]
+    Empty,
+    /// The `Trace` event.
+    ProfilerSpan,
+    /// First start to last end of the complete events.
+    Events,
+}
+
+/// The window of one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceWindow {
+    /// Device index; `None` where the trace names none.
+    pub device: Option<u32>,
+    /// The window.
+    pub span: Span,
+    /// By how much device activity begins before the file window.
+    pub stretched_before_ns: i64,
+    /// By how much device activity ends after the file window.
+    pub stretched_after_ns: i64,
+}
+
+/// The windows of one input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// The window of the file, clipped as configured.
+    pub file: Span,
+    /// The window of the file before clipping.
+    pub whole: Span,
+    /// Where it comes from.
+    pub source: WindowSource,
+    /// Whether less than the whole was asked for.
+    pub is_clipped: bool,
+    /// The devices that show activity, by index.
+    pub devices: Vec<DeviceWindow>,
+}
+
+/// An event whose duration no capture can hold; it is left out of every time account and named in the trust panel.
+pub(super) fn is_impossible(dur_ns: i64) -> bool {
+    dur_ns > IMPOSSIBLE_DUR_NS
+}
+
+/// The windows of a store.
+pub fn windows(store: &Store, config: WindowConfig) -> Windows {
+    let (whole, source) = match profiler_span(store) {
+        Some(span) => (span, WindowSource::ProfilerSpan),
+        None => match extent(store) {
+            Some(span) => (span, WindowSource::Events),
+            None => (Span::default(), WindowSource::Empty),
+        },
+    };
+    let file = config.apply(whole);
+    let devices = device_extents(store).into_iter().map(|(device, extent)| {
+        if config.is_clipped() {
+            return DeviceWindow {
+                device,
+                span: file,
+                stretched_before_ns: 0,
+                stretched_after_ns: 0,
+            };
+        }
+        DeviceWindow {
+            device,
+            span: Span::new(file.start_ns.min(extent.start_ns), file.end_ns.max(extent.end_ns)),
+            stretched_before_ns: (file.start_ns - extent.start_ns).max(0),
+            stretched_after_ns: (extent.end_ns - file.end_ns).max(0),
+        }
+    });
+    Windows { file, whole, source, is_clipped: config.is_clipped(), devices: devices.collect() }
+}
+
+/// From the first to the last `Trace` event; `None` where there is none or it holds no time.
+fn profiler_span(store: &Store) -> Option<Span> {
+    let is_window = |slice: &usize| store.kind(*slice) == EventKind::Window;
+    if !store.categories.iter().any(|&(_, kind)| kind == EventKind::Window) {
+        return None;
+    }
+    let spans = (0..store.slices.len()).filter(is_window).map(|i| slice_span(store, i));
+    cover(spans).filter(|span| !span.is_empty())
+}
+
+fn extent(store: &Store) -> Option<Span> {
+    let possible = |slice: &usize| !is_impossible(store.slices.dur_ns(*slice));
+    cover((0..store.slices.len()).filter(possible).map(|i| slice_span(store, i)))
+}
+
+/// First start to last end of each device's activity.
+fn device_extents(store: &Store) -> BTreeMap<Option<u32>, Span> {
+    let mut extents: BTreeMap<Option<u32>, Span> = BTreeMap::new();
+    for row in &store.device_rows {
+        let slice = row.slice as usize;
+        if store.kind(slice).is_device_activity() && !is_impossible(store.slices.dur_ns(slice)) {
+            let span = slice_span(store, slice);
+            let known = extents.entry(row.device).or_insert(span);
+            *known = joined(*known, span);
+        }
+    }
+    extents
+}
+
+/// The span of a slice.
+pub(super) fn slice_span(store: &Store, slice: usize) -> Span {
+    Span::new(store.slices.ts_ns[slice], store.slices.end_ns(slice))
+}
+
+fn joined(a: Span, b: Span) -> Span {
+    Span::new(a.start_ns.min(b.start_ns), a.end_ns.max(b.end_ns))
+}
+
+fn cover(spans: impl Iterator<Item = Span>) -> Option<Span> {
+    spans.reduce(joined)
+}

@@ -1,0 +1,257 @@
+//! What can be typed. Parsing checks values and has no effects.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use regex::Regex;
+
+/// Where the time went in a GPU pipeline trace.
+#[derive(Debug, Parser)]
+#[command(name = "omni-trace", version, about, max_term_width = 100, arg_required_else_help = true)]
+pub struct Args {
+    /// The command.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Analyze(AnalyzeArgs),
+}
+
+/// Where the time went: per stage, rank, device and thread; the profiler table; top kernels.
+///
+/// Reads Kineto (torch.profiler) and other Chrome traces: .json, .json.gz, .json.zst, told apart by content.
+/// Exit codes: 0 done, 2 an error, or data lost under --strict. A closed pipe is success.
+#[derive(Debug, ClapArgs)]
+pub(super) struct AnalyzeArgs {
+    /// Files, directories (searched for every known naming scheme), or `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) common: CommonArgs,
+
+    /// Tables to show, by key; CSV shows one. Default: all; CSV: key_averages.
+    #[arg(long, value_name = "TABLE", value_delimiter = ',')]
+    pub(super) table: Vec<TableKey>,
+
+    /// Rows of a table for people; JSON and CSV always have every row.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(super) top: usize,
+
+    /// Order of the profiler table. Default: self-device where there is device time, else self-cpu.
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) sort: Option<SortKey>,
+
+    /// Only rows whose name matches this regular expression; totals and shares stay those of the whole.
+    #[arg(long, value_name = "REGEX")]
+    pub(super) name: Option<Regex>,
+
+    /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
+    /// Events that reach over its edges are cut.
+    #[arg(long, value_name = "A..B")]
+    pub(super) window: Option<WindowArg>,
+
+    /// Whether Python frames are rows of the profiler table; `auto` does as the torch that wrote the trace.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(super) python_rows: PythonRowsArg,
+
+    /// Give kernels to overhead and unlinked runtime rows too, as torch up to 2.14 does.
+    #[arg(long)]
+    pub(super) torch_compat: bool,
+
+    /// Print torch's own table text and nothing else, for `diff` with profiler_out_*.txt.
+    #[arg(long)]
+    pub(super) torch_layout: bool,
+
+    /// One row per name and recorded input shapes.
+    #[arg(long)]
+    pub(super) group_by_input_shape: bool,
+
+    /// One row per name and the N innermost frames of the recorded stack.
+    #[arg(long, value_name = "N")]
+    pub(super) group_by_stack: Option<usize>,
+}
+
+/// What every command takes.
+#[derive(Debug, ClapArgs)]
+pub(super) struct CommonArgs {
+    /// Format of the result.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
+
+    /// Write the result to a file, which appears whole or not at all.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+
+    /// Threads for reading and analysis. Default: one per core. The result does not depend on it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) threads: Option<u16>,
+
+    /// Nothing on standard error but errors.
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// Exit with 2 where data of the input was lost.
+    #[arg(long)]
+    pub(super) strict: bool,
+}
+
+/// Format of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Aligned tables for a terminal.
+    Text,
+    /// One object with a stable schema; every row, exact nanoseconds.
+    Json,
+    /// One table, RFC 4180; every row, exact nanoseconds.
+    Csv,
+    /// GitHub-flavoured Markdown.
+    Md,
+}
+
+/// A table of `analyze`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum TableKey {
+    /// The input files.
+    Inputs,
+    /// Each device's window: busy, kernels, copies, idle.
+    Devices,
+    /// Each thread's window by class.
+    Threads,
+    /// What threads waited in.
+    Waits,
+    /// The profiler table.
+    KeyAverages,
+    /// Kernels by name.
+    Kernels,
+    /// Copies and memsets by name.
+    Copies,
+    /// What was odd about the inputs.
+    Issues,
+}
+
+impl TableKey {
+    /// The key in [`crate::table::Table::key`].
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Inputs => "inputs",
+            Self::Devices => "devices",
+            Self::Threads => "threads",
+            Self::Waits => "waits",
+            Self::KeyAverages => "key_averages",
+            Self::Kernels => "kernels",
+            Self::Copies => "copies",
+            Self::Issues => "issues",
+        }
+    }
+}
+
+/// A column of the profiler table to sort by, the largest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SortKey {
+    /// CPU time less that of the children.
+    SelfCpu,
+    /// CPU time with the children.
+    CpuTotal,
+    /// Time of its own device events.
+    SelfDevice,
+    /// Device time with the children.
+    DeviceTotal,
+    /// Number of calls.
+    Count,
+    /// Name, the smallest first.
+    Name,
+}
+
+/// Whether Python frames are rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PythonRowsArg {
+    /// As the torch that wrote the trace does.
+    Auto,
+    /// Yes.
+    Yes,
+    /// No.
+    No,
+}
+
+/// A part of the window, as offsets from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WindowArg {
+    /// First nanosecond.
+    pub(super) from_ns: Option<i64>,
+    /// First nanosecond after it.
+    pub(super) to_ns: Option<i64>,
+}
+
+impl FromStr for WindowArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (from, to) =
+            text.split_once("..").ok_or("write it as A..B, `10ms..25ms` for example")?;
+        let side = |side: &str| match side.trim() {
+            "" => Ok(None),
+            offset => offset_ns(offset).map(Some),
+        };
+        let window = Self { from_ns: side(from)?, to_ns: side(to)? };
+        match window {
+            Self { from_ns: None, to_ns: None } => {
+                Err("at least one side must be given".to_owned())
+            }
+            Self { from_ns, to_ns: Some(to) } if from_ns.unwrap_or(0) >= to => {
+                Err("it ends before it starts".to_owned())
+            }
+            window => Ok(window),
+        }
+    }
+}
+
+/// A decimal with a unit as whole nanoseconds, exactly.
+fn offset_ns(text: &str) -> Result<i64, String> {
+    let fail = || format!("`{text}` is no offset: write a number with ns, us, ms or s");
+    let split = text.find(|c: char| c.is_alphabetic() || c == 'µ').ok_or_else(fail)?;
+    let (number, unit) = text.split_at(split);
+    let scale: i128 = match unit {
+        "ns" => 1,
+        "us" | "µs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        _ => return Err(fail()),
+    };
+    let (whole, fraction) = number.trim().split_once('.').unwrap_or((number.trim(), ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) || fraction.len() > 18 {
+        return Err(fail());
+    }
+    let value: i128 = digits.parse().map_err(|_| fail())?;
+    let ns = value.checked_mul(scale).ok_or_else(fail)? / 10_i128.pow(fraction.len() as u32);
+    i64::try_from(ns).map_err(|_| fail())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::{Args, WindowArg};
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn windows_are_exact() {
+        let parse = |text: &str| text.parse::<WindowArg>().map(|w| (w.from_ns, w.to_ns));
+        assert_eq!(parse("10ms..25ms"), Ok((Some(10_000_000), Some(25_000_000))));
+        assert_eq!(parse("..1s"), Ok((None, Some(1_000_000_000))));
+        assert_eq!(parse("1.5us.."), Ok((Some(1_500), None)));
+        assert_eq!(parse("0.1s..0.3s"), Ok((Some(100_000_000), Some(300_000_000))));
+        for bad in ["", "..", "10ms", "5..7", "2s..1s", "1s..1s", "xms..", "-1s..", "1h.."] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

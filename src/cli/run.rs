@@ -1,0 +1,72 @@
+//! From arguments to an exit code.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use super::args::{Args, Command};
+use super::cmd_analyze;
+use crate::read::ReadError;
+
+/// How a run ended, where it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Done.
+    Done,
+    /// Done, but data of the input was lost and `--strict` was given.
+    DataLost,
+}
+
+/// Runs a command and gives the exit code: 0 done, 1 a gate found something, 2 an error or data lost under `--strict`.
+pub fn run(args: &Args) -> ExitCode {
+    let result = match &args.command {
+        Command::Analyze(analyze) => cmd_analyze::run(analyze),
+    };
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::DataLost) => {
+            say("error: data of the input was lost, and --strict is set");
+            say(
+                "hint: the issues in the output say what was lost and where; leave out --strict to accept it",
+            );
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            say(&format!("error: {}", message(&error)));
+            if let Some(hint) = hint(&error) {
+                say(&format!("hint: {hint}"));
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What failed. Errors of reading name their cause themselves; of others the causes follow.
+fn message(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<ReadError>() {
+        Some(read) => read.to_string(),
+        None => format!("{error:#}"),
+    }
+}
+
+/// What the user can do about an error, where it is known.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    if let Some(read) = error.downcast_ref::<ReadError>() {
+        return Some(read.hint().to_owned());
+    }
+    error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.clone())
+}
+
+/// An error of the command line with its own hint.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct Hinted {
+    /// What failed.
+    pub(super) what: String,
+    /// What to do.
+    pub(super) hint: String,
+}
+
+/// Writes a line to standard error; there is nobody to tell where that fails.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

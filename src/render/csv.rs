@@ -1,0 +1,73 @@
+//! A table as CSV after RFC 4180: CRLF lines, a heading of column keys, exact numbers, empty where not recorded.
+
+use crate::table::{Cell, Table};
+
+/// The table. Durations are integer nanoseconds and shares are in percent, as the column keys say.
+pub fn table(table: &Table) -> String {
+    let mut out = String::new();
+    line(&mut out, table.columns.iter().map(|column| column.key.to_owned()));
+    for row in &table.rows {
+        line(&mut out, row.iter().map(value));
+    }
+    out
+}
+
+fn line(out: &mut String, fields: impl Iterator<Item = String>) {
+    for (i, field) in fields.enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        out.push_str(&quoted(field));
+    }
+    out.push_str("\r\n");
+}
+
+fn value(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(text) => text.clone(),
+        Cell::Count(n) | Cell::Bytes(n) => n.to_string(),
+        Cell::Ns(ns) => ns.to_string(),
+        Cell::Percent(value) => value.to_string(),
+        Cell::NotRecorded => String::new(),
+    }
+}
+
+fn quoted(field: String) -> String {
+    if field.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+    use crate::table::{Cell, Column, Table, Unit};
+
+    #[test]
+    fn odd_fields_are_quoted_and_numbers_exact() {
+        let source = Table {
+            key: "t",
+            title: "T".into(),
+            columns: vec![
+                Column::new("name", "name", Unit::Text, "name"),
+                Column::new("sum", "sum_ns", Unit::Ns, "sum"),
+                Column::new("share", "share_pct", Unit::Percent, "share"),
+            ],
+            rows: vec![
+                vec![
+                    Cell::Text("f(a, \"b\")\nc".into()),
+                    Cell::Ns(9_007_199_254_740_993),
+                    Cell::Percent(12.5),
+                ],
+                vec![Cell::Text("plain".into()), Cell::Ns(0), Cell::NotRecorded],
+            ],
+            notes: vec!["not for machines".into()],
+        };
+        assert_eq!(
+            table(&source),
+            "name,sum_ns,share_pct\r\n\"f(a, \"\"b\"\")\nc\",9007199254740993,12.5\r\nplain,0,\r\n"
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! Numbers as people read them. The one place that rounds; CSV and JSON never come here.
+
+use crate::table::Cell;
+
+/// What stands where a trace does not say.
+pub const NOT_RECORDED: &str = "-";
+
+/// A cell as people read it. Control characters are shown as escapes, so that a name cannot move the cursor.
+pub fn cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(text) => visible(text),
+        Cell::Count(n) => count(*n),
+        Cell::Ns(ns) => duration(*ns),
+        Cell::Bytes(n) => bytes(*n),
+        Cell::Percent(value) => format!("{value:.2} %"),
+        Cell::NotRecorded => NOT_RECORDED.to_owned(),
+    }
+}
+
+/// A number with its thousands apart: `1,000,931`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A duration in the unit that keeps it readable, with three decimals: `12.345 ms`. Halves round away from zero.
+pub fn duration(ns: i64) -> String {
+    let magnitude = ns.unsigned_abs();
+    let sign = if ns < 0 { "-" } else { "" };
+    match magnitude {
+        0..1_000 => format!("{sign}{magnitude} ns"),
+        1_000..1_000_000 => format!("{sign}{} µs", thousandths(magnitude)),
+        1_000_000..999_999_500 => format!("{sign}{} ms", thousandths(rounded(magnitude, 1_000))),
+        _ => format!("{sign}{} s", thousandths(rounded(magnitude, 1_000_000))),
+    }
+}
+
+/// A size in decimal units with two decimals: `1.04 GB`.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if n < 1_000 {
+        return format!("{n} B");
+    }
+    let mut unit_bytes = 1_000_u64;
+    let mut unit = 0;
+    // 999,995 and more of a unit would be shown as 1000.00 of it.
+    while unit + 1 < UNITS.len() && rounded(n, unit_bytes / 100) >= 100_000 {
+        unit_bytes *= 1_000;
+        unit += 1;
+    }
+    let hundredths = rounded(n, unit_bytes / 100);
+    format!("{}.{:02} {}", hundredths / 100, hundredths % 100, UNITS[unit])
+}
+
+/// Text with its control characters as escapes.
+pub fn visible(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return text.to_owned();
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    text.chars().map(escaped).collect()
+}
+
+fn rounded(n: u64, divisor: u64) -> u64 {
+    n / divisor + u64::from(n % divisor >= divisor.div_ceil(2))
+}
+
+fn thousandths(n: u64) -> String {
+    format!("{}.{:03}", n / 1_000, n % 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bytes, count, duration, visible};
+
+    #[test]
+    fn durations_keep_three_decimals() {
+        assert_eq!(duration(0), "0 ns");
+        assert_eq!(duration(999), "999 ns");
+        assert_eq!(duration(1_000), "1.000 µs");
+        assert_eq!(duration(999_999), "999.999 µs");
+        assert_eq!(duration(12_345_499), "12.345 ms");
+        assert_eq!(duration(12_345_500), "12.346 ms");
+        assert_eq!(duration(999_999_499), "999.999 ms");
+        assert_eq!(duration(999_999_500), "1.000 s");
+        assert_eq!(duration(-1_500), "-1.500 µs");
+        assert_eq!(duration(i64::MIN), "-9223372036.855 s");
+    }
+
+    #[test]
+    fn sizes_and_counts() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1_000), "1.00 kB");
+        assert_eq!(bytes(999_994), "999.99 kB");
+        assert_eq!(bytes(999_995), "1.00 MB");
+        assert_eq!(bytes(1_035_000_000), "1.04 GB");
+        assert_eq!(bytes(u64::MAX), "18.45 EB");
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_000_931), "1,000,931");
+    }
+
+    #[test]
+    fn a_name_cannot_move_the_cursor() {
+        assert_eq!(visible("a\u{1b}[2Jb\tc"), r"a\u{1b}[2Jb\tc");
+    }
+}

@@ -1,0 +1,158 @@
+//! Tables for a terminal: aligned columns, the name last.
+//!
+//! Names are never cut. The last column is words and is not padded, so long names cost nothing to the other columns;
+//! where the width is known it is wrapped under itself.
+
+use std::fmt::Write as _;
+
+use super::human;
+use crate::table::Table;
+
+/// How text is laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TextStyle {
+    /// Columns of the terminal; `None` writes each row on one line.
+    pub width: Option<usize>,
+    /// Whether headings are set in bold.
+    pub is_coloured: bool,
+}
+
+/// Narrowest last column worth wrapping into; below it rows run over the edge.
+const MIN_WRAP: usize = 24;
+
+/// A heading line.
+pub fn heading(text: &str, style: TextStyle) -> String {
+    if style.is_coloured { format!("\u{1b}[1m{text}\u{1b}[0m\n") } else { format!("{text}\n") }
+}
+
+/// A table: its title, heading row, rows and notes.
+pub fn table(table: &Table, style: TextStyle) -> String {
+    let mut out = heading(&human::visible(&table.title), style);
+    if table.rows.is_empty() {
+        out.push_str("  none\n");
+    } else {
+        rows(&mut out, table, style);
+    }
+    for note in &table.notes {
+        let _ = writeln!(out, "  note: {}", human::visible(note));
+    }
+    out
+}
+
+fn rows(out: &mut String, table: &Table, style: TextStyle) {
+    let cells: Vec<Vec<String>> =
+        table.rows.iter().map(|row| row.iter().map(human::cell).collect()).collect();
+    let widths: Vec<usize> = (0..table.columns.len())
+        .map(|c| {
+            let heading = table.columns[c].name.chars().count();
+            cells.iter().map(|row| row[c].chars().count()).fold(heading, usize::max)
+        })
+        .collect();
+    let names: Vec<String> = table.columns.iter().map(|c| c.name.to_owned()).collect();
+    line(out, table, &names, &widths, style);
+    let rule: Vec<String> = table
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(c, column)| {
+            "-".repeat(if is_open(table, c) { column.name.len() } else { widths[c] })
+        })
+        .collect();
+    line(out, table, &rule, &widths, style);
+    for row in &cells {
+        line(out, table, row, &widths, style);
+    }
+}
+
+/// Whether a column is the last one and words: it is neither padded nor cut.
+fn is_open(table: &Table, column: usize) -> bool {
+    column + 1 == table.columns.len() && !table.columns[column].is_right_aligned()
+}
+
+fn line(out: &mut String, table: &Table, cells: &[String], widths: &[usize], style: TextStyle) {
+    let start = out.len();
+    for (c, cell) in cells.iter().enumerate() {
+        out.push_str("  ");
+        let width = widths[c];
+        if is_open(table, c) {
+            let indent = out[start..].chars().count();
+            wrap(out, cell, indent, style.width);
+        } else if table.columns[c].is_right_aligned() {
+            let _ = write!(out, "{cell:>width$}");
+        } else {
+            let _ = write!(out, "{cell:<width$}");
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+}
+
+/// Appends `text`, broken into lines of what is left of the width, each under the first.
+fn wrap(out: &mut String, text: &str, indent: usize, width: Option<usize>) {
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent));
+    if room < MIN_WRAP {
+        out.push_str(text);
+        return;
+    }
+    let mut used = 0;
+    for character in text.chars() {
+        if used == room {
+            let _ = write!(out, "\n{:indent$}", "");
+            used = 0;
+        }
+        out.push(character);
+        used += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TextStyle, human, table};
+    use crate::table::{Cell, Column, Table, Unit};
+
+    fn two_long_names() -> Table {
+        let stem = "vllm/distributed/device_communicators/shm_broadcast.py";
+        Table {
+            key: "t",
+            title: "Names".into(),
+            columns: vec![
+                Column::new("sum", "sum_ns", Unit::Ns, "sum"),
+                Column::new("name", "name", Unit::Text, "name"),
+            ],
+            rows: vec![
+                vec![Cell::Ns(1_035_274_000), Cell::Text(format!("{stem}(882): dequeue"))],
+                vec![Cell::Ns(7), Cell::Text(format!("{stem}(760): acquire_read"))],
+            ],
+            notes: vec!["two".into()],
+        }
+    }
+
+    #[test]
+    fn rows_are_aligned_and_names_whole() {
+        let text = table(&two_long_names(), TextStyle::default());
+        assert_eq!(
+            text,
+            "Names\n      sum  name\n  -------  ----\n  \
+             1.035 s  vllm/distributed/device_communicators/shm_broadcast.py(882): dequeue\n     \
+             7 ns  vllm/distributed/device_communicators/shm_broadcast.py(760): acquire_read\n  \
+             note: two\n"
+        );
+    }
+
+    #[test]
+    fn wrapping_loses_nothing() {
+        let source = two_long_names();
+        let text = table(&source, TextStyle { width: Some(40), is_coloured: false });
+        assert!(text.lines().all(|line| line.chars().count() <= 40), "{text}");
+        let glued: String = text.lines().map(str::trim_start).collect();
+        for row in &source.rows {
+            assert!(glued.contains(&human::cell(&row[1])), "{glued}");
+        }
+    }
+
+    #[test]
+    fn an_empty_table_says_so() {
+        let empty = Table { rows: Vec::new(), notes: Vec::new(), ..two_long_names() };
+        assert_eq!(table(&empty, TextStyle::default()), "Names\n  none\n");
+    }
+}

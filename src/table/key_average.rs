@@ -1,0 +1,194 @@
+//! The profiler table: what `key_averages()` of the run gives, and its totals.
+
+use serde::Serialize;
+
+use super::{Cell, Column, Table, TableRow, Unit, percent};
+
+/// One row of the profiler table, as the machine output gives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KeyAverageRow {
+    /// Name.
+    pub name: String,
+    /// `cpu` or `device`.
+    pub device_type: &'static str,
+    /// Whether it is the span of a user annotation.
+    pub is_annotation: bool,
+    /// How often.
+    pub count: u64,
+    /// CPU time less that of the children.
+    pub self_cpu_ns: i64,
+    /// CPU time with the children.
+    pub cpu_total_ns: i64,
+    /// Device time of the row's own device events.
+    pub self_device_ns: i64,
+    /// Device time with the children.
+    pub device_total_ns: i64,
+    /// Input shapes, where rows are grouped by them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_shapes: Option<String>,
+    /// Innermost Python frames, where rows are grouped by them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stack: Option<Vec<String>>,
+}
+
+/// Totals of the profiler table, as the machine output gives them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TotalsRow {
+    /// Sum of self CPU over all rows.
+    pub self_cpu_ns: i64,
+    /// Sum of self device time over the rows of device events that are no annotations.
+    pub self_device_ns: i64,
+    /// IPC wait of the work threads; `None` where no Python frames were recorded.
+    pub ipc_wait_ns: Option<i64>,
+    /// IPC wait that was taken out of the figures.
+    pub excluded_ipc_wait_ns: i64,
+}
+
+/// A row beside the totals that its shares are of.
+struct Shared<'a> {
+    row: &'a KeyAverageRow,
+    totals: &'a TotalsRow,
+}
+
+impl Shared<'_> {
+    /// The share of device time: an annotation's span is no device activity and has none.
+    fn device_share(&self) -> Cell {
+        if self.row.is_annotation && self.row.device_type == "device" {
+            return Cell::NotRecorded;
+        }
+        let share = percent(self.row.self_device_ns, self.totals.self_device_ns);
+        Cell::or_none(share, Cell::Percent)
+    }
+}
+
+/// Total over count, rounded down to a nanosecond.
+fn average_ns(total_ns: i64, count: u64) -> Cell {
+    match i64::try_from(count) {
+        Ok(n) if n > 0 => Cell::Ns(total_ns / n),
+        _ => Cell::NotRecorded,
+    }
+}
+
+impl TableRow for Shared<'_> {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("self CPU", "self_cpu_ns", Unit::Ns, "CPU time less that of the children"),
+        Column::new("self CPU %", "self_cpu_pct", Unit::Percent, "of all self CPU"),
+        Column::new("CPU total", "cpu_total_ns", Unit::Ns, "CPU time with the children"),
+        Column::new("CPU avg", "cpu_avg_ns", Unit::Ns, "CPU total over calls"),
+        Column::new("self device", "self_device_ns", Unit::Ns, "time of its own device events"),
+        Column::new(
+            "self device %",
+            "self_device_pct",
+            Unit::Percent,
+            "of all device events; annotations have no share",
+        ),
+        Column::new("device total", "device_total_ns", Unit::Ns, "device time with the children"),
+        Column::new("device avg", "device_avg_ns", Unit::Ns, "device total over calls"),
+        Column::new("calls", "count", Unit::Count, "how often"),
+        Column::new("on", "device_type", Unit::Text, "cpu or device"),
+        Column::new("input shapes", "input_shapes", Unit::Text, "recorded input shapes"),
+        Column::new("stack", "stack", Unit::Text, "innermost Python frames"),
+        Column::new("name", "name", Unit::Text, "name"),
+    ];
+
+    fn cells(&self) -> Vec<Cell> {
+        let row = self.row;
+        let cpu_share = percent(row.self_cpu_ns, self.totals.self_cpu_ns);
+        vec![
+            Cell::Ns(row.self_cpu_ns),
+            Cell::or_none(cpu_share, Cell::Percent),
+            Cell::Ns(row.cpu_total_ns),
+            average_ns(row.cpu_total_ns, row.count),
+            Cell::Ns(row.self_device_ns),
+            self.device_share(),
+            Cell::Ns(row.device_total_ns),
+            average_ns(row.device_total_ns, row.count),
+            Cell::Count(row.count),
+            Cell::Text(row.device_type.to_owned()),
+            Cell::or_none(row.input_shapes.clone(), Cell::Text),
+            Cell::or_none(row.stack.as_ref().map(|stack| stack.join("; ")), Cell::Text),
+            Cell::Text(row.name.clone()),
+        ]
+    }
+}
+
+/// The profiler table. Columns that no row fills (device time of a CPU run, shapes, stacks) are left out.
+pub fn key_average_table(
+    rows: &[KeyAverageRow],
+    totals: &TotalsRow,
+    shown: impl Fn(&str) -> bool,
+) -> Table {
+    let shared: Vec<Shared<'_>> =
+        rows.iter().filter(|row| shown(&row.name)).map(|row| Shared { row, totals }).collect();
+    let mut table = Table::of("key_averages", "Profiler table", &shared);
+    let has_device = rows.iter().any(|row| row.self_device_ns != 0 || row.device_total_ns != 0);
+    let has_shapes = rows.iter().any(|row| row.input_shapes.is_some());
+    let has_stack = rows.iter().any(|row| row.stack.is_some());
+    let is_empty = |key: &str| match key {
+        "input_shapes" => !has_shapes,
+        "stack" => !has_stack,
+        "device_type" => !has_device,
+        _ => !has_device && key.contains("device"),
+    };
+    let kept: Vec<bool> = table.columns.iter().map(|column| !is_empty(column.key)).collect();
+    keep_columns(&mut table, &kept);
+    table
+}
+
+fn keep_columns(table: &mut Table, kept: &[bool]) {
+    let mut flags = kept.iter();
+    table.columns.retain(|_| *flags.next().unwrap_or(&true));
+    for row in &mut table.rows {
+        let mut flags = kept.iter();
+        row.retain(|_| *flags.next().unwrap_or(&true));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KeyAverageRow, TotalsRow, key_average_table};
+    use crate::table::Cell;
+
+    fn rows() -> Vec<KeyAverageRow> {
+        let cpu = KeyAverageRow {
+            name: "aten::mm".into(),
+            device_type: "cpu",
+            count: 3,
+            self_cpu_ns: 10,
+            cpu_total_ns: 10,
+            self_device_ns: 100,
+            device_total_ns: 100,
+            ..KeyAverageRow::default()
+        };
+        let span = KeyAverageRow {
+            name: "execute".into(),
+            device_type: "device",
+            is_annotation: true,
+            count: 1,
+            self_device_ns: 3083,
+            device_total_ns: 3083,
+            ..KeyAverageRow::default()
+        };
+        vec![cpu, span]
+    }
+
+    #[test]
+    fn an_annotation_has_no_share_of_the_kernels() {
+        let totals = TotalsRow { self_cpu_ns: 10, self_device_ns: 100, ..TotalsRow::default() };
+        let table = key_average_table(&rows(), &totals, |_| true);
+        let share = table.columns.iter().position(|c| c.key == "self_device_pct").unwrap();
+        assert_eq!(table.rows[0][share], Cell::Percent(100.0));
+        assert_eq!(table.rows[1][share], Cell::NotRecorded);
+    }
+
+    #[test]
+    fn a_cpu_run_has_no_device_columns() {
+        let mut rows = rows();
+        rows.truncate(1);
+        rows[0].self_device_ns = 0;
+        rows[0].device_total_ns = 0;
+        let table = key_average_table(&rows, &TotalsRow::default(), |_| true);
+        assert!(table.columns.iter().all(|c| !c.key.contains("device")));
+        assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
+    }
+}

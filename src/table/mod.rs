@@ -1,0 +1,177 @@
+//! Results as typed tables: every table has one definition, with units and a sentence for each column.
+//!
+//! A row type (`*Row`) is at once the machine output (its fields are the JSON contract, in order) and, through
+//! [`TableRow`], a [`Table`] for text, CSV and Markdown. Numbers stay exact here: durations are integer nanoseconds,
+//! sizes integer bytes, and only shares are floats. Nothing here formats a number for a person, and nothing here sees
+//! an event.
+
+mod device;
+mod host;
+mod input;
+mod kernel;
+mod key_average;
+mod report;
+
+pub use device::{CauseRow, DeviceRow};
+pub use host::{ClassRow, IdCell, ThreadClassRow, ThreadRow, WaitRow};
+pub use input::{InputRow, IssueRow};
+pub use kernel::{KernelRow, kernel_table, transfer_table};
+pub use key_average::{KeyAverageRow, TotalsRow, key_average_table};
+pub use report::{AnalyzeReport, SCHEMA_VERSION};
+
+/// What the numbers of a column count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Words; no number.
+    Text,
+    /// A plain number.
+    Count,
+    /// Nanoseconds.
+    Ns,
+    /// Bytes.
+    Bytes,
+    /// Percent of a whole that the column's doc names.
+    Percent,
+}
+
+/// One column: its heading for people, its key for machines, its unit and its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Heading.
+    pub name: &'static str,
+    /// Key in CSV and JSON; the unit comes last.
+    pub key: &'static str,
+    /// Unit.
+    pub unit: Unit,
+    /// What the column means, in one sentence.
+    pub doc: &'static str,
+}
+
+impl Column {
+    /// A column.
+    pub const fn new(name: &'static str, key: &'static str, unit: Unit, doc: &'static str) -> Self {
+        Self { name, key, unit, doc }
+    }
+
+    /// Whether cells are aligned to the right: everything but words is.
+    pub fn is_right_aligned(&self) -> bool {
+        self.unit != Unit::Text
+    }
+}
+
+/// One value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// Words.
+    Text(String),
+    /// A plain number.
+    Count(u64),
+    /// A duration in nanoseconds.
+    Ns(i64),
+    /// A size in bytes.
+    Bytes(u64),
+    /// A share in percent.
+    Percent(f64),
+    /// The trace does not say: another answer than zero.
+    NotRecorded,
+}
+
+impl Cell {
+    /// A cell of a value that may be missing.
+    pub fn or_none<T>(value: Option<T>, cell: impl FnOnce(T) -> Self) -> Self {
+        value.map_or(Self::NotRecorded, cell)
+    }
+}
+
+/// A table: what every format renders.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// Key of the table, as `--table` takes it.
+    pub key: &'static str,
+    /// Title for people.
+    pub title: String,
+    /// Columns, in order.
+    pub columns: Vec<Column>,
+    /// Rows; each has one cell per column.
+    pub rows: Vec<Vec<Cell>>,
+    /// Sentences that belong under the table.
+    pub notes: Vec<String>,
+}
+
+impl Table {
+    /// The table of some rows.
+    pub fn of<'a, R: TableRow + 'a>(
+        key: &'static str,
+        title: impl Into<String>,
+        rows: impl IntoIterator<Item = &'a R>,
+    ) -> Self {
+        Self {
+            key,
+            title: title.into(),
+            columns: R::COLUMNS.to_vec(),
+            rows: rows.into_iter().map(TableRow::cells).collect(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Adds a sentence under the table.
+    #[must_use]
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Keeps the first rows for people and says how many are not shown.
+    #[must_use]
+    pub fn top(mut self, n: usize) -> Self {
+        let hidden = self.rows.len().saturating_sub(n);
+        if hidden > 0 {
+            self.rows.truncate(n);
+            self.notes.push(format!("{hidden} more rows; --top shows more of them"));
+        }
+        self
+    }
+}
+
+/// A row type with its one table definition.
+pub trait TableRow {
+    /// The columns.
+    const COLUMNS: &'static [Column];
+
+    /// The cells, one per column.
+    fn cells(&self) -> Vec<Cell>;
+}
+
+/// `part` of `whole` in percent; `None` where the whole is zero.
+pub fn percent(part_ns: i64, whole_ns: i64) -> Option<f64> {
+    (whole_ns != 0).then(|| part_ns as f64 * 100.0 / whole_ns as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cell, Column, Table, TableRow, Unit, percent};
+
+    struct Row(u64);
+
+    impl TableRow for Row {
+        const COLUMNS: &'static [Column] = &[Column::new("n", "n", Unit::Count, "a number")];
+
+        fn cells(&self) -> Vec<Cell> {
+            vec![Cell::Count(self.0)]
+        }
+    }
+
+    #[test]
+    fn top_says_what_it_hides() {
+        let table = Table::of("t", "numbers", &[Row(1), Row(2), Row(3)]).top(2);
+        assert_eq!(table.rows.len(), 2);
+        assert_eq!(table.notes, ["1 more rows; --top shows more of them"]);
+        assert!(Table::of("t", "numbers", &[Row(1)]).top(1).notes.is_empty());
+    }
+
+    #[test]
+    fn a_share_of_nothing_is_not_zero() {
+        assert_eq!(percent(1, 4), Some(25.0));
+        assert_eq!(percent(0, 0), None);
+    }
+}

@@ -1,0 +1,19 @@
+//! Runs the built program, in the repository root and without a terminal.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The repository root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What a run with these arguments gave.
+pub fn omni_trace(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_omni-trace"))
+        .args(args)
+        .current_dir(root())
+        .env_remove("COLUMNS")
+        .output()
+        .expect("the program was built with this test")
+}
