@@ -109,7 +109,8 @@ fn violations(room: &str, source: &str, all_rooms: &BTreeSet<String>) -> Vec<Str
 
 fn rust_files(folder: &Path, out: &mut Vec<PathBuf>) {
     let entries = std::fs::read_dir(folder).expect("the source folder is readable");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("the source is readable").path()).collect();
     paths.sort();
     for path in paths {
         if path.is_dir() {

@@ -211,7 +211,7 @@ fn device_name(store: &Store, device: Option<u32>) -> Option<String> {
 }
 
 /// Kernels that overlap an earlier one of their stream, by how much in all, and the number of streams.
-fn stream_overlaps(activity: &DeviceActivity) -> (u64, i64, u64) {
+pub(super) fn stream_overlaps(activity: &DeviceActivity) -> (u64, i64, u64) {
     let mut ends: BTreeMap<Option<u32>, i64> = BTreeMap::new();
     let (mut count, mut ns) = (0, 0);
     for row in &activity.slices {

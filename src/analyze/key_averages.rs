@@ -16,11 +16,14 @@ mod links;
 mod memory;
 mod rows;
 mod threads;
+mod torch_times;
 mod tree;
 
 use rayon::prelude::*;
 
 use crate::store::{Layout, Store};
+
+pub use torch_times::{TorchTimes, torch_times};
 
 use links::Links;
 use rows::Sums;
@@ -116,6 +119,8 @@ pub struct KeyAverages {
     pub python_rows: bool,
     /// Why they are or are not.
     pub python_rows_reason: &'static str,
+    /// Whether the profile recorded memory.
+    pub has_memory: bool,
     /// Whether the double bookings of torch up to 2.14 are reproduced.
     pub torch_compat: bool,
     /// Host time that was taken out of rows by the caller's exclusion; 0 without one.
@@ -176,6 +181,7 @@ pub fn key_averages_excluding(
         rows,
         python_rows,
         python_rows_reason,
+        has_memory: memory.is_recorded(),
         torch_compat,
     }
 }

@@ -7,9 +7,15 @@
 //! doing at every instant, the activity of each device.
 
 pub mod base;
+pub mod blame;
+pub mod clock;
+pub mod components;
 pub mod devices;
+pub mod exclude;
 pub mod host;
+pub mod idle;
 pub mod intervals;
+pub mod iterations;
 pub mod kernels;
 pub mod key_averages;
 pub mod launches;
@@ -18,5 +24,6 @@ pub mod nesting;
 mod overhead;
 pub mod threads;
 pub mod timeline;
+pub mod trust;
 pub mod wait_rules;
 pub mod window;

@@ -112,14 +112,14 @@ pub fn threads(store: &Store, base: &TimeBase, rules: &WaitRules) -> Threads {
 
 /// Which kinds of event the whole trace shows.
 #[derive(Clone, Copy, Debug)]
-struct Recorded {
+pub(super) struct Recorded {
     calls: bool,
     ops: bool,
     overhead: bool,
 }
 
 impl Recorded {
-    fn of(store: &Store) -> Self {
+    pub(super) fn of(store: &Store) -> Self {
         let any =
             |wanted: &dyn Fn(EventKind) -> bool| store.categories.iter().any(|&(_, k)| wanted(k));
         Self {
@@ -130,7 +130,7 @@ impl Recorded {
     }
 
     /// Whether time of a class would show on a thread.
-    fn shows(self, class: Class, has_frames: bool) -> bool {
+    pub(super) fn shows(self, class: Class, has_frames: bool) -> bool {
         match class {
             Class::IpcWait | Class::OtherWait | Class::Python => has_frames,
             Class::GpuSync | Class::Runtime => self.calls,

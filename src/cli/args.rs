@@ -37,9 +37,10 @@ pub(super) struct AnalyzeArgs {
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     pub(super) table: Vec<TableKey>,
 
-    /// Rows of a table for people; JSON and CSV always have every row.
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub(super) top: usize,
+    /// Rows of a table for people, 0 for all; JSON and CSV always have every row. Default: 20, and 100 with
+    /// --torch-layout.
+    #[arg(long, value_name = "N")]
+    pub(super) top: Option<usize>,
 
     /// Order of the profiler table. Default: self-device where there is device time, else self-cpu.
     #[arg(long, value_name = "COLUMN")]
@@ -56,11 +57,19 @@ pub(super) struct AnalyzeArgs {
 
     /// Whether Python frames are rows of the profiler table; `auto` does as the torch that wrote the trace.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(super) python_rows: PythonRowsArg,
+    pub(super) python_rows: ChoiceArg,
 
-    /// Give kernels to overhead and unlinked runtime rows too, as torch up to 2.14 does.
-    #[arg(long)]
-    pub(super) torch_compat: bool,
+    /// Whether kernels are booked a second time on overhead and unlinked runtime rows, as torch up to 2.14 does;
+    /// alone it means `yes`. Totals are the same.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        default_missing_value = "yes",
+        num_args = 0..=1,
+        require_equals = true
+    )]
+    pub(super) torch_compat: ChoiceArg,
 
     /// Print torch's own table text and nothing else, for `diff` with profiler_out_*.txt.
     #[arg(long)]
@@ -120,6 +129,8 @@ pub(super) enum TableKey {
     Inputs,
     /// Each device's window: busy, kernels, copies, idle.
     Devices,
+    /// Each device's idle time by cause.
+    Idle,
     /// Each thread's window by class.
     Threads,
     /// What threads waited in.
@@ -140,6 +151,7 @@ impl TableKey {
         match self {
             Self::Inputs => "inputs",
             Self::Devices => "devices",
+            Self::Idle => "idle",
             Self::Threads => "threads",
             Self::Waits => "waits",
             Self::KeyAverages => "key_averages",
@@ -167,9 +179,9 @@ pub(super) enum SortKey {
     Name,
 }
 
-/// Whether Python frames are rows.
+/// A choice that can follow the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum PythonRowsArg {
+pub(super) enum ChoiceArg {
     /// As the torch that wrote the trace does.
     Auto,
     /// Yes.

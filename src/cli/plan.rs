@@ -4,9 +4,12 @@ use std::io::IsTerminal as _;
 
 use regex::Regex;
 
-use super::args::{AnalyzeArgs, CommonArgs, Format, PythonRowsArg, SortKey, TableKey, WindowArg};
+use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, TableKey};
 use super::output::Target;
 use super::run::Hinted;
+use crate::analyze::base::TimeConfig;
+use crate::analyze::key_averages::{Choice, KeyAveragesConfig};
+use crate::analyze::window::WindowConfig;
 use crate::read::{Inputs, ReadOptions, discover};
 use crate::render::text::TextStyle;
 
@@ -28,15 +31,16 @@ pub(super) struct AnalyzePlan {
     pub(super) inputs: Inputs,
     /// Keys of the tables to show; empty for all.
     pub(super) tables: Vec<&'static str>,
+    /// Rows of a table for people.
     pub(super) top: usize,
     pub(super) sort: Option<SortKey>,
     pub(super) name: Option<Regex>,
-    pub(super) window: Option<WindowArg>,
-    pub(super) python_rows: PythonRowsArg,
-    pub(super) is_torch_compat: bool,
+    /// Windows and wait rules.
+    pub(super) time: TimeConfig,
+    /// Rules of the profiler table.
+    pub(super) key_averages: KeyAveragesConfig,
+    /// Whether torch's own table text is all that is wanted.
     pub(super) is_torch_layout: bool,
-    pub(super) group_by_input_shape: bool,
-    pub(super) group_by_stack: usize,
 }
 
 impl AnalyzePlan {
@@ -54,19 +58,32 @@ impl AnalyzePlan {
                 return Err(Hinted { what, hint }.into());
             }
         }
+        if args.torch_layout && (common.format != Format::Text || args.window.is_some()) {
+            let what = "--torch-layout is torch's own text, of whole profiles".to_owned();
+            let hint = "leave out --format and --window, or --torch-layout".to_owned();
+            return Err(Hinted { what, hint }.into());
+        }
         Ok(Self {
             inputs: discover(&args.paths)?,
             common,
             tables,
-            top: args.top,
+            top: rows_shown(args.top, args.torch_layout),
             sort: args.sort,
             name: args.name.clone(),
-            window: args.window,
-            python_rows: args.python_rows,
-            is_torch_compat: args.torch_compat,
+            time: TimeConfig {
+                window: args.window.map_or_else(WindowConfig::default, |window| WindowConfig {
+                    from_ns: window.from_ns,
+                    to_ns: window.to_ns,
+                }),
+                ..TimeConfig::default()
+            },
+            key_averages: KeyAveragesConfig {
+                python_rows: choice(args.python_rows),
+                torch_compat: choice(args.torch_compat),
+                group_by_input_shape: args.group_by_input_shape,
+                group_by_stack_n: args.group_by_stack.unwrap_or(0),
+            },
             is_torch_layout: args.torch_layout,
-            group_by_input_shape: args.group_by_input_shape,
-            group_by_stack: args.group_by_stack.unwrap_or(0),
         })
     }
 
@@ -107,4 +124,22 @@ fn style(target: &Target) -> TextStyle {
     let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     let is_coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     TextStyle { width, is_coloured }
+}
+
+fn choice(argument: ChoiceArg) -> Choice {
+    match argument {
+        ChoiceArg::Auto => Choice::Auto,
+        ChoiceArg::Yes => Choice::Yes,
+        ChoiceArg::No => Choice::No,
+    }
+}
+
+/// Rows of a table for people; torch's own limit for its own layout.
+fn rows_shown(top: Option<usize>, is_torch_layout: bool) -> usize {
+    match top {
+        Some(0) => usize::MAX,
+        Some(n) => n,
+        None if is_torch_layout => 100,
+        None => 20,
+    }
 }

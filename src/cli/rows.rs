@@ -1,13 +1,24 @@
-//! Inputs and their reporters as rows: the part of the report that comes from reading, not from an analysis.
+//! Rows of the report that need an input beside a result: inputs, issues, totals, and the order of the profiler table.
 
-use crate::diag::{Reporter, Severity};
+use std::cmp::Reverse;
+
+use super::args::SortKey;
+use crate::analyze::devices::DeviceTime;
+use crate::analyze::host::ThreadKind;
+use crate::analyze::key_averages::KeyAverages;
+use crate::analyze::threads::Threads;
+use crate::analyze::timeline::Class;
+use crate::analyze::window::{WindowSource, Windows};
+use crate::diag::{IssueKind, Reporter, Severity};
 use crate::model::EventKind;
 use crate::read::Input;
+use crate::render::human;
 use crate::store::Store;
-use crate::table::{InputRow, IssueRow};
+use crate::table::torch::TorchSort;
+use crate::table::{InputRow, IssueRow, KeyAverageRow, TotalsRow};
 
-/// The row of an input, without its window.
-pub(super) fn input(number: usize, input: &Input) -> InputRow {
+/// The row of an input.
+pub(super) fn input(number: usize, input: &Input, windows: &Windows) -> InputRow {
     let identity = &input.identity;
     InputRow {
         path: input.path.display().to_string(),
@@ -19,7 +30,7 @@ pub(super) fn input(number: usize, input: &Input) -> InputRow {
         json_bytes: input.json_bytes,
         events: input.store.n_events,
         base_time_ns: input.store.meta.base_time_ns,
-        window_ns: None,
+        window_ns: (windows.source != WindowSource::Empty).then(|| windows.file.len_ns()),
         truncated: input.store.meta.truncated,
         label: identity.label(),
         trust: trust(&input.diag),
@@ -71,4 +82,91 @@ pub(super) fn issues(number: usize, diag: &Reporter) -> impl Iterator<Item = Iss
         message: issue.message(),
         input: number,
     })
+}
+
+/// Counts among the issues of an input what the analyses found worth knowing about the figures.
+pub(super) fn note_findings(
+    input: &mut Input,
+    windows: &Windows,
+    devices: &[DeviceTime],
+    key_averages: &KeyAverages,
+) {
+    let diag = &mut input.diag;
+    for window in &windows.devices {
+        let stretched_ns = window.stretched_before_ns + window.stretched_after_ns;
+        if stretched_ns > 0 {
+            diag.with_detail(IssueKind::WindowStretched, None, human::duration(stretched_ns));
+        }
+    }
+    if input.store.slices.is_empty() {
+        diag.add(IssueKind::NoEvents, 1, None, None);
+    } else if devices.is_empty() {
+        diag.add(IssueKind::NoDeviceEvents, 1, None, None);
+    }
+    let has_frames =
+        input.store.categories.iter().any(|&(_, kind)| kind == EventKind::PythonFunction);
+    if has_frames {
+        let verb = if key_averages.python_rows { "are" } else { "are not" };
+        let detail = format!("they {verb} rows; {}", key_averages.python_rows_reason);
+        diag.with_detail(IssueKind::PythonRowsChosen, None, detail);
+    }
+}
+
+/// The totals over all inputs.
+pub(super) fn totals<'a>(
+    results: impl Iterator<Item = (&'a KeyAverages, &'a Threads)>,
+) -> TotalsRow {
+    let mut totals = TotalsRow::default();
+    for (key_averages, threads) in results {
+        totals.self_cpu_ns += key_averages.self_cpu_ns;
+        totals.self_device_ns += key_averages.self_device_ns;
+        let work = threads.threads.iter().filter(|thread| thread.kind == ThreadKind::Work);
+        for (class, ns) in work.flat_map(|thread| &thread.classes) {
+            if *class == Class::IpcWait && ns.is_some() {
+                totals.ipc_wait_ns = Some(totals.ipc_wait_ns.unwrap_or(0) + ns.unwrap_or(0));
+            }
+        }
+    }
+    totals
+}
+
+/// What torch's own table is sorted by; torch cannot sort by name and keeps the order of first starts.
+pub(super) fn torch_sort(sort: Option<SortKey>, has_device: bool) -> Option<TorchSort> {
+    let default = if has_device { SortKey::SelfDevice } else { SortKey::SelfCpu };
+    match sort.unwrap_or(default) {
+        SortKey::SelfCpu => Some(TorchSort::SelfCpu),
+        SortKey::CpuTotal => Some(TorchSort::CpuTotal),
+        SortKey::SelfDevice => Some(TorchSort::SelfDevice),
+        SortKey::DeviceTotal => Some(TorchSort::DeviceTotal),
+        SortKey::Count => Some(TorchSort::Count),
+        SortKey::Name => None,
+    }
+}
+
+/// What torch calls the device in its column titles: `use_device` in capitals, which the trace only shows by its
+/// categories.
+pub(super) fn device_label(store: &Store) -> &'static str {
+    let has = |prefix: &str| {
+        store.categories.iter().any(|&(name, _)| store.strings.get(name).starts_with(prefix))
+    };
+    match () {
+        () if has("xpu_") => "XPU",
+        () if has("mtia_") => "MTIA",
+        () if has("hpu_") => "HPU",
+        () => "CUDA",
+    }
+}
+
+/// Sorts the profiler table as asked, the largest first; rows that tie keep torch's order.
+pub(super) fn sort_key_averages(rows: &mut [KeyAverageRow], sort: Option<SortKey>) {
+    let has_device = rows.iter().any(|row| row.self_device_ns > 0);
+    let default = if has_device { SortKey::SelfDevice } else { SortKey::SelfCpu };
+    match sort.unwrap_or(default) {
+        SortKey::SelfCpu => rows.sort_by_key(|row| Reverse(row.self_cpu_ns)),
+        SortKey::CpuTotal => rows.sort_by_key(|row| Reverse(row.cpu_total_ns)),
+        SortKey::SelfDevice => rows.sort_by_key(|row| Reverse(row.self_device_ns)),
+        SortKey::DeviceTotal => rows.sort_by_key(|row| Reverse(row.device_total_ns)),
+        SortKey::Count => rows.sort_by_key(|row| Reverse(row.count)),
+        SortKey::Name => rows.sort_by(|a, b| a.name.cmp(&b.name)),
+    }
 }

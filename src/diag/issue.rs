@@ -75,8 +75,9 @@ issue_kinds! {
     SlowPath, "slow_path", Info, "events were read by the tolerant path";
     NoWindowEnd, "no_window_end", Notice, "no `Record Window End` mark: the writer may have been stopped early";
     WindowStretched, "window_stretched", Notice, "device events lie outside the profiled window, which was stretched to hold them";
+    NoEvents, "no_events", Notice, "no event has a duration: the profiler may have been stopped before anything ran";
     NoDeviceEvents, "no_device_events", Notice, "no device activity was recorded";
-    PythonRowsChosen, "python_rows_chosen", Info, "whether Python frames are rows of the table was chosen by the writer's generation";
+    PythonRowsChosen, "python_rows_chosen", Info, "Python frames as rows of the profiler table follow the writer";
 }
 
 /// One kind of issue of one input, counted.

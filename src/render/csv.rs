@@ -63,6 +63,7 @@ mod tests {
                 ],
                 vec![Cell::Text("plain".into()), Cell::Ns(0), Cell::NotRecorded],
             ],
+            n_group_columns: 0,
             notes: vec!["not for machines".into()],
         };
         assert_eq!(

@@ -9,7 +9,7 @@ use crate::table::Table;
 pub fn table(table: &Table) -> String {
     let mut out = format!("### {}\n\n", escaped(&table.title));
     if table.rows.is_empty() {
-        out.push_str("none\n");
+        out.push_str(if table.notes.is_empty() { "none\n" } else { "" });
     } else {
         line(&mut out, table.columns.iter().map(|column| escaped(column.name)));
         let rule = |right| if right { "---:" } else { "---" }.to_owned();
@@ -64,6 +64,7 @@ mod tests {
                 Column::new("name", "name", Unit::Text, "name"),
             ],
             rows: vec![vec![Cell::Ns(1_500), Cell::Text("f<a|b>(float*)".into())]],
+            n_group_columns: 0,
             notes: Vec::new(),
         };
         assert_eq!(

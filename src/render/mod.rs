@@ -8,3 +8,4 @@ pub mod human;
 pub mod json;
 pub mod markdown;
 pub mod text;
+pub mod torch_table;

@@ -28,10 +28,10 @@ pub fn heading(text: &str, style: TextStyle) -> String {
 /// A table: its title, heading row, rows and notes.
 pub fn table(table: &Table, style: TextStyle) -> String {
     let mut out = heading(&human::visible(&table.title), style);
-    if table.rows.is_empty() {
-        out.push_str("  none\n");
-    } else {
+    if !table.rows.is_empty() {
         rows(&mut out, table, style);
+    } else if table.notes.is_empty() {
+        out.push_str("  none\n");
     }
     for note in &table.notes {
         let _ = writeln!(out, "  note: {}", human::visible(note));
@@ -59,9 +59,18 @@ fn rows(out: &mut String, table: &Table, style: TextStyle) {
         })
         .collect();
     line(out, table, &rule, &widths, style);
-    for row in &cells {
-        line(out, table, row, &widths, style);
+    for (i, row) in cells.iter().enumerate() {
+        let above = i.checked_sub(1).map(|above| &cells[above]);
+        line(out, table, &without_repeats(row, above, table.n_group_columns), &widths, style);
     }
+}
+
+/// A row whose group is that of the row above shows it blank.
+fn without_repeats(row: &[String], above: Option<&Vec<String>>, n_group: usize) -> Vec<String> {
+    let is_repeat = above.is_some_and(|above| above[..n_group] == row[..n_group]);
+    let n_blank = if is_repeat { n_group } else { 0 };
+    let blank = std::iter::repeat_n(String::new(), n_blank);
+    blank.chain(row[n_blank..].iter().cloned()).collect()
 }
 
 /// Whether a column is the last one and words: it is neither padded nor cut.
@@ -123,6 +132,7 @@ mod tests {
                 vec![Cell::Ns(1_035_274_000), Cell::Text(format!("{stem}(882): dequeue"))],
                 vec![Cell::Ns(7), Cell::Text(format!("{stem}(760): acquire_read"))],
             ],
+            n_group_columns: 0,
             notes: vec!["two".into()],
         }
     }

@@ -1,8 +1,11 @@
 //! The profiler table: what `key_averages()` of the run gives, and its totals.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Cell, Column, Table, TableRow, Unit, percent};
+use crate::analyze::key_averages::{DeviceType, KeyMemory, KeyRow};
 
 /// One row of the profiler table, as the machine output gives it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -23,12 +26,107 @@ pub struct KeyAverageRow {
     pub self_device_ns: i64,
     /// Device time with the children.
     pub device_total_ns: i64,
+    /// Memory allocated less memory released; `None` where the trace recorded no memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryCells>,
     /// Input shapes, where rows are grouped by them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_shapes: Option<String>,
     /// Innermost Python frames, where rows are grouped by them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stack: Option<Vec<String>>,
+}
+
+/// Memory allocated less memory released, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryCells {
+    /// Host memory.
+    pub cpu_bytes: i64,
+    /// Host memory less that of the children.
+    pub self_cpu_bytes: i64,
+    /// Device memory.
+    pub device_bytes: i64,
+    /// Device memory less that of the children.
+    pub self_device_bytes: i64,
+}
+
+impl From<KeyRow> for KeyAverageRow {
+    fn from(row: KeyRow) -> Self {
+        Self {
+            name: row.name,
+            device_type: match row.device_type {
+                DeviceType::Cpu => "cpu",
+                DeviceType::Device => "device",
+            },
+            is_annotation: row.is_annotation,
+            count: row.count,
+            self_cpu_ns: row.self_cpu_ns,
+            cpu_total_ns: row.cpu_total_ns,
+            self_device_ns: row.self_device_ns,
+            device_total_ns: row.device_total_ns,
+            memory: row.memory.map(MemoryCells::from),
+            input_shapes: row.input_shapes,
+            stack: (!row.stack.is_empty()).then_some(row.stack),
+        }
+    }
+}
+
+impl From<KeyMemory> for MemoryCells {
+    fn from(memory: KeyMemory) -> Self {
+        Self {
+            cpu_bytes: memory.cpu_bytes,
+            self_cpu_bytes: memory.self_cpu_bytes,
+            device_bytes: memory.device_bytes,
+            self_device_bytes: memory.self_device_bytes,
+        }
+    }
+}
+
+/// The rows of several inputs as one table: rows of the same name and grouping are summed, in order of first sight.
+pub fn merge_key_averages(
+    parts: impl IntoIterator<Item = Vec<KeyAverageRow>>,
+) -> Vec<KeyAverageRow> {
+    let mut all: Vec<KeyAverageRow> = Vec::new();
+    let mut number_of_key = BTreeMap::new();
+    for part in parts {
+        // Rows of one input are different whatever their key: torch tells some apart by more than it prints.
+        let mut used = BTreeMap::new();
+        for row in part {
+            let key = (
+                row.name.clone(),
+                row.device_type,
+                row.is_annotation,
+                row.input_shapes.clone(),
+                row.stack.clone(),
+            );
+            let occurrence: &mut usize = used.entry(key.clone()).or_default();
+            *occurrence += 1;
+            match number_of_key.entry((key, *occurrence)) {
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    entry.insert(all.len());
+                    all.push(row);
+                }
+                std::collections::btree_map::Entry::Occupied(entry) => {
+                    add(&mut all[*entry.get()], &row);
+                }
+            }
+        }
+    }
+    all
+}
+
+fn add(sum: &mut KeyAverageRow, row: &KeyAverageRow) {
+    sum.count += row.count;
+    sum.self_cpu_ns += row.self_cpu_ns;
+    sum.cpu_total_ns += row.cpu_total_ns;
+    sum.self_device_ns += row.self_device_ns;
+    sum.device_total_ns += row.device_total_ns;
+    if let (Some(sum), Some(row)) = (&mut sum.memory, &row.memory) {
+        sum.cpu_bytes += row.cpu_bytes;
+        sum.self_cpu_bytes += row.self_cpu_bytes;
+        sum.device_bytes += row.device_bytes;
+        sum.self_device_bytes += row.self_device_bytes;
+    }
 }
 
 /// Totals of the profiler table, as the machine output gives them.
@@ -146,7 +244,7 @@ fn keep_columns(table: &mut Table, kept: &[bool]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyAverageRow, TotalsRow, key_average_table};
+    use super::{KeyAverageRow, TotalsRow, key_average_table, merge_key_averages};
     use crate::table::Cell;
 
     fn rows() -> Vec<KeyAverageRow> {
@@ -179,6 +277,15 @@ mod tests {
         let share = table.columns.iter().position(|c| c.key == "self_device_pct").unwrap();
         assert_eq!(table.rows[0][share], Cell::Percent(100.0));
         assert_eq!(table.rows[1][share], Cell::NotRecorded);
+    }
+
+    #[test]
+    fn the_rows_of_two_ranks_are_summed() {
+        assert_eq!(merge_key_averages([rows()]), rows());
+        let both = merge_key_averages([rows(), rows()]);
+        assert_eq!(both.len(), 2);
+        assert_eq!((both[0].count, both[0].self_device_ns), (6, 200));
+        assert_eq!(both[1].device_total_ns, 6166);
     }
 
     #[test]

@@ -11,12 +11,15 @@ mod input;
 mod kernel;
 mod key_average;
 mod report;
+pub mod torch;
 
-pub use device::{CauseRow, DeviceRow};
-pub use host::{ClassRow, IdCell, ThreadClassRow, ThreadRow, WaitRow};
+pub use device::{CauseRow, DeviceRow, idle_table};
+pub use host::{ClassRow, IdCell, ThreadClassRow, ThreadRow, WaitRow, thread_table};
 pub use input::{InputRow, IssueRow};
 pub use kernel::{KernelRow, kernel_table, transfer_table};
-pub use key_average::{KeyAverageRow, TotalsRow, key_average_table};
+pub use key_average::{
+    KeyAverageRow, MemoryCells, TotalsRow, key_average_table, merge_key_averages,
+};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
 
 /// What the numbers of a column count.
@@ -94,6 +97,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Rows; each has one cell per column.
     pub rows: Vec<Vec<Cell>>,
+    /// Leading columns that name what a row belongs to; text shows them once per run of equal ones.
+    pub n_group_columns: usize,
     /// Sentences that belong under the table.
     pub notes: Vec<String>,
 }
@@ -110,6 +115,7 @@ impl Table {
             title: title.into(),
             columns: R::COLUMNS.to_vec(),
             rows: rows.into_iter().map(TableRow::cells).collect(),
+            n_group_columns: R::N_GROUP_COLUMNS,
             notes: Vec::new(),
         }
     }
@@ -127,7 +133,8 @@ impl Table {
         let hidden = self.rows.len().saturating_sub(n);
         if hidden > 0 {
             self.rows.truncate(n);
-            self.notes.push(format!("{hidden} more rows; --top shows more of them"));
+            let rows = if hidden == 1 { "row" } else { "rows" };
+            self.notes.push(format!("{hidden} more {rows}; --top 0 shows all"));
         }
         self
     }
@@ -137,6 +144,8 @@ impl Table {
 pub trait TableRow {
     /// The columns.
     const COLUMNS: &'static [Column];
+    /// See [`Table::n_group_columns`].
+    const N_GROUP_COLUMNS: usize = 0;
 
     /// The cells, one per column.
     fn cells(&self) -> Vec<Cell>;
@@ -165,7 +174,7 @@ mod tests {
     fn top_says_what_it_hides() {
         let table = Table::of("t", "numbers", &[Row(1), Row(2), Row(3)]).top(2);
         assert_eq!(table.rows.len(), 2);
-        assert_eq!(table.notes, ["1 more rows; --top shows more of them"]);
+        assert_eq!(table.notes, ["1 more row; --top 0 shows all"]);
         assert!(Table::of("t", "numbers", &[Row(1)]).top(1).notes.is_empty());
     }
 

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    DeviceRow, InputRow, IssueRow, KernelRow, KeyAverageRow, Table, ThreadClassRow, ThreadRow,
-    TotalsRow, WaitRow, kernel_table, key_average_table, transfer_table,
+    DeviceRow, InputRow, IssueRow, KernelRow, KeyAverageRow, Table, ThreadRow, TotalsRow, WaitRow,
+    idle_table, kernel_table, key_average_table, thread_table, transfer_table,
 };
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
@@ -40,13 +40,12 @@ impl AnalyzeReport {
     ///
     /// Tables whose subject was not recorded at all are there and empty; `shows_name` filters rows by name.
     pub fn tables(&self, shows_name: impl Fn(&str) -> bool) -> Vec<Table> {
-        let threads: Vec<ThreadClassRow<'_>> =
-            self.threads.iter().flat_map(ThreadRow::class_rows).collect();
         let waits = self.waits.iter().filter(|row| shows_name(&row.name));
         vec![
             Table::of("inputs", "Inputs", &self.inputs),
-            Table::of("devices", "Devices", &self.devices),
-            Table::of("threads", "Threads", &threads),
+            or_note(Table::of("devices", "Devices", &self.devices), NO_DEVICE),
+            or_note(idle_table(&self.devices), NO_IDLE),
+            thread_table(&self.threads),
             Table::of("waits", "Waits", waits),
             key_average_table(&self.key_averages, &self.totals, &shows_name),
             kernel_table(&self.kernels, &shows_name),
@@ -54,4 +53,14 @@ impl AnalyzeReport {
             Table::of("issues", "Issues", &self.issues),
         ]
     }
+}
+
+/// What stands where a table about devices is empty.
+const NO_DEVICE: &str = "no device activity was recorded";
+
+/// What stands where no device was idle or none was seen.
+const NO_IDLE: &str = "no idle time was seen";
+
+fn or_note(table: Table, note: &str) -> Table {
+    if table.rows.is_empty() { table.with_note(note) } else { table }
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// The repository root.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// What a run with these arguments gave.
-pub fn omni_trace(args: &[&str]) -> Output {
+pub(crate) fn omni_trace(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_omni-trace"))
         .args(args)
         .current_dir(root())

@@ -76,15 +76,20 @@ impl Links {
         if self.device_ns.is_empty() {
             return 0;
         }
-        let id = match store.kind(slice) {
+        let id = self.operator_id(store, slice);
+        id.and_then(|id| self.device_ns.get(&id)).copied().unwrap_or(0)
+    }
+
+    /// The id by which a host slice takes kernels.
+    pub(super) fn operator_id(&self, store: &Store, slice: usize) -> Option<u64> {
+        match store.kind(slice) {
             EventKind::CpuOp | EventKind::UserAnnotation => store.external_id(slice),
             EventKind::Runtime | EventKind::Driver if self.torch_compat => {
                 unlinked_id(store, slice)
             }
             EventKind::Overhead => self.overhead_ids.get(&(slice as u32)).copied(),
             _ => None,
-        };
-        id.and_then(|id| self.device_ns.get(&id)).copied().unwrap_or(0)
+        }
     }
 
     /// Gives each overhead slice of a thread the id of what torch's own tree has it in.

@@ -13,11 +13,18 @@ pub(super) struct MemoryIndex {
     before: Vec<[i64; 2]>,
     /// `[OutOfMemory]` records.
     out_of_memory: Vec<(i64, [i64; 2])>,
+    /// Whether the profile was asked to record memory.
+    is_asked: bool,
 }
 
 impl MemoryIndex {
     pub(super) fn new(store: &Store, names: &Names) -> Self {
-        let mut index = Self { ts_ns: Vec::new(), before: vec![[0, 0]], out_of_memory: Vec::new() };
+        let mut index = Self {
+            ts_ns: Vec::new(),
+            before: vec![[0, 0]],
+            out_of_memory: Vec::new(),
+            is_asked: store.meta.entry("profile_memory") == Some("1"),
+        };
         for row in &store.memory {
             let instant = &store.instants[row.instant as usize];
             let bytes = host_and_device(row);
@@ -33,7 +40,7 @@ impl MemoryIndex {
     }
 
     pub(super) fn is_recorded(&self) -> bool {
-        !self.ts_ns.is_empty() || !self.out_of_memory.is_empty()
+        self.is_asked || !self.ts_ns.is_empty() || !self.out_of_memory.is_empty()
     }
 
     /// Number of memory records.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::links::true_interval;
 use super::memory::MemoryIndex;
 use super::{DeviceType, KeyAveragesConfig, KeyMemory, KeyRow};
 use crate::model::EventKind;
@@ -186,8 +187,8 @@ fn is_shown_frame(frame: &str) -> bool {
         && !HIDDEN_FRAMES.iter().any(|(file, name)| frame.contains(file) && frame.contains(name))
 }
 
-/// The place of an event in torch's order: start ascending, end descending, then as materialized: host events, device
-/// activity, device annotations, failed or unowned allocations.
+/// The place of an event in torch's order: start ascending, end descending, then as torch makes them: what it recorded
+/// itself, calls and overhead, device activity, device annotations, allocations outside events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct First {
     start_ns: i64,
@@ -197,17 +198,20 @@ pub(super) struct First {
 }
 
 impl First {
-    pub(super) fn of(interval: (i64, i64), class: Class, slice: usize) -> Self {
-        let rank = match class {
-            Class::Cpu | Class::CpuAnnotation => 0,
-            Class::Device => 1,
-            Class::DeviceAnnotation => 2,
+    #[inline]
+    pub(super) fn of(store: &Store, slice: usize) -> Self {
+        let (start_ns, end_ns) = true_interval(store, slice);
+        let rank = match store.kind(slice) {
+            EventKind::CpuOp | EventKind::UserAnnotation | EventKind::PythonFunction => 0,
+            kind if kind.is_on_host() => 1,
+            EventKind::GpuUserAnnotation => 3,
+            _ => 2,
         };
-        Self { start_ns: interval.0, end_ns: Reverse(interval.1), rank, slice: slice as u32 }
+        Self { start_ns, end_ns: Reverse(end_ns), rank, slice: slice as u32 }
     }
 
     pub(super) fn at_instant(ts_ns: i64) -> Self {
-        Self { start_ns: ts_ns, end_ns: Reverse(ts_ns), rank: 3, slice: u32::MAX }
+        Self { start_ns: ts_ns, end_ns: Reverse(ts_ns), rank: 4, slice: u32::MAX }
     }
 }
 

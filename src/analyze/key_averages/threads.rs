@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use super::links::linked_op;
+use super::rows::First;
 use crate::model::EventKind;
 use crate::store::{Store, TrackId};
 
@@ -64,7 +65,7 @@ impl Threads {
         }
     }
 
-    /// The slices that count on a thread, in the order of nesting: start ascending, end descending, its own first.
+    /// The slices that count on a thread, in the order of nesting.
     pub(super) fn slices_of<'a>(
         &'a self,
         store: &'a Store,
@@ -77,7 +78,7 @@ impl Threads {
         let mut moved = thread.moved.iter().map(|&s| s as usize);
         let (mut next_home, mut next_moved) = (home.next(), moved.next());
         std::iter::from_fn(move || match (next_home, next_moved) {
-            (Some(a), Some(b)) if nest_key(store, b) < nest_key(store, a) => {
+            (Some(a), Some(b)) if First::of(store, b) < First::of(store, a) => {
                 std::mem::replace(&mut next_moved, moved.next())
             }
             (Some(_), _) => std::mem::replace(&mut next_home, home.next()),
@@ -103,17 +104,12 @@ impl Threads {
         }
         let thread = |track: usize| {
             let mut moved = moved.remove(&(track as u32)).unwrap_or_default();
-            moved.sort_by_key(|&slice| nest_key(store, slice as usize));
-            let takes_unlinked = self.stop_tracks.iter().any(|&stop| stop as usize == track)
-                && census[track].frames() > 0;
+            moved.sort_by_key(|&slice| First::of(store, slice as usize));
+            let takes_unlinked = self.stop_tracks.contains(&(track as u32));
             Thread { track, home: store.tracks[track].slices.clone(), moved, takes_unlinked }
         };
         (0..store.tracks.len()).map(thread).collect()
     }
-}
-
-fn nest_key(store: &Store, slice: usize) -> (i64, std::cmp::Reverse<i64>) {
-    (store.slices.ts_ns[slice], std::cmp::Reverse(store.slices.end_ns(slice)))
 }
 
 /// What a track holds.
@@ -188,12 +184,10 @@ fn stop_tracks(store: &Store, census: &[Census]) -> Vec<u32> {
 /// The thread of a process that stopped the profiler, among its tracks.
 ///
 /// Torch waits for the device when a profile ends, so it is the thread with the last `cudaDeviceSynchronize` outside
-/// operators, if torch saw that thread at all; else the main thread (its id is the process id); else the thread with
-/// the most operators.
+/// operators; else the main thread (its id is the process id), if torch saw it; else the thread with the most operators.
 fn stop_track(store: &Store, census: &[Census], tracks: &[usize]) -> usize {
-    let any_frames = tracks.iter().any(|&t| census[t].frames() > 0);
-    let seen = || tracks.iter().copied().filter(|&t| !any_frames || census[t].frames() > 0);
-    let waiter = seen().filter(|&t| census[t].last_sync_ns.is_some());
+    let seen = || tracks.iter().copied().filter(|&t| census[t].frames() > 0);
+    let waiter = tracks.iter().copied().filter(|&t| census[t].last_sync_ns.is_some());
     let main = || seen().find(|&t| store.tracks[t].tid == store.tracks[t].pid);
     let busiest = || seen().max_by_key(|&t| (census[t].ops, census[t].frames(), usize::MAX - t));
     waiter

@@ -179,7 +179,7 @@ impl Walk<'_> {
             name,
             class,
             group: self.groups.of(self.store, slice),
-            first: First::of(interval, class, slice),
+            first: First::of(self.store, slice),
             cpu_ns: slices.dur_ns(slice) - excluded_ns,
             excluded_ns,
             own_device_ns: self.links.own_device_ns(self.store, slice),
@@ -190,7 +190,7 @@ impl Walk<'_> {
 
     fn book_device(&self, slice: usize, name: StrId, class: Class, sums: &mut Sums) {
         let interval = true_interval(self.store, slice);
-        let row = sums.row(name, class, 0, First::of(interval, class, slice));
+        let row = sums.row(name, class, 0, First::of(self.store, slice));
         row.count += 1;
         row.self_device_ns += interval.1 - interval.0;
         row.device_total_ns += interval.1 - interval.0;
@@ -210,7 +210,7 @@ fn book_async(node: &Node, sums: &mut Sums) {
 
 /// Whether an annotation is that of a collective's work object, which ends when the collective does (`Work` of torch's
 /// `ProcessGroup`): `nccl:all_reduce`, `gloo:broadcast`. The trace does not write that an event is asynchronous.
-fn is_async_name(name: &str) -> bool {
+pub(super) fn is_async_name(name: &str) -> bool {
     const BACKENDS: [&str; 8] = ["nccl", "gloo", "mpi", "ucc", "xccl", "hccl", "rccl", "cncl"];
     name.split_once(':')
         .is_some_and(|(backend, rest)| BACKENDS.contains(&backend) && !rest.starts_with(':'))

@@ -1,0 +1,453 @@
+//! Iterations: one row for each `execute_*`, `diffusion_*` or `ProfilerStep#` annotation of a work thread.
+//!
+//! The device time of an iteration is that of the activity launched inside it, joined by correlation: launched on its
+//! own thread, or on a thread of the process that has no iterations of its own (the backward thread of a training step).
+
+use std::collections::BTreeMap;
+
+use super::base::TimeBase;
+use super::host::HostThread;
+use super::intervals::{CoverIndex, Intervals, Span};
+use super::timeline::Class;
+use super::window::{is_impossible, slice_span};
+use crate::model::EventKind;
+use crate::store::{Store, TrackId};
+
+/// Which annotations an iteration comes from. Gaps are between iterations of one scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// `execute_*` of vLLM.
+    Execute,
+    /// `diffusion_*` of vLLM-Omni.
+    Diffusion,
+    /// `ProfilerStep#` of torch.
+    ProfilerStep,
+}
+
+/// What an `execute_*` step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Only new requests or context tokens.
+    Prefill,
+    /// Only generation.
+    Decode,
+    /// Both.
+    Mixed,
+    /// Neither: a dummy step.
+    Empty,
+    /// The annotation does not say (`diffusion_*`, `ProfilerStep#`, an unknown `execute_*`).
+    Unknown,
+}
+
+impl Phase {
+    /// The name in the machine output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prefill => "prefill",
+            Self::Decode => "decode",
+            Self::Mixed => "mixed",
+            Self::Empty => "empty",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Requests and tokens of a step, as its annotation says. `None`: not said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Requests in context (prefill); `execute_new_{n}` counts new requests here.
+    pub context_requests: Option<u64>,
+    /// Their tokens.
+    pub context_tokens: Option<u64>,
+    /// Requests in generation (decode); `cached_{m}` counts here.
+    pub generation_requests: Option<u64>,
+    /// Their tokens.
+    pub generation_tokens: Option<u64>,
+}
+
+/// One iteration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Iteration {
+    /// The annotation.
+    pub slice: u32,
+    /// Its track.
+    pub track: usize,
+    /// Its name.
+    pub name: String,
+    /// Scheme of the name.
+    pub scheme: Scheme,
+    /// Phase.
+    pub phase: Phase,
+    /// Requests and tokens.
+    pub batch: Batch,
+    /// Start of the annotation.
+    pub start_ns: i64,
+    /// Its length on the CPU.
+    pub cpu_ns: i64,
+    /// Kernels launched inside.
+    pub n_kernels: u64,
+    /// Sum over these kernels; `None` where the trace has no device activity.
+    pub kernel_sum_ns: Option<i64>,
+    /// Time in which one of these kernels runs.
+    pub kernel_busy_ns: Option<i64>,
+    /// From the first start to the last end of what was launched inside.
+    pub device_span_ns: Option<i64>,
+    /// IPC wait of the thread between the previous iteration (or the start of the window) and this one; `None` where no
+    /// Python frames show it.
+    pub ipc_wait_before_ns: Option<i64>,
+    /// IPC wait inside it.
+    pub ipc_wait_inside_ns: Option<i64>,
+    /// From its end to the start of the next one of the scheme on the thread; `None` for the last. Negative where they
+    /// overlap.
+    pub gap_to_next_ns: Option<i64>,
+}
+
+/// Order statistics of one figure, by nearest rank.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantiles {
+    /// Values.
+    pub count: u64,
+    /// Their sum.
+    pub sum_ns: i64,
+    /// Smallest.
+    pub min_ns: i64,
+    /// Median.
+    pub p50_ns: i64,
+    /// 90th percentile.
+    pub p90_ns: i64,
+    /// 99th percentile.
+    pub p99_ns: i64,
+    /// Largest.
+    pub max_ns: i64,
+}
+
+impl Quantiles {
+    /// Of some values; `None` where there are none.
+    pub fn of(values: impl Iterator<Item = i64>) -> Option<Self> {
+        let mut sorted: Vec<i64> = values.collect();
+        sorted.sort_unstable();
+        let rank = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1];
+        let (&min_ns, &max_ns) = (sorted.first()?, sorted.last()?);
+        Some(Self {
+            count: sorted.len() as u64,
+            sum_ns: sorted.iter().sum(),
+            min_ns,
+            p50_ns: rank(50),
+            p90_ns: rank(90),
+            p99_ns: rank(99),
+            max_ns,
+        })
+    }
+}
+
+/// Percentiles over the iterations of one scheme and phase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhaseSummary {
+    /// Scheme.
+    pub scheme: Scheme,
+    /// Phase.
+    pub phase: Phase,
+    /// Iterations.
+    pub count: u64,
+    /// Length on the CPU.
+    pub cpu: Option<Quantiles>,
+    /// Kernel busy time.
+    pub kernel_busy: Option<Quantiles>,
+    /// Kernel sum.
+    pub kernel_sum: Option<Quantiles>,
+    /// IPC wait before.
+    pub ipc_wait_before: Option<Quantiles>,
+    /// Gap to the next.
+    pub gap_to_next: Option<Quantiles>,
+}
+
+/// The iterations of one input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Iterations {
+    /// By track, then start.
+    pub rows: Vec<Iteration>,
+    /// By scheme, then phase.
+    pub phases: Vec<PhaseSummary>,
+}
+
+/// Scheme, phase and batch of an annotation's name; `None` where it is no iteration.
+pub fn parse_iteration(name: &str) -> Option<(Scheme, Phase, Batch)> {
+    if name.starts_with("ProfilerStep#") {
+        return Some((Scheme::ProfilerStep, Phase::Unknown, Batch::default()));
+    }
+    if name.starts_with("diffusion_") {
+        return Some((Scheme::Diffusion, Phase::Unknown, Batch::default()));
+    }
+    let rest = name.strip_prefix("execute_")?;
+    let batch = parse_new_cached(rest).or_else(|| parse_context(rest)).unwrap_or_default();
+    let phase = match (batch.context_requests, batch.generation_requests) {
+        (Some(0), Some(0)) => Phase::Empty,
+        (Some(_), Some(0)) => Phase::Prefill,
+        (Some(0), Some(_)) => Phase::Decode,
+        (Some(_), Some(_)) => Phase::Mixed,
+        _ => Phase::Unknown,
+    };
+    Some((Scheme::Execute, phase, batch))
+}
+
+/// `new_{n}_cached_{m}`.
+fn parse_new_cached(text: &str) -> Option<Batch> {
+    let (new, cached) = text.strip_prefix("new_")?.split_once("_cached_")?;
+    Some(Batch {
+        context_requests: Some(new.parse().ok()?),
+        generation_requests: Some(cached.parse().ok()?),
+        ..Batch::default()
+    })
+}
+
+/// `[{T}_]context_{C}({…})_generation_{G}({…})`; the parentheses hold the tokens first, or `sq{tokens}sk…`.
+fn parse_context(text: &str) -> Option<Batch> {
+    let text = match text.split_once("context_")? {
+        ("", rest) => rest,
+        (total, rest) => {
+            total.strip_suffix('_')?.parse::<u64>().ok()?;
+            rest
+        }
+    };
+    let (context, generation) = text.split_once("_generation_")?;
+    let side = |text: &str| -> Option<(u64, Option<u64>)> {
+        let (requests, inside) = text.split_once('(')?;
+        let inside = inside.strip_suffix(')')?;
+        let inside = inside.strip_prefix("sq").unwrap_or(inside);
+        let digits = inside.bytes().take_while(u8::is_ascii_digit).count();
+        Some((requests.parse().ok()?, inside[..digits].parse().ok()))
+    };
+    let ((context_requests, context_tokens), (generation_requests, generation_tokens)) =
+        (side(context)?, side(generation)?);
+    Some(Batch {
+        context_requests: Some(context_requests),
+        context_tokens,
+        generation_requests: Some(generation_requests),
+        generation_tokens,
+    })
+}
+
+/// The iterations of a store inside the file window.
+pub fn iterations(store: &Store, base: &TimeBase) -> Iterations {
+    let launched = launched_kernels(store, base);
+    let mut by_thread: BTreeMap<usize, Vec<(usize, Scheme, Phase, Batch)>> = BTreeMap::new();
+    for thread in base.work_threads() {
+        let found = annotations(store, thread, base.windows.file);
+        if !found.is_empty() {
+            by_thread.insert(thread.track, found);
+        }
+    }
+    // Launches of threads without iterations belong to the one thread of their process that has some.
+    let mut owners: BTreeMap<TrackId, Vec<usize>> = BTreeMap::new();
+    for &track in by_thread.keys() {
+        owners.entry(store.tracks[track].pid).or_default().push(track);
+    }
+    let owner = |track: usize| match owners.get(&store.tracks[track].pid).map(Vec::as_slice) {
+        _ if by_thread.contains_key(&track) => Some(track),
+        Some(&[only]) => Some(only),
+        _ => None,
+    };
+    let mut kernels: BTreeMap<usize, Vec<Launched>> = BTreeMap::new();
+    for (track, kernel) in launched {
+        if let Some(owner) = owner(track) {
+            kernels.entry(owner).or_default().push(kernel);
+        }
+    }
+    let mut rows = Vec::new();
+    for (&track, found) in &by_thread {
+        let mut mine = kernels.remove(&track).unwrap_or_default();
+        mine.sort_unstable();
+        if let Some(thread) = base.thread_of_track(track) {
+            rows.extend(thread_rows(store, base, thread, found, &mine));
+        }
+    }
+    Iterations { phases: summaries(&rows), rows }
+}
+
+/// An activity: when it was launched, its span, whether it is a kernel.
+type Launched = (i64, Span, bool);
+
+/// Every activity with a known launch, with the track of the launch.
+fn launched_kernels(store: &Store, base: &TimeBase) -> Vec<(usize, Launched)> {
+    let rows = base.devices.iter().flat_map(|device| &device.slices);
+    let launched = rows.filter_map(|row| {
+        let call = base.launches.call_of(store, row.slice as usize)?;
+        Some((store.track_of(call), (store.slices.ts_ns[call], row.span, row.kind.is_kernel())))
+    });
+    launched.collect()
+}
+
+fn annotations(
+    store: &Store,
+    thread: &HostThread,
+    window: Span,
+) -> Vec<(usize, Scheme, Phase, Batch)> {
+    let marks: Vec<bool> =
+        store.categories.iter().map(|&(_, kind)| kind == EventKind::UserAnnotation).collect();
+    store.tracks[thread.track]
+        .slices
+        .clone()
+        .filter(|&slice| marks[store.category_number(slice)])
+        .filter(|&slice| !slice_span(store, slice).clip(window).is_empty())
+        .filter(|&slice| !is_impossible(store.slices.dur_ns(slice)))
+        .filter_map(|slice| {
+            let (scheme, phase, batch) = parse_iteration(store.name(slice))?;
+            Some((slice, scheme, phase, batch))
+        })
+        .collect()
+}
+
+fn thread_rows(
+    store: &Store,
+    base: &TimeBase,
+    thread: &HostThread,
+    found: &[(usize, Scheme, Phase, Batch)],
+    launched: &[Launched],
+) -> Vec<Iteration> {
+    let waiting = thread.timeline.set_of(|class| class == Class::IpcWait).index();
+    let shows_waits = thread.has_frames || waiting.total_ns() > 0;
+    let mut previous_end: BTreeMap<Scheme, i64> = BTreeMap::new();
+    let mut last_row: BTreeMap<Scheme, usize> = BTreeMap::new();
+    let mut rows: Vec<Iteration> = Vec::with_capacity(found.len());
+    for &(slice, scheme, phase, batch) in found {
+        let span = slice_span(store, slice);
+        let from = previous_end.get(&scheme).copied().unwrap_or(base.windows.file.start_ns);
+        let wait = |start, end| shows_waits.then(|| covered(&waiting, start, end));
+        let device = device_side(span, launched);
+        let has_device = !base.devices.is_empty();
+        if let Some(last) = last_row.insert(scheme, rows.len()) {
+            rows[last].gap_to_next_ns =
+                Some(span.start_ns - (rows[last].start_ns + rows[last].cpu_ns));
+        }
+        previous_end.insert(scheme, from.max(span.end_ns));
+        rows.push(Iteration {
+            slice: slice as u32,
+            track: thread.track,
+            name: store.name(slice).to_owned(),
+            scheme,
+            phase,
+            batch,
+            start_ns: span.start_ns,
+            cpu_ns: span.len_ns(),
+            n_kernels: device.n_kernels,
+            kernel_sum_ns: has_device.then_some(device.kernel_sum_ns),
+            kernel_busy_ns: has_device.then_some(device.kernel_busy_ns),
+            device_span_ns: has_device.then_some(device.span_ns),
+            ipc_wait_before_ns: wait(from, span.start_ns),
+            ipc_wait_inside_ns: wait(span.start_ns, span.end_ns),
+            gap_to_next_ns: None,
+        });
+    }
+    rows
+}
+
+fn covered(index: &CoverIndex, start_ns: i64, end_ns: i64) -> i64 {
+    index.covered_ns(start_ns, end_ns)
+}
+
+struct DeviceSide {
+    n_kernels: u64,
+    kernel_sum_ns: i64,
+    kernel_busy_ns: i64,
+    span_ns: i64,
+}
+
+/// What the launches inside a span did on the devices.
+fn device_side(span: Span, launched: &[Launched]) -> DeviceSide {
+    let first = launched.partition_point(|row| row.0 < span.start_ns);
+    let n = launched[first..].partition_point(|row| row.0 < span.end_ns);
+    let inside = &launched[first..first + n];
+    let kernels: Vec<Span> = inside.iter().filter(|row| row.2).map(|row| row.1).collect();
+    let start = inside.iter().map(|row| row.1.start_ns).min();
+    let end = inside.iter().map(|row| row.1.end_ns).max();
+    DeviceSide {
+        n_kernels: kernels.len() as u64,
+        kernel_sum_ns: kernels.iter().map(|span| span.len_ns()).sum(),
+        kernel_busy_ns: Intervals::union_of(kernels).total_ns(),
+        span_ns: start.zip(end).map_or(0, |(start, end)| end - start),
+    }
+}
+
+fn summaries(rows: &[Iteration]) -> Vec<PhaseSummary> {
+    let mut groups: BTreeMap<(Scheme, Phase), Vec<&Iteration>> = BTreeMap::new();
+    for row in rows {
+        groups.entry((row.scheme, row.phase)).or_default().push(row);
+    }
+    let summary = |((scheme, phase), rows): ((Scheme, Phase), Vec<&Iteration>)| {
+        let of = |value: &dyn Fn(&Iteration) -> Option<i64>| {
+            Quantiles::of(rows.iter().filter_map(|row| value(row)))
+        };
+        PhaseSummary {
+            scheme,
+            phase,
+            count: rows.len() as u64,
+            cpu: of(&|row| Some(row.cpu_ns)),
+            kernel_busy: of(&|row| row.kernel_busy_ns),
+            kernel_sum: of(&|row| row.kernel_sum_ns),
+            ipc_wait_before: of(&|row| row.ipc_wait_before_ns),
+            gap_to_next: of(&|row| row.gap_to_next_ns),
+        }
+    };
+    groups.into_iter().map(summary).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, Phase, Quantiles, Scheme, parse_iteration};
+
+    #[test]
+    fn every_scheme_of_annotation_is_read() {
+        let batch = |c, ct, g, gt| Batch {
+            context_requests: c,
+            context_tokens: ct,
+            generation_requests: g,
+            generation_tokens: gt,
+        };
+        let cases = [
+            ("execute_new_1_cached_0", Phase::Prefill, batch(Some(1), None, Some(0), None)),
+            (
+                "execute_context_1(8)_generation_0(0)",
+                Phase::Prefill,
+                batch(Some(1), Some(8), Some(0), Some(0)),
+            ),
+            (
+                "execute_context_0(0)_generation_4(4)",
+                Phase::Decode,
+                batch(Some(0), Some(0), Some(4), Some(4)),
+            ),
+            (
+                "execute_context_1(888_788544)_generation_0(0)",
+                Phase::Prefill,
+                batch(Some(1), Some(888), Some(0), Some(0)),
+            ),
+            (
+                "execute_context_0(0)_generation_0(0)",
+                Phase::Empty,
+                batch(Some(0), Some(0), Some(0), Some(0)),
+            ),
+            (
+                "execute_12_context_1(sq8sk8sqsq64sqsk64)_generation_4(sq4sk40sqsq4sqsk40)",
+                Phase::Mixed,
+                batch(Some(1), Some(8), Some(4), Some(4)),
+            ),
+            ("execute_model", Phase::Unknown, Batch::default()),
+        ];
+        for (name, phase, batch) in cases {
+            assert_eq!(parse_iteration(name), Some((Scheme::Execute, phase, batch)), "{name}");
+        }
+        assert_eq!(parse_iteration("ProfilerStep#3").unwrap().0, Scheme::ProfilerStep);
+        assert_eq!(parse_iteration("diffusion_forward").unwrap().0, Scheme::Diffusion);
+        assert_eq!(parse_iteration("aten::mm"), None);
+    }
+
+    #[test]
+    fn quantiles_are_nearest_ranks() {
+        let q = Quantiles::of((1..=100).rev()).unwrap();
+        assert_eq!(
+            (q.min_ns, q.p50_ns, q.p90_ns, q.p99_ns, q.max_ns, q.sum_ns),
+            (1, 50, 90, 99, 100, 5050)
+        );
+        assert_eq!(Quantiles::of(std::iter::empty()), None);
+        assert_eq!(Quantiles::of([7].into_iter()).unwrap().p50_ns, 7);
+    }
+}

@@ -1,0 +1,277 @@
+//! How far the figures of one input can be trusted: one line for each thing that could mislead, with its count, its
+//! effect and what it means. Every line is always there, so that its absence never reads as "checked and fine".
+
+use super::base::TimeBase;
+use super::devices::{ActivityRow, stream_overlaps};
+use super::host::ThreadKind;
+use super::launches::correlation;
+use super::window::is_impossible;
+use crate::diag::{IssueKind, Reporter, Severity};
+use crate::model::EventKind;
+use crate::store::Store;
+
+/// What a line of the panel is about. The order is the order of the panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TrustKind {
+    /// Kernels, copies and memsets that no recorded call started.
+    ActivityWithoutLaunch,
+    /// Kernel and graph launches without device activity.
+    LaunchWithoutActivity,
+    /// Kernels that overlap another one of their stream.
+    StreamOverlap,
+    /// Events longer than a capture can be.
+    ImpossibleDuration,
+    /// Device activity longer than the whole file window.
+    LongerThanWindow,
+    /// Device activity outside the file window.
+    OutsideWindow,
+    /// The file or its window ended early.
+    Truncated,
+    /// No device activity.
+    NoDevice,
+    /// Work threads without Python frames.
+    NoFrames,
+    /// Events that were dropped or could not be read.
+    LostEvents,
+    /// Events that were repaired, and other oddities of the file.
+    OddEvents,
+    /// Rows of the profiler's own overhead.
+    ProfilerOverhead,
+    /// Which clock the times are on.
+    Clock,
+}
+
+impl TrustKind {
+    /// The name in the machine output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ActivityWithoutLaunch => "activity_without_launch",
+            Self::LaunchWithoutActivity => "launch_without_activity",
+            Self::StreamOverlap => "stream_overlap",
+            Self::ImpossibleDuration => "impossible_duration",
+            Self::LongerThanWindow => "longer_than_window",
+            Self::OutsideWindow => "outside_window",
+            Self::Truncated => "truncated",
+            Self::NoDevice => "no_device",
+            Self::NoFrames => "no_frames",
+            Self::LostEvents => "lost_events",
+            Self::OddEvents => "odd_events",
+            Self::ProfilerOverhead => "profiler_overhead",
+            Self::Clock => "clock",
+        }
+    }
+}
+
+/// One line of the panel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustLine {
+    /// What it is about.
+    pub kind: TrustKind,
+    /// How often. `None` where the trace cannot tell.
+    pub count: Option<u64>,
+    /// Of how many, where that is a number.
+    pub of: Option<u64>,
+    /// Time that is affected, where it is a time.
+    pub effect_ns: Option<i64>,
+    /// How much it matters: `Info` where nothing is wrong.
+    pub severity: Severity,
+    /// What it means for the figures, in one sentence.
+    pub meaning: &'static str,
+}
+
+/// The panel of one input, in the order of [`TrustKind`]. `diag` is what reading it reported.
+pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> {
+    let mut lines = vec![
+        activity_without_launch(store, base),
+        launch_without_activity(store, base),
+        stream_overlap(base),
+        impossible_duration(store),
+        longer_than_window(base),
+        outside_window(base),
+        truncated(store, diag),
+        no_device(base),
+        no_frames(base),
+        lost_events(diag),
+        odd_events(diag),
+        profiler_overhead(store),
+        clock(store, base),
+    ];
+    lines.sort_by_key(|line| line.kind);
+    lines
+}
+
+/// A line that is a problem of some severity where its count is not 0.
+fn line(
+    kind: TrustKind,
+    count: u64,
+    effect_ns: i64,
+    severity: Severity,
+    meaning: &'static str,
+) -> TrustLine {
+    let severity = if count == 0 { Severity::Info } else { severity };
+    TrustLine { kind, count: Some(count), of: None, effect_ns: Some(effect_ns), severity, meaning }
+}
+
+fn activities(base: &TimeBase) -> impl Iterator<Item = &ActivityRow> {
+    base.devices.iter().flat_map(|device| &device.slices)
+}
+
+fn records_calls(store: &Store) -> bool {
+    store.categories.iter().any(|(_, kind)| kind.is_api_call())
+}
+
+fn activity_without_launch(store: &Store, base: &TimeBase) -> TrustLine {
+    let orphans =
+        activities(base).filter(|row| base.launches.call_of(store, row.slice as usize).is_none());
+    let (count, ns) = orphans.fold((0, 0), |(n, ns), row| (n + 1, ns + row.span.len_ns()));
+    let meaning = "device activity that no recorded call started: its idle causes, iterations and operators are not known";
+    let mut line = line(TrustKind::ActivityWithoutLaunch, count, ns, Severity::Notice, meaning);
+    line.of = Some(activities(base).count() as u64);
+    if !records_calls(store) {
+        line.count = None;
+    }
+    line
+}
+
+fn launch_without_activity(store: &Store, base: &TimeBase) -> TrustLine {
+    let meaning =
+        "launches whose kernels the trace does not show: kernel times are too small by them";
+    let (mut launches, mut lost) = (0, 0);
+    // Names repeat: each is looked at once.
+    let mut known: Vec<Option<bool>> = vec![None; store.strings.len()];
+    for thread in &base.threads {
+        for slice in store.tracks[thread.track].slices.clone() {
+            let known = &mut known[store.slices.name[slice].0 as usize];
+            if store.kind(slice).is_api_call()
+                && *known.get_or_insert_with(|| is_launch(store.name(slice)))
+            {
+                launches += 1;
+                let has_id = correlation(store, slice).is_some();
+                let has_any = has_id && base.launches.activities_of(store, slice).next().is_some();
+                lost += u64::from(!has_any);
+            }
+        }
+    }
+    let mut line = line(TrustKind::LaunchWithoutActivity, lost, 0, Severity::Notice, meaning);
+    line.effect_ns = None;
+    line.of = Some(launches);
+    if !records_calls(store) {
+        line.count = None;
+    }
+    line
+}
+
+/// Whether a runtime or driver call starts kernels.
+fn is_launch(name: &str) -> bool {
+    ["LaunchKernel", "LaunchCooperativeKernel", "GraphLaunch", "ModuleLaunch"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
+fn stream_overlap(base: &TimeBase) -> TrustLine {
+    let meaning = "kernels that overlap an earlier one of their stream: counted twice in the kernel sum, once in busy";
+    let overlaps = base.devices.iter().map(stream_overlaps);
+    let (count, ns) = overlaps.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    line(TrustKind::StreamOverlap, count, ns, Severity::Info, meaning)
+}
+
+fn impossible_duration(store: &Store) -> TrustLine {
+    let meaning = "events longer than a day: left out of windows, busy times and classes, but not of sums by name";
+    let long =
+        (0..store.slices.len()).map(|i| store.slices.dur_ns(i)).filter(|&ns| is_impossible(ns));
+    let (count, ns) = long.fold((0, 0_i64), |(n, sum), ns| (n + 1, sum.saturating_add(ns)));
+    line(TrustKind::ImpossibleDuration, count, ns, Severity::DataLoss, meaning)
+}
+
+fn longer_than_window(base: &TimeBase) -> TrustLine {
+    let meaning = "device activity longer than the profiled window: its duration may be corrupt; it is counted as written";
+    let window = base.windows.whole.len_ns();
+    let long =
+        activities(base).map(|row| row.span.len_ns()).filter(|&ns| window > 0 && ns > window);
+    let (count, ns) = long.fold((0, 0), |(n, sum), ns| (n + 1, sum + ns));
+    line(TrustKind::LongerThanWindow, count, ns, Severity::Notice, meaning)
+}
+
+fn outside_window(base: &TimeBase) -> TrustLine {
+    let meaning = "devices with activity outside the profiled window: their windows were stretched to hold it";
+    let stretched = base.devices.iter().map(|device| device.stretched_ns).filter(|&ns| ns > 0);
+    let (count, ns) = stretched.fold((0, 0), |(n, sum), ns| (n + 1, sum + ns));
+    line(TrustKind::OutsideWindow, count, ns, Severity::Info, meaning)
+}
+
+fn truncated(store: &Store, diag: &Reporter) -> TrustLine {
+    let cut = [IssueKind::TruncatedFile, IssueKind::TruncatedGzip, IssueKind::CorruptGzip];
+    let is_cut = store.meta.truncated || cut.iter().any(|&kind| diag.count(kind) > 0);
+    let meaning = "the file ends early: everything after the cut is missing from every figure";
+    let mut line = line(TrustKind::Truncated, u64::from(is_cut), 0, Severity::DataLoss, meaning);
+    line.effect_ns = None;
+    line
+}
+
+fn no_device(base: &TimeBase) -> TrustLine {
+    let meaning = "no device activity was recorded: all kernel figures are unknown, not zero";
+    let count = u64::from(base.devices.is_empty());
+    let mut line = line(TrustKind::NoDevice, count, 0, Severity::Notice, meaning);
+    line.effect_ns = None;
+    line
+}
+
+fn no_frames(base: &TimeBase) -> TrustLine {
+    let meaning = "work threads without Python frames: waiting and Python cannot be told apart in what is unattributed";
+    let blind = base.work_threads().filter(|thread| !thread.has_frames);
+    let ns = |thread: &super::host::HostThread| {
+        thread.timeline.totals().get(super::timeline::Class::Unattributed)
+    };
+    let (count, ns) = blind.fold((0, 0), |(n, sum), thread| (n + 1, sum + ns(thread)));
+    let mut line = line(TrustKind::NoFrames, count, ns, Severity::Notice, meaning);
+    let works = base.threads.iter().filter(|thread| thread.kind == ThreadKind::Work);
+    line.of = Some(works.count() as u64);
+    line
+}
+
+fn issues_of(diag: &Reporter, severity: Severity, skip: &[IssueKind]) -> u64 {
+    let mine = diag.issues().filter(|issue| issue.kind.severity() == severity);
+    mine.filter(|issue| !skip.contains(&issue.kind)).map(|issue| issue.count).sum()
+}
+
+fn lost_events(diag: &Reporter) -> TrustLine {
+    let meaning = "events that were dropped or could not be read: missing from every figure";
+    let cuts = [IssueKind::TruncatedFile, IssueKind::TruncatedGzip, IssueKind::CorruptGzip];
+    let count = issues_of(diag, Severity::DataLoss, &cuts);
+    let mut line = line(TrustKind::LostEvents, count, 0, Severity::DataLoss, meaning);
+    line.effect_ns = None;
+    line
+}
+
+fn odd_events(diag: &Reporter) -> TrustLine {
+    let meaning = "oddities of the file that were repaired or passed over: see the list of issues";
+    let shown_elsewhere = [IssueKind::WindowStretched, IssueKind::NoDeviceEvents];
+    let count = issues_of(diag, Severity::Notice, &shown_elsewhere);
+    let mut line = line(TrustKind::OddEvents, count, 0, Severity::Notice, meaning);
+    line.effect_ns = None;
+    line
+}
+
+fn profiler_overhead(store: &Store) -> TrustLine {
+    let meaning = "overhead rows of the profiler and of module loading: time that a run without profiler spends less of";
+    let rows = |slice: &usize| store.kind(*slice) == EventKind::Overhead;
+    let has_any = store.categories.iter().any(|&(_, kind)| kind == EventKind::Overhead);
+    let slices = if has_any { 0..store.slices.len() } else { 0..0 };
+    let (count, ns) =
+        slices.filter(rows).fold((0, 0), |(n, ns), slice| (n + 1, ns + store.slices.dur_ns(slice)));
+    line(TrustKind::ProfilerOverhead, count, ns, Severity::Info, meaning)
+}
+
+fn clock(store: &Store, base: &TimeBase) -> TrustLine {
+    let has_unix_time =
+        store.meta.base_time_ns.is_some() || super::clock::is_absolute(base.windows.whole.start_ns);
+    let meaning = if has_unix_time {
+        "times are Unix time of the host: files of one host share a clock, other hosts may differ"
+    } else {
+        "the file does not say what its times count from: it can be placed beside others only by estimate"
+    };
+    let count = u64::from(!has_unix_time);
+    let mut line = line(TrustKind::Clock, count, 0, Severity::Notice, meaning);
+    line.effect_ns = None;
+    line
+}
