@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use regex::Regex;
 
+use super::args_merge::MergeArgs;
+
 /// Where the time went in a GPU pipeline trace.
 #[derive(Debug, Parser)]
 #[command(name = "omni-trace", version, about, max_term_width = 100, arg_required_else_help = true)]
@@ -18,6 +20,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Analyze(AnalyzeArgs),
+    Merge(MergeArgs),
 }
 
 /// Where the time went: per stage, rank, device and thread; the profiler table; top kernels.
@@ -223,7 +226,7 @@ impl FromStr for WindowArg {
 }
 
 /// A decimal with a unit as whole nanoseconds, exactly.
-fn offset_ns(text: &str) -> Result<i64, String> {
+pub(super) fn offset_ns(text: &str) -> Result<i64, String> {
     let fail = || format!("`{text}` is no offset: write a number with ns, us, ms or s");
     let split = text.find(|c: char| c.is_alphabetic() || c == 'µ').ok_or_else(fail)?;
     let (number, unit) = text.split_at(split);

@@ -4,12 +4,16 @@
 //! (progress, notes, errors) goes to standard error.
 
 mod args;
+mod args_merge;
 mod cmd_analyze;
+mod cmd_merge;
 mod output;
 mod plan;
 mod progress;
+mod rewriting;
 mod rows;
 mod run;
+mod trace_output;
 
 pub use args::Args;
 pub use run::run;

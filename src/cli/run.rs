@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::args::{Args, Command};
-use super::cmd_analyze;
+use super::{cmd_analyze, cmd_merge};
 use crate::read::ReadError;
 
 /// How a run ended, where it did not fail.
@@ -20,6 +20,7 @@ pub(super) enum Outcome {
 pub fn run(args: &Args) -> ExitCode {
     let result = match &args.command {
         Command::Analyze(analyze) => cmd_analyze::run(analyze),
+        Command::Merge(merge) => cmd_merge::run(merge),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ pub(crate) use super::chrome::decode::flow_id;
 pub(crate) use super::chrome::event::{RawEvent, RawValue};
 pub(crate) use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
-pub(crate) use super::ids::{IdSpace, id_space, shifted_id};
+pub(crate) use super::ids::{id_space, shifted_id};
 use super::pipeline::{Opened, PassError};
 pub(crate) use super::trace::EventIndex;
 use super::{Input, Progress, ReadError, ReadOptions, input_of, trace};

@@ -10,6 +10,7 @@ mod host;
 mod input;
 mod kernel;
 mod key_average;
+mod merge;
 mod report;
 pub mod torch;
 
@@ -20,6 +21,7 @@ pub use kernel::{KernelRow, kernel_table, transfer_table};
 pub use key_average::{
     KeyAverageRow, MemoryCells, TotalsRow, key_average_table, merge_key_averages,
 };
+pub use merge::{MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
 
 /// What the numbers of a column count.

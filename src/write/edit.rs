@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::FixedState;
 
-
 use crate::read::events::RawEvent;
 
 /// Something of a few events, by event number; asked for every event, so by hash.

@@ -96,6 +96,23 @@ pub struct InputPlan {
     pub(crate) part: Part,
 }
 
+impl InputPlan {
+    /// The first of its pids.
+    pub fn first_pid(&self) -> Option<i64> {
+        self.processes.values().map(|process| process.pid).min()
+    }
+
+    /// Tracks added for slices that overlap without nesting.
+    pub fn n_lanes(&self) -> u64 {
+        self.tracks.values().map(|track| track.lanes.len() as u64).sum()
+    }
+
+    /// Slices on such tracks.
+    pub fn n_moved_slices(&self) -> u64 {
+        self.lane_of_event.len() as u64
+    }
+}
+
 /// Plans the merging of inputs, in the order of the output.
 pub fn plan_merge(inputs: &[PlanInput<'_>]) -> Vec<InputPlan> {
     let mut id_offset = 0_u64;

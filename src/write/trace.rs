@@ -10,7 +10,7 @@ use super::plan::InputPlan;
 use super::rewrite::{Rewriter, added_events};
 use crate::read::events::{EventIndex, VisitError, visit};
 use crate::read::{Progress, ReadError, ReadOptions};
-use crate::store::PARTS_KEY;
+use crate::store::{PARTS_KEY, Store};
 
 /// One input to write.
 #[derive(Clone, Copy)]
@@ -19,6 +19,8 @@ pub(crate) struct Source<'a> {
     pub(crate) path: &'a Path,
     /// Where its events stand, from the first pass.
     pub(crate) index: &'a EventIndex,
+    /// Its events, from the first pass.
+    pub(crate) store: &'a Store,
     /// What becomes of it.
     pub(crate) plan: &'a InputPlan,
     /// What is left out of it.
