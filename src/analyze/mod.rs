@@ -22,6 +22,7 @@ pub mod launches;
 mod names;
 pub mod nesting;
 mod overhead;
+pub mod slim;
 pub mod threads;
 pub mod timeline;
 pub mod trust;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use regex::Regex;
 
-use super::args_merge::MergeArgs;
+use super::args_merge::{MergeArgs, SlimArgs};
 
 /// Where the time went in a GPU pipeline trace.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ pub struct Args {
 pub(super) enum Command {
     Analyze(AnalyzeArgs),
     Merge(MergeArgs),
+    Slim(SlimArgs),
 }
 
 /// Where the time went: per stage, rank, device and thread; the profiler table; top kernels.

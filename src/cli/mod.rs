@@ -7,6 +7,7 @@ mod args;
 mod args_merge;
 mod cmd_analyze;
 mod cmd_merge;
+mod cmd_slim;
 mod output;
 mod plan;
 mod progress;

@@ -110,6 +110,11 @@ impl Destination {
         &self.path
     }
 
+    /// Whether the output is Chrome JSON.
+    pub(super) fn is_json(&self) -> bool {
+        matches!(self.kind, Kind::Json | Kind::JsonGzip(_))
+    }
+
     fn is_stdout(&self) -> bool {
         self.path == Path::new("-")
     }

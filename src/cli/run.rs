@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::args::{Args, Command};
-use super::{cmd_analyze, cmd_merge};
+use super::{cmd_analyze, cmd_merge, cmd_slim};
 use crate::read::ReadError;
 
 /// How a run ended, where it did not fail.
@@ -21,6 +21,7 @@ pub fn run(args: &Args) -> ExitCode {
     let result = match &args.command {
         Command::Analyze(analyze) => cmd_analyze::run(analyze),
         Command::Merge(merge) => cmd_merge::run(merge),
+        Command::Slim(slim) => cmd_slim::run(slim),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

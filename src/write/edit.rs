@@ -14,8 +14,8 @@ pub(crate) type ByEvent<T> = HashMap<u32, T, FixedState>;
 pub struct Collapsed {
     /// Events that went.
     pub count: u64,
-    /// Time of the events that lay directly below, in nanoseconds.
-    pub total_ns: i64,
+    /// Time that such events covered, in nanoseconds.
+    pub covered_ns: i64,
 }
 
 /// The argument that tells how many events were inside a slice before they were left out.
@@ -37,8 +37,10 @@ pub struct Edit {
     pub drop_args: Vec<String>,
     /// Whether all arguments go but those that other figures need.
     pub drops_all_args: bool,
-    /// Categories that stay; empty for all. Slices are decided by `drop_slice`, this is for other events.
-    pub drops_other: Vec<String>,
+    /// Flows, counters and instants of these categories go; slices are decided one by one.
+    pub drop_categories: Vec<String>,
+    /// Flows, counters and instants of other categories go; those without one stay.
+    pub only_categories: Option<Vec<String>>,
 }
 
 impl Edit {
@@ -72,7 +74,13 @@ impl Edit {
             // The closing mark says that the capture ended in order; it stays.
             !(from..to).contains(&ts) && event.name.inner() != b"Record Window End"
         };
-        let is_unwanted = || self.drops_other.iter().any(|cat| cat.as_bytes() == event.cat.inner());
+        let cat = event.cat.inner();
+        let lists = |list: &[String]| list.iter().any(|known| known.as_bytes() == cat);
+        let is_unwanted = || {
+            let only = self.only_categories.as_deref();
+            lists(&self.drop_categories)
+                || (!cat.is_empty() && only.is_some_and(|only| !lists(only)))
+        };
         is_outside() || is_unwanted()
     }
 

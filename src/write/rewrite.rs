@@ -105,7 +105,7 @@ impl<'p> Rewriter<'p> {
                 let _ = write!(
                     out,
                     "{comma}\"{COLLAPSED_COUNT_KEY}\":{},\"{COLLAPSED_NS_KEY}\":{}",
-                    collapsed.count, collapsed.total_ns
+                    collapsed.count, collapsed.covered_ns
                 );
             }
             out.push(b'}');
