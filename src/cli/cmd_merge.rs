@@ -63,7 +63,13 @@ fn merge(
         })
         .collect();
     let pass = Pass { options: &options, progress: &progress };
-    let (written, bytes) = destination.write(&members, &sources, pass, args.output.quiet)?;
+    let (written, bytes) = destination.write(
+        merged.alignment.base_time_ns,
+        &members,
+        &sources,
+        pass,
+        args.output.quiet,
+    )?;
     let output = OutputRow {
         path: destination.path().display().to_string(),
         bytes,

@@ -49,7 +49,13 @@ fn slim(args: &SlimArgs, destination: &Destination) -> anyhow::Result<Outcome> {
         edit: Some(&edit),
     };
     let pass = Pass { options: &options, progress: &progress };
-    let (written, bytes) = destination.write(&members, &[source], pass, args.output.quiet)?;
+    let (written, bytes) = destination.write(
+        first.input.store.meta.base_time_ns,
+        &members,
+        &[source],
+        pass,
+        args.output.quiet,
+    )?;
     let report = SlimReport {
         schema_version: SCHEMA_VERSION,
         command: "slim",

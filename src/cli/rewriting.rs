@@ -13,13 +13,13 @@ use super::cmd_merge::same_file;
 use super::output::Target;
 use super::progress::ProgressDisplay;
 use super::run::{Hinted, Outcome, say};
-use super::trace_output::{AtomicFile, PipeOutput};
+use super::trace_output::{AtomicFile, PipeOutput, spill_file};
 use crate::diag::{Reporter, Severity};
 use crate::read::events::{EventIndex, read_for_rewriting};
 use crate::read::{Input, Progress, ReadOptions};
 use crate::render::{csv, json, markdown, text};
 use crate::table::Table;
-use crate::write::{Pass, Source, WriteError, Written, write_json};
+use crate::write::{Pass, Source, WriteError, Written, write_json, write_perfetto};
 
 /// What the first pass over an input gave.
 pub(super) struct FirstPass {
@@ -79,6 +79,7 @@ pub(super) fn refuse_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
 enum Kind {
     Json,
     JsonGzip(u32),
+    Perfetto,
 }
 
 /// Where the trace goes.
@@ -97,6 +98,8 @@ impl Destination {
             Kind::Json
         } else if ends(&[".json.gz"]) {
             Kind::JsonGzip(args.level)
+        } else if ends(&[".pftrace", ".perfetto-trace"]) {
+            Kind::Perfetto
         } else {
             let what =
                 format!("what kind of trace {} is to be cannot be told", args.output.display());
@@ -134,6 +137,7 @@ impl Destination {
     /// Writes the trace. Gives its bytes on disk besides.
     pub(super) fn write(
         &self,
+        base_time_ns: Option<i64>,
         members: &[(String, String)],
         sources: &[Source<'_>],
         pass: Pass<'_>,
@@ -142,7 +146,8 @@ impl Destination {
         let paths: Vec<PathBuf> = sources.iter().map(|source| source.path.to_owned()).collect();
         let _display = ProgressDisplay::start(pass.progress, &paths, is_quiet);
         if self.is_stdout() {
-            return match self.write_to(&mut PipeOutput::new(), members, sources, pass) {
+            return match self.write_to(&mut PipeOutput::new(), base_time_ns, members, sources, pass)
+            {
                 // A reader that closed the pipe has seen what it wanted: that is success.
                 Err(WriteError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                     Ok((Written::default(), None))
@@ -152,7 +157,7 @@ impl Destination {
         }
         let file = AtomicFile::create(&self.path).map_err(WriteError::Write);
         let mut file = self.told(file)?;
-        let written = self.write_to(&mut file, members, sources, pass);
+        let written = self.write_to(&mut file, base_time_ns, members, sources, pass);
         let written = self.told(written)?;
         let bytes = self.told(file.finish().map_err(WriteError::Write))?;
         Ok((written, Some(bytes)))
@@ -161,6 +166,7 @@ impl Destination {
     fn write_to(
         &self,
         out: &mut impl io::Write,
+        base_time_ns: Option<i64>,
         members: &[(String, String)],
         sources: &[Source<'_>],
         pass: Pass<'_>,
@@ -168,6 +174,10 @@ impl Destination {
         match self.kind {
             Kind::Json => write_json(out, None, members, sources, pass),
             Kind::JsonGzip(level) => write_json(out, Some(level), members, sources, pass),
+            Kind::Perfetto => {
+                let spill = || spill_file(&self.path);
+                write_perfetto(out, base_time_ns, members, sources, pass, &spill)
+            }
         }
     }
 

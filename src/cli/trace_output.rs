@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
 /// The temporary files that an interruption removes.
@@ -67,6 +68,20 @@ impl Drop for AtomicFile {
         let _ = fs::remove_file(&self.temporary);
         forget(&self.temporary);
     }
+}
+
+/// A file beside the target to put things aside. It has no name any more where the system allows that, so that it is gone
+/// when it is closed, however the program ends.
+pub(super) fn spill_file(target: &Path) -> io::Result<File> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = target.with_file_name(format!(".omni-trace.{}.{number}.spill", std::process::id()));
+    remove_when_interrupted(&path);
+    let file = File::options().read(true).write(true).create_new(true).open(&path);
+    if fs::remove_file(&path).is_ok() {
+        forget(&path);
+    }
+    file
 }
 
 fn unfinished() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {

@@ -11,11 +11,13 @@ mod ids;
 mod map;
 mod names;
 mod parts;
+mod perfetto;
 mod pipeline;
 mod progress;
 mod source;
 #[doc(hidden)]
 pub mod steps;
+mod text;
 mod trace;
 
 use std::path::{Path, PathBuf};

@@ -16,14 +16,35 @@ use crate::store::{ADDED_KEY, Chunk, ORIGINAL_KEY, Part};
 pub(super) struct SplitPlan {
     parts: Vec<PartPlan>,
     /// Part and original pid (as JSON) of each pid of the merged file.
-    processes: BTreeMap<Vec<u8>, (usize, Vec<u8>)>,
+    processes: BTreeMap<Vec<u8>, Process>,
+}
+
+/// What a pid of the merged file was.
+struct Process {
+    part: usize,
+    /// As JSON.
+    pid: Vec<u8>,
+    /// As JSON.
+    name: Option<Vec<u8>>,
+}
+
+/// What a tid of the merged file was.
+struct Thread {
+    /// As JSON.
+    tid: Vec<u8>,
+    /// As JSON.
+    name: Option<Vec<u8>>,
+}
+
+fn json(name: &Option<String>) -> Option<Vec<u8>> {
+    name.as_deref().map(|name| serde_json::Value::from(name).to_string().into_bytes())
 }
 
 struct PartPlan {
     shift_ns: i64,
     id_offset: u64,
-    /// Original tid (as JSON) of each renumbered (pid, tid).
-    threads: BTreeMap<(Vec<u8>, Vec<u8>), Vec<u8>>,
+    /// What each renumbered (pid, tid) was.
+    threads: BTreeMap<(Vec<u8>, Vec<u8>), Thread>,
 }
 
 impl SplitPlan {
@@ -31,12 +52,13 @@ impl SplitPlan {
         let mut plan = Self { parts: Vec::new(), processes: BTreeMap::new() };
         for (i, part) in parts.iter().enumerate() {
             for process in &part.processes {
-                let of = process.of.get().as_bytes().to_vec();
-                plan.processes.insert(process.pid.to_string().into_bytes(), (i, of));
+                let pid = process.of.get().as_bytes().to_vec();
+                let of = Process { part: i, pid, name: json(&process.name) };
+                plan.processes.insert(process.pid.to_string().into_bytes(), of);
             }
             let thread = |t: &crate::store::PartThread| {
                 let key = (t.pid.to_string().into_bytes(), t.tid.to_string().into_bytes());
-                (key, t.of.get().as_bytes().to_vec())
+                (key, Thread { tid: t.of.get().as_bytes().to_vec(), name: json(&t.name) })
             };
             plan.parts.push(PartPlan {
                 shift_ns: part.shift_ns,
@@ -67,7 +89,7 @@ impl Sink for PartsSink<'_> {
     type Output = Vec<(Chunk, Reporter)>;
 
     fn event(&mut self, event: &RawEvent<'_>, offset: u64, _: Reading) {
-        let Some((part, pid)) = self.plan.processes.get(event.pid.0) else {
+        let Some(process) = self.plan.processes.get(event.pid.0) else {
             let detail = "its pid is none of the merged inputs'";
             self.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
             return;
@@ -75,19 +97,22 @@ impl Sink for PartsSink<'_> {
         if event.arg(ADDED_KEY.as_bytes()).is_some() {
             return;
         }
-        let plan = &self.plan.parts[*part];
+        let plan = &self.plan.parts[process.part];
         self.scratch.clear();
         let numbers = Numbers::write(event, plan, &mut self.scratch);
         let mut original = event.clone();
         numbers.put(&mut original, &self.scratch);
-        original.pid = RawValue(pid);
-        if !plan.threads.is_empty()
-            && let Some(tid) = plan.threads.get(&(event.pid.0.to_vec(), event.tid.0.to_vec()))
-        {
-            original.tid = RawValue(tid);
+        original.pid = RawValue(&process.pid);
+        let mut thread = None;
+        if !plan.threads.is_empty() {
+            thread = plan.threads.get(&(event.pid.0.to_vec(), event.tid.0.to_vec()));
         }
-        restore_metadata(&mut original);
-        self.decoders[*part].push(&original, offset);
+        if let Some(thread) = thread {
+            original.tid = RawValue(&thread.tid);
+        }
+        if restore_metadata(&mut original, process, thread) {
+            self.decoders[process.part].push(&original, offset);
+        }
     }
 
     fn reporter(&mut self) -> &mut Reporter {
@@ -99,17 +124,33 @@ impl Sink for PartsSink<'_> {
     }
 }
 
-/// What a metadata event said before merging named it anew.
-fn restore_metadata(event: &mut RawEvent<'_>) {
+/// What a metadata event said before merging named it anew; false where the input had no such event. JSON keeps the
+/// former name in the event itself, Perfetto in the part.
+fn restore_metadata<'a>(
+    event: &mut RawEvent<'a>,
+    process: &'a Process,
+    thread: Option<&'a Thread>,
+) -> bool {
     if event.ph.inner() != b"M" {
-        return;
+        return true;
     }
-    let Some(original) = event.arg(ORIGINAL_KEY.as_bytes()) else { return };
+    let kept = event.arg(ORIGINAL_KEY.as_bytes());
+    let original = match (event.name.inner(), kept) {
+        (_, Some(kept)) => Some(kept.0),
+        (b"process_name", None) => process.name.as_deref(),
+        (b"thread_name", None) => match thread {
+            Some(thread) => thread.name.as_deref(),
+            None => return true,
+        },
+        _ => return true,
+    };
+    let Some(original) = original else { return false };
     for (key, value) in &mut event.args {
         if matches!(*key, b"name" | b"labels" | b"sort_index") {
-            *value = original;
+            *value = RawValue(original);
         }
     }
+    true
 }
 
 /// Where in a scratch text the changed numbers of an event stand.

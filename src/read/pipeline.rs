@@ -15,7 +15,8 @@ use super::chrome::boundary::{last_event_start, next_event_start};
 use super::chrome::document::{self, Opening, Stop};
 use super::chrome::meta;
 use super::chrome::walk::{BlockEnd, Sink, walk};
-use super::source::{ByteStream, StreamEnd};
+use super::source::StreamEnd;
+use super::text::TextStream;
 use super::{Progress, ReadError, ReadOptions};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::limits::{BLOCK_BYTES, BLOCKS_IN_FLIGHT_PER_WORKER, MAX_EVENT_BYTES};
@@ -41,6 +42,7 @@ struct Parsed<O> {
 struct CutEnd {
     json_bytes: u64,
     stream: StreamEnd,
+    reporter: Reporter,
 }
 
 /// What stands around the events.
@@ -55,7 +57,7 @@ pub(super) struct Head {
 /// An input of which everything before the events was read.
 pub(super) struct Opened {
     path: PathBuf,
-    stream: ByteStream,
+    stream: TextStream,
     pub(super) head: Head,
     /// The first text after the `[` of the events.
     text: Vec<u8>,
@@ -97,7 +99,7 @@ impl From<ReadError> for PassError {
 impl Opened {
     /// Opens an input and reads up to its events.
     pub(super) fn new(path: &Path, progress: &Arc<Progress>) -> Result<Self, ReadError> {
-        let mut stream = ByteStream::open(path, Arc::clone(progress))?;
+        let mut stream = TextStream::open(path, Arc::clone(progress))?;
         let (head, text, offset) = read_head(path, &mut stream)?;
         Ok(Self { path: path.to_owned(), stream, head, text, offset })
     }
@@ -136,7 +138,7 @@ impl Opened {
 /// Inflates and cuts into blocks.
 fn cut_blocks(
     path: &Path,
-    mut stream: ByteStream,
+    mut stream: TextStream,
     mut text: Vec<u8>,
     mut offset: u64,
     to_workers: &SyncSender<Block>,
@@ -160,13 +162,14 @@ fn cut_blocks(
         number += 1;
         // The receiver goes away when a worker panicked or the results are no longer taken; both are reported there.
         if to_workers.send(block).is_err() || is_end {
-            return Ok(CutEnd { json_bytes: offset, stream: stream.end().clone() });
+            let reporter = stream.take_reporter();
+            return Ok(CutEnd { json_bytes: offset, stream: stream.end().clone(), reporter });
         }
     }
 }
 
 /// Reads up to the event array. Gives the head, the text from there on, and its offset.
-fn read_head(path: &Path, stream: &mut ByteStream) -> Result<(Head, Vec<u8>, u64), ReadError> {
+fn read_head(path: &Path, stream: &mut TextStream) -> Result<(Head, Vec<u8>, u64), ReadError> {
     let mut text = Vec::new();
     let mut head = Head::default();
     let mut wanted = 1 << 16;
@@ -210,7 +213,7 @@ fn with_layout(mut head: Head, text: &[u8], start: usize) -> (Head, Vec<u8>, u64
     (head, text[start..].to_vec(), start as u64)
 }
 
-fn not_json(path: &Path, text: &[u8], stream: &ByteStream) -> ReadError {
+fn not_json(path: &Path, text: &[u8], stream: &TextStream) -> ReadError {
     let path = path.to_owned();
     if text.trim_ascii().is_empty() {
         return match stream.end() {
@@ -227,7 +230,7 @@ fn not_json(path: &Path, text: &[u8], stream: &ByteStream) -> ReadError {
     ReadError::NotJson { path, start, offset: offset as u64 }
 }
 
-fn no_events(path: &Path, what: &str, stream: &ByteStream) -> ReadError {
+fn no_events(path: &Path, what: &str, stream: &TextStream) -> ReadError {
     let what = match stream.end() {
         StreamEnd::Truncated => format!("{what} (the compressed stream ends early)"),
         StreamEnd::Corrupt(error) => format!("{what} (the compressed stream is damaged: {error})"),
@@ -331,7 +334,8 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
 
     /// Reads what stands after the events.
     fn finish(mut self, cut: CutEnd, mut head: Head) -> io::Result<Finished> {
-        let CutEnd { json_bytes, stream } = cut;
+        let CutEnd { json_bytes, stream, reporter } = cut;
+        self.reporter.merge(reporter);
         let mut truncated = false;
         if let Some((offset, text)) = self.carry.take() {
             truncated = true;

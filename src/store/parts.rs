@@ -15,6 +15,9 @@ pub const PARTS_KEY: &str = "omniTraceInputs";
 /// The top-level key that keeps which writer laid the events out, once they were written anew.
 pub const LAYOUT_KEY: &str = "omniTraceLayout";
 
+/// The category of the Perfetto instant whose arguments are the top-level members of a trace.
+pub const PERFETTO_METADATA: &str = "omni_trace.metadata";
+
 /// The argument that marks a metadata event which no input had.
 pub const ADDED_KEY: &str = "omni_trace_added";
 
@@ -70,6 +73,9 @@ pub struct PartProcess {
     pub pid: i64,
     /// Its pid in the input, as JSON.
     pub of: Box<RawValue>,
+    /// Its name in the input.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// A thread of an input that has another tid in the merged file.
@@ -81,6 +87,9 @@ pub struct PartThread {
     pub tid: i64,
     /// Its tid in the input, as JSON.
     pub of: Box<RawValue>,
+    /// Its name in the input; none for a lane.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 impl Part {

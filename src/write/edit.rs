@@ -58,10 +58,20 @@ impl Edit {
         self.collapsed.insert(event, collapsed);
     }
 
+    /// Whether the slice of an event goes.
+    pub(crate) fn is_slice_gone(&self, number: u64) -> bool {
+        let word = (number / 64) as usize;
+        self.dropped.get(word).is_some_and(|bits| bits & (1 << (number % 64)) != 0)
+    }
+
+    /// Whether something that is no slice stays, as far as its time decides.
+    pub(crate) fn keeps_time(&self, ts_ns: i64) -> bool {
+        self.window_ns.is_none_or(|(from, to)| (from..to).contains(&ts_ns))
+    }
+
     /// Whether an event goes.
     pub(crate) fn drops(&self, number: u64, event: &RawEvent<'_>) -> bool {
-        let word = (number / 64) as usize;
-        if self.dropped.get(word).is_some_and(|bits| bits & (1 << (number % 64)) != 0) {
+        if self.is_slice_gone(number) {
             return true;
         }
         if !matches!(event.ph.inner(), b"s" | b"t" | b"f" | b"i" | b"I" | b"R" | b"C") {

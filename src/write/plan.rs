@@ -68,6 +68,7 @@ pub(crate) struct ProcessPlan {
     pub(crate) pid: i64,
     pub(crate) name: String,
     pub(crate) sort_index: i64,
+    pub(crate) original_name: Option<String>,
 }
 
 /// What becomes of a track beyond its process.
@@ -77,6 +78,7 @@ pub(crate) struct TrackPlan {
     pub(crate) tid: Option<i64>,
     /// Numbers of its lanes.
     pub(crate) lanes: Vec<i64>,
+    pub(crate) original_name: Option<String>,
 }
 
 /// What becomes of one input.
@@ -136,11 +138,17 @@ fn plan_input(input: &PlanInput<'_>, first_pid: i64, id_offset: u64) -> InputPla
     for (i, (_, key, role)) in ordered.into_iter().enumerate() {
         let pid = first_pid + i as i64;
         let name = format!("{} · {role}", input.label);
-        plan.processes.insert(key, ProcessPlan { pid, name, sort_index: pid });
+        let original_name = process_name(store, &key);
+        plan.processes.insert(key, ProcessPlan { pid, name, sort_index: pid, original_name });
     }
     plan_tracks(store, &mut plan);
     plan.part = part_of(input, &plan);
     plan
+}
+
+fn process_name(store: &Store, key: &IdKey) -> Option<String> {
+    let mut tracks = store.tracks.iter().filter(|track| IdKey::of(store, &track.pid) == *key);
+    tracks.find_map(|track| track.process_name).map(|name| store.strings.get(name).to_owned())
 }
 
 fn part_of(input: &PlanInput<'_>, plan: &InputPlan) -> Part {
@@ -151,14 +159,19 @@ fn part_of(input: &PlanInput<'_>, plan: &InputPlan) -> Part {
     let mut processes: Vec<PartProcess> = plan
         .processes
         .iter()
-        .map(|(key, process)| PartProcess { pid: process.pid, of: key.json() })
+        .map(|(key, process)| PartProcess {
+            pid: process.pid,
+            of: key.json(),
+            name: process.original_name.clone(),
+        })
         .collect();
     processes.sort_by_key(|process| process.pid);
     let mut threads = Vec::new();
     for ((pid, tid), track) in &plan.tracks {
         let pid = plan.processes[pid].pid;
-        let numbers = track.tid.iter().chain(&track.lanes);
-        threads.extend(numbers.map(|&number| PartThread { pid, tid: number, of: tid.json() }));
+        let named = |number, name| PartThread { pid, tid: number, of: tid.json(), name };
+        threads.extend(track.tid.map(|number| named(number, track.original_name.clone())));
+        threads.extend(track.lanes.iter().map(|&number| named(number, None)));
     }
     Part {
         path: input.path.to_string_lossy().into_owned(),
@@ -238,7 +251,8 @@ fn plan_tracks(store: &Store, plan: &mut InputPlan) {
         let (pid, tid) = (IdKey::of(store, &track.pid), IdKey::of(store, &track.tid));
         let new_pid = plan.processes[&pid].pid;
         let name = thread_name(store, track);
-        let mut planned = TrackPlan::default();
+        let original_name = track.thread_name.map(|name| store.strings.get(name).to_owned());
+        let mut planned = TrackPlan { original_name, ..TrackPlan::default() };
         if needs_number {
             let number = fresh(track.pid);
             plan.thread_names.push((new_pid, number, name.clone()));

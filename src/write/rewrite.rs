@@ -159,7 +159,7 @@ impl Visitor for Rewriter<'_> {
 }
 
 /// A pid or tid as the store keys it.
-fn key_of(value: RawValue<'_>) -> IdKey {
+pub(super) fn key_of(value: RawValue<'_>) -> IdKey {
     let number = std::str::from_utf8(value.0).ok().and_then(|text| text.parse().ok());
     number.map_or_else(|| IdKey::Text(value.text().0.into_owned()), IdKey::Int)
 }
