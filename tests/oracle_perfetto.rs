@@ -27,7 +27,9 @@ fn python() -> Option<PathBuf> {
         return Some(python);
     }
     assert!(std::env::var_os("CI").is_none(), "under CI tests/oracle/make_venv.sh must have run");
-    eprintln!("SKIPPED: no Python with the `perfetto` package; tests/oracle/make_venv.sh makes one");
+    eprintln!(
+        "SKIPPED: no Python with the `perfetto` package; tests/oracle/make_venv.sh makes one"
+    );
     None
 }
 
@@ -47,7 +49,8 @@ fn the_schema_has_perfettos_numbers() {
     assert!(fields.len() > 90);
     for (field, numbers) in fields {
         // Two deprecated names are gone from the package's definitions; old traces still carry their numbers.
-        let is_gone = numbers[1].is_null() && field.starts_with("TrackEvent.") && field.ends_with("_old");
+        let is_gone =
+            numbers[1].is_null() && field.starts_with("TrackEvent.") && field.ends_with("_old");
         assert!(is_gone || numbers[0] == numbers[1], "{field}: {numbers}");
     }
 }
@@ -62,11 +65,13 @@ fn every_small_trace_is_read_alike() {
             continue;
         }
         let out = dir.path().join("out.pftrace");
-        let output = omni_trace(&["merge", path.to_str().unwrap(), "-o", out.to_str().unwrap(), "-q"]);
+        let output =
+            omni_trace(&["merge", path.to_str().unwrap(), "-o", out.to_str().unwrap(), "-q"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let view = ask(&python, &[out.to_str().unwrap()]);
         assert_eq!(view["broken"], Value::Array(Vec::new()), "{}", path.display());
-        let store = read_input(&path, &ReadOptions { threads: 2, force_slow_path: false }).unwrap().store;
+        let store =
+            read_input(&path, &ReadOptions { threads: 2, force_slow_path: false }).unwrap().store;
         let mut ours: BTreeMap<(String, String), (u64, i64)> = BTreeMap::new();
         let mut correlations = 0_u128;
         for slice in 0..store.slices.len() {
@@ -85,7 +90,12 @@ fn every_small_trace_is_read_alike() {
             .map(|r| ((text(&r[0]), text(&r[1])), (r[2].as_u64().unwrap(), r[3].as_i64().unwrap())))
             .collect();
         assert_eq!(ours, theirs, "{}", path.display());
-        assert_eq!(view["correlations"].as_u64().map(u128::from), Some(correlations), "{}", path.display());
+        assert_eq!(
+            view["correlations"].as_u64().map(u128::from),
+            Some(correlations),
+            "{}",
+            path.display()
+        );
         for (phase, name) in [(FlowPhase::Start, "s"), (FlowPhase::Finish, "f")] {
             let n = store.flows.iter().filter(|flow| flow.phase == phase).count() as u64;
             assert_eq!(view["phases"][name].as_u64().unwrap_or(0), n, "{}", path.display());

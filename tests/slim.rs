@@ -38,8 +38,13 @@ fn figures(store: &Store) -> String {
     words += &format!("{:?}\n", activity_stats(&merge_durations(vec![activity_durations(store)])));
     for thread in &base.threads {
         let totals = thread.timeline.totals();
-        words += &format!("{} {:?} ipc {}\n", thread.track, thread.kind, totals.get(Class::IpcWait));
-        words += &format!("sync {} load {}\n", totals.get(Class::GpuSync), totals.get(Class::ModuleLoading));
+        words +=
+            &format!("{} {:?} ipc {}\n", thread.track, thread.kind, totals.get(Class::IpcWait));
+        words += &format!(
+            "sync {} load {}\n",
+            totals.get(Class::GpuSync),
+            totals.get(Class::ModuleLoading)
+        );
         for wait in &thread.waits {
             let slice = wait.slice as usize;
             let span = (store.slices.ts_ns[slice], store.slices.end_ns(slice));
@@ -49,8 +54,15 @@ fn figures(store: &Store) -> String {
     for row in iterations(store, &base).rows {
         words += &format!(
             "{} {} {} {} {:?} {:?} {:?} {:?} {:?}\n",
-            row.name, row.start_ns, row.cpu_ns, row.n_kernels, row.kernel_sum_ns, row.kernel_busy_ns,
-            row.ipc_wait_before_ns, row.ipc_wait_inside_ns, row.gap_to_next_ns
+            row.name,
+            row.start_ns,
+            row.cpu_ns,
+            row.n_kernels,
+            row.kernel_sum_ns,
+            row.kernel_busy_ns,
+            row.ipc_wait_before_ns,
+            row.ipc_wait_inside_ns,
+            row.gap_to_next_ns
         );
     }
     words
@@ -81,7 +93,11 @@ fn collapsed_waits_change_no_figure() {
 
 #[test]
 fn filters_take_what_they_say() {
-    let Some(path) = traces_with_waits().into_iter().find(|path| text(path).contains("py_pipe_tiny")) else { return };
+    let Some(path) =
+        traces_with_waits().into_iter().find(|path| text(path).contains("py_pipe_tiny"))
+    else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("slim.json");
     let whole = store(&path);
@@ -93,22 +109,38 @@ fn filters_take_what_they_say() {
     assert_eq!(count(&whole, &["kernel", "gpu_memcpy", "Trace"]), kernels.slices.len());
     slim(&path, &out, &["--keep-waits", "--drop", "python_function,/^aten::/"]);
     let rest = store(&out);
-    assert!((0..rest.slices.len()).all(|s| rest.category(s) != "python_function" && !rest.name(s).starts_with("aten::")));
+    assert!(
+        (0..rest.slices.len())
+            .all(|s| rest.category(s) != "python_function" && !rest.name(s).starts_with("aten::"))
+    );
     slim(&path, &out, &["--keep-waits", "--max-stack-depth", "3", "--min-dur", "10us"]);
     let shallow = store(&out);
     let frames = |s: &usize| shallow.category(*s) == "python_function";
     assert!((0..shallow.slices.len()).filter(frames).all(|s| shallow.slices.dur_ns(s) >= 10_000));
     slim(&path, &out, &["--keep-waits", "--window", "10ms..20ms"]);
     let part = store(&out);
-    let start = (0..whole.slices.len()).find(|&s| whole.category(s) == "Trace").map(|s| whole.slices.ts_ns[s]).unwrap();
-    let meets = |store: &Store, s: usize| store.slices.ts_ns[s] < start + 20_000_000 && store.slices.end_ns(s) >= start + 10_000_000;
+    let start = (0..whole.slices.len())
+        .find(|&s| whole.category(s) == "Trace")
+        .map(|s| whole.slices.ts_ns[s])
+        .unwrap();
+    let meets = |store: &Store, s: usize| {
+        store.slices.ts_ns[s] < start + 20_000_000 && store.slices.end_ns(s) >= start + 10_000_000
+    };
     let host = |store: &Store| {
-        (0..store.slices.len()).filter(|&s| !store.kind(s).is_device_activity() && meets(store, s)).count()
+        (0..store.slices.len())
+            .filter(|&s| !store.kind(s).is_device_activity() && meets(store, s))
+            .count()
     };
     assert!(part.slices.len() < whole.slices.len());
     assert_eq!(host(&part), host(&whole));
     slim(&path, &out, &["--drop-args", "all"]);
     assert_eq!(figures(&whole), figures(&store(&out)));
     let report = slim(&path, &out, &["--iterations", "0"]);
-    assert!(report["categories"].as_array().unwrap().iter().any(|row| row["gone_events"].as_u64() > Some(0)));
+    assert!(
+        report["categories"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["gone_events"].as_u64() > Some(0))
+    );
 }

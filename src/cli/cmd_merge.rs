@@ -13,8 +13,9 @@ use crate::align::{
 };
 use crate::model::Identity;
 use crate::read::{Progress, discover};
+use crate::store::PARTS_KEY;
 use crate::table::{MergeReport, MergeRow, OutputRow, SCHEMA_VERSION};
-use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merge};
+use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merge, plan_same};
 
 /// Runs the command.
 pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
@@ -38,6 +39,14 @@ fn merge(
     let progress = Arc::new(Progress::default());
     let options = rewriting::read_options(&args.output);
     let mut inputs = rewriting::first_pass(paths, &options, &progress, args.output.quiet)?;
+    if inputs.iter().any(is_merged) {
+        return rewrite_merged(
+            args,
+            &inputs,
+            destination,
+            Pass { options: &options, progress: &progress },
+        );
+    }
     let overrides = overrides(args);
     for FirstPass { input, .. } in &mut inputs {
         input.identity = refine_identity(&input.path, &input.identity, &input.store, &overrides);
@@ -79,6 +88,59 @@ fn merge(
     let report = merged.report(&inputs, output);
     rewriting::show(&args.output, destination, &report, || report.tables())?;
     Ok(rewriting::outcome(&args.output, inputs.iter().map(|first| &first.input.diag)))
+}
+
+fn is_merged(first: &FirstPass) -> bool {
+    first.input.store.meta.entry(PARTS_KEY).is_some()
+}
+
+/// A file that was merged before, on its own: the same in another format. Beside others it is refused, as its inputs would
+/// have to be aligned and numbered anew.
+fn rewrite_merged(
+    args: &MergeArgs,
+    inputs: &[FirstPass],
+    destination: &Destination,
+    pass: Pass<'_>,
+) -> anyhow::Result<Outcome> {
+    let [first] = inputs else {
+        let merged = inputs.iter().find(|first| is_merged(first));
+        let path = merged.map(|first| first.input.path.display().to_string()).unwrap_or_default();
+        let what = format!("{path} is a merged file, which cannot be merged again with others");
+        let hint = "name the files that it was made of, and the others".to_owned();
+        return Err(Hinted { what, hint }.into());
+    };
+    let store = &first.input.store;
+    let plan = plan_same(store);
+    let source =
+        Source { path: &first.input.path, index: &first.index, store, plan: &plan, edit: None };
+    let base_time_ns = store.meta.base_time_ns;
+    let is_quiet = args.output.quiet;
+    let (written, bytes) =
+        destination.write(base_time_ns, &store.meta.entries, &[source], pass, is_quiet)?;
+    let output = OutputRow {
+        path: destination.path().display().to_string(),
+        bytes,
+        text_bytes: written.text_bytes,
+        base_time_ns,
+    };
+    let mut report = MergeReport {
+        schema_version: SCHEMA_VERSION,
+        command: "merge",
+        output,
+        ..MergeReport::default()
+    };
+    report.inputs.push(MergeRow {
+        label: "merged before".to_owned(),
+        path: first.input.path.display().to_string(),
+        events: store.n_events,
+        json_bytes: first.input.json_bytes,
+        base: if base_time_ns.is_some() { "stated" } else { "unknown" },
+        base_time_ns,
+        ..MergeRow::default()
+    });
+    report.issues.extend(rows::issues(0, &first.input.diag));
+    rewriting::show(&args.output, destination, &report, || report.tables())?;
+    Ok(rewriting::outcome(&args.output, std::iter::once(&first.input.diag)))
 }
 
 fn overrides(args: &MergeArgs) -> Vec<Override> {

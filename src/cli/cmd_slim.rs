@@ -10,10 +10,11 @@ use crate::align::{AlignInput, input_label};
 use crate::analyze::base::TimeConfig;
 use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
 use crate::read::Progress;
-use crate::store::LAYOUT_KEY;
+use crate::store::{LAYOUT_KEY, PARTS_KEY};
 use crate::table::{OutputRow, SCHEMA_VERSION, SlimReport, SlimRow};
 use crate::write::{
     Collapsed, Edit, InputPlan, Pass, PlanInput, Source, Tally, merged_members, plan_merge,
+    plan_same,
 };
 
 /// Runs the command.
@@ -129,6 +130,9 @@ fn plan_of(
 ) -> anyhow::Result<(InputPlan, Vec<(String, String)>)> {
     let input = &first.input;
     let meta = &input.store.meta;
+    if meta.entry(PARTS_KEY).is_some() {
+        return Ok((plan_same(&input.store), meta.entries.clone()));
+    }
     if destination.is_json() {
         let mut members = meta.entries.clone();
         if meta.entry(LAYOUT_KEY).is_none() {

@@ -27,7 +27,9 @@ pub(super) const INSTANT: i32 = 3;
 const COUNTER: i32 = 4;
 const EXPLICIT: i32 = 3;
 const CLEARED: u32 = 1;
-const NEEDS_STATE: u32 = 2;
+pub(super) const NEEDS_STATE: u32 = 2;
+/// The sequence of what is no slice; the first packet starts it.
+pub(super) const HEAD_SEQUENCE: u32 = 1;
 const REALTIME: u32 = 1;
 const BOOTTIME: u32 = 6;
 /// Clocks from 64 to 127 belong to their sequence.
@@ -123,7 +125,10 @@ impl<W: Write> File<W> {
         let snapshot = ClockSnapshot { clocks, primary_trace_clock: Some(BOOTTIME as i32) };
         self.packets.put(&TracePacket {
             trusted_packet_sequence_id: Some(sequence),
+            sequence_flags: Some(CLEARED),
+            first_packet_on_sequence: Some(true),
             clock_snapshot: Some(snapshot),
+            interned_data: Some(known_keys()),
             ..TracePacket::default()
         })?;
         let uuid = self.uuid();
@@ -342,6 +347,16 @@ impl<W: Write> File<W> {
     }
 }
 
+/// The keys of arguments that have fixed numbers.
+fn known_keys() -> InternedData {
+    let names = KNOWN_KEYS.iter().enumerate();
+    let entry = |(i, key): (usize, &&str)| DebugAnnotationName {
+        iid: Some(i as u64 + 1),
+        name: Some((*key).to_owned()),
+    };
+    InternedData { debug_annotation_names: names.map(entry).collect(), ..InternedData::default() }
+}
+
 pub(super) fn unsigned(ns: i64) -> u64 {
     u64::try_from(ns).unwrap_or(0)
 }
@@ -384,10 +399,6 @@ impl<'s> LaneWriter<'s> {
             is_incremental: Some(true),
             ..Clock::default()
         };
-        let keys = KNOWN_KEYS.iter().enumerate().map(|(i, key)| DebugAnnotationName {
-            iid: Some(i as u64 + 1),
-            name: Some((*key).to_owned()),
-        });
         TracePacket {
             trusted_packet_sequence_id: Some(self.sequence),
             sequence_flags: Some(CLEARED),
@@ -403,10 +414,7 @@ impl<'s> LaneWriter<'s> {
                     ..TrackEventDefaults::default()
                 }),
             }),
-            interned_data: Some(InternedData {
-                debug_annotation_names: keys.collect(),
-                ..InternedData::default()
-            }),
+            interned_data: Some(known_keys()),
             ..TracePacket::default()
         }
     }

@@ -94,6 +94,8 @@ pub struct InputPlan {
     pub(crate) lane_of_event: ByEvent<u16>,
     /// Names of new threads: (pid, tid, name).
     pub(crate) thread_names: Vec<(i64, i64, String)>,
+    /// Whether nothing is to be named anew or added.
+    pub(crate) is_same: bool,
     /// How to undo all this.
     pub(crate) part: Part,
 }
@@ -113,6 +115,21 @@ impl InputPlan {
     pub fn n_moved_slices(&self) -> u64 {
         self.lane_of_event.len() as u64
     }
+}
+
+/// Plans to write an input as it is, under the pids and names that it has: for a file that was merged before.
+pub fn plan_same(store: &Store) -> InputPlan {
+    let mut plan = InputPlan::default();
+    for pid in pids(store) {
+        let key = IdKey::of(store, &pid);
+        let Some(number) = pid.as_int().and_then(|pid| i64::try_from(pid).ok()) else { continue };
+        let original_name = process_name(store, &key);
+        let name = original_name.clone().unwrap_or_default();
+        let process = ProcessPlan { pid: number, name, sort_index: number, original_name };
+        plan.processes.insert(key, process);
+    }
+    plan.is_same = true;
+    plan
 }
 
 /// Plans the merging of inputs, in the order of the output.

@@ -31,6 +31,8 @@ pub(crate) struct Rewriter<'p> {
 struct Track<'p> {
     pid: Vec<u8>,
     tid: Vec<u8>,
+    /// The members of both on the track's own lane; the second where the event had to be repaired.
+    text: [Vec<u8>; 2],
     process: Option<&'p ProcessPlan>,
     track: Option<&'p TrackPlan>,
 }
@@ -68,10 +70,21 @@ impl<'p> Rewriter<'p> {
         }
         let plan = self.plan;
         let (pid, tid) = (key_of(event.pid), key_of(event.tid));
-        let process = plan.processes.get(&pid);
+        let process = if plan.is_same { None } else { plan.processes.get(&pid) };
         let track = if plan.tracks.is_empty() { None } else { plan.tracks.get(&(pid, tid)) };
-        self.last =
-            Some(Track { pid: event.pid.0.to_vec(), tid: event.tid.0.to_vec(), process, track });
+        let mut found = Track {
+            pid: event.pid.0.to_vec(),
+            tid: event.tid.0.to_vec(),
+            text: [Vec::new(), Vec::new()],
+            process,
+            track,
+        };
+        for is_repaired in [false, true] {
+            let mut text = Vec::new();
+            put_track(event, &found, 0, is_repaired, &mut text);
+            found.text[usize::from(is_repaired)] = text;
+        }
+        self.last = Some(found);
     }
 
     fn put_event(&mut self, number: u64, event: &RawEvent<'_>, is_repaired: bool) {
@@ -86,7 +99,10 @@ impl<'p> Rewriter<'p> {
         put_value(event.ph, is_repaired, out);
         put_member(b",\"cat\":", event.cat, is_repaired, out);
         put_member(b",\"name\":", event.name, is_repaired, out);
-        put_track(event, track, lane, is_repaired, out);
+        match lane {
+            0 => out.extend_from_slice(&track.text[usize::from(is_repaired)]),
+            lane => put_track(event, track, lane, is_repaired, out),
+        }
         put_time(event.ts, self.plan.shift_ns, is_repaired, out);
         put_member(b",\"dur\":", event.dur, is_repaired, out);
         put_flow_id(event.id, self.plan.id_offset, is_repaired, out);
@@ -217,10 +233,27 @@ fn put_time(ts: RawValue<'_>, shift_ns: i64, is_repaired: bool, out: &mut Vec<u8
 fn put_flow_id(id: RawValue<'_>, offset: u64, is_repaired: bool, out: &mut Vec<u8>) {
     match flow_id(id) {
         Some(number) if offset != 0 => {
-            let _ = write!(out, ",\"id\":{}", number.wrapping_add(offset));
+            out.extend_from_slice(b",\"id\":");
+            put_number(number.wrapping_add(offset), out);
         }
         _ => put_member(b",\"id\":", id, is_repaired, out),
     }
+}
+
+/// Appends a number; formatting machinery would show in the time of a pass.
+fn put_number(number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 fn put_args(
@@ -247,9 +280,7 @@ fn put_args(
             continue;
         }
         match id_space(key).and_then(|space| shifted_id(space, value, id_offset)) {
-            Some(id) if id_offset != 0 => {
-                let _ = write!(out, "{id}");
-            }
+            Some(id) if id_offset != 0 => put_number(id, out),
             _ => put_value(value, is_repaired, out),
         }
     }
@@ -270,6 +301,9 @@ fn put_process_arg(name: &[u8], key: &[u8], process: &ProcessPlan, out: &mut Vec
 /// The metadata events that an input did not have: names and order of its processes, names of its new threads.
 pub(crate) fn added_events(plan: &InputPlan) -> Vec<u8> {
     let mut out = Vec::new();
+    if plan.is_same {
+        return out;
+    }
     let mut put = |name: &str, pid: i64, tid: i64, key: &str, value: serde_json::Value| {
         let separator = if out.is_empty() { "" } else { ",\n" };
         let _ = write!(

@@ -10,7 +10,7 @@ use omni_trace_proto::prost::Message;
 
 use super::annotations::annotations;
 use super::edit::{Edit, Tally};
-use super::perfetto::{INSTANT, absolute, unsigned};
+use super::perfetto::{HEAD_SEQUENCE, INSTANT, NEEDS_STATE, absolute, unsigned};
 use super::plan::{IdKey, InputPlan};
 use super::rewrite::key_of;
 use super::trace::{Pass, Source, WriteError};
@@ -246,7 +246,8 @@ impl Encoder<'_> {
             ..TrackEvent::default()
         };
         let time_ns = ts_ns.saturating_add(self.plan.shift_ns).saturating_add(self.base_ns);
-        let packet = absolute(time_ns, 1, track_event);
+        let mut packet = absolute(time_ns, HEAD_SEQUENCE, track_event);
+        packet.sequence_flags = Some(NEEDS_STATE);
         let len = packet.encoded_len() as u32;
         self.block.others.extend_from_slice(&len.to_le_bytes());
         packet.encode(&mut self.block.others).expect("a vector takes any number of bytes");
