@@ -365,3 +365,123 @@ fn an_output_that_cannot_be_written_leaves_nothing() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("No space left"));
     }
 }
+
+/// What Python's own reader makes of a merged file; `None`, said aloud, where there is no Python.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn python_view(path: &Path) -> Option<serde_json::Value> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/merged_json.py");
+    let Ok(output) = std::process::Command::new("python3").arg(script).arg(path).output() else {
+        assert!(std::env::var_os("CI").is_none(), "under CI python3 must be there");
+        eprintln!("SKIPPED: no python3");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn python_reads_what_is_merged_and_finds_no_rule_broken() {
+    if common::shared_traces().is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut sets: Vec<Vec<PathBuf>> = [
+        ("dlrm_8rank", ""),
+        ("py_pipe_tiny", "stage_"),
+        ("py_nccl_x2", "nccl_overlap"),
+        ("v012_tp2_env", ""),
+    ]
+    .iter()
+    .map(|(folder, wanted)| set(folder, wanted))
+    .collect();
+    // Every oddity on its own: overlapping kernels, idle threads on thread 0, unescaped quotes, old schemas.
+    let small = |path: &PathBuf| std::fs::metadata(path).unwrap().len() < 700_000;
+    sets.extend(common::real_traces().into_iter().filter(small).map(|path| vec![path]));
+    for paths in sets {
+        for name in ["out.json", "out.json.gz"] {
+            let out = dir.path().join(name);
+            merge(&refs(&paths), &out, &[]);
+            let Some(view) = python_view(&out) else { return };
+            assert_eq!(view["broken"], serde_json::json!([]), "{paths:?}");
+            for part in parts(&out) {
+                let i = parts(&out)
+                    .iter()
+                    .position(|other| other.merged_from == part.merged_from)
+                    .unwrap();
+                assert_eq!(view["counts"][i].as_u64(), Some(part.store.slices.len() as u64));
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("rank0.json");
+    let event = r#"{"ph":"X","cat":"cpu_op","name":"a","pid":1,"tid":1,"ts":1.5,"dur":2,"args":{"External id":7}}"#;
+    let events = vec![event; 600_000].join(",\n");
+    std::fs::write(&input, format!("{{\"traceEvents\":[{events}]}}")).unwrap();
+    let out = dir.path().join("out.pftrace");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_omni-trace"))
+        .args(["merge", text(&input), "-o", text(&out), "-q"])
+        .spawn()
+        .unwrap();
+    let others = || std::fs::read_dir(dir.path()).unwrap().count() - 1;
+    // The temporary file appears once writing has begun.
+    while others() == 0 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let status = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(others(), 0);
+}
+
+#[test]
+fn ids_of_inputs_never_meet_and_zero_stays_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let trace = |rank: u32| {
+        format!(
+            r#"{{"distributedInfo":{{"rank":{rank}}},"baseTimeNanoseconds":{},"traceEvents":[
+            {{"ph":"X","cat":"cuda_runtime","name":"l","pid":1,"tid":1,"ts":1.5,"dur":2,"args":{{"correlation":5,"External id":0,"odd \u00e9":[1, {{"x":"y"}}]}},"unknown":{{"a":1}}}},
+            {{"ph":"X","cat":"kernel","name":"k","pid":0,"tid":7,"ts":2.5,"dur":2,"args":{{"correlation":5,"External id":9}}}},
+            {{"ph":"X","cat":"python_function","name":"p","pid":1,"tid":1,"ts":0.5,"dur":9,"args":{{"Python id":0,"Python parent id":null}}}},
+            {{"ph":"s","cat":"ac2g","name":"ac2g","id":5,"pid":1,"tid":1,"ts":1.5}},
+            {{"ph":"f","cat":"ac2g","name":"ac2g","id":5,"pid":0,"tid":7,"ts":2.5,"bp":"e"}}]}}"#,
+            1_790_857_026_000_000_000_i64 + i64::from(rank) * 7_889_238_000_000_000
+        )
+    };
+    let paths: Vec<PathBuf> = (0..2)
+        .map(|rank| {
+            let path = dir.path().join(format!("rank{rank}.json"));
+            std::fs::write(&path, trace(rank)).unwrap();
+            path
+        })
+        .collect();
+    let out = dir.path().join("out.json");
+    merge(&refs(&paths), &out, &[]);
+    assert_parts_are(&refs(&paths), &out);
+    let value: serde_json::Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    let events: Vec<_> =
+        value["traceEvents"].as_array().unwrap().iter().filter(|e| e["ph"] != "M").collect();
+    assert_eq!(events.len(), 10);
+    assert_eq!(events[5]["args"]["correlation"], 15);
+    assert_eq!(events[5]["args"]["External id"], 0);
+    assert_eq!(events[5]["args"]["odd é"], serde_json::json!([1, {"x": "y"}]));
+    assert_eq!(events[5]["unknown"], serde_json::json!({"a": 1}));
+    assert_eq!(events[6]["args"]["External id"], 19);
+    assert_eq!(events[7]["args"]["Python id"], 10);
+    assert_eq!(events[7]["args"]["Python parent id"], serde_json::Value::Null);
+    assert_eq!((&events[8]["id"], &events[9]["id"]), (&15.into(), &15.into()));
+    assert_eq!(events[9]["bp"], "e");
+    // The bases are a quarter apart.
+    let ts =
+        value["traceEvents"].as_array().unwrap().iter().filter(|e| e["ph"] == "X").nth(3).unwrap()
+            ["ts"]
+            .as_f64();
+    assert_eq!(ts, Some(7_889_238_000_001.5));
+}
