@@ -4,6 +4,8 @@
 //!
 //! - [`read`] opens an input, inflates it, cuts it on event boundaries and parses the pieces in parallel;
 //! - [`store`] joins the pieces into columns that nothing changes afterwards;
+//! - [`align`] puts several inputs on one time line: who wrote them, how far their clocks are apart;
+//! - [`write`] writes their events anew: merged or slimmed, as Chrome JSON or Perfetto protobuf;
 //! - [`analyze`] asks the store one question a file: windows, devices, threads, waits, the profiler table, kernels;
 //! - [`table`] gives the answers names, units and an order, exact to the nanosecond;
 //! - [`render`] writes them as text, CSV, Markdown or JSON;
@@ -19,6 +21,10 @@ pub mod diag;
 pub mod store;
 
 pub mod read;
+
+pub mod align;
+
+pub mod write;
 
 pub mod analyze;
 

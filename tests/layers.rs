@@ -13,7 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("analyze", &["store", "diag", "model"]),
     ("table", &["analyze", "model"]),
     ("frame", &["table", "store", "model"]),
-    ("write", &["store", "model"]),
+    ("write", &["read", "store", "diag", "model"]),
     ("render", &["table", "model"]),
     (
         "cli",

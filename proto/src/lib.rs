@@ -8,3 +8,17 @@
 pub mod capture {
     include!("generated/omni_trace.capture.v1.rs");
 }
+
+/// The part of Perfetto's trace format that is read and written: `perfetto.proto`.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes,
+    reason = "generated code"
+)]
+pub mod perfetto {
+    include!("generated/perfetto.protos.rs");
+}
+
+pub use prost;

@@ -2,18 +2,25 @@
 
 use std::path::Path;
 
-/// Each schema and the file that is generated from it.
-const SCHEMAS: [(&str, &str); 1] = [("capture_manifest.proto", "omni_trace.capture.v1.rs")];
+/// Each schema, the file that is generated from it, and what its types derive besides: the manifest is JSON too.
+const SCHEMAS: [(&str, &str, &str); 2] = [
+    (
+        "capture_manifest.proto",
+        "omni_trace.capture.v1.rs",
+        "#[derive(serde::Serialize, serde::Deserialize)]",
+    ),
+    ("perfetto.proto", "perfetto.protos.rs", ""),
+];
 
 #[test]
 fn generated_code_matches_the_schemas() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (schema, generated) in SCHEMAS {
+    for (schema, generated, derives) in SCHEMAS {
         let out = tempfile::tempdir().unwrap();
         let descriptors = protox::compile([schema], [root]).unwrap();
         prost_build::Config::new()
             .out_dir(out.path())
-            .type_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]")
+            .type_attribute(".", derives)
             .compile_fds(descriptors)
             .unwrap();
         let fresh = std::fs::read_to_string(out.path().join(generated)).unwrap();

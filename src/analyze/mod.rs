@@ -26,6 +26,7 @@ pub mod nesting;
 mod overhead;
 pub mod peaks;
 pub mod rates;
+pub mod slim;
 pub mod stages;
 pub mod threads;
 pub mod timeline;

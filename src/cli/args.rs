@@ -7,6 +7,8 @@ use std::str::FromStr;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use regex::Regex;
 
+use super::args_merge::{MergeArgs, SlimArgs};
+
 /// Where the time went in a GPU pipeline trace.
 #[derive(Debug, Parser)]
 #[command(name = "omni-trace", version, about, max_term_width = 100, arg_required_else_help = true)]
@@ -22,6 +24,8 @@ pub(super) enum Command {
     Bandwidth(BandwidthArgs),
     Stages(StagesArgs),
     Capture(CaptureArgs),
+    Merge(MergeArgs),
+    Slim(SlimArgs),
 }
 
 /// Where the time went: per stage, rank, device and thread; the profiler table; top kernels.
@@ -356,7 +360,7 @@ impl FromStr for WindowArg {
 }
 
 /// A decimal with a unit as whole nanoseconds, exactly.
-fn offset_ns(text: &str) -> Result<i64, String> {
+pub(super) fn offset_ns(text: &str) -> Result<i64, String> {
     let fail = || format!("`{text}` is no offset: write a number with ns, us, ms or s");
     let split = text.find(|c: char| c.is_alphabetic() || c == 'µ').ok_or_else(fail)?;
     let (number, unit) = text.split_at(split);

@@ -112,7 +112,7 @@ impl CommonPlan {
 }
 
 /// Width and colours of a terminal; neither for a pipe or a file.
-fn style(target: &Target) -> TextStyle {
+pub(super) fn style(target: &Target) -> TextStyle {
     if *target != Target::Stdout || !std::io::stdout().is_terminal() {
         return TextStyle::default();
     }

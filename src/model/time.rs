@@ -115,9 +115,49 @@ fn shifted(mantissa: i128, shift: i32) -> Option<i128> {
     }
 }
 
+/// Appends nanoseconds as microseconds with three decimals, as Kineto writes them; reading them gives the same number.
+///
+/// ```
+/// use omni_trace::model::time::write_us;
+/// let mut text = Vec::new();
+/// write_us(-1_005, &mut text);
+/// assert_eq!(text, b"-1.005");
+/// ```
+pub fn write_us(ns: i64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 24];
+    let mut at = digits.len();
+    let mut rest = ns.unsigned_abs();
+    for place in 0.. {
+        if place == 3 {
+            at -= 1;
+            digits[at] = b'.';
+        }
+        if place > 3 && rest == 0 {
+            break;
+        }
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    if ns < 0 {
+        at -= 1;
+        digits[at] = b'-';
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::ns_from_us_text as ns;
+
+    #[test]
+    fn written_numbers_read_as_themselves() {
+        for value in [0, 1, 999, 1_000, 12_345, -1, -1_000, i64::MAX, 1_790_857_026_000_000_123] {
+            let mut text = Vec::new();
+            super::write_us(value, &mut text);
+            assert_eq!(ns(&text), Some(value), "{}", String::from_utf8_lossy(&text));
+        }
+    }
 
     #[test]
     fn whole_and_fractional_microseconds() {

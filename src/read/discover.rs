@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::perfetto::is_perfetto;
 use super::source::ByteStream;
 use super::{Progress, ReadError, names};
 
@@ -103,6 +104,9 @@ fn looks_like_trace(path: &Path) -> bool {
     let mut text = Vec::new();
     if stream.append(&mut text, SNIFF_BYTES).is_err() {
         return false;
+    }
+    if is_perfetto(&text) {
+        return true;
     }
     let has = |needle: &str| memchr::memmem::find(&text, needle.as_bytes()).is_some();
     match text.trim_ascii_start().first() {

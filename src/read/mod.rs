@@ -6,14 +6,20 @@
 mod chrome;
 mod discover;
 mod error;
+pub(crate) mod events;
+mod ids;
 pub mod logs;
 mod map;
 mod names;
+mod parts;
+mod perfetto;
 mod pipeline;
 mod progress;
 mod source;
 #[doc(hidden)]
 pub mod steps;
+mod text;
+mod trace;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +29,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub use discover::{Inputs, discover};
 pub use error::ReadError;
 pub use progress::Progress;
+use trace::ReadTrace;
 
 use crate::diag::Reporter;
 use crate::model::Identity;
@@ -59,40 +66,52 @@ pub struct Input {
     pub bytes: Option<u64>,
     /// Bytes of decompressed text that were read.
     pub json_bytes: u64,
+    /// Path of the original file, where this is one of the inputs of a merged file.
+    pub merged_from: Option<String>,
 }
 
-/// Reads one input.
+/// Reads one input. A merged file is read as it stands, as one; [`read_inputs`] takes it apart.
 ///
 /// # Errors
 ///
 /// Where nothing of it can be read.
 pub fn read_input(path: &Path, options: &ReadOptions) -> Result<Input, ReadError> {
-    read_with_progress(path, options, &Arc::new(Progress::default()))
+    let progress = Arc::new(Progress::default());
+    let (trace, _) = trace::read_whole(path, options, &progress, false)?;
+    Ok(input_of(path, trace))
 }
 
-fn read_with_progress(
-    path: &Path,
-    options: &ReadOptions,
-    progress: &Arc<Progress>,
-) -> Result<Input, ReadError> {
-    let trace = pipeline::read_trace(path, options, progress)?;
+fn input_of(path: &Path, trace: ReadTrace) -> Input {
     let mut identity = names::identity_of(path);
     if let Some(distributed) = &trace.store.meta.distributed {
         identity.rank = distributed.rank.or(identity.rank);
         identity.world_size = distributed.world_size;
     }
+    if let Some(part) = &trace.part {
+        identity = part.identity();
+    }
     let bytes = std::fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len());
-    Ok(Input {
+    Input {
         path: path.to_owned(),
         identity,
         store: trace.store,
         diag: trace.reporter,
         bytes,
         json_bytes: trace.json_bytes,
-    })
+        merged_from: trace.part.map(|part| part.path),
+    }
 }
 
-/// Reads several inputs side by side, in the order given.
+fn read_parts(
+    path: &Path,
+    options: &ReadOptions,
+    progress: &Arc<Progress>,
+) -> Result<Vec<Input>, ReadError> {
+    let traces = trace::read_parts(path, options, progress)?;
+    Ok(traces.into_iter().map(|trace| input_of(path, trace)).collect())
+}
+
+/// Reads several inputs side by side, in the order given; a merged file gives each of the inputs it was made of.
 ///
 /// # Errors
 ///
@@ -105,7 +124,7 @@ pub fn read_inputs(
     let n_readers = options.threads.clamp(1, paths.len().max(1));
     let per_reader = ReadOptions { threads: (options.threads / n_readers).max(1), ..*options };
     let next = AtomicUsize::new(0);
-    let slots: Vec<Mutex<Option<Result<Input, ReadError>>>> =
+    let slots: Vec<Mutex<Option<Result<Vec<Input>, ReadError>>>> =
         paths.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
         for _ in 0..n_readers {
@@ -113,14 +132,15 @@ pub fn read_inputs(
                 while let Some(i) =
                     Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < paths.len())
                 {
-                    let input = read_with_progress(&paths[i], &per_reader, progress);
+                    let input = read_parts(&paths[i], &per_reader, progress);
                     *slots[i].lock().expect("no holder of this lock can panic") = Some(input);
                 }
             });
         }
     });
-    slots
+    let per_path: Result<Vec<Vec<Input>>, ReadError> = slots
         .into_iter()
         .filter_map(|slot| slot.into_inner().expect("no holder of this lock can panic"))
-        .collect()
+        .collect();
+    Ok(per_path?.into_iter().flatten().collect())
 }

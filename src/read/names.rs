@@ -42,12 +42,19 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
 /// Whether a file name is one that a profiler gives to a trace.
 pub(super) fn is_trace_name(name: &str) -> bool {
     let patterns = &*PATTERNS;
-    name == "trace_view.json" || patterns.kineto.is_match(name) || patterns.by_rank.is_match(name)
+    let is_perfetto =
+        [".pftrace", ".pftrace.gz", ".perfetto-trace"].iter().any(|end| name.ends_with(end));
+    is_perfetto
+        || name == "trace_view.json"
+        || patterns.kineto.is_match(name)
+        || patterns.by_rank.is_match(name)
 }
 
 /// Whether a file name could be a trace's, by its extension.
 pub(super) fn has_trace_extension(name: &str) -> bool {
-    [".json", ".json.gz", ".json.zst"].iter().any(|extension| name.ends_with(extension))
+    let extensions =
+        [".json", ".json.gz", ".json.zst", ".pftrace", ".pftrace.gz", ".perfetto-trace"];
+    extensions.iter().any(|extension| name.ends_with(extension))
 }
 
 /// The identity that a path tells.

@@ -1,4 +1,4 @@
-//! Bytes to store: one thread inflates and cuts blocks, workers parse them, the caller joins them in order.
+//! Bytes to blocks of events: one thread inflates and cuts, workers give the events to sinks, the caller joins in order.
 //!
 //! Blocks are cut where an event plausibly starts, at positions that depend on the bytes alone. A worker's walk says
 //! whether its block ended between two events; where it did not, the rest is joined with the next block and read again,
@@ -7,20 +7,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::chrome::boundary::{last_event_start, next_event_start};
-use super::chrome::decode::Decoder;
 use super::chrome::document::{self, Opening, Stop};
 use super::chrome::meta;
-use super::chrome::walk::{BlockEnd, walk};
-use super::source::{ByteStream, StreamEnd};
+use super::chrome::walk::{BlockEnd, Sink, walk};
+use super::source::StreamEnd;
+use super::text::TextStream;
 use super::{Progress, ReadError, ReadOptions};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::limits::{BLOCK_BYTES, BLOCKS_IN_FLIGHT_PER_WORKER, MAX_EVENT_BYTES};
-use crate::store::{Chunk, Layout, Store, StoreBuilder};
+use crate::store::Layout;
 
 /// A piece of the event array.
 struct Block {
@@ -31,68 +31,119 @@ struct Block {
 }
 
 /// A block that was read.
-struct Parsed {
+struct Parsed<O> {
     block: Block,
-    chunk: Chunk,
+    output: O,
     reporter: Reporter,
     end: BlockEnd,
 }
 
 /// What the cutter learned.
 struct CutEnd {
-    head: Head,
     json_bytes: u64,
     stream: StreamEnd,
+    reporter: Reporter,
 }
 
-/// What stands before the events.
-#[derive(Default)]
-struct Head {
-    entries: Vec<(String, String)>,
-    layout: Layout,
+/// What stands around the events.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    /// Top-level members as (key, JSON text), in file order.
+    pub(super) entries: Vec<(String, String)>,
+    pub(super) layout: Layout,
     is_bare_array: bool,
 }
 
-/// What a trace file gave.
-pub(super) struct ReadTrace {
-    pub(super) store: Store,
+/// An input of which everything before the events was read.
+pub(super) struct Opened {
+    path: PathBuf,
+    stream: TextStream,
+    pub(super) head: Head,
+    /// The first text after the `[` of the events.
+    text: Vec<u8>,
+    offset: u64,
+}
+
+/// An input that was gone through.
+pub(super) struct Finished {
+    pub(super) head: Head,
     pub(super) reporter: Reporter,
     pub(super) json_bytes: u64,
+    /// Whether the events end before their array does.
+    pub(super) truncated: bool,
 }
 
-/// Reads one input with `options.threads` parsers.
-pub(super) fn read_trace(
-    path: &Path,
-    options: &ReadOptions,
-    progress: &Arc<Progress>,
-) -> Result<ReadTrace, ReadError> {
-    let stream = ByteStream::open(path, Arc::clone(progress))?;
-    let n_workers = options.threads.max(1);
-    let (to_workers, blocks) = sync_channel(n_workers * BLOCKS_IN_FLIGHT_PER_WORKER);
-    let blocks = Mutex::new(blocks);
-    let (results, parsed) = channel();
-    let (cut, joined) = std::thread::scope(|scope| {
-        let cutter = scope.spawn(|| cut_blocks(path, stream, to_workers));
-        for _ in 0..n_workers {
-            let (results, blocks) = (results.clone(), &blocks);
-            scope.spawn(move || parse_blocks(blocks, &results, options.force_slow_path));
-        }
-        drop(results);
-        let joined = join_blocks(&parsed, options.force_slow_path);
-        (cutter.join(), joined)
-    });
-    let cut = cut.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    finish(path, cut, joined)
+/// Makes the sink of the block that starts at an offset.
+pub(super) trait MakeSink<S>: Fn(u64) -> S + Sync {}
+
+impl<S, F: Fn(u64) -> S + Sync> MakeSink<S> for F {}
+
+/// Takes what the block at an offset became; blocks come in order. An error ends the reading.
+pub(super) type Take<'a, O> = &'a mut dyn FnMut(u64, O) -> io::Result<()>;
+
+/// Why going through an input ended early.
+#[derive(Debug)]
+pub(super) enum PassError {
+    /// The input cannot be read.
+    Read(ReadError),
+    /// Whoever takes the results gave up.
+    Take(io::Error),
 }
 
-/// Inflates, reads the head, and cuts the rest into blocks.
+impl From<ReadError> for PassError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl Opened {
+    /// Opens an input and reads up to its events.
+    pub(super) fn new(path: &Path, progress: &Arc<Progress>) -> Result<Self, ReadError> {
+        let mut stream = TextStream::open(path, Arc::clone(progress))?;
+        let (head, text, offset) = read_head(path, &mut stream)?;
+        Ok(Self { path: path.to_owned(), stream, head, text, offset })
+    }
+
+    /// Gives every block to a sink, with `options.threads` workers, and what they become to `take`, in order.
+    pub(super) fn run<S: Sink>(
+        self,
+        options: &ReadOptions,
+        make: &impl MakeSink<S>,
+        take: Take<'_, S::Output>,
+    ) -> Result<Finished, PassError> {
+        let Self { path, stream, head, text, offset } = self;
+        let n_workers = options.threads.max(1);
+        let tolerant_only = options.force_slow_path;
+        let (to_workers, blocks) = sync_channel(n_workers * BLOCKS_IN_FLIGHT_PER_WORKER);
+        // The workers alone own the receiver, so that the cutter stops when they do.
+        let blocks = Arc::new(Mutex::new(blocks));
+        let (results, parsed) = sync_channel(n_workers * BLOCKS_IN_FLIGHT_PER_WORKER);
+        let (cut, joined) = std::thread::scope(|scope| {
+            let path = &path;
+            let cutter = scope.spawn(move || cut_blocks(path, stream, text, offset, &to_workers));
+            for _ in 0..n_workers {
+                let (results, blocks) = (results.clone(), Arc::clone(&blocks));
+                scope.spawn(move || parse_blocks(&blocks, &results, tolerant_only, make));
+            }
+            drop((results, blocks));
+            let mut joiner = Joiner::new(make, take, tolerant_only);
+            let joined = joiner.join(parsed).map(|()| joiner);
+            (cutter.join(), joined)
+        });
+        let cut = cut.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        joined.and_then(|joiner| joiner.finish(cut, head)).map_err(PassError::Take)
+    }
+}
+
+/// Inflates and cuts into blocks.
 fn cut_blocks(
     path: &Path,
-    mut stream: ByteStream,
-    to_workers: SyncSender<Block>,
+    mut stream: TextStream,
+    mut text: Vec<u8>,
+    mut offset: u64,
+    to_workers: &SyncSender<Block>,
 ) -> Result<CutEnd, ReadError> {
     let fail = |source: io::Error| ReadError::Io { path: path.to_owned(), source };
-    let (head, mut text, mut offset) = read_head(path, &mut stream)?;
     let mut number = 0;
     loop {
         let wanted = BLOCK_BYTES.saturating_sub(text.len()).max(BLOCK_BYTES / 8);
@@ -109,15 +160,16 @@ fn cut_blocks(
         let block = Block { number, offset, text: std::mem::replace(&mut text, rest) };
         offset += cut as u64;
         number += 1;
-        // The receiver goes away only when a worker panicked; joining the workers reports that.
+        // The receiver goes away when a worker panicked or the results are no longer taken; both are reported there.
         if to_workers.send(block).is_err() || is_end {
-            return Ok(CutEnd { head, json_bytes: offset, stream: stream.end().clone() });
+            let reporter = stream.take_reporter();
+            return Ok(CutEnd { json_bytes: offset, stream: stream.end().clone(), reporter });
         }
     }
 }
 
 /// Reads up to the event array. Gives the head, the text from there on, and its offset.
-fn read_head(path: &Path, stream: &mut ByteStream) -> Result<(Head, Vec<u8>, u64), ReadError> {
+fn read_head(path: &Path, stream: &mut TextStream) -> Result<(Head, Vec<u8>, u64), ReadError> {
     let mut text = Vec::new();
     let mut head = Head::default();
     let mut wanted = 1 << 16;
@@ -161,7 +213,7 @@ fn with_layout(mut head: Head, text: &[u8], start: usize) -> (Head, Vec<u8>, u64
     (head, text[start..].to_vec(), start as u64)
 }
 
-fn not_json(path: &Path, text: &[u8], stream: &ByteStream) -> ReadError {
+fn not_json(path: &Path, text: &[u8], stream: &TextStream) -> ReadError {
     let path = path.to_owned();
     if text.trim_ascii().is_empty() {
         return match stream.end() {
@@ -178,7 +230,7 @@ fn not_json(path: &Path, text: &[u8], stream: &ByteStream) -> ReadError {
     ReadError::NotJson { path, start, offset: offset as u64 }
 }
 
-fn no_events(path: &Path, what: &str, stream: &ByteStream) -> ReadError {
+fn no_events(path: &Path, what: &str, stream: &TextStream) -> ReadError {
     let what = match stream.end() {
         StreamEnd::Truncated => format!("{what} (the compressed stream ends early)"),
         StreamEnd::Corrupt(error) => format!("{what} (the compressed stream is damaged: {error})"),
@@ -187,27 +239,37 @@ fn no_events(path: &Path, what: &str, stream: &ByteStream) -> ReadError {
     ReadError::NotATrace { path: path.to_owned(), what }
 }
 
-/// One worker: blocks in, chunks out, until there are no more.
-fn parse_blocks(blocks: &Mutex<Receiver<Block>>, results: &Sender<Parsed>, tolerant_only: bool) {
+/// One worker: blocks in, results out, until there are no more.
+fn parse_blocks<S: Sink>(
+    blocks: &Mutex<Receiver<Block>>,
+    results: &SyncSender<Parsed<S::Output>>,
+    tolerant_only: bool,
+    make: &impl MakeSink<S>,
+) {
     loop {
         let block = blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(block) = block else { return };
-        if results.send(parse_block(block, tolerant_only)).is_err() {
+        if results.send(parse_block(block, tolerant_only, make)).is_err() {
             return;
         }
     }
 }
 
-fn parse_block(block: Block, tolerant_only: bool) -> Parsed {
-    let mut decoder = Decoder::default();
-    let end = walk(&block.text, block.offset, tolerant_only, &mut decoder);
-    Parsed { block, chunk: decoder.builder.finish(), reporter: decoder.reporter, end }
+fn parse_block<S: Sink>(
+    block: Block,
+    tolerant_only: bool,
+    make: &impl MakeSink<S>,
+) -> Parsed<S::Output> {
+    let mut sink = make(block.offset);
+    let end = walk(&block.text, block.offset, tolerant_only, &mut sink);
+    let (output, reporter) = sink.finish();
+    Parsed { block, output, reporter, end }
 }
 
-/// The chunks in order, and what stood after the events.
-#[derive(Default)]
-struct Joined {
-    builder: StoreBuilder,
+/// Puts the results in order and mends wrong cuts.
+struct Joiner<'t, S: Sink, M> {
+    make: &'t M,
+    take: Take<'t, S::Output>,
     reporter: Reporter,
     /// Text from the start of an event that its block did not hold whole, with its offset.
     carry: Option<(u64, Vec<u8>)>,
@@ -216,26 +278,30 @@ struct Joined {
     tolerant_only: bool,
 }
 
-fn join_blocks(parsed: &Receiver<Parsed>, tolerant_only: bool) -> Joined {
-    let mut joined = Joined { tolerant_only, ..Joined::default() };
-    let mut waiting = BTreeMap::new();
-    let mut next = 0;
-    for result in parsed {
-        waiting.insert(result.block.number, result);
-        while let Some(result) = waiting.remove(&next) {
-            joined.add(result);
-            next += 1;
-        }
+impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
+    fn new(make: &'t M, take: Take<'t, S::Output>, tolerant_only: bool) -> Self {
+        let reporter = Reporter::default();
+        Self { make, take, reporter, carry: None, tail: None, tolerant_only }
     }
-    joined
-}
 
-impl Joined {
+    fn join(&mut self, parsed: Receiver<Parsed<S::Output>>) -> io::Result<()> {
+        let mut waiting = BTreeMap::new();
+        let mut next = 0;
+        for result in parsed {
+            waiting.insert(result.block.number, result);
+            while let Some(result) = waiting.remove(&next) {
+                self.add(result)?;
+                next += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the next block. What it gave counts only if the one before ended cleanly.
-    fn add(&mut self, parsed: Parsed) {
+    fn add(&mut self, parsed: Parsed<S::Output>) -> io::Result<()> {
         if let Some((_, tail)) = &mut self.tail {
             tail.extend_from_slice(&parsed.block.text);
-            return;
+            return Ok(());
         }
         let parsed = match self.carry.take() {
             None => parsed,
@@ -243,10 +309,10 @@ impl Joined {
                 text.extend_from_slice(&parsed.block.text);
                 self.drop_oversized(offset, &mut text);
                 let block = Block { number: 0, offset, text };
-                parse_block(block, self.tolerant_only)
+                parse_block(block, self.tolerant_only, self.make)
             }
         };
-        self.builder.append(parsed.chunk);
+        (self.take)(parsed.block.offset, parsed.output)?;
         self.reporter.merge(parsed.reporter);
         let Block { offset, text, .. } = parsed.block;
         match parsed.end {
@@ -254,6 +320,7 @@ impl Joined {
             BlockEnd::Partial(at) => self.carry = Some((offset + at as u64, text[at..].to_vec())),
             BlockEnd::ArrayEnd(at) => self.tail = Some((offset + at as u64, text[at..].to_vec())),
         }
+        Ok(())
     }
 
     /// Gives up on an event beyond the limit: blanks it up to the next plausible one.
@@ -264,55 +331,33 @@ impl Joined {
             text[..end].fill(b' ');
         }
     }
-}
 
-/// Reads what stands after the events, and builds the store.
-fn finish(path: &Path, cut: CutEnd, mut joined: Joined) -> Result<ReadTrace, ReadError> {
-    let CutEnd { mut head, json_bytes, stream } = cut;
-    let mut truncated = false;
-    if let Some((offset, text)) = joined.carry.take() {
-        truncated = true;
-        let detail = format!("the last event is cut off after {} bytes", text.len());
-        joined.reporter.with_detail(IssueKind::TruncatedFile, Some(offset), detail);
-    }
-    match joined.tail.take() {
-        Some((offset, text)) => joined.read_tail(offset, &text, &mut head),
-        None if truncated || head.is_bare_array => {}
-        None => {
+    /// Reads what stands after the events.
+    fn finish(mut self, cut: CutEnd, mut head: Head) -> io::Result<Finished> {
+        let CutEnd { json_bytes, stream, reporter } = cut;
+        self.reporter.merge(reporter);
+        let mut truncated = false;
+        if let Some((offset, text)) = self.carry.take() {
             truncated = true;
-            let detail = "the event array has no end";
-            joined.reporter.with_detail(IssueKind::TruncatedFile, Some(json_bytes), detail);
+            let detail = format!("the last event is cut off after {} bytes", text.len());
+            self.reporter.with_detail(IssueKind::TruncatedFile, Some(offset), detail);
         }
-    }
-    note_stream_end(&stream, json_bytes, &mut joined.reporter);
-    truncated |= matches!(stream, StreamEnd::Truncated | StreamEnd::Corrupt(_));
-    let mut reporter = joined.reporter;
-    let meta = meta::trace_meta(head.entries, head.layout, truncated, &mut reporter);
-    let store = joined.builder.finish(meta, &mut reporter);
-    if store.n_events == 0 && reporter.count(IssueKind::UnreadableEvent) > 0 {
-        let what = "nothing in its event array is an event".to_owned();
-        return Err(ReadError::NotATrace { path: path.to_owned(), what });
-    }
-    if head.layout != Layout::Unknown && !store.meta.has_window_end {
-        reporter.add(IssueKind::NoWindowEnd, 1, None, None);
-    }
-    Ok(ReadTrace { store, reporter, json_bytes })
-}
-
-fn note_stream_end(stream: &StreamEnd, json_bytes: u64, reporter: &mut Reporter) {
-    match stream {
-        StreamEnd::Complete => {}
-        StreamEnd::Truncated => reporter.at(IssueKind::TruncatedGzip, json_bytes),
-        StreamEnd::Corrupt(what) => {
-            reporter.with_detail(IssueKind::CorruptGzip, Some(json_bytes), what.as_str());
+        match self.tail.take() {
+            Some((offset, text)) => self.read_tail(offset, &text, &mut head)?,
+            None if truncated || head.is_bare_array => {}
+            None => {
+                truncated = true;
+                let detail = "the event array has no end";
+                self.reporter.with_detail(IssueKind::TruncatedFile, Some(json_bytes), detail);
+            }
         }
-        StreamEnd::TrailingBytes => reporter.at(IssueKind::TrailingBytes, json_bytes),
+        note_stream_end(&stream, json_bytes, &mut self.reporter);
+        truncated |= matches!(stream, StreamEnd::Truncated | StreamEnd::Corrupt(_));
+        Ok(Finished { head, reporter: self.reporter, json_bytes, truncated })
     }
-}
 
-impl Joined {
     /// Reads the members after the event array; further event arrays and documents are read as part of this trace.
-    fn read_tail(&mut self, offset: u64, text: &[u8], head: &mut Head) {
+    fn read_tail(&mut self, offset: u64, text: &[u8], head: &mut Head) -> io::Result<()> {
         let mut at = 0;
         let mut is_inside = !head.is_bare_array;
         loop {
@@ -323,7 +368,7 @@ impl Joined {
             };
             match stop {
                 Stop::End(end) | Stop::Incomplete(end) if text[end..].trim_ascii().is_empty() => {
-                    return;
+                    return Ok(());
                 }
                 Stop::End(end) => match document::opening(&text[end..]) {
                     Opening::Object(start) => {
@@ -332,19 +377,19 @@ impl Joined {
                     }
                     Opening::Array(start) => {
                         self.reporter.at(IssueKind::SeveralDocuments, offset + end as u64);
-                        (at, is_inside) = (self.read_array(offset, text, end + start), false);
+                        (at, is_inside) = (self.read_array(offset, text, end + start)?, false);
                     }
                     _ => {
                         self.reporter.at(IssueKind::GarbageAfterEvents, offset + end as u64);
-                        return;
+                        return Ok(());
                     }
                 },
-                Stop::ArrayStart(start) => at = self.read_array(offset, text, start),
+                Stop::ArrayStart(start) => at = self.read_array(offset, text, start)?,
                 Stop::Odd(stopped) | Stop::Incomplete(stopped) => {
                     self.reporter.at(IssueKind::GarbageAfterEvents, offset + stopped as u64);
                     match document::next_member(text, stopped) {
                         Some(next) => at = next,
-                        None => return,
+                        None => return Ok(()),
                     }
                 }
             }
@@ -352,19 +397,31 @@ impl Joined {
     }
 
     /// Reads a further event array inside the tail. Gives the position after it.
-    fn read_array(&mut self, offset: u64, text: &[u8], start: usize) -> usize {
-        let mut decoder = Decoder::default();
+    fn read_array(&mut self, offset: u64, text: &[u8], start: usize) -> io::Result<usize> {
         let base = offset + start as u64;
-        let end = walk(&text[start..], base, self.tolerant_only, &mut decoder);
-        self.builder.append(decoder.builder.finish());
-        self.reporter.merge(decoder.reporter);
-        match end {
+        let mut sink = (self.make)(base);
+        let end = walk(&text[start..], base, self.tolerant_only, &mut sink);
+        let (output, reporter) = sink.finish();
+        (self.take)(base, output)?;
+        self.reporter.merge(reporter);
+        Ok(match end {
             BlockEnd::ArrayEnd(at) => start + at,
             BlockEnd::Clean => text.len(),
             BlockEnd::Partial(at) => {
                 self.reporter.at(IssueKind::TruncatedFile, base + at as u64);
                 text.len()
             }
+        })
+    }
+}
+
+fn note_stream_end(stream: &StreamEnd, json_bytes: u64, reporter: &mut Reporter) {
+    match stream {
+        StreamEnd::Complete => {}
+        StreamEnd::Truncated => reporter.at(IssueKind::TruncatedGzip, json_bytes),
+        StreamEnd::Corrupt(what) => {
+            reporter.with_detail(IssueKind::CorruptGzip, Some(json_bytes), what.as_str());
         }
+        StreamEnd::TrailingBytes => reporter.at(IssueKind::TrailingBytes, json_bytes),
     }
 }

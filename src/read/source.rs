@@ -201,16 +201,7 @@ fn refuse_unsupported(path: &Path, start: &[u8]) -> Result<(), ReadError> {
         [b'P', b'K', 3 | 5 | 7, ..] => ("a zip archive", "unpack it first"),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => ("an xz file", "decompress it first: `xz -d`"),
         [b'B', b'Z', b'h', ..] => ("a bzip2 file", "decompress it first: `bzip2 -d`"),
-        [0x0a, ..] if start.len() > 2 && !start[1].is_ascii_whitespace() && is_binary(start) => (
-            "a Perfetto protobuf trace",
-            "export it as Chrome JSON with Perfetto's trace processor for now",
-        ),
         _ => return Ok(()),
     };
     Err(ReadError::Unsupported { path: path.to_owned(), what, hint })
-}
-
-/// Whether the first bytes hold control bytes that no text has.
-fn is_binary(start: &[u8]) -> bool {
-    start.iter().take(64).any(|&b| b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t'))
 }

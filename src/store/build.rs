@@ -40,6 +40,7 @@ pub struct StoreBuilder {
     config_ids: BTreeMap<LaunchConfig, u32>,
     shape_ids: BTreeMap<Shapes, u32>,
     n_uncategorized: u64,
+    keeps_order: bool,
 }
 
 /// What a chunk's local numbers become.
@@ -47,6 +48,7 @@ struct Maps {
     strings: Vec<u32>,
     tracks: Vec<u32>,
     first_slice: u32,
+    first_event: u32,
 }
 
 impl Maps {
@@ -79,11 +81,20 @@ impl Store {
 }
 
 impl StoreBuilder {
+    /// A builder for chunks of which every one keeps the order of its events, or none.
+    pub fn new(keeps_order: bool) -> Self {
+        Self { keeps_order, ..Self::default() }
+    }
+
     /// Adds the next chunk.
     pub fn append(&mut self, chunk: Chunk) {
         let strings = chunk.strings.iter().map(|text| self.strings.intern(text)).collect();
-        let mut maps =
-            Maps { strings, tracks: Vec::new(), first_slice: self.store.slices.len() as u32 };
+        let mut maps = Maps {
+            strings,
+            tracks: Vec::new(),
+            first_slice: self.store.slices.len() as u32,
+            first_event: self.store.n_events as u32,
+        };
         maps.tracks = chunk.tracks.iter().map(|&key| self.track(key, &maps)).collect();
         self.store.n_events += chunk.n_events;
         self.store.meta.has_window_end |= chunk.has_window_end;
@@ -140,6 +151,7 @@ impl StoreBuilder {
         slices.dur_ns.append(chunk.dur_ns);
         slices.id_a.append(chunk.id_a);
         slices.id_b.append(chunk.id_b);
+        slices.event.extend(chunk.event.iter().map(|&event| maps.first_event + event));
         self.track.extend(chunk.track.iter().map(|&track| maps.tracks[track as usize]));
     }
 
@@ -176,6 +188,7 @@ impl StoreBuilder {
             track: LocalTrack(maps.track(edge.track)),
             name: LocalStr(maps.string(edge.name).0),
             category: LocalStr(maps.string(edge.category).0),
+            event: maps.first_event + edge.event,
             ..*edge
         }));
     }
@@ -325,6 +338,10 @@ impl StoreBuilder {
         slices.category.push(category);
         slices.id_a.push(None);
         slices.id_b.push(None);
+        // The column is kept for every slice or for none.
+        if self.keeps_order {
+            slices.event.push(begin.event);
+        }
         self.track.push(begin.track.0);
     }
 }
@@ -366,6 +383,9 @@ fn place_slices(store: &mut Store, track: Vec<u32>, rank: &[StrId]) {
     slices.name.par_iter_mut().with_min_len(1 << 14).for_each(|name| *name = rank[name.0 as usize]);
     slices.id_a = std::mem::take(&mut slices.id_a).permuted(&order);
     slices.id_b = std::mem::take(&mut slices.id_b).permuted(&order);
+    if !slices.event.is_empty() {
+        slices.event = permute(&slices.event, &order);
+    }
     let mut new_of_old = vec![0_u32; order.len()];
     for (new, &old) in order.iter().enumerate() {
         new_of_old[old as usize] = new as u32;
@@ -484,5 +504,6 @@ impl Slices {
             + self.dur_ns.heap_bytes()
             + self.id_a.heap_bytes()
             + self.id_b.heap_bytes()
+            + self.event.capacity() * size_of::<u32>()
     }
 }

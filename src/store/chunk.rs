@@ -75,6 +75,8 @@ pub(super) struct LocalEdge {
     pub(super) name: LocalStr,
     pub(super) category: LocalStr,
     pub(super) is_begin: bool,
+    /// Number of the event in the chunk, then in the file.
+    pub(super) event: u32,
 }
 
 /// The columns of one block. Made by a [`ChunkBuilder`], joined by [`super::StoreBuilder`].
@@ -104,6 +106,8 @@ pub struct Chunk {
     pub(super) names: Vec<(LocalTrack, NameKind, LocalStr)>,
     pub(super) n_events: u64,
     pub(super) has_window_end: bool,
+    /// Number of each slice's event in the chunk, where the order is kept.
+    pub(super) event: Vec<u32>,
 }
 
 impl Chunk {
@@ -121,9 +125,15 @@ pub struct ChunkBuilder {
     track_ids: BTreeMap<(TrackId<LocalStr>, TrackId<LocalStr>), u32>,
     config_ids: BTreeMap<LaunchConfig, u32>,
     shape_ids: BTreeMap<Shapes, u32>,
+    keeps_order: bool,
 }
 
 impl ChunkBuilder {
+    /// Whether the store is to remember where in the file each slice stood (four bytes an event more).
+    pub fn keep_order(&mut self, keep: bool) {
+        self.keeps_order = keep;
+    }
+
     /// The chunk.
     pub fn finish(self) -> Chunk {
         self.chunk
@@ -162,6 +172,9 @@ impl ChunkBuilder {
     pub fn slice(&mut self, row: SliceRow) -> u32 {
         let chunk = &mut self.chunk;
         let index = chunk.ts_ns.len() as u32;
+        if self.keeps_order {
+            chunk.event.push(chunk.n_events.saturating_sub(1) as u32);
+        }
         chunk.ts_ns.push(row.ts_ns);
         chunk.dur_ns.push(Some(row.dur_ns.max(0) as u64));
         chunk.name.push(row.name.0);
@@ -261,7 +274,8 @@ impl ChunkBuilder {
         category: LocalStr,
         is_begin: bool,
     ) {
-        self.chunk.edges.push(LocalEdge { ts_ns, track, name, category, is_begin });
+        let event = self.chunk.n_events.saturating_sub(1) as u32;
+        self.chunk.edges.push(LocalEdge { ts_ns, track, name, category, is_begin, event });
     }
 
     /// Names the process of a track.

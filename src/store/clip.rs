@@ -63,6 +63,11 @@ impl Store {
             category: permute(&self.slices.category, order),
             id_a: self.slices.id_a.clone().permuted(order),
             id_b: self.slices.id_b.clone().permuted(order),
+            event: if self.slices.event.is_empty() {
+                Vec::new()
+            } else {
+                permute(&self.slices.event, order)
+            },
         }
     }
 

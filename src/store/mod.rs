@@ -12,6 +12,7 @@ mod chunk;
 mod clip;
 mod column;
 mod details;
+mod parts;
 mod strings;
 mod tables;
 
@@ -20,6 +21,10 @@ pub use chunk::{Chunk, ChunkBuilder, LocalStr, LocalTrack, SliceRow};
 pub use column::CompactColumn;
 pub use details::{
     CollectiveRow, CopyRow, DeviceRow, LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes,
+};
+pub use parts::{
+    ADDED_KEY, LAYOUT_KEY, ORIGINAL_KEY, PARTS_KEY, PERFETTO_METADATA, Part, PartProcess,
+    PartThread, parts_of,
 };
 pub use strings::{StrId, Strings};
 pub use tables::{

@@ -55,9 +55,18 @@ pub struct Slices {
     pub(super) category: Vec<u8>,
     pub(super) id_a: CompactColumn,
     pub(super) id_b: CompactColumn,
+    /// Number of each slice's event in the file; empty unless it was asked for.
+    pub(super) event: Vec<u32>,
 }
 
 impl Slices {
+    /// Number of the slice's event among all events of the file, from 0 (of a begin/end pair that of the begin); `None`
+    /// unless the reader was asked to keep it.
+    #[inline]
+    pub fn event_number(&self, slice: usize) -> Option<u32> {
+        self.event.get(slice).copied()
+    }
+
     /// Number of slices.
     pub fn len(&self) -> usize {
         self.ts_ns.len()

@@ -11,6 +11,7 @@ mod host;
 mod input;
 mod kernel;
 mod key_average;
+mod merge;
 mod report;
 mod rows;
 pub mod stages;
@@ -24,6 +25,7 @@ pub use kernel::{KernelRow, kernel_table, transfer_table};
 pub use key_average::{
     KeyAverageRow, MemoryCells, TotalsRow, key_average_table, merge_key_averages,
 };
+pub use merge::{MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
 
 /// What the numbers of a column count.

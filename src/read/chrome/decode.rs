@@ -1,11 +1,13 @@
 //! A raw event to rows of a chunk: the meaning of keys, per phase and category.
 
 use super::event::{RawEvent, RawValue};
+use super::tolerant::Reading;
+use super::walk::Sink;
 use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
 use crate::store::{
-    ChunkBuilder, CollectiveRow, CopyRow, DeviceRow, FlowPhase, LaunchConfig, LocalStr, LocalTrack,
-    MemoryRow, ModuleRow, OpRow, Shapes, SliceRow, StrId, TrackId,
+    Chunk, ChunkBuilder, CollectiveRow, CopyRow, DeviceRow, FlowPhase, LaunchConfig, LocalStr,
+    LocalTrack, MemoryRow, ModuleRow, OpRow, Shapes, SliceRow, StrId, TrackId,
 };
 
 /// Decodes the events of one block into a [`ChunkBuilder`].
@@ -17,7 +19,30 @@ pub(crate) struct Decoder {
     last_category: Option<(Vec<u8>, LocalStr, EventKind)>,
 }
 
+impl Sink for Decoder {
+    type Output = Chunk;
+
+    fn event(&mut self, event: &RawEvent<'_>, offset: u64, _: Reading) {
+        self.push(event, offset);
+    }
+
+    fn reporter(&mut self) -> &mut Reporter {
+        &mut self.reporter
+    }
+
+    fn finish(self) -> (Chunk, Reporter) {
+        (self.builder.finish(), self.reporter)
+    }
+}
+
 impl Decoder {
+    /// A decoder; `keep_order` has the store remember where in the file each slice stood.
+    pub(crate) fn new(keep_order: bool) -> Self {
+        let mut decoder = Self::default();
+        decoder.builder.keep_order(keep_order);
+        decoder
+    }
+
     /// Adds one event that starts at byte `offset` of the decompressed input.
     pub(crate) fn push(&mut self, event: &RawEvent<'_>, offset: u64) {
         self.builder.count_event();
@@ -327,7 +352,7 @@ fn stream_of(tid: RawValue<'_>) -> Option<u32> {
 }
 
 /// A flow id: a number, or a string of digits or `0x` hex.
-fn flow_id(id: RawValue<'_>) -> Option<u64> {
+pub(crate) fn flow_id(id: RawValue<'_>) -> Option<u64> {
     let hex = id
         .inner()
         .strip_prefix(b"0x")

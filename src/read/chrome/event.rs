@@ -92,19 +92,24 @@ pub(crate) struct RawEvent<'a> {
     pub(crate) id: RawValue<'a>,
     /// Keys (without quotes, escapes untouched) and values of `args`, in order.
     pub(crate) args: Vec<(&'a [u8], RawValue<'a>)>,
+    /// Top-level members of any other key, in order.
+    pub(crate) others: Vec<(&'a [u8], RawValue<'a>)>,
+    /// Bytes of the whole event in its file; set by the walk.
+    pub(crate) len: usize,
 }
 
 impl<'a> RawEvent<'a> {
     /// Forgets everything, keeping the allocation.
     pub(crate) fn clear(&mut self) {
-        let args = std::mem::take(&mut self.args);
-        *self = Self { args, ..Self::default() };
+        let (args, others) = (std::mem::take(&mut self.args), std::mem::take(&mut self.others));
+        *self = Self { args, others, ..Self::default() };
         self.args.clear();
+        self.others.clear();
     }
 
-    /// Sets a top-level key. Unknown keys are ignored; of a repeated key the last value counts.
+    /// Sets a top-level key. Of a repeated key the last value counts.
     #[inline]
-    pub(crate) fn set(&mut self, key: &[u8], value: RawValue<'a>) {
+    pub(crate) fn set(&mut self, key: &'a [u8], value: RawValue<'a>) {
         match key {
             b"ph" => self.ph = value,
             b"cat" => self.cat = value,
@@ -114,7 +119,7 @@ impl<'a> RawEvent<'a> {
             b"ts" => self.ts = value,
             b"dur" => self.dur = value,
             b"id" => self.id = value,
-            _ => {}
+            _ => self.others.push((key, value)),
         }
     }
 

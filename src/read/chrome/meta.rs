@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::diag::{IssueKind, Reporter};
-use crate::store::{DeviceProperties, Distributed, Layout, TraceMeta};
+use crate::store::{DeviceProperties, Distributed, LAYOUT_KEY, Layout, TraceMeta};
 
 /// The metadata of a trace. Values that are not valid JSON are counted and left out.
 pub(crate) fn trace_meta(
@@ -19,6 +19,8 @@ pub(crate) fn trace_meta(
         }
         is_valid
     });
+    let kept = entries.iter().rev().find(|(key, _)| key == LAYOUT_KEY);
+    let layout = kept.map_or(layout, |(_, name)| Layout::from_name(name.trim_matches('"')));
     let mut meta = TraceMeta { layout, truncated, ..TraceMeta::default() };
     for (key, text) in &entries {
         if !matches!(key.as_str(), "baseTimeNanoseconds" | "distributedInfo" | "deviceProperties") {

@@ -1,11 +1,25 @@
 //! Through the events of one block.
 
 use super::boundary::{next_event_start, next_sure_event_start};
-use super::decode::Decoder;
 use super::event::RawEvent;
 use super::fast::{self, Refusal, skip_space};
 use super::tolerant::{self, Reading};
-use crate::diag::IssueKind;
+use crate::diag::{IssueKind, Reporter};
+
+/// What is done with the events of one block.
+pub(crate) trait Sink: Send {
+    /// What a block becomes.
+    type Output: Send;
+
+    /// Takes an event that starts at byte `offset` of the decompressed input.
+    fn event(&mut self, event: &RawEvent<'_>, offset: u64, reading: Reading);
+
+    /// Where damage is counted.
+    fn reporter(&mut self) -> &mut Reporter;
+
+    /// What the block became.
+    fn finish(self) -> (Self::Output, Reporter);
+}
 
 /// How a block ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +32,8 @@ pub(crate) enum BlockEnd {
     ArrayEnd(usize),
 }
 
-/// Decodes the events of `text`, which lies inside the event array. `base` is its offset in the decompressed input.
-pub(crate) fn walk(text: &[u8], base: u64, tolerant_only: bool, decoder: &mut Decoder) -> BlockEnd {
+/// Gives the events of `text`, which lies inside the event array, to a sink. `base` is its offset in the decompressed input.
+pub(crate) fn walk<S: Sink>(text: &[u8], base: u64, tolerant_only: bool, sink: &mut S) -> BlockEnd {
     let mut event = RawEvent::default();
     let mut at = 0;
     loop {
@@ -36,19 +50,20 @@ pub(crate) fn walk(text: &[u8], base: u64, tolerant_only: bool, decoder: &mut De
                 };
                 let offset = base + at as u64;
                 let next = match parsed {
-                    Ok(end) => Step::To(end),
-                    Err(_) => parse_tolerant(text, at, offset, tolerant_only, &mut event, decoder),
+                    Ok(end) => Step::To(end, Reading::Valid),
+                    Err(_) => parse_tolerant(text, at, offset, tolerant_only, &mut event, sink),
                 };
                 match next {
-                    Step::To(end) => {
-                        decoder.push(&event, offset);
+                    Step::To(end, reading) => {
+                        event.len = end - at;
+                        sink.event(&event, offset, reading);
                         at = end;
                     }
                     Step::Skip(to) => at = to,
                     Step::Partial => return BlockEnd::Partial(at),
                 }
             }
-            Some(_) => at = skip_damage(text, at, base + at as u64, decoder),
+            Some(_) => at = skip_damage(text, at, base + at as u64, sink.reporter()),
         }
     }
 }
@@ -56,34 +71,34 @@ pub(crate) fn walk(text: &[u8], base: u64, tolerant_only: bool, decoder: &mut De
 /// What to do at an event.
 enum Step {
     /// It was read; the next one starts at or after this position.
-    To(usize),
+    To(usize, Reading),
     /// It was not readable and is counted; go on here.
     Skip(usize),
     /// The block ends inside it.
     Partial,
 }
 
-fn parse_tolerant<'a>(
+fn parse_tolerant<'a, S: Sink>(
     text: &'a [u8],
     at: usize,
     offset: u64,
     tolerant_only: bool,
     event: &mut RawEvent<'a>,
-    decoder: &mut Decoder,
+    sink: &mut S,
 ) -> Step {
     match tolerant::parse_event(text, at, event) {
         Ok((end, reading)) => {
             if reading == Reading::Repaired {
-                decoder.reporter.at(IssueKind::RepairedEvent, offset);
+                sink.reporter().at(IssueKind::RepairedEvent, offset);
             } else if !tolerant_only {
-                decoder.reporter.at(IssueKind::SlowPath, offset);
+                sink.reporter().at(IssueKind::SlowPath, offset);
             }
-            Step::To(end)
+            Step::To(end, reading)
         }
-        Err(Refusal::Odd) => Step::Skip(skip_damage(text, at, offset, decoder)),
+        Err(Refusal::Odd) => Step::Skip(skip_damage(text, at, offset, sink.reporter())),
         Err(Refusal::Incomplete) => match next_sure_event_start(text, at + 1) {
             Some(next) => {
-                decoder.reporter.at(IssueKind::UnreadableEvent, offset);
+                sink.reporter().at(IssueKind::UnreadableEvent, offset);
                 Step::Skip(next)
             }
             None => Step::Partial,
@@ -92,10 +107,10 @@ fn parse_tolerant<'a>(
 }
 
 /// Counts what cannot be read at `at` and gives the position of the next plausible event.
-fn skip_damage(text: &[u8], at: usize, offset: u64, decoder: &mut Decoder) -> usize {
+fn skip_damage(text: &[u8], at: usize, offset: u64, reporter: &mut Reporter) -> usize {
     let shown = &text[at..text.len().min(at + 60)];
     let detail = format!("`{}`", String::from_utf8_lossy(shown).escape_debug());
-    decoder.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
+    reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
     next_event_start(text, at + 1).unwrap_or(text.len())
 }
 

@@ -1,0 +1,235 @@
+//! Clock offsets between inputs, with an error bar.
+//!
+//! Kineto writes times relative to a base of its own (`baseTimeNanoseconds`), which ranks mostly share and which differs
+//! when a process started before a quarter's boundary; adding it gives wall-clock time. Hosts may still disagree. Then
+//! matched collectives tell: offset = median of the differences of their ends, error = the largest distance of a kept
+//! difference from it.
+
+use super::AlignInput;
+use super::collectives::Calls;
+
+/// Absolute timestamps are at least this (1973 in Unix time); relative ones of one capture never get there.
+const ABSOLUTE_NS: i64 = 100_000_000_000_000_000;
+
+/// What a matched collective's ends may differ by even on one clock, where there are too few to tell (ends of a real
+/// 8-rank set agree within 7 us).
+const FEW_MATCHES_ERROR_NS: i64 = 20_000;
+
+/// Matches below which the spread says little.
+const FEW_MATCHES: usize = 3;
+
+/// How to bring clocks together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AlignMode {
+    /// Bases, then offsets from collectives where they are larger than their error.
+    #[default]
+    Auto,
+    /// Bases only.
+    Base,
+    /// Bases, then offsets from collectives wherever there are any.
+    Collectives,
+    /// Times as written.
+    None,
+}
+
+/// What an input's times are relative to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockBase {
+    /// `baseTimeNanoseconds`.
+    Stated(i64),
+    /// The times are Unix times themselves.
+    Absolute,
+    /// Nothing says.
+    Unknown,
+}
+
+/// How far a clock is ahead of the reference's, as matched collectives say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffsetEstimate {
+    /// The input it is measured against.
+    pub reference: usize,
+    /// This clock less the reference's, in nanoseconds, bases included.
+    pub offset_ns: i64,
+    /// Every kept match lies within this distance of the offset, in nanoseconds.
+    pub error_ns: i64,
+    /// Collectives that matched.
+    pub n_matched: usize,
+    /// Of these, how many were left out for lying far from the others.
+    pub n_dropped: usize,
+}
+
+/// One input's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputClock {
+    /// What its times are relative to.
+    pub base: ClockBase,
+    /// What is added to its times so that they are relative to [`Alignment::base_time_ns`], without correction.
+    pub base_shift_ns: i64,
+    /// What collectives say; `None` where nothing matched.
+    pub estimate: Option<OffsetEstimate>,
+    /// The correction that is applied: the negative offset, or 0.
+    pub correction_ns: i64,
+    /// All that is added to its times.
+    pub shift_ns: i64,
+}
+
+/// Where each input lies on the common time line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alignment {
+    /// Unix time of 0 on the common time line; `None` where no input says.
+    pub base_time_ns: Option<i64>,
+    /// One for each input.
+    pub inputs: Vec<InputClock>,
+}
+
+/// The middle value (the lower one of two), and 0 of nothing.
+pub(super) fn median(values: &mut [i64]) -> i64 {
+    if values.is_empty() {
+        return 0;
+    }
+    let middle = (values.len() - 1) / 2;
+    *values.select_nth_unstable(middle).1
+}
+
+/// Brings the clocks of inputs together.
+pub fn align_clocks(inputs: &[AlignInput<'_>], mode: AlignMode) -> Alignment {
+    let bases: Vec<ClockBase> = inputs.iter().map(base_of).collect();
+    let stated = bases.iter().filter_map(|base| match base {
+        ClockBase::Stated(ns) => Some(*ns),
+        _ => None,
+    });
+    let base_time_ns = stated.min();
+    let mut clocks: Vec<InputClock> = bases
+        .iter()
+        .map(|&base| {
+            let base_shift_ns = match (base, base_time_ns) {
+                (ClockBase::Stated(own), Some(common)) => own.saturating_sub(common),
+                (ClockBase::Absolute, Some(common)) => common.saturating_neg(),
+                _ => 0,
+            };
+            InputClock { base, base_shift_ns, estimate: None, correction_ns: 0, shift_ns: 0 }
+        })
+        .collect();
+    if mode == AlignMode::None {
+        clocks.iter_mut().for_each(|clock| clock.base_shift_ns = 0);
+        let of_first = inputs.first().and_then(|input| input.store.meta.base_time_ns);
+        return Alignment { base_time_ns: of_first, inputs: clocks };
+    }
+    estimate(inputs, &mut clocks);
+    for clock in &mut clocks {
+        clock.correction_ns = correction(clock, mode);
+        clock.shift_ns = clock.base_shift_ns.saturating_add(clock.correction_ns);
+    }
+    Alignment { base_time_ns, inputs: clocks }
+}
+
+fn base_of(input: &AlignInput<'_>) -> ClockBase {
+    match input.store.meta.base_time_ns {
+        Some(ns) => ClockBase::Stated(ns),
+        None => match first_start(input) {
+            Some(ns) if ns >= ABSOLUTE_NS => ClockBase::Absolute,
+            _ => ClockBase::Unknown,
+        },
+    }
+}
+
+/// The first start, zeros aside: metadata-like events at 0 stand in traces of absolute times.
+fn first_start(input: &AlignInput<'_>) -> Option<i64> {
+    let store = input.store;
+    let firsts =
+        store.tracks.iter().filter_map(|track| store.slices.ts_ns.get(track.slices.clone()));
+    firsts.flat_map(|ts| ts.iter().find(|&&ts| ts > 0)).min().copied()
+}
+
+fn correction(clock: &InputClock, mode: AlignMode) -> i64 {
+    let Some(estimate) = clock.estimate else { return 0 };
+    let applies = match mode {
+        AlignMode::Auto => estimate.offset_ns.saturating_abs() > estimate.error_ns,
+        AlignMode::Collectives => true,
+        AlignMode::Base | AlignMode::None => false,
+    };
+    if applies { estimate.offset_ns.saturating_neg() } else { 0 }
+}
+
+/// Measures each input against the first one before it with which collectives match, chaining through that one.
+fn estimate(inputs: &[AlignInput<'_>], clocks: &mut [InputClock]) {
+    let calls: Vec<Calls> = inputs.iter().map(Calls::of).collect();
+    for i in 1..inputs.len() {
+        let measured = (0..i).find_map(|reference| {
+            let ends = calls[reference].matched_ends(&calls[i]);
+            let shift = clocks[i].base_shift_ns.saturating_sub(clocks[reference].base_shift_ns);
+            let found = offset_of(&ends, shift)?;
+            Some((reference, found))
+        });
+        let Some((reference, mut found)) = measured else { continue };
+        found.reference = reference;
+        if let Some(before) = clocks[reference].estimate {
+            found.reference = before.reference;
+            found.offset_ns = found.offset_ns.saturating_add(before.offset_ns);
+            found.error_ns = found.error_ns.saturating_add(before.error_ns);
+        }
+        clocks[i].estimate = Some(found);
+    }
+}
+
+/// The offset that matched ends tell; `shift_ns` is what the bases already account for.
+fn offset_of(ends: &[(i64, i64)], shift_ns: i64) -> Option<OffsetEstimate> {
+    let difference =
+        |&(ours, theirs): &(i64, i64)| theirs.saturating_sub(ours).saturating_add(shift_ns);
+    let mut differences: Vec<i64> = ends.iter().map(difference).collect();
+    if differences.is_empty() {
+        return None;
+    }
+    let middle = median(&mut differences);
+    let distance = |value: i64| value.saturating_sub(middle).saturating_abs();
+    let mut distances: Vec<i64> = differences.iter().map(|&d| distance(d)).collect();
+    // Ten times the typical distance is no longer noise, but a collective that one rank left early.
+    let limit = median(&mut distances).saturating_mul(10).max(FEW_MATCHES_ERROR_NS);
+    differences.retain(|&difference| distance(difference) <= limit);
+    let n_dropped = ends.len() - differences.len();
+    let offset_ns = median(&mut differences);
+    let spread = differences.iter().map(|&d| d.saturating_sub(offset_ns).saturating_abs()).max();
+    let error_ns = match spread.unwrap_or(0) {
+        spread if differences.len() < FEW_MATCHES => spread.max(FEW_MATCHES_ERROR_NS),
+        spread => spread.max(1),
+    };
+    Some(OffsetEstimate { reference: 0, offset_ns, error_ns, n_matched: ends.len(), n_dropped })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{FEW_MATCHES_ERROR_NS, offset_of};
+
+    #[test]
+    fn outliers_are_dropped_and_counted() {
+        let mut ends: Vec<(i64, i64)> =
+            (0..20).map(|i| (i * 1000, i * 1000 + 500 + i % 3)).collect();
+        ends.push((30_000, 90_000_000));
+        let found = offset_of(&ends, 0).unwrap();
+        assert_eq!((found.offset_ns, found.error_ns), (501, 1));
+        assert_eq!((found.n_matched, found.n_dropped), (21, 1));
+    }
+
+    #[test]
+    fn one_match_is_not_exact() {
+        assert_eq!(offset_of(&[(10, 20)], 5).unwrap().error_ns, FEW_MATCHES_ERROR_NS);
+        assert_eq!(offset_of(&[], 5), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_kept_match_lies_within_the_error(
+            ends in prop::collection::vec((-1_000_000..1_000_000_i64, -8_000..8_000_i64), 1..40),
+            shift in -1_000_000_000_000..1_000_000_000_000_i64,
+        ) {
+            let ends: Vec<(i64, i64)> = ends.into_iter().map(|(end, noise)| (end, end + noise + shift)).collect();
+            let found = offset_of(&ends, 0).unwrap();
+            let distance = |&(a, b): &(i64, i64)| (b - a - found.offset_ns).abs();
+            let inside = ends.iter().filter(|pair| distance(pair) <= found.error_ns).count();
+            prop_assert!(inside >= found.n_matched - found.n_dropped);
+            prop_assert!((found.offset_ns - shift).abs() <= 8_000);
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! `omni-trace merge`: many inputs to one time line.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args_merge::{AlignArg, MergeArgs};
+use super::rewriting::{self, Destination, FirstPass};
+use super::rows;
+use super::run::{Hinted, Outcome, say};
+use crate::align::{
+    AlignInput, AlignMode, Alignment, ClockBase, IdentityProblem, Override, align_clocks,
+    input_label, merge_order, missing_ranks, refine_identity, same_claims,
+};
+use crate::model::Identity;
+use crate::read::{Progress, discover};
+use crate::store::PARTS_KEY;
+use crate::table::{MergeReport, MergeRow, OutputRow, SCHEMA_VERSION};
+use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merge, plan_same};
+
+/// Runs the command.
+pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
+    let destination = Destination::of(&args.output)?;
+    let inputs = discover(&args.paths)?;
+    rewriting::refuse_stdin(&inputs.paths)?;
+    destination.refuse_inputs(&inputs.paths)?;
+    if !args.output.quiet {
+        for (path, why) in &inputs.skipped {
+            say(&format!("note: {} is left out: {why}", path.display()));
+        }
+    }
+    rewriting::in_pool(&args.output, || merge(args, &inputs.paths, &destination))
+}
+
+fn merge(
+    args: &MergeArgs,
+    paths: &[PathBuf],
+    destination: &Destination,
+) -> anyhow::Result<Outcome> {
+    let progress = Arc::new(Progress::default());
+    let options = rewriting::read_options(&args.output);
+    let mut inputs = rewriting::first_pass(paths, &options, &progress, args.output.quiet)?;
+    if inputs.iter().any(is_merged) {
+        return rewrite_merged(
+            args,
+            &inputs,
+            destination,
+            Pass { options: &options, progress: &progress },
+        );
+    }
+    let overrides = overrides(args);
+    for FirstPass { input, .. } in &mut inputs {
+        input.identity = refine_identity(&input.path, &input.identity, &input.store, &overrides);
+    }
+    let identities: Vec<Identity> =
+        inputs.iter().map(|first| first.input.identity.clone()).collect();
+    refuse_same(args, &inputs, &identities)?;
+    let mut ordered: Vec<Option<FirstPass>> = inputs.into_iter().map(Some).collect();
+    let inputs: Vec<FirstPass> =
+        merge_order(&identities).into_iter().filter_map(|i| ordered[i].take()).collect();
+
+    let merged = Merged::of(&inputs, args);
+    let members = merged_members(merged.alignment.base_time_ns, &merged.plans)?;
+    let sources: Vec<Source<'_>> = inputs
+        .iter()
+        .zip(&merged.plans)
+        .map(|(first, plan)| Source {
+            path: &first.input.path,
+            index: &first.index,
+            store: &first.input.store,
+            plan,
+            edit: None,
+        })
+        .collect();
+    let pass = Pass { options: &options, progress: &progress };
+    let (written, bytes) = destination.write(
+        merged.alignment.base_time_ns,
+        &members,
+        &sources,
+        pass,
+        args.output.quiet,
+    )?;
+    let output = OutputRow {
+        path: destination.path().display().to_string(),
+        bytes,
+        text_bytes: written.text_bytes,
+        base_time_ns: merged.alignment.base_time_ns,
+    };
+    let report = merged.report(&inputs, output);
+    rewriting::show(&args.output, destination, &report, || report.tables())?;
+    Ok(rewriting::outcome(&args.output, inputs.iter().map(|first| &first.input.diag)))
+}
+
+fn is_merged(first: &FirstPass) -> bool {
+    first.input.store.meta.entry(PARTS_KEY).is_some()
+}
+
+/// A file that was merged before, on its own: the same in another format. Beside others it is refused, as its inputs would
+/// have to be aligned and numbered anew.
+fn rewrite_merged(
+    args: &MergeArgs,
+    inputs: &[FirstPass],
+    destination: &Destination,
+    pass: Pass<'_>,
+) -> anyhow::Result<Outcome> {
+    let [first] = inputs else {
+        let merged = inputs.iter().find(|first| is_merged(first));
+        let path = merged.map(|first| first.input.path.display().to_string()).unwrap_or_default();
+        let what = format!("{path} is a merged file, which cannot be merged again with others");
+        let hint = "name the files that it was made of, and the others".to_owned();
+        return Err(Hinted { what, hint }.into());
+    };
+    let store = &first.input.store;
+    let plan = plan_same(store);
+    let source =
+        Source { path: &first.input.path, index: &first.index, store, plan: &plan, edit: None };
+    let base_time_ns = store.meta.base_time_ns;
+    let is_quiet = args.output.quiet;
+    let (written, bytes) =
+        destination.write(base_time_ns, &store.meta.entries, &[source], pass, is_quiet)?;
+    let output = OutputRow {
+        path: destination.path().display().to_string(),
+        bytes,
+        text_bytes: written.text_bytes,
+        base_time_ns,
+    };
+    let mut report = MergeReport {
+        schema_version: SCHEMA_VERSION,
+        command: "merge",
+        output,
+        ..MergeReport::default()
+    };
+    report.inputs.push(MergeRow {
+        label: "merged before".to_owned(),
+        path: first.input.path.display().to_string(),
+        events: store.n_events,
+        json_bytes: first.input.json_bytes,
+        base: if base_time_ns.is_some() { "stated" } else { "unknown" },
+        base_time_ns,
+        ..MergeRow::default()
+    });
+    report.issues.extend(rows::issues(0, &first.input.diag));
+    rewriting::show(&args.output, destination, &report, || report.tables())?;
+    Ok(rewriting::outcome(&args.output, std::iter::once(&first.input.diag)))
+}
+
+fn overrides(args: &MergeArgs) -> Vec<Override> {
+    let stages = args
+        .stage_of
+        .iter()
+        .map(|rule| Override::Stage { pattern: rule.pattern.clone(), stage: rule.stage });
+    let labels = args
+        .label
+        .iter()
+        .map(|rule| Override::Label { pattern: rule.pattern.clone(), label: rule.label.clone() });
+    stages.chain(labels).collect()
+}
+
+/// Two inputs of the same stage and rank are an error that names both, unless both are wanted.
+fn refuse_same(
+    args: &MergeArgs,
+    inputs: &[FirstPass],
+    identities: &[Identity],
+) -> anyhow::Result<()> {
+    let problems = same_claims(identities);
+    let Some(IdentityProblem::Same { first, second }) = problems.first() else { return Ok(()) };
+    if args.keep_duplicates {
+        return Ok(());
+    }
+    let path = |i: usize| inputs[i].input.path.display();
+    let what = format!(
+        "{} and {} both claim to be {}",
+        path(*first),
+        path(*second),
+        identities[*first].label()
+    );
+    let hint = "name one of them, tell stages apart with --stage-of PATTERN=N, or keep both with \
+                --keep-duplicates"
+        .to_owned();
+    Err(Hinted { what, hint }.into())
+}
+
+/// What was decided about the inputs together.
+struct Merged {
+    labels: Vec<String>,
+    alignment: Alignment,
+    plans: Vec<InputPlan>,
+    warnings: Vec<String>,
+}
+
+impl Merged {
+    fn of(inputs: &[FirstPass], args: &MergeArgs) -> Self {
+        let align: Vec<AlignInput<'_>> = inputs
+            .iter()
+            .map(|FirstPass { input, .. }| AlignInput {
+                path: &input.path,
+                identity: &input.identity,
+                store: &input.store,
+            })
+            .collect();
+        let labels = unique(align.iter().map(input_label).collect());
+        let alignment = align_clocks(&align, mode(args.align));
+        let plan_inputs: Vec<PlanInput<'_>> = align
+            .iter()
+            .zip(&labels)
+            .zip(&alignment.inputs)
+            .map(|((input, label), clock)| PlanInput {
+                path: input.path,
+                identity: input.identity,
+                label,
+                store: input.store,
+                shift_ns: clock.shift_ns,
+                clock_offset_ns: clock.correction_ns,
+            })
+            .collect();
+        let plans = plan_merge(&plan_inputs);
+        let identities: Vec<Identity> = align.iter().map(|input| input.identity.clone()).collect();
+        let mut warnings: Vec<String> = missing_ranks(&identities)
+            .iter()
+            .map(|problem| missing(problem, &identities))
+            .collect();
+        for (clock, label) in alignment.inputs.iter().zip(&labels) {
+            if clock.base == ClockBase::Unknown && clock.estimate.is_none() && inputs.len() > 1 {
+                warnings.push(format!("nothing says what the clock of {label} is relative to; its times are as written"));
+            }
+        }
+        Self { labels, alignment, plans, warnings }
+    }
+
+    fn report(self, inputs: &[FirstPass], output: OutputRow) -> MergeReport {
+        let mut report = MergeReport {
+            schema_version: SCHEMA_VERSION,
+            command: "merge",
+            output,
+            warnings: self.warnings,
+            ..MergeReport::default()
+        };
+        for (i, first) in inputs.iter().enumerate() {
+            let (clock, plan) = (&self.alignment.inputs[i], &self.plans[i]);
+            let (base, base_time_ns) = match clock.base {
+                ClockBase::Stated(ns) => ("stated", Some(ns)),
+                ClockBase::Absolute => ("absolute", None),
+                ClockBase::Unknown => ("unknown", None),
+            };
+            report.inputs.push(MergeRow {
+                input: i,
+                label: self.labels[i].clone(),
+                path: first.input.path.display().to_string(),
+                events: first.input.store.n_events,
+                json_bytes: first.input.json_bytes,
+                base,
+                base_time_ns,
+                base_shift_ns: clock.base_shift_ns,
+                reference: clock.estimate.map(|estimate| estimate.reference),
+                offset_ns: clock.estimate.map(|estimate| estimate.offset_ns),
+                error_ns: clock.estimate.map(|estimate| estimate.error_ns),
+                matched: clock.estimate.map_or(0, |estimate| estimate.n_matched as u64),
+                dropped: clock.estimate.map_or(0, |estimate| estimate.n_dropped as u64),
+                correction_ns: clock.correction_ns,
+                first_pid: plan.first_pid(),
+                lanes: plan.n_lanes(),
+                moved_slices: plan.n_moved_slices(),
+            });
+            report.issues.extend(rows::issues(i, &first.input.diag));
+        }
+        report
+    }
+}
+
+fn mode(arg: AlignArg) -> AlignMode {
+    match arg {
+        AlignArg::Auto => AlignMode::Auto,
+        AlignArg::Base => AlignMode::Base,
+        AlignArg::Collectives => AlignMode::Collectives,
+        AlignArg::None => AlignMode::None,
+    }
+}
+
+/// Labels that occur again get a number.
+fn unique(labels: Vec<String>) -> Vec<String> {
+    let mut unique: Vec<String> = Vec::with_capacity(labels.len());
+    for label in labels {
+        let mut candidate = label.clone();
+        let mut number = 2;
+        while unique.contains(&candidate) {
+            candidate = format!("{label} ({number})");
+            number += 1;
+        }
+        unique.push(candidate);
+    }
+    unique
+}
+
+fn missing(problem: &IdentityProblem, identities: &[Identity]) -> String {
+    match problem {
+        IdentityProblem::MissingRanks { input, world_size, missing } => {
+            let stage =
+                identities[*input].stage.map_or(String::new(), |stage| format!("stage {stage}: "));
+            let ranks: Vec<String> = missing.iter().take(16).map(ToString::to_string).collect();
+            let more = if missing.len() > 16 { ", …" } else { "" };
+            let word = if missing.len() == 1 { "rank" } else { "ranks" };
+            format!("{stage}{word} {}{more} of {world_size} missing", ranks.join(", "))
+        }
+        IdentityProblem::Same { first, second } => {
+            format!("inputs {first} and {second} claim the same")
+        }
+    }
+}
+
+/// Paths are compared as the system sees them.
+pub(super) fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}

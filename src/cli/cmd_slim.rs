@@ -1,0 +1,173 @@
+//! `omni-trace slim`: the same trace, small enough to open.
+
+use std::sync::Arc;
+
+use super::args_merge::{NameFilter, SlimArgs};
+use super::rewriting::{self, Destination, FirstPass};
+use super::rows;
+use super::run::{Hinted, Outcome};
+use crate::align::{AlignInput, input_label};
+use crate::analyze::base::TimeConfig;
+use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
+use crate::read::Progress;
+use crate::store::{LAYOUT_KEY, PARTS_KEY};
+use crate::table::{OutputRow, SCHEMA_VERSION, SlimReport, SlimRow};
+use crate::write::{
+    Collapsed, Edit, InputPlan, Pass, PlanInput, Source, Tally, merged_members, plan_merge,
+    plan_same,
+};
+
+/// Runs the command.
+pub(super) fn run(args: &SlimArgs) -> anyhow::Result<Outcome> {
+    let destination = Destination::of(&args.output)?;
+    let paths = vec![args.path.clone()];
+    rewriting::refuse_stdin(&paths)?;
+    destination.refuse_inputs(&paths)?;
+    rewriting::in_pool(&args.output, || slim(args, &destination))
+}
+
+fn slim(args: &SlimArgs, destination: &Destination) -> anyhow::Result<Outcome> {
+    let progress = Arc::new(Progress::default());
+    let options = rewriting::read_options(&args.output);
+    let paths = vec![args.path.clone()];
+    let inputs = rewriting::first_pass(&paths, &options, &progress, args.output.quiet)?;
+    let Some(first) = inputs.first() else { return Ok(Outcome::Done) };
+    let choice = choose_slim(&first.input.store, &TimeConfig::default(), &config(args));
+    if choice.n_iterations.is_some() && choice.span_ns.is_none() {
+        let n = choice.n_iterations.unwrap_or(0);
+        let what = format!("no such iteration: {} has {n}", args.path.display());
+        let hint =
+            "`omni-trace analyze --table iterations` lists them; they count from 0".to_owned();
+        return Err(Hinted { what, hint }.into());
+    }
+    let edit = edit_of(args, first, &choice);
+    let (plan, members) = plan_of(first, destination)?;
+    let source = Source {
+        path: &first.input.path,
+        index: &first.index,
+        store: &first.input.store,
+        plan: &plan,
+        edit: Some(&edit),
+    };
+    let pass = Pass { options: &options, progress: &progress };
+    let (written, bytes) = destination.write(
+        first.input.store.meta.base_time_ns,
+        &members,
+        &[source],
+        pass,
+        args.output.quiet,
+    )?;
+    let report = SlimReport {
+        schema_version: SCHEMA_VERSION,
+        command: "slim",
+        output: OutputRow {
+            path: destination.path().display().to_string(),
+            bytes,
+            text_bytes: written.text_bytes,
+            base_time_ns: first.input.store.meta.base_time_ns,
+        },
+        json_bytes: first.input.json_bytes,
+        collapsed_waits: choice.waits.len() as u64,
+        categories: categories(&written.tally),
+        issues: rows::issues(0, &first.input.diag).collect(),
+    };
+    rewriting::show(&args.output, destination, &report, || report.tables())?;
+    Ok(rewriting::outcome(&args.output, std::iter::once(&first.input.diag)))
+}
+
+fn config(args: &SlimArgs) -> SlimConfig {
+    let filters = |list: &[NameFilter]| {
+        let filter = |filter: &NameFilter| match filter {
+            NameFilter::Category(category) => SlimFilter::Category(category.clone()),
+            NameFilter::Name(regex) => SlimFilter::Name(regex.clone()),
+        };
+        list.iter().map(filter).collect()
+    };
+    SlimConfig {
+        collapses_waits: !args.keep_waits,
+        window_ns: args.window.map(|window| (window.from_ns, window.to_ns)),
+        iterations: args.iterations.map(|range| (range.first, range.last)),
+        only: filters(&args.only),
+        drop: filters(&args.drop),
+        min_dur_ns: args.min_dur.map_or(0, |duration| duration.0),
+        max_stack_depth: args.max_stack_depth,
+    }
+}
+
+/// The choice by event number, as the second pass needs it.
+fn edit_of(args: &SlimArgs, first: &FirstPass, choice: &SlimChoice) -> Edit {
+    let slices = &first.input.store.slices;
+    let mut edit = Edit::default();
+    let gone = choice.is_gone.iter().enumerate().filter(|&(_, &gone)| gone);
+    gone.filter_map(|(slice, _)| slices.event_number(slice))
+        .for_each(|event| edit.drop_slice(event));
+    for wait in &choice.waits {
+        if let Some(event) = slices.event_number(wait.slice as usize) {
+            let collapsed = Collapsed { count: wait.count, covered_ns: wait.covered_ns };
+            edit.collapse_into(event, collapsed);
+        }
+    }
+    edit.window_ns = choice.span_ns;
+    let categories = |list: &[NameFilter]| -> Vec<String> {
+        list.iter()
+            .filter_map(|filter| match filter {
+                NameFilter::Category(category) => Some(category.clone()),
+                NameFilter::Name(_) => None,
+            })
+            .collect()
+    };
+    edit.drop_categories = categories(&args.drop);
+    edit.only_categories = (!args.only.is_empty()).then(|| categories(&args.only));
+    edit.drops_all_args = args.drop_args.iter().any(|key| key == "all");
+    edit.drop_args = args.drop_args.iter().filter(|key| *key != "all").cloned().collect();
+    edit
+}
+
+/// JSON keeps processes and top-level members as they are; Perfetto needs numbers for all, as a merged file has them.
+fn plan_of(
+    first: &FirstPass,
+    destination: &Destination,
+) -> anyhow::Result<(InputPlan, Vec<(String, String)>)> {
+    let input = &first.input;
+    let meta = &input.store.meta;
+    if meta.entry(PARTS_KEY).is_some() {
+        return Ok((plan_same(&input.store), meta.entries.clone()));
+    }
+    if destination.is_json() {
+        let mut members = meta.entries.clone();
+        if meta.entry(LAYOUT_KEY).is_none() {
+            members.push((LAYOUT_KEY.to_owned(), format!("\"{}\"", meta.layout.name())));
+        }
+        return Ok((InputPlan::default(), members));
+    }
+    let align = AlignInput { path: &input.path, identity: &input.identity, store: &input.store };
+    let label = input_label(&align);
+    let plans = plan_merge(&[PlanInput {
+        path: &input.path,
+        identity: &input.identity,
+        label: &label,
+        store: &input.store,
+        shift_ns: 0,
+        clock_offset_ns: 0,
+    }]);
+    let members = merged_members(meta.base_time_ns, &plans)?;
+    Ok((plans.into_iter().next().unwrap_or_default(), members))
+}
+
+fn categories(tally: &Tally) -> Vec<SlimRow> {
+    let mut rows: Vec<SlimRow> = tally
+        .rows
+        .iter()
+        .map(|(category, row)| SlimRow {
+            category: category.clone(),
+            events: row.before.events,
+            bytes: row.before.bytes,
+            gone_events: row.gone.events,
+            gone_bytes: row.gone.bytes,
+        })
+        .collect();
+    rows.sort_by(|a, b| {
+        (b.gone_bytes, b.bytes, &a.category).cmp(&(a.gone_bytes, a.bytes, &b.category))
+    });
+    rows
+}

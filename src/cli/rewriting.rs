@@ -1,0 +1,240 @@
+//! What `merge` and `slim` share: the first pass, where the output goes, the report.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::args::Format;
+use super::args_merge::TraceOutputArgs;
+use super::cmd_merge::same_file;
+use super::output::Target;
+use super::progress::ProgressDisplay;
+use super::run::{Hinted, Outcome, say};
+use super::trace_output::{AtomicFile, PipeOutput, spill_file};
+use crate::diag::{Reporter, Severity};
+use crate::read::events::{EventIndex, read_for_rewriting};
+use crate::read::{Input, Progress, ReadOptions};
+use crate::render::{csv, json, markdown, text};
+use crate::table::Table;
+use crate::write::{Pass, Source, WriteError, Written, write_json, write_perfetto};
+
+/// What the first pass over an input gave.
+pub(super) struct FirstPass {
+    pub(super) input: Input,
+    pub(super) index: EventIndex,
+}
+
+/// Reads the inputs one after the other, each with all threads.
+pub(super) fn first_pass(
+    paths: &[PathBuf],
+    options: &ReadOptions,
+    progress: &Arc<Progress>,
+    is_quiet: bool,
+) -> anyhow::Result<Vec<FirstPass>> {
+    let _display = ProgressDisplay::start(progress, paths, is_quiet);
+    paths
+        .iter()
+        .map(|path| {
+            let (input, index) = read_for_rewriting(path, options, progress)?;
+            Ok(FirstPass { input, index })
+        })
+        .collect()
+}
+
+pub(super) fn read_options(args: &TraceOutputArgs) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    if let Some(threads) = args.threads {
+        options.threads = usize::from(threads);
+    }
+    options
+}
+
+/// Runs with as many threads as asked for.
+pub(super) fn in_pool<T: Send>(
+    args: &TraceOutputArgs,
+    work: impl FnOnce() -> anyhow::Result<T> + Send,
+) -> anyhow::Result<T> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(read_options(args).threads)
+        .build()
+        .context("cannot start the threads")?;
+    pool.install(work)
+}
+
+/// Inputs are read twice, which a stream cannot be.
+pub(super) fn refuse_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
+    if paths.iter().any(|path| path == Path::new("-")) {
+        let what = "standard input cannot be read twice, as this command has to".to_owned();
+        let hint = "write it to a file first".to_owned();
+        return Err(Hinted { what, hint }.into());
+    }
+    Ok(())
+}
+
+/// Kind of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Json,
+    JsonGzip(u32),
+    Perfetto,
+}
+
+/// Where the trace goes.
+#[derive(Debug)]
+pub(super) struct Destination {
+    path: PathBuf,
+    kind: Kind,
+}
+
+impl Destination {
+    /// The destination of the arguments; its kind goes by its name.
+    pub(super) fn of(args: &TraceOutputArgs) -> anyhow::Result<Self> {
+        let name = args.output.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+        let kind = if args.output == Path::new("-") || ends(&[".json"]) {
+            Kind::Json
+        } else if ends(&[".json.gz"]) {
+            Kind::JsonGzip(args.level)
+        } else if ends(&[".pftrace", ".perfetto-trace"]) {
+            Kind::Perfetto
+        } else {
+            let what =
+                format!("what kind of trace {} is to be cannot be told", args.output.display());
+            let hint = "let its name end in .json, .json.gz or .pftrace".to_owned();
+            return Err(Hinted { what, hint }.into());
+        };
+        Ok(Self { path: args.output.clone(), kind })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the output is Chrome JSON.
+    pub(super) fn is_json(&self) -> bool {
+        matches!(self.kind, Kind::Json | Kind::JsonGzip(_))
+    }
+
+    fn is_stdout(&self) -> bool {
+        self.path == Path::new("-")
+    }
+
+    /// An input cannot be its own output: it is read while that is written, and would be gone after.
+    pub(super) fn refuse_inputs(&self, inputs: &[PathBuf]) -> anyhow::Result<()> {
+        match inputs.iter().find(|input| same_file(input, &self.path)) {
+            None => Ok(()),
+            Some(input) => {
+                let what = format!("{} is an input and the output at once", input.display());
+                let hint = "give the output another name".to_owned();
+                Err(Hinted { what, hint }.into())
+            }
+        }
+    }
+
+    /// Writes the trace. Gives its bytes on disk besides.
+    pub(super) fn write(
+        &self,
+        base_time_ns: Option<i64>,
+        members: &[(String, String)],
+        sources: &[Source<'_>],
+        pass: Pass<'_>,
+        is_quiet: bool,
+    ) -> anyhow::Result<(Written, Option<u64>)> {
+        let paths: Vec<PathBuf> = sources.iter().map(|source| source.path.to_owned()).collect();
+        let _display = ProgressDisplay::start(pass.progress, &paths, is_quiet);
+        if self.is_stdout() {
+            return match self.write_to(&mut PipeOutput::new(), base_time_ns, members, sources, pass)
+            {
+                // A reader that closed the pipe has seen what it wanted: that is success.
+                Err(WriteError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    Ok((Written::default(), None))
+                }
+                other => Ok((self.told(other)?, None)),
+            };
+        }
+        let file = AtomicFile::create(&self.path).map_err(WriteError::Write);
+        let mut file = self.told(file)?;
+        let written = self.write_to(&mut file, base_time_ns, members, sources, pass);
+        let written = self.told(written)?;
+        let bytes = self.told(file.finish().map_err(WriteError::Write))?;
+        Ok((written, Some(bytes)))
+    }
+
+    fn write_to(
+        &self,
+        out: &mut impl io::Write,
+        base_time_ns: Option<i64>,
+        members: &[(String, String)],
+        sources: &[Source<'_>],
+        pass: Pass<'_>,
+    ) -> Result<Written, WriteError> {
+        match self.kind {
+            Kind::Json => write_json(out, None, members, sources, pass),
+            Kind::JsonGzip(level) => write_json(out, Some(level), members, sources, pass),
+            Kind::Perfetto => {
+                let spill = || spill_file(&self.path);
+                write_perfetto(out, base_time_ns, members, sources, pass, &spill)
+            }
+        }
+    }
+
+    /// Errors of the output name it.
+    fn told<T>(&self, result: Result<T, WriteError>) -> anyhow::Result<T> {
+        match result {
+            Ok(value) => Ok(value),
+            Err(WriteError::Read(error)) => Err(error.into()),
+            Err(WriteError::Write(error)) => {
+                let hint = match error.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        "free some space, or write to another disk; nothing was left behind"
+                    }
+                    io::ErrorKind::NotFound => "make the folder first",
+                    _ => "check the folder's permissions, and that the disk is there",
+                };
+                let what = format!("cannot write {}: {error}", self.path.display());
+                Err(Hinted { what, hint: hint.to_owned() }.into())
+            }
+        }
+    }
+}
+
+/// Prints the report: on standard output, or on standard error where the trace itself goes there.
+pub(super) fn show<R: Serialize>(
+    args: &TraceOutputArgs,
+    destination: &Destination,
+    report: &R,
+    tables: impl Fn() -> Vec<Table>,
+) -> anyhow::Result<()> {
+    if args.quiet {
+        return Ok(());
+    }
+    let rendered = match args.format {
+        Format::Json => json::document(report)?,
+        Format::Csv => tables().first().map(csv::table).unwrap_or_default(),
+        Format::Md => tables().iter().map(markdown::table).collect::<Vec<_>>().join("\n"),
+        Format::Text => {
+            let style = super::plan::style(&Target::Stdout);
+            tables().iter().map(|table| text::table(table, style)).collect::<Vec<_>>().join("\n")
+        }
+    };
+    if destination.is_stdout() {
+        rendered.lines().for_each(say);
+        return Ok(());
+    }
+    Target::Stdout.write(rendered.as_bytes())
+}
+
+/// Whether data was lost, told and judged.
+pub(super) fn outcome<'a>(
+    args: &TraceOutputArgs,
+    mut diags: impl Iterator<Item = &'a Reporter>,
+) -> Outcome {
+    let is_lossy = diags.any(|diag| diag.worst() >= Some(Severity::DataLoss));
+    if is_lossy && args.strict {
+        return Outcome::DataLost;
+    }
+    Outcome::Done
+}

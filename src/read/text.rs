@@ -1,0 +1,65 @@
+//! The text of an input, whatever it is stored as: JSON as it is, Perfetto protobuf converted.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::perfetto::{PerfettoText, is_perfetto};
+use super::source::{ByteStream, StreamEnd};
+use super::{Progress, ReadError};
+use crate::diag::Reporter;
+
+/// Bytes that are looked at to tell what an input is.
+const SNIFF_BYTES: usize = 256;
+
+/// A stream of JSON text.
+pub(super) enum TextStream {
+    /// JSON, with what was looked at first.
+    Json { stream: ByteStream, start: Vec<u8> },
+    /// Perfetto protobuf.
+    Perfetto(Box<PerfettoText>),
+}
+
+impl TextStream {
+    /// Opens an input and tells by its content what it is.
+    pub(super) fn open(path: &Path, progress: Arc<Progress>) -> Result<Self, ReadError> {
+        let mut stream = ByteStream::open(path, progress)?;
+        let mut start = Vec::new();
+        stream
+            .append(&mut start, SNIFF_BYTES)
+            .map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        if is_perfetto(&start) {
+            return Ok(Self::Perfetto(Box::new(PerfettoText::new(stream, start))));
+        }
+        Ok(Self::Json { stream, start })
+    }
+
+    /// Appends up to `limit` further bytes of text. Gives how many; none at the end.
+    pub(super) fn append(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
+        match self {
+            Self::Json { stream, start } if start.is_empty() => stream.append(buffer, limit),
+            Self::Json { start, .. } => {
+                let n = start.len().min(limit);
+                buffer.extend(start.drain(..n));
+                Ok(n)
+            }
+            Self::Perfetto(text) => text.append(buffer, limit),
+        }
+    }
+
+    /// How the stream ended; meaningful once reading gave nothing.
+    pub(super) fn end(&self) -> &StreamEnd {
+        match self {
+            Self::Json { stream, .. } => stream.end(),
+            Self::Perfetto(text) => text.end(),
+        }
+    }
+
+    /// What was odd on the way to text.
+    pub(super) fn take_reporter(&mut self) -> Reporter {
+        match self {
+            Self::Json { .. } => Reporter::default(),
+            Self::Perfetto(text) => text.take_reporter(),
+        }
+    }
+}

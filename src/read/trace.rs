@@ -1,0 +1,124 @@
+//! An input to its store, or, where the input is a merged file, to one store an input that was merged.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::chrome::decode::Decoder;
+use super::chrome::meta;
+use super::parts::{PartsSink, SplitPlan};
+use super::pipeline::{Finished, Opened, PassError};
+use super::{Progress, ReadError, ReadOptions};
+use crate::diag::{IssueKind, Reporter};
+use crate::store::{Layout, Part, Store, StoreBuilder, parts_of};
+
+/// What a trace file gave.
+pub(super) struct ReadTrace {
+    pub(super) store: Store,
+    pub(super) reporter: Reporter,
+    pub(super) json_bytes: u64,
+    /// The input of a merged file that this is.
+    pub(super) part: Option<Part>,
+}
+
+/// Where each block's events stand among all of the file: what a second pass over the same file needs to know them
+/// again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EventIndex {
+    /// Number of the first event of the block at an offset.
+    first_of_block: BTreeMap<u64, u64>,
+}
+
+impl EventIndex {
+    /// Number of the first event of the block at an offset; `None` for a block whose start was a wrong guess.
+    pub(crate) fn first_event(&self, offset: u64) -> Option<u64> {
+        self.first_of_block.get(&offset).copied()
+    }
+}
+
+/// Reads one input as one store. With `keeps_order` the store knows each slice's event number, and the index is filled.
+pub(super) fn read_whole(
+    path: &Path,
+    options: &ReadOptions,
+    progress: &Arc<Progress>,
+    keeps_order: bool,
+) -> Result<(ReadTrace, EventIndex), ReadError> {
+    read_opened(path, Opened::new(path, progress)?, options, keeps_order)
+}
+
+/// Reads one input; a merged file gives one trace for each of its inputs.
+pub(super) fn read_parts(
+    path: &Path,
+    options: &ReadOptions,
+    progress: &Arc<Progress>,
+) -> Result<Vec<ReadTrace>, ReadError> {
+    let opened = Opened::new(path, progress)?;
+    let parts = parts_of(&opened.head.entries);
+    if parts.is_empty() {
+        return Ok(vec![read_opened(path, opened, options, false)?.0]);
+    }
+    let plan = SplitPlan::new(&parts);
+    let mut builders: Vec<StoreBuilder> = parts.iter().map(|_| StoreBuilder::default()).collect();
+    let mut reporters = vec![Reporter::default(); parts.len()];
+    let make = |_: u64| PartsSink::new(&plan);
+    let finished = opened.run(options, &make, &mut |_, chunks| {
+        for (i, (chunk, reporter)) in chunks.into_iter().enumerate() {
+            builders[i].append(chunk);
+            reporters[i].merge(reporter);
+        }
+        Ok(())
+    });
+    let finished = finished.map_err(|error| read_error(path, error))?;
+    reporters[0].merge(finished.reporter);
+    let mut traces = Vec::with_capacity(parts.len());
+    for ((part, builder), mut reporter) in parts.into_iter().zip(builders).zip(reporters) {
+        let truncated = part.truncated || finished.truncated;
+        let meta = meta::trace_meta(part.entries(), part.layout(), truncated, &mut reporter);
+        let store = builder.finish(meta, &mut reporter);
+        note_window_end(&store, &mut reporter);
+        let json_bytes = if traces.is_empty() { finished.json_bytes } else { 0 };
+        traces.push(ReadTrace { store, reporter, json_bytes, part: Some(part) });
+    }
+    Ok(traces)
+}
+
+fn read_opened(
+    path: &Path,
+    opened: Opened,
+    options: &ReadOptions,
+    keeps_order: bool,
+) -> Result<(ReadTrace, EventIndex), ReadError> {
+    let mut builder = StoreBuilder::new(keeps_order);
+    let mut index = EventIndex::default();
+    let make = |_: u64| Decoder::new(keeps_order);
+    let finished = opened.run(options, &make, &mut |offset, chunk| {
+        if keeps_order {
+            index.first_of_block.insert(offset, builder.n_events());
+        }
+        builder.append(chunk);
+        Ok(())
+    });
+    let Finished { head, mut reporter, json_bytes, truncated } =
+        finished.map_err(|error| read_error(path, error))?;
+    let meta = meta::trace_meta(head.entries, head.layout, truncated, &mut reporter);
+    let store = builder.finish(meta, &mut reporter);
+    if store.n_events == 0 && reporter.count(IssueKind::UnreadableEvent) > 0 {
+        let what = "nothing in its event array is an event".to_owned();
+        return Err(ReadError::NotATrace { path: path.to_owned(), what });
+    }
+    note_window_end(&store, &mut reporter);
+    Ok((ReadTrace { store, reporter, json_bytes, part: None }, index))
+}
+
+fn note_window_end(store: &Store, reporter: &mut Reporter) {
+    if store.meta.layout != Layout::Unknown && !store.meta.has_window_end {
+        reporter.add(IssueKind::NoWindowEnd, 1, None, None);
+    }
+}
+
+fn read_error(path: &Path, error: PassError) -> ReadError {
+    match error {
+        PassError::Read(error) => error,
+        PassError::Take(source) => ReadError::Io { path: path.to_owned(), source },
+    }
+}

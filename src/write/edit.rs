@@ -1,0 +1,206 @@
+//! What is left out of an input, by event: decided beforehand, applied while rewriting.
+
+use std::collections::{BTreeMap, HashMap};
+
+use foldhash::fast::FixedState;
+
+use crate::read::events::RawEvent;
+
+/// Something of a few events, by event number; asked for every event, so by hash.
+pub(crate) type ByEvent<T> = HashMap<u32, T, FixedState>;
+
+/// What stands in for events that went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collapsed {
+    /// Events that went.
+    pub count: u64,
+    /// Time that such events covered, in nanoseconds.
+    pub covered_ns: i64,
+}
+
+/// The argument that tells how many events were inside a slice before they were left out.
+pub const COLLAPSED_COUNT_KEY: &str = "omni_trace_collapsed_events";
+
+/// The argument that tells how long the slice was in such events, in nanoseconds.
+pub const COLLAPSED_NS_KEY: &str = "omni_trace_collapsed_ns";
+
+/// What is left out of one input.
+#[derive(Clone, Debug, Default)]
+pub struct Edit {
+    /// One bit for each event: whether its slice goes.
+    dropped: Vec<u64>,
+    /// Slices that stand in for what went, by event number.
+    pub(crate) collapsed: ByEvent<Collapsed>,
+    /// Only events that are no slices and lie in this range of the input's own time stay.
+    pub window_ns: Option<(i64, i64)>,
+    /// Arguments that go, by key.
+    pub drop_args: Vec<String>,
+    /// Whether all arguments go but those that other figures need.
+    pub drops_all_args: bool,
+    /// Flows, counters and instants of these categories go; slices are decided one by one.
+    pub drop_categories: Vec<String>,
+    /// Flows, counters and instants of other categories go; those without one stay.
+    pub only_categories: Option<Vec<String>>,
+}
+
+impl Edit {
+    /// Leaves out a slice, by event number.
+    pub fn drop_slice(&mut self, event: u32) {
+        let word = event as usize / 64;
+        if self.dropped.len() <= word {
+            self.dropped.resize(word + 1, 0);
+        }
+        self.dropped[word] |= 1 << (event % 64);
+    }
+
+    /// Has a slice stand in for what went from inside it.
+    pub fn collapse_into(&mut self, event: u32, collapsed: Collapsed) {
+        self.collapsed.insert(event, collapsed);
+    }
+
+    /// Whether the slice of an event goes.
+    pub(crate) fn is_slice_gone(&self, number: u64) -> bool {
+        let word = (number / 64) as usize;
+        self.dropped.get(word).is_some_and(|bits| bits & (1 << (number % 64)) != 0)
+    }
+
+    /// Whether something that is no slice stays, as far as its time decides.
+    pub(crate) fn keeps_time(&self, ts_ns: i64) -> bool {
+        self.window_ns.is_none_or(|(from, to)| (from..to).contains(&ts_ns))
+    }
+
+    /// Whether an event goes.
+    pub(crate) fn drops(&self, number: u64, event: &RawEvent<'_>) -> bool {
+        if self.is_slice_gone(number) {
+            return true;
+        }
+        if !matches!(event.ph.inner(), b"s" | b"t" | b"f" | b"i" | b"I" | b"R" | b"C") {
+            return false;
+        }
+        let is_outside = || {
+            let (Some((from, to)), Some(ts)) = (self.window_ns, event.ts.as_ns()) else {
+                return false;
+            };
+            // The closing mark says that the capture ended in order; it stays.
+            !(from..to).contains(&ts) && event.name.inner() != b"Record Window End"
+        };
+        let cat = event.cat.inner();
+        let lists = |list: &[String]| list.iter().any(|known| known.as_bytes() == cat);
+        let is_unwanted = || {
+            let only = self.only_categories.as_deref();
+            lists(&self.drop_categories)
+                || (!cat.is_empty() && only.is_some_and(|only| !lists(only)))
+        };
+        is_outside() || is_unwanted()
+    }
+
+    /// Whether an argument goes. Those that figures need stay: ids, sizes, streams, collectives.
+    pub(crate) fn drops_arg(&self, key: &[u8]) -> bool {
+        if self.drop_args.iter().any(|name| name.as_bytes() == key) {
+            return true;
+        }
+        self.drops_all_args && !is_needed(key)
+    }
+}
+
+/// Arguments that analyses read.
+fn is_needed(key: &[u8]) -> bool {
+    const NEEDED: [&[u8]; 34] = [
+        b"name",
+        b"labels",
+        b"sort_index",
+        b"correlation",
+        b"External id",
+        b"external id",
+        b"Python id",
+        b"Python parent id",
+        b"Python module id",
+        b"Sequence number",
+        b"Fwd thread id",
+        b"device",
+        b"stream",
+        b"bytes",
+        b"fromDevice",
+        b"toDevice",
+        b"Collective name",
+        b"dtype",
+        b"In msg nelems",
+        b"Out msg nelems",
+        b"Group size",
+        b"Process Group Name",
+        b"Process Group Description",
+        b"Process Group Ranks",
+        b"Rank",
+        b"Src Rank",
+        b"Dst Rank",
+        b"Seq",
+        b"Comms Id",
+        b"Bytes",
+        b"Device Type",
+        b"Device Id",
+        b"Total Allocated",
+        b"Total Reserved",
+    ];
+    NEEDED.contains(&key)
+}
+
+/// Events and bytes of one category.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Events.
+    pub events: u64,
+    /// Bytes of the input's text.
+    pub bytes: u64,
+}
+
+/// What stayed and what went, by category.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// By category; phases without one by `(phase)`.
+    pub rows: BTreeMap<String, TallyRow>,
+}
+
+/// What stayed and what went of one category.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TallyRow {
+    /// What the input had.
+    pub before: Amount,
+    /// What went.
+    pub gone: Amount,
+}
+
+impl Tally {
+    pub(crate) fn count(&mut self, event: &RawEvent<'_>, is_gone: bool) {
+        let category = event.cat.inner();
+        let row = match std::str::from_utf8(category) {
+            Ok(category) if !category.is_empty() => self.row(category),
+            _ => self.row(&format!("({})", String::from_utf8_lossy(event.ph.inner()))),
+        };
+        let add = |amount: &mut Amount| {
+            amount.events += 1;
+            amount.bytes += event.len as u64;
+        };
+        add(&mut row.before);
+        if is_gone {
+            add(&mut row.gone);
+        }
+    }
+
+    fn row(&mut self, category: &str) -> &mut TallyRow {
+        if !self.rows.contains_key(category) {
+            self.rows.insert(category.to_owned(), TallyRow::default());
+        }
+        self.rows.get_mut(category).expect("the row was just made")
+    }
+
+    /// Adds what another part counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (category, row) in &other.rows {
+            let mine = self.row(category);
+            mine.before.events += row.before.events;
+            mine.before.bytes += row.before.bytes;
+            mine.gone.events += row.gone.events;
+            mine.gone.bytes += row.gone.bytes;
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Lanes for slices that overlap others of their track without nesting in them.
+//!
+//! Viewers show a track as one stack: a slice may lie inside another or beside it, not across its end. Annotations that
+//! cross Python frames, kernels that overlap on one stream, and the stacks of several idle threads that a writer puts on
+//! thread 0 break that. Each slice goes to the first lane on which it nests; Python frames follow their parent.
+
+use std::collections::BTreeMap;
+
+use crate::model::EventKind;
+use crate::store::{Store, Track};
+
+/// The lanes of one track, beyond its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TrackLanes {
+    /// Slices that moved, with their lane from 1.
+    pub(crate) moved: Vec<(u32, u16)>,
+    /// Number of further lanes.
+    pub(crate) n_lanes: u16,
+}
+
+/// Ends of the slices that are open on one lane, the innermost last.
+#[derive(Default)]
+struct Lane {
+    open: Vec<i64>,
+}
+
+impl Lane {
+    /// Whether a slice nests on this lane. Closes what ended before it.
+    fn accepts(&mut self, start_ns: i64, end_ns: i64) -> bool {
+        while self.open.last().is_some_and(|&open| open <= start_ns) {
+            self.open.pop();
+        }
+        self.open.last().is_none_or(|&open| end_ns <= open)
+    }
+}
+
+/// The lanes that the track at `track` needs.
+pub(crate) fn lanes_of(store: &Store, track: &Track) -> TrackLanes {
+    let slices = &store.slices;
+    let mut lane = Lane::default();
+    let nests = |slice: usize| {
+        let (start_ns, end_ns) = (slices.ts_ns[slice], slices.end_ns(slice));
+        let accepts = lane.accepts(start_ns, end_ns);
+        lane.open.push(end_ns);
+        accepts
+    };
+    if track.slices.clone().all(nests) { TrackLanes::default() } else { assign(store, track) }
+}
+
+/// Gives every slice of a track its lane.
+fn assign(store: &Store, track: &Track) -> TrackLanes {
+    let mut lanes = vec![Lane::default()];
+    let mut lane_of_frame: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut found = TrackLanes::default();
+    for slice in track.slices.clone() {
+        let (start_ns, end_ns) = (store.slices.ts_ns[slice], store.slices.end_ns(slice));
+        let number = match preferred(store, slice, &lane_of_frame) {
+            Preferred::Lane(lane) if lanes[lane].accepts(start_ns, end_ns) => lane,
+            Preferred::Empty => {
+                let is_free =
+                    |lane: &mut Lane| lane.accepts(start_ns, end_ns) && lane.open.is_empty();
+                lanes.iter_mut().position(is_free).unwrap_or(lanes.len())
+            }
+            _ => {
+                let accepts = |lane: &mut Lane| lane.accepts(start_ns, end_ns);
+                lanes.iter_mut().position(accepts).unwrap_or(lanes.len())
+            }
+        };
+        // Beyond this many lanes nobody looks; what is left overlaps on the last one.
+        let number = number.min(usize::from(u16::MAX) - 1);
+        if number == lanes.len() {
+            lanes.push(Lane::default());
+        }
+        lanes[number].open.push(end_ns);
+        if let Some(id) = store.python_id(slice) {
+            lane_of_frame.insert(id, number);
+        }
+        if number > 0 {
+            found.moved.push((slice as u32, number as u16));
+            found.n_lanes = found.n_lanes.max(number as u16);
+        }
+    }
+    found
+}
+
+enum Preferred {
+    /// That of the parent frame.
+    Lane(usize),
+    /// A frame without a parent is the bottom of a stack of its own.
+    Empty,
+    /// The first that fits.
+    Any,
+}
+
+fn preferred(store: &Store, slice: usize, lane_of_frame: &BTreeMap<u64, usize>) -> Preferred {
+    if store.kind(slice) != EventKind::PythonFunction {
+        return Preferred::Any;
+    }
+    match store.python_parent_id(slice) {
+        Some(parent) => {
+            lane_of_frame.get(&parent).map_or(Preferred::Any, |&lane| Preferred::Lane(lane))
+        }
+        None => Preferred::Empty,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::lanes_of;
+    use crate::diag::Reporter;
+    use crate::store::{ChunkBuilder, SliceRow, Store, TraceMeta, TrackId};
+
+    fn store_of(spans: &[(i64, i64)]) -> Store {
+        let mut builder = ChunkBuilder::default();
+        let name = builder.string("x");
+        let track = builder.track(TrackId::Int(1), TrackId::Int(2));
+        for &(ts_ns, dur_ns) in spans {
+            builder.slice(SliceRow {
+                ts_ns,
+                dur_ns,
+                name,
+                category: name,
+                track,
+                id_a: None,
+                id_b: None,
+            });
+        }
+        Store::build(vec![builder.finish()], TraceMeta::default(), &mut Reporter::default())
+    }
+
+    fn cross(a: (i64, i64), b: (i64, i64)) -> bool {
+        a.0 < b.0 && b.0 < a.1 && a.1 < b.1
+    }
+
+    #[test]
+    fn nested_and_touching_slices_stay() {
+        let store = store_of(&[(0, 10), (0, 10), (0, 4), (4, 6), (10, 5), (10, 0), (15, 0)]);
+        assert_eq!(lanes_of(&store, &store.tracks[0]).n_lanes, 0);
+    }
+
+    #[test]
+    fn a_crossing_slice_gets_a_lane() {
+        let store = store_of(&[(0, 10), (5, 10), (12, 1)]);
+        let lanes = lanes_of(&store, &store.tracks[0]);
+        assert_eq!(lanes.moved, [(1, 1)]);
+    }
+
+    proptest! {
+        /// Every pair of slices on one lane, by brute force.
+        #[test]
+        fn no_two_slices_of_a_lane_cross(spans in prop::collection::vec((0..60_i64, 0..30_i64), 0..60)) {
+            let store = store_of(&spans);
+            let lanes = store.tracks.first().map(|track| lanes_of(&store, track)).unwrap_or_default();
+            let lane = |slice: usize| lanes.moved.iter().find(|m| m.0 as usize == slice).map_or(0, |m| m.1);
+            let span = |slice: usize| (store.slices.ts_ns[slice], store.slices.end_ns(slice));
+            for a in 0..spans.len() {
+                for b in 0..spans.len() {
+                    prop_assert!(lane(a) != lane(b) || !cross(span(a), span(b)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What becomes of an input in the output: names of processes, numbers of threads, lanes, offsets of ids and clocks.
+//!
+//! A plan is made from the store alone and is immutable while events are rewritten; it also says how to undo it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::value::RawValue;
+
+use super::edit::ByEvent;
+use super::lanes::lanes_of;
+use crate::model::Identity;
+use crate::store::{Part, PartProcess, PartThread, Store, TrackId};
+
+/// Numbers of threads that had none, and of lanes, start here.
+const FIRST_THREAD_NUMBER: i64 = 1_000_000_000;
+
+/// Pids of one input lie within this many, unless it has more processes.
+const PIDS_PER_INPUT: i64 = 1_000;
+
+/// A pid or tid as the plan knows it: numbers, or the decoded text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum IdKey {
+    /// A number.
+    Int(i128),
+    /// Any other text.
+    Text(String),
+}
+
+impl IdKey {
+    pub(crate) fn of(store: &Store, id: &TrackId) -> Self {
+        match id {
+            TrackId::Int(v) => Self::Int(*v),
+            TrackId::Text(text) => Self::Text(store.strings.get(*text).to_owned()),
+        }
+    }
+
+    /// As JSON.
+    fn json(&self) -> Box<RawValue> {
+        let text = match self {
+            Self::Int(v) => v.to_string(),
+            Self::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
+        };
+        RawValue::from_string(text).expect("a number or a quoted string is JSON")
+    }
+}
+
+/// What is planned from.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanInput<'a> {
+    /// Path as given.
+    pub path: &'a Path,
+    /// Who wrote it.
+    pub identity: &'a Identity,
+    /// How the output calls it.
+    pub label: &'a str,
+    /// Its events; the order of the file must have been kept.
+    pub store: &'a Store,
+    /// What is added to its timestamps, in nanoseconds.
+    pub shift_ns: i64,
+    /// The part of the shift that corrects its clock.
+    pub clock_offset_ns: i64,
+}
+
+/// What becomes of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProcessPlan {
+    pub(crate) pid: i64,
+    pub(crate) name: String,
+    pub(crate) sort_index: i64,
+    pub(crate) original_name: Option<String>,
+}
+
+/// What becomes of a track beyond its process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TrackPlan {
+    /// Its new number, where it has another.
+    pub(crate) tid: Option<i64>,
+    /// Numbers of its lanes.
+    pub(crate) lanes: Vec<i64>,
+    pub(crate) original_name: Option<String>,
+}
+
+/// What becomes of one input.
+#[derive(Clone, Debug, Default)]
+pub struct InputPlan {
+    pub(crate) shift_ns: i64,
+    pub(crate) id_offset: u64,
+    /// Empty where processes keep their pids and names.
+    pub(crate) processes: BTreeMap<IdKey, ProcessPlan>,
+    /// Tracks that are renumbered or have lanes.
+    pub(crate) tracks: BTreeMap<(IdKey, IdKey), TrackPlan>,
+    /// Lane, from 1, of each slice that is not on its track's own, by event number.
+    pub(crate) lane_of_event: ByEvent<u16>,
+    /// Names of new threads: (pid, tid, name).
+    pub(crate) thread_names: Vec<(i64, i64, String)>,
+    /// Whether nothing is to be named anew or added.
+    pub(crate) is_same: bool,
+    /// How to undo all this.
+    pub(crate) part: Part,
+}
+
+impl InputPlan {
+    /// The first of its pids.
+    pub fn first_pid(&self) -> Option<i64> {
+        self.processes.values().map(|process| process.pid).min()
+    }
+
+    /// Tracks added for slices that overlap without nesting.
+    pub fn n_lanes(&self) -> u64 {
+        self.tracks.values().map(|track| track.lanes.len() as u64).sum()
+    }
+
+    /// Slices on such tracks.
+    pub fn n_moved_slices(&self) -> u64 {
+        self.lane_of_event.len() as u64
+    }
+}
+
+/// Plans to write an input as it is, under the pids and names that it has: for a file that was merged before.
+pub fn plan_same(store: &Store) -> InputPlan {
+    let mut plan = InputPlan::default();
+    for pid in pids(store) {
+        let key = IdKey::of(store, &pid);
+        let Some(number) = pid.as_int().and_then(|pid| i64::try_from(pid).ok()) else { continue };
+        let original_name = process_name(store, &key);
+        let name = original_name.clone().unwrap_or_default();
+        let process = ProcessPlan { pid: number, name, sort_index: number, original_name };
+        plan.processes.insert(key, process);
+    }
+    plan.is_same = true;
+    plan
+}
+
+/// Plans the merging of inputs, in the order of the output.
+pub fn plan_merge(inputs: &[PlanInput<'_>]) -> Vec<InputPlan> {
+    let mut id_offset = 0_u64;
+    let most = inputs.iter().map(|input| pids(input.store).len()).max().unwrap_or(0) as i64;
+    let mut spacing = PIDS_PER_INPUT;
+    while spacing <= most {
+        spacing *= 10;
+    }
+    let mut plans = Vec::with_capacity(inputs.len());
+    for (i, input) in inputs.iter().enumerate() {
+        plans.push(plan_input(input, (i as i64 + 1) * spacing, id_offset));
+        id_offset = id_offset.wrapping_add(largest_id(input.store)).wrapping_add(1);
+    }
+    plans
+}
+
+fn plan_input(input: &PlanInput<'_>, first_pid: i64, id_offset: u64) -> InputPlan {
+    let store = input.store;
+    let mut plan = InputPlan { shift_ns: input.shift_ns, id_offset, ..InputPlan::default() };
+    let ordered = ordered_pids(store);
+    for (i, (_, key, role)) in ordered.into_iter().enumerate() {
+        let pid = first_pid + i as i64;
+        let name = format!("{} · {role}", input.label);
+        let original_name = process_name(store, &key);
+        plan.processes.insert(key, ProcessPlan { pid, name, sort_index: pid, original_name });
+    }
+    plan_tracks(store, &mut plan);
+    plan.part = part_of(input, &plan);
+    plan
+}
+
+fn process_name(store: &Store, key: &IdKey) -> Option<String> {
+    let mut tracks = store.tracks.iter().filter(|track| IdKey::of(store, &track.pid) == *key);
+    tracks.find_map(|track| track.process_name).map(|name| store.strings.get(name).to_owned())
+}
+
+fn part_of(input: &PlanInput<'_>, plan: &InputPlan) -> Part {
+    let meta = &input.store.meta;
+    let raw = |(key, text): &(String, String)| {
+        Some((key.clone(), RawValue::from_string(text.clone()).ok()?))
+    };
+    let mut processes: Vec<PartProcess> = plan
+        .processes
+        .iter()
+        .map(|(key, process)| PartProcess {
+            pid: process.pid,
+            of: key.json(),
+            name: process.original_name.clone(),
+        })
+        .collect();
+    processes.sort_by_key(|process| process.pid);
+    let mut threads = Vec::new();
+    for ((pid, tid), track) in &plan.tracks {
+        let pid = plan.processes[pid].pid;
+        let named = |number, name| PartThread { pid, tid: number, of: tid.json(), name };
+        threads.extend(track.tid.map(|number| named(number, track.original_name.clone())));
+        threads.extend(track.lanes.iter().map(|&number| named(number, None)));
+    }
+    Part {
+        path: input.path.to_string_lossy().into_owned(),
+        label: input.label.to_owned(),
+        layout: meta.layout.name().to_owned(),
+        truncated: meta.truncated,
+        shift_ns: plan.shift_ns,
+        clock_offset_ns: input.clock_offset_ns,
+        id_offset: plan.id_offset,
+        processes,
+        threads,
+        metadata: meta.entries.iter().filter_map(raw).collect(),
+        ..Part::of_identity(input.identity)
+    }
+}
+
+fn pids(store: &Store) -> BTreeSet<TrackId> {
+    store.tracks.iter().map(|track| track.pid).collect()
+}
+
+/// Processes in the order of the output, hosts before devices before the others, with what to call them.
+fn ordered_pids(store: &Store) -> Vec<(u8, IdKey, String)> {
+    let describe = |pid: &TrackId| {
+        let key = IdKey::of(store, pid);
+        let (group, role) = match &key {
+            _ if is_device(store, pid) => (1, format!("GPU {}", store.track_id_text(pid))),
+            IdKey::Int(-1) => (2, "overhead".to_owned()),
+            IdKey::Int(number) => (0, host_role(store, pid, *number)),
+            IdKey::Text(text) if text.is_empty() => (2, "marks".to_owned()),
+            IdKey::Text(text) => (2, text.clone()),
+        };
+        (group, key, role)
+    };
+    let mut ordered: Vec<_> = pids(store).iter().map(describe).collect();
+    ordered.sort();
+    ordered
+}
+
+/// Whether a process is a device: it has device events, or its writer labels it so.
+fn is_device(store: &Store, pid: &TrackId) -> bool {
+    let mut tracks = store.tracks.iter().filter(|track| track.pid == *pid);
+    tracks.any(|track| {
+        let is_labelled =
+            track.process_labels.is_some_and(|labels| store.strings.get(labels).starts_with("GPU"));
+        let at = store.device_rows.partition_point(|row| (row.slice as usize) < track.slices.start);
+        let has_row = |row: &crate::store::DeviceRow| (row.slice as usize) < track.slices.end;
+        is_labelled || store.device_rows.get(at).is_some_and(has_row)
+    })
+}
+
+/// `host pid 17815`, with the process's own name where it says more than that it is Python.
+fn host_role(store: &Store, pid: &TrackId, number: i128) -> String {
+    let mut names =
+        store.tracks.iter().filter(|track| track.pid == *pid).filter_map(|t| t.process_name);
+    let name = names.next().map_or("", |name| store.strings.get(name));
+    let is_plain = name.is_empty() || name.starts_with("python") || name.starts_with("pt_main");
+    if is_plain { format!("host pid {number}") } else { format!("host pid {number} · {name}") }
+}
+
+/// Numbers for threads that have none, and lanes.
+fn plan_tracks(store: &Store, plan: &mut InputPlan) {
+    let mut used: BTreeSet<(TrackId, i128)> = BTreeSet::new();
+    used.extend(store.tracks.iter().filter_map(|track| Some((track.pid, track.tid.as_int()?))));
+    let mut fresh = |pid: TrackId| {
+        let mut number = FIRST_THREAD_NUMBER;
+        while !used.insert((pid, i128::from(number))) {
+            number += 1;
+        }
+        number
+    };
+    for track in &store.tracks {
+        let needs_number = track.tid.as_int().is_none_or(|tid| i64::try_from(tid).is_err());
+        let lanes = lanes_of(store, track);
+        if !needs_number && lanes.n_lanes == 0 {
+            continue;
+        }
+        let (pid, tid) = (IdKey::of(store, &track.pid), IdKey::of(store, &track.tid));
+        let new_pid = plan.processes[&pid].pid;
+        let name = thread_name(store, track);
+        let original_name = track.thread_name.map(|name| store.strings.get(name).to_owned());
+        let mut planned = TrackPlan { original_name, ..TrackPlan::default() };
+        if needs_number {
+            let number = fresh(track.pid);
+            plan.thread_names.push((new_pid, number, name.clone()));
+            planned.tid = Some(number);
+        }
+        for lane in 1..=lanes.n_lanes {
+            let number = fresh(track.pid);
+            plan.thread_names.push((new_pid, number, format!("{name} (overlap {lane})")));
+            planned.lanes.push(number);
+        }
+        for (slice, lane) in lanes.moved {
+            let number = store.slices.event_number(slice as usize);
+            let number =
+                number.expect("a plan is made of a store that kept the order of its events");
+            plan.lane_of_event.insert(number, lane);
+        }
+        plan.tracks.insert((pid, tid), planned);
+    }
+}
+
+fn thread_name(store: &Store, track: &crate::store::Track) -> String {
+    match track.thread_name {
+        Some(name) => store.strings.get(name).trim().to_owned(),
+        None => match store.track_id_text(&track.tid) {
+            text if text.is_empty() => "marks".to_owned(),
+            text if track.tid.as_int().is_some() => format!("thread {text}"),
+            text => text,
+        },
+    }
+}
+
+/// The largest id that is unique only within its file.
+fn largest_id(store: &Store) -> u64 {
+    let of_slice = |slice: usize| {
+        let ids = [
+            store.correlation(slice),
+            store.external_id(slice),
+            store.python_id(slice),
+            store.python_parent_id(slice),
+        ];
+        ids.into_iter().flatten().max()
+    };
+    let slices = (0..store.slices.len()).filter_map(of_slice).max();
+    let flows = store.flows.iter().map(|flow| flow.id).max();
+    slices.max(flows).unwrap_or(0)
+}

@@ -1,0 +1,324 @@
+//! Events of an input, as spans of their text, to events of the output, as text.
+//!
+//! Only what a plan changes is changed: pid, tid, ts, ids and the names of processes. Everything else, unknown keys too, is
+//! copied byte for byte, as far as it is valid JSON. One event a line, without spaces.
+
+use std::io::Write as _;
+
+use super::edit::{COLLAPSED_COUNT_KEY, COLLAPSED_NS_KEY, Edit, Tally};
+use super::gzip::{BlockCompressor, GzipBlock};
+use super::json_text::{put_inner, put_string, put_value, valid_utf8};
+use super::plan::{IdKey, InputPlan, ProcessPlan, TrackPlan};
+use crate::model::time::write_us;
+use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, id_space, shifted_id};
+use crate::store::{ADDED_KEY, ORIGINAL_KEY};
+
+/// Between two events.
+pub(crate) const SEPARATOR: &[u8] = b",\n";
+
+/// Rewrites the events of one block.
+pub(crate) struct Rewriter<'p> {
+    plan: &'p InputPlan,
+    edit: Option<&'p Edit>,
+    /// Compression level; `None` for plain text.
+    level: Option<u32>,
+    out: Vec<u8>,
+    tally: Tally,
+    last: Option<Track<'p>>,
+}
+
+/// What the text of a pid and a tid become.
+struct Track<'p> {
+    pid: Vec<u8>,
+    tid: Vec<u8>,
+    /// The members of both on the track's own lane; the second where the event had to be repaired.
+    text: [Vec<u8>; 2],
+    process: Option<&'p ProcessPlan>,
+    track: Option<&'p TrackPlan>,
+}
+
+/// What a block becomes: events with separators between them.
+#[derive(Debug)]
+pub(crate) struct Rewritten {
+    pub(crate) body: Body,
+    /// Bytes of text.
+    pub(crate) text_bytes: u64,
+    pub(crate) tally: Tally,
+}
+
+/// The bytes of a rewritten block.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// Text.
+    Plain(Vec<u8>),
+    /// Compressed text.
+    Gzip(GzipBlock),
+}
+
+impl<'p> Rewriter<'p> {
+    pub(crate) fn new(plan: &'p InputPlan, edit: Option<&'p Edit>, level: Option<u32>) -> Self {
+        // A little more than a block of input, which is rarely exceeded.
+        let out = Vec::with_capacity(crate::model::limits::BLOCK_BYTES * 9 / 8);
+        Self { plan, edit, level, out, tally: Tally::default(), last: None }
+    }
+
+    /// Finds what the event's pid and tid become, unless it has those of the one before.
+    fn find_track(&mut self, event: &RawEvent<'_>) {
+        let is_same = |track: &Track<'_>| track.pid == event.pid.0 && track.tid == event.tid.0;
+        if self.last.as_ref().is_some_and(is_same) {
+            return;
+        }
+        let plan = self.plan;
+        let (pid, tid) = (key_of(event.pid), key_of(event.tid));
+        let process = if plan.is_same { None } else { plan.processes.get(&pid) };
+        let track = if plan.tracks.is_empty() { None } else { plan.tracks.get(&(pid, tid)) };
+        let mut found = Track {
+            pid: event.pid.0.to_vec(),
+            tid: event.tid.0.to_vec(),
+            text: [Vec::new(), Vec::new()],
+            process,
+            track,
+        };
+        for is_repaired in [false, true] {
+            let mut text = Vec::new();
+            put_track(event, &found, 0, is_repaired, &mut text);
+            found.text[usize::from(is_repaired)] = text;
+        }
+        self.last = Some(found);
+    }
+
+    fn put_event(&mut self, number: u64, event: &RawEvent<'_>, is_repaired: bool) {
+        self.find_track(event);
+        let Some(track) = &self.last else { return };
+        let lane = self.plan.lane_of_event.get(&(number as u32)).copied().unwrap_or(0);
+        let out = &mut self.out;
+        if !out.is_empty() {
+            out.extend_from_slice(SEPARATOR);
+        }
+        out.extend_from_slice(b"{\"ph\":");
+        put_value(event.ph, is_repaired, out);
+        put_member(b",\"cat\":", event.cat, is_repaired, out);
+        put_member(b",\"name\":", event.name, is_repaired, out);
+        match lane {
+            0 => out.extend_from_slice(&track.text[usize::from(is_repaired)]),
+            lane => put_track(event, track, lane, is_repaired, out),
+        }
+        put_time(event.ts, self.plan.shift_ns, is_repaired, out);
+        put_member(b",\"dur\":", event.dur, is_repaired, out);
+        put_flow_id(event.id, self.plan.id_offset, is_repaired, out);
+        for &(key, value) in &event.others {
+            put_key(key, is_repaired, b",\"", out);
+            put_value(value, is_repaired, out);
+        }
+        let collapsed = self.edit.and_then(|edit| edit.collapsed.get(&(number as u32)));
+        if !event.args.is_empty() || collapsed.is_some() {
+            out.extend_from_slice(b",\"args\":{");
+            let start = out.len();
+            put_args(event, track, self.plan.id_offset, self.edit, is_repaired, out);
+            if let Some(collapsed) = collapsed {
+                let comma = if out.len() > start { "," } else { "" };
+                // Writing to a vector cannot fail.
+                let _ = write!(
+                    out,
+                    "{comma}\"{COLLAPSED_COUNT_KEY}\":{},\"{COLLAPSED_NS_KEY}\":{}",
+                    collapsed.count, collapsed.covered_ns
+                );
+            }
+            out.push(b'}');
+        }
+        out.push(b'}');
+        self.put_lane_order(event, is_repaired);
+    }
+
+    /// Lanes stand right after their track: the same sort index, and viewers then go by tid.
+    fn put_lane_order(&mut self, event: &RawEvent<'_>, is_repaired: bool) {
+        if event.ph.inner() != b"M" || event.name.inner() != b"thread_sort_index" {
+            return;
+        }
+        let (Some(value), Some(track)) = (event.arg(b"sort_index"), &self.last) else { return };
+        let (Some(process), Some(planned)) = (track.process, track.track) else { return };
+        for lane in planned.tid.iter().chain(&planned.lanes) {
+            let _ = write!(
+                self.out,
+                ",\n{{\"ph\":\"M\",\"name\":\"thread_sort_index\",\"pid\":{},\"tid\":{lane},\"args\":{{\"sort_index\":",
+                process.pid
+            );
+            put_value(value, is_repaired, &mut self.out);
+            let _ = write!(self.out, ",\"{ADDED_KEY}\":true}}}}");
+        }
+    }
+}
+
+impl Visitor for Rewriter<'_> {
+    type Output = Rewritten;
+
+    fn event(&mut self, number: u64, event: &RawEvent<'_>, reading: Reading) {
+        if let Some(edit) = self.edit {
+            let is_gone = edit.drops(number, event);
+            self.tally.count(event, is_gone);
+            if is_gone {
+                return;
+            }
+        }
+        self.put_event(number, event, reading == Reading::Repaired);
+    }
+
+    fn finish(self) -> Rewritten {
+        let text = valid_utf8(self.out);
+        let text_bytes = text.len() as u64;
+        let body = match self.level {
+            None => Body::Plain(text),
+            Some(level) => Body::Gzip(BlockCompressor::new(level).block(&text)),
+        };
+        Rewritten { body, text_bytes, tally: self.tally }
+    }
+}
+
+/// A pid or tid as the store keys it.
+pub(super) fn key_of(value: RawValue<'_>) -> IdKey {
+    let number = std::str::from_utf8(value.0).ok().and_then(|text| text.parse().ok());
+    number.map_or_else(|| IdKey::Text(value.text().0.into_owned()), IdKey::Int)
+}
+
+#[inline]
+fn put_member(key: &[u8], value: RawValue<'_>, is_repaired: bool, out: &mut Vec<u8>) {
+    if !value.is_absent() {
+        out.extend_from_slice(key);
+        put_value(value, is_repaired, out);
+    }
+}
+
+#[inline]
+fn put_key(key: &[u8], is_repaired: bool, before: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(before);
+    put_inner(key, is_repaired, out);
+    out.extend_from_slice(b"\":");
+}
+
+fn put_track(
+    event: &RawEvent<'_>,
+    track: &Track<'_>,
+    lane: u16,
+    is_repaired: bool,
+    out: &mut Vec<u8>,
+) {
+    match track.process {
+        Some(process) => {
+            let _ = write!(out, ",\"pid\":{}", process.pid);
+        }
+        None => put_member(b",\"pid\":", event.pid, is_repaired, out),
+    }
+    let number = track.track.and_then(|planned| match lane {
+        0 => planned.tid,
+        lane => planned.lanes.get(usize::from(lane) - 1).copied(),
+    });
+    match number {
+        Some(number) => {
+            let _ = write!(out, ",\"tid\":{number}");
+        }
+        None => put_member(b",\"tid\":", event.tid, is_repaired, out),
+    }
+}
+
+fn put_time(ts: RawValue<'_>, shift_ns: i64, is_repaired: bool, out: &mut Vec<u8>) {
+    match ts.as_ns() {
+        Some(ts_ns) if shift_ns != 0 => {
+            out.extend_from_slice(b",\"ts\":");
+            write_us(ts_ns.saturating_add(shift_ns), out);
+        }
+        _ => put_member(b",\"ts\":", ts, is_repaired, out),
+    }
+}
+
+fn put_flow_id(id: RawValue<'_>, offset: u64, is_repaired: bool, out: &mut Vec<u8>) {
+    match flow_id(id) {
+        Some(number) if offset != 0 => {
+            out.extend_from_slice(b",\"id\":");
+            put_number(number.wrapping_add(offset), out);
+        }
+        _ => put_member(b",\"id\":", id, is_repaired, out),
+    }
+}
+
+/// Appends a number; formatting machinery would show in the time of a pass.
+fn put_number(number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+fn put_args(
+    event: &RawEvent<'_>,
+    track: &Track<'_>,
+    id_offset: u64,
+    edit: Option<&Edit>,
+    is_repaired: bool,
+    out: &mut Vec<u8>,
+) {
+    let renamed = track.process.filter(|_| event.ph.inner() == b"M");
+    let mut before: &[u8] = b"\"";
+    for &(key, value) in &event.args {
+        if edit.is_some_and(|edit| edit.drops_arg(key)) {
+            continue;
+        }
+        put_key(key, is_repaired, before, out);
+        before = b",\"";
+        if let Some(process) = renamed
+            && put_process_arg(event.name.inner(), key, process, out)
+        {
+            put_key(ORIGINAL_KEY.as_bytes(), false, before, out);
+            put_value(value, is_repaired, out);
+            continue;
+        }
+        match id_space(key).and_then(|space| shifted_id(space, value, id_offset)) {
+            Some(id) if id_offset != 0 => put_number(id, out),
+            _ => put_value(value, is_repaired, out),
+        }
+    }
+}
+
+/// Writes what a process is called and where it stands. Tells whether it did.
+fn put_process_arg(name: &[u8], key: &[u8], process: &ProcessPlan, out: &mut Vec<u8>) -> bool {
+    match (name, key) {
+        (b"process_name", b"name") => put_string(&process.name, out),
+        (b"process_sort_index", b"sort_index") => {
+            let _ = write!(out, "{}", process.sort_index);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// The metadata events that an input did not have: names and order of its processes, names of its new threads.
+pub(crate) fn added_events(plan: &InputPlan) -> Vec<u8> {
+    let mut out = Vec::new();
+    if plan.is_same {
+        return out;
+    }
+    let mut put = |name: &str, pid: i64, tid: i64, key: &str, value: serde_json::Value| {
+        let separator = if out.is_empty() { "" } else { ",\n" };
+        let _ = write!(
+            out,
+            "{separator}{{\"ph\":\"M\",\"name\":\"{name}\",\"pid\":{pid},\"tid\":{tid},\"ts\":0,\"args\":{{\"{key}\":{value},\"{ADDED_KEY}\":true}}}}"
+        );
+    };
+    let mut processes: Vec<&ProcessPlan> = plan.processes.values().collect();
+    processes.sort_by_key(|process| process.pid);
+    for process in processes {
+        put("process_name", process.pid, 0, "name", process.name.as_str().into());
+        put("process_sort_index", process.pid, 0, "sort_index", process.sort_index.into());
+    }
+    for (pid, tid, name) in &plan.thread_names {
+        put("thread_name", *pid, *tid, "name", name.as_str().into());
+    }
+    out
+}

@@ -1,0 +1,264 @@
+//! What a pass in the order of the file puts aside for writing in another order: encoded arguments, and packets that are
+//! no slices.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use omni_trace_proto::perfetto::{
+    DebugAnnotation, TracePacket, TrackEvent, track_event::LegacyEvent,
+};
+use omni_trace_proto::prost::Message;
+
+use super::annotations::annotations;
+use super::edit::{Edit, Tally};
+use super::perfetto::{HEAD_SEQUENCE, INSTANT, NEEDS_STATE, absolute, unsigned};
+use super::plan::{IdKey, InputPlan};
+use super::rewrite::key_of;
+use super::trace::{Pass, Source, WriteError};
+use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, visit};
+use crate::store::Store;
+
+/// Makes a file to put things aside; it is gone when the file is closed.
+pub(crate) type MakeSpill<'a> = &'a dyn Fn() -> io::Result<std::fs::File>;
+
+/// What a pass in the order of the file put aside.
+pub(super) struct Spilled {
+    arguments: SpillReader,
+    /// Where each event's arguments stand; equal to the next where it has none.
+    offsets: Vec<(u64, u32)>,
+    others: std::fs::File,
+    /// Length of the others.
+    n_others: u64,
+    pub(super) tally: Tally,
+    /// The uuid of each track, once it has one.
+    pub(super) tracks: Vec<u64>,
+}
+
+impl Spilled {
+    pub(super) fn collect(
+        source: &Source<'_>,
+        base_ns: i64,
+        pass: Pass<'_>,
+        spill: MakeSpill<'_>,
+    ) -> Result<Self, WriteError> {
+        let mut arguments = io::BufWriter::with_capacity(1 << 18, spill()?);
+        let mut others = io::BufWriter::with_capacity(1 << 16, spill()?);
+        let mut offsets = vec![(0, 0); source.store.n_events as usize];
+        let mut tally = Tally::default();
+        let (mut at, mut n_others) = (0_u64, 0_u64);
+        let make = || Encoder {
+            store: source.store,
+            plan: source.plan,
+            edit: source.edit,
+            base_ns,
+            block: Encoded::default(),
+        };
+        visit(source.path, pass.options, pass.progress, source.index, &make, |block| {
+            tally.merge(&block.tally);
+            for &(number, len) in &block.lengths {
+                if let Some(offset) = offsets.get_mut(number as usize) {
+                    *offset = (at, len);
+                }
+                at += u64::from(len);
+            }
+            n_others += block.others.len() as u64;
+            arguments.write_all(&block.arguments)?;
+            others.write_all(&block.others)
+        })?;
+        let file = |writer: io::BufWriter<std::fs::File>| {
+            writer.into_inner().map_err(io::IntoInnerError::into_error)
+        };
+        Ok(Self {
+            arguments: SpillReader::new(file(arguments)?),
+            offsets,
+            others: file(others)?,
+            n_others,
+            tally,
+            tracks: vec![0; source.store.tracks.len()],
+        })
+    }
+
+    pub(super) fn arguments(&mut self, number: u32) -> io::Result<Vec<DebugAnnotation>> {
+        match self.offsets.get(number as usize) {
+            Some(&(_, 0)) | None => Ok(Vec::new()),
+            Some(&(at, len)) => {
+                let bytes = self.arguments.bytes(at, len as usize)?;
+                TrackEvent::decode(bytes)
+                    .map(|event| event.debug_annotations)
+                    .map_err(io::Error::other)
+            }
+        }
+    }
+
+    /// Gives the packets that are no slices; their track numbers become the tracks' uuids.
+    pub(super) fn each_other(
+        &mut self,
+        mut put: impl FnMut(&TracePacket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.others.seek(SeekFrom::Start(0))?;
+        let mut reader = io::BufReader::with_capacity(1 << 16, (&self.others).take(self.n_others));
+        let mut bytes = Vec::new();
+        let mut len = [0; 4];
+        loop {
+            match reader.read_exact(&mut len) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            bytes.resize(u32::from_le_bytes(len) as usize, 0);
+            reader.read_exact(&mut bytes)?;
+            let mut packet = TracePacket::decode(bytes.as_slice()).map_err(io::Error::other)?;
+            if let Some(event) = &mut packet.track_event {
+                let number = event.track_uuid.unwrap_or(0) as usize;
+                event.track_uuid = self.tracks.get(number).copied();
+            }
+            put(&packet)?;
+        }
+    }
+}
+
+/// Reads pieces of a file that mostly follow each other.
+struct SpillReader {
+    file: std::fs::File,
+    window: Vec<u8>,
+    start: u64,
+}
+
+impl SpillReader {
+    const WINDOW: usize = 1 << 16;
+
+    fn new(file: std::fs::File) -> Self {
+        Self { file, window: Vec::new(), start: 0 }
+    }
+
+    fn bytes(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
+        let is_inside =
+            at >= self.start && at + len as u64 <= self.start + self.window.len() as u64;
+        if !is_inside {
+            self.file.seek(SeekFrom::Start(at))?;
+            self.window.clear();
+            let wanted = len.max(Self::WINDOW) as u64;
+            (&self.file).take(wanted).read_to_end(&mut self.window)?;
+            self.start = at;
+        }
+        let from = (at - self.start) as usize;
+        self.window.get(from..from + len).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// What a block becomes.
+#[derive(Default)]
+struct Encoded {
+    arguments: Vec<u8>,
+    /// Event number and bytes of each slice's arguments, in order.
+    lengths: Vec<(u32, u32)>,
+    /// Packets of events that are no slices, each with its length before; their track uuids are track numbers.
+    others: Vec<u8>,
+    tally: Tally,
+}
+
+/// Encodes the events of one block.
+struct Encoder<'a> {
+    store: &'a Store,
+    plan: &'a InputPlan,
+    edit: Option<&'a Edit>,
+    base_ns: i64,
+    block: Encoded,
+}
+
+impl Visitor for Encoder<'_> {
+    type Output = Encoded;
+
+    fn event(&mut self, number: u64, event: &RawEvent<'_>, reading: Reading) {
+        if let Some(edit) = self.edit {
+            let is_gone = edit.drops(number, event);
+            self.block.tally.count(event, is_gone);
+            if is_gone {
+                return;
+            }
+        }
+        let is_repaired = reading == Reading::Repaired;
+        match event.ph.inner() {
+            b"X" | b"B" => self.slice(number as u32, event, is_repaired),
+            b"i" | b"I" | b"R" | b"s" | b"t" | b"f" => self.other(event, is_repaired),
+            _ => {}
+        }
+    }
+
+    fn finish(self) -> Encoded {
+        self.block
+    }
+}
+
+impl Encoder<'_> {
+    fn slice(&mut self, number: u32, event: &RawEvent<'_>, is_repaired: bool) {
+        let collapsed = self.edit.and_then(|edit| edit.collapsed.get(&number));
+        if event.args.is_empty() && collapsed.is_none() {
+            return;
+        }
+        let mut debug_annotations = self.arguments(event, is_repaired);
+        if let Some(collapsed) = collapsed {
+            let number = |name: &str, value: u64| DebugAnnotation {
+                name: Some(name.to_owned()),
+                uint_value: Some(value),
+                ..DebugAnnotation::default()
+            };
+            debug_annotations.push(number(super::COLLAPSED_COUNT_KEY, collapsed.count));
+            debug_annotations.push(number(super::COLLAPSED_NS_KEY, unsigned(collapsed.covered_ns)));
+        }
+        let arguments = TrackEvent { debug_annotations, ..TrackEvent::default() };
+        let before = self.block.arguments.len();
+        arguments.encode(&mut self.block.arguments).expect("a vector takes any number of bytes");
+        self.block.lengths.push((number, (self.block.arguments.len() - before) as u32));
+    }
+
+    fn arguments(&self, event: &RawEvent<'_>, is_repaired: bool) -> Vec<DebugAnnotation> {
+        let mut found = annotations(event, self.plan.id_offset, is_repaired);
+        if let Some(edit) = self.edit {
+            let mut keys = event.args.iter();
+            found.retain(|_| keys.next().is_none_or(|(key, _)| !edit.drops_arg(key)));
+        }
+        found
+    }
+
+    /// Instants and flow ends.
+    fn other(&mut self, event: &RawEvent<'_>, is_repaired: bool) {
+        let Some(ts_ns) = event.ts.as_ns() else { return };
+        let Some(track) = self.track_number(event) else { return };
+        let phase = event.ph.inner();
+        let is_flow = matches!(phase, b"s" | b"t" | b"f");
+        let legacy_event = is_flow.then(|| LegacyEvent {
+            phase: phase.first().map(|&phase| i32::from(phase)),
+            unscoped_id: flow_id(event.id).map(|id| id.wrapping_add(self.plan.id_offset)),
+            bind_to_enclosing: (phase == b"f").then_some(true),
+            ..LegacyEvent::default()
+        });
+        if legacy_event.as_ref().is_some_and(|flow| flow.unscoped_id.is_none()) {
+            return;
+        }
+        let text = |value: RawValue<'_>| value.text().0.into_owned();
+        let track_event = TrackEvent {
+            r#type: (!is_flow).then_some(INSTANT),
+            track_uuid: Some(track as u64),
+            categories: if event.cat.is_absent() { Vec::new() } else { vec![text(event.cat)] },
+            name: Some(text(event.name)),
+            debug_annotations: self.arguments(event, is_repaired),
+            legacy_event,
+            ..TrackEvent::default()
+        };
+        let time_ns = ts_ns.saturating_add(self.plan.shift_ns).saturating_add(self.base_ns);
+        let mut packet = absolute(time_ns, HEAD_SEQUENCE, track_event);
+        packet.sequence_flags = Some(NEEDS_STATE);
+        let len = packet.encoded_len() as u32;
+        self.block.others.extend_from_slice(&len.to_le_bytes());
+        packet.encode(&mut self.block.others).expect("a vector takes any number of bytes");
+    }
+
+    /// The number of the event's track in the store.
+    fn track_number(&self, event: &RawEvent<'_>) -> Option<usize> {
+        let (pid, tid) = (key_of(event.pid), key_of(event.tid));
+        let store = self.store;
+        store.tracks.iter().position(|track| {
+            IdKey::of(store, &track.tid) == tid && IdKey::of(store, &track.pid) == pid
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! What is written as Perfetto protobuf, as the `perfetto` package's own definitions read it.
+//!
+//! `tests/oracle/make_venv.sh` makes the Python environment; without it these tests say that they were skipped.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+mod program;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use omni_trace::read::{ReadOptions, read_input};
+use omni_trace::store::FlowPhase;
+use program::omni_trace;
+use serde_json::Value;
+
+/// The Python that has the package.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn python() -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    let python = cache.join("omni-trace-oracle/bin/python");
+    if python.exists() {
+        return Some(python);
+    }
+    assert!(std::env::var_os("CI").is_none(), "under CI tests/oracle/make_venv.sh must have run");
+    eprintln!(
+        "SKIPPED: no Python with the `perfetto` package; tests/oracle/make_venv.sh makes one"
+    );
+    None
+}
+
+fn ask(python: &Path, args: &[&str]) -> Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/pftrace.py");
+    let output = Command::new(python).arg(script).args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_schema_has_perfettos_numbers() {
+    let Some(python) = python() else { return };
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/perfetto.proto");
+    let fields = ask(&python, &["--fields", schema.to_str().unwrap()]);
+    let fields = fields.as_object().unwrap();
+    assert!(fields.len() > 90);
+    for (field, numbers) in fields {
+        // Two deprecated names are gone from the package's definitions; old traces still carry their numbers.
+        let is_gone =
+            numbers[1].is_null() && field.starts_with("TrackEvent.") && field.ends_with("_old");
+        assert!(is_gone || numbers[0] == numbers[1], "{field}: {numbers}");
+    }
+}
+
+#[test]
+fn every_small_trace_is_read_alike() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut n_slices = 0;
+    for path in common::real_traces() {
+        if std::fs::metadata(&path).unwrap().len() > 1_200_000 {
+            continue;
+        }
+        let out = dir.path().join("out.pftrace");
+        let output =
+            omni_trace(&["merge", path.to_str().unwrap(), "-o", out.to_str().unwrap(), "-q"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let view = ask(&python, &[out.to_str().unwrap()]);
+        assert_eq!(view["broken"], Value::Array(Vec::new()), "{}", path.display());
+        let store =
+            read_input(&path, &ReadOptions { threads: 2, force_slow_path: false }).unwrap().store;
+        let mut ours: BTreeMap<(String, String), (u64, i64)> = BTreeMap::new();
+        let mut correlations = 0_u128;
+        for slice in 0..store.slices.len() {
+            let key = (store.category(slice).to_owned(), store.name(slice).to_owned());
+            let row = ours.entry(key).or_default();
+            row.0 += 1;
+            row.1 += store.slices.dur_ns(slice);
+            correlations += u128::from(store.correlation(slice).unwrap_or(0));
+        }
+        n_slices += store.slices.len();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let theirs: BTreeMap<(String, String), (u64, i64)> = view["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| ((text(&r[0]), text(&r[1])), (r[2].as_u64().unwrap(), r[3].as_i64().unwrap())))
+            .collect();
+        assert_eq!(ours, theirs, "{}", path.display());
+        assert_eq!(
+            view["correlations"].as_u64().map(u128::from),
+            Some(correlations),
+            "{}",
+            path.display()
+        );
+        for (phase, name) in [(FlowPhase::Start, "s"), (FlowPhase::Finish, "f")] {
+            let n = store.flows.iter().filter(|flow| flow.phase == phase).count() as u64;
+            assert_eq!(view["phases"][name].as_u64().unwrap_or(0), n, "{}", path.display());
+        }
+    }
+    assert!(n_slices > 10_000);
+}
