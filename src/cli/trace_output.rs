@@ -10,19 +10,30 @@ use std::sync::{Mutex, Once, PoisonError};
 /// The temporary files that an interruption removes.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+const BUFFER_BYTES: usize = 1 << 18;
+
 /// Exit code after Ctrl-C, as shells give it.
 const INTERRUPTED: i32 = 130;
 
 /// A file under a temporary name beside its target; takes the target's name when it is whole.
+///
+/// What a link points to is replaced, not the link; devices and pipes are written to as they are.
 pub(super) struct AtomicFile {
     file: Option<BufWriter<File>>,
-    temporary: PathBuf,
+    /// The temporary name; `None` for what is written to as it is.
+    temporary: Option<PathBuf>,
     target: PathBuf,
 }
 
 impl AtomicFile {
     /// Creates the temporary file, and has an interruption remove it.
     pub(super) fn create(target: &Path) -> io::Result<Self> {
+        if fs::metadata(target).is_ok_and(|metadata| !metadata.is_file()) {
+            let file = File::options().write(true).open(target)?;
+            let file = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
+            return Ok(Self { file, temporary: None, target: target.to_owned() });
+        }
+        let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
         let name =
             target.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
         let mut temporary = OsString::from(".");
@@ -31,19 +42,21 @@ impl AtomicFile {
         let temporary = target.with_file_name(temporary);
         remove_when_interrupted(&temporary);
         let file = File::create(&temporary).inspect_err(|_| forget(&temporary))?;
-        let file = Some(BufWriter::with_capacity(1 << 18, file));
-        Ok(Self { file, temporary, target: target.to_owned() })
+        let file = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
+        Ok(Self { file, temporary: Some(temporary), target })
     }
 
-    /// Gives the file its name.
+    /// Gives the file its name. Gives its size in bytes.
     pub(super) fn finish(mut self) -> io::Result<u64> {
         let Some(writer) = self.file.take() else { return Ok(0) };
         let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let Some(temporary) = &self.temporary else { return Ok(0) };
         // Only what is on the disk may take the name: a full disk may show as late as here.
         file.sync_data()?;
         let bytes = file.metadata()?.len();
-        fs::rename(&self.temporary, &self.target)?;
-        forget(&self.temporary);
+        fs::rename(temporary, &self.target)?;
+        forget(temporary);
+        self.temporary = None;
         Ok(bytes)
     }
 }
@@ -64,9 +77,11 @@ impl Drop for AtomicFile {
             // What is left in the buffer must not be written on the way out.
             drop(writer.into_parts().0);
         }
-        // After `finish` there is nothing under this name; before, an error is already being told.
-        let _ = fs::remove_file(&self.temporary);
-        forget(&self.temporary);
+        if let Some(temporary) = &self.temporary {
+            // An error is already being told; the file may not even exist.
+            let _ = fs::remove_file(temporary);
+            forget(temporary);
+        }
     }
 }
 
