@@ -9,6 +9,7 @@ mod cmd_stages;
 mod output;
 mod plan;
 mod progress;
+mod results;
 mod rows;
 mod run;
 
