@@ -335,6 +335,28 @@ fn every_table_is_there_in_every_format() {
     }
 }
 
+/// A trace without frames cannot show waits for other processes, and one without calls none for the device.
+#[test]
+fn what_is_not_recorded_is_not_zero() {
+    let rust = json_of(&["fixtures/h100_rust_light/cap_light.pt.trace.json.gz"], &[]);
+    for component in rows(&rust, "components") {
+        assert_eq!(
+            (&component["ipc_wait_ns"], &component["python_ns"]),
+            (&Value::Null, &Value::Null)
+        );
+        assert!(component["launch_ns"].is_i64(), "{component}");
+    }
+    assert_eq!(
+        rows(&rust, "breakdown")[0]["unrecorded_waits"],
+        serde_json::json!(["ipc_wait", "other_wait"])
+    );
+    assert!(int(&rows(&rust, "breakdown")[0], "waiting_ns") > 0, "the device was waited for");
+    let ranks = json_of(&[TWO_RANKS], &[]);
+    assert!(rows(&ranks, "components").iter().all(|row| row["gpu_sync_ns"].is_null()));
+    let nothing = json_of(&["fixtures/broken_truncated_json/trace.json"], &[]);
+    assert_eq!(rows(&nothing, "breakdown")[0]["waiting_ns"], Value::Null);
+}
+
 /// What analyses of the host say adds up with what others say of the same.
 #[test]
 fn the_tables_agree_with_each_other() {
@@ -350,11 +372,12 @@ fn the_tables_agree_with_each_other() {
             "child_ops_ns",
             "own_ns",
         ];
-        let sum: i64 = parts.iter().map(|part| int(component, part)).sum();
+        let sum: i64 = parts.iter().filter_map(|part| component[*part].as_i64()).sum();
         assert_eq!(sum, int(component, "total_ns"), "{component}");
     }
     for row in rows(&report, "breakdown") {
-        let sum = int(row, "execution_ns") + int(row, "waiting_ns") + int(row, "unattributed_ns");
+        let parts = ["execution_ns", "waiting_ns", "unattributed_ns"];
+        let sum: i64 = parts.iter().map(|part| int(row, part)).sum();
         assert_eq!(sum, int(row, "total_ns"), "{row}");
     }
     for row in rows(&report, "iteration_summary") {

@@ -1,5 +1,6 @@
 //! `omni-trace analyze`: read the inputs, ask every analysis, show the answers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -128,12 +129,14 @@ fn report(plan: &AnalyzePlan, inputs: &[Input], results: Vec<Results>) -> Analyz
     let mut key_averages = Vec::new();
     let mut durations = Vec::new();
     let mut components = Vec::new();
+    let mut recorded = BTreeSet::new();
     for (number, (input, results)) in inputs.iter().zip(results).enumerate() {
         add_input(&mut report, number, input, &results);
         let rows = results.key_averages.into_iter().flat_map(|averages| averages.rows);
         key_averages.push(rows.map(KeyAverageRow::from).collect());
         durations.push(results.durations);
         components.push(results.components);
+        recorded.extend(results.recorded);
     }
     report.key_averages = merge_key_averages(key_averages);
     if !plan.excluded.is_empty() {
@@ -145,7 +148,9 @@ fn report(plan: &AnalyzePlan, inputs: &[Input], results: Vec<Results>) -> Analyz
     report.key_averages.retain(|row| plan.shows_name(&row.name));
     let kernels = activity_stats(&merge_durations(durations)).into_iter().map(KernelRow::from);
     report.kernels = kernels.collect();
-    report.components = merge_components(components).into_iter().map(ComponentRow::from).collect();
+    let is_recorded = |class| recorded.contains(&class);
+    let components = merge_components(components).into_iter();
+    report.components = components.map(|one| ComponentRow::of(one, is_recorded)).collect();
     report
 }
 

@@ -9,6 +9,7 @@ use crate::analyze::clock::TimedInput;
 use crate::analyze::components::{Component, components};
 use crate::analyze::devices::{DeviceTime, devices};
 use crate::analyze::exclude::{Exclusion, exclusion};
+use crate::analyze::host::ThreadKind;
 use crate::analyze::idle::{DeviceIdle, idle};
 use crate::analyze::iterations::{Iterations, iterations};
 use crate::analyze::kernels::{ActivityDurations, activity_durations};
@@ -24,6 +25,8 @@ pub(super) struct Results {
     pub(super) devices: Vec<DeviceTime>,
     pub(super) idle: Vec<DeviceIdle>,
     pub(super) threads: Threads,
+    /// Classes that would show on one of the work threads.
+    pub(super) recorded: Vec<Class>,
     /// IPC wait of the work threads, excluded or not; `None` where it is not recorded.
     pub(super) ipc_wait_ns: Option<i64>,
     pub(super) components: Vec<Component>,
@@ -47,11 +50,13 @@ impl Results {
             || of_names(plan, store, &base, exclusion.as_ref()),
         );
         let TimeResults { devices, idle, threads, components, iterations } = of_time;
+        let recorded = recorded(&threads);
         let ipc_wait_ns = ipc_wait_ns(&threads);
         let mut results = Self {
             devices,
             idle,
             threads,
+            recorded,
             ipc_wait_ns,
             components,
             iterations,
@@ -127,15 +132,20 @@ fn of_names(
     (needs_averages.then(averages), activity_durations(part))
 }
 
+/// The classes of the work threads with their times.
+fn work_classes(threads: &Threads) -> impl Iterator<Item = (Class, i64)> + '_ {
+    let work = threads.threads.iter().filter(|thread| thread.kind == ThreadKind::Work);
+    work.flat_map(|thread| &thread.classes).filter_map(|&(class, ns)| Some((class, ns?)))
+}
+
+fn recorded(threads: &Threads) -> Vec<Class> {
+    work_classes(threads).map(|(class, _)| class).collect()
+}
+
 /// IPC wait of the work threads; `None` where no thread can show it.
 fn ipc_wait_ns(threads: &Threads) -> Option<i64> {
-    let work = threads
-        .threads
-        .iter()
-        .filter(|thread| thread.kind == crate::analyze::host::ThreadKind::Work);
-    let classes = work.flat_map(|thread| &thread.classes);
-    let waits = classes.filter(|(class, _)| *class == Class::IpcWait).filter_map(|&(_, ns)| ns);
-    waits.fold(None, |sum, ns| Some(sum.unwrap_or(0) + ns))
+    let waits = work_classes(threads).filter(|&(class, _)| class == Class::IpcWait);
+    waits.fold(None, |sum, (_, ns)| Some(sum.unwrap_or(0) + ns))
 }
 
 /// The figures across several inputs; `None` for a single one, and where no table shows them.

@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use super::{Cell, Column, IdCell, Table, TableRow, Unit, percent};
 use crate::analyze::exclude::Exclusion;
-use crate::analyze::threads::{Breakdown, Threads};
+use crate::analyze::host::ThreadKind;
+use crate::analyze::threads::{Breakdown, ThreadTime, Threads};
+use crate::analyze::timeline::Class;
 
 /// Execution and waiting of the lead work thread of one input, or of all its work threads.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,8 +23,8 @@ pub struct BreakdownRow {
     pub execution_ns: i64,
     /// Percent of the total.
     pub execution_pct: Option<f64>,
-    /// Time in IPC waits, GPU synchronization and other waits.
-    pub waiting_ns: i64,
+    /// Time in IPC waits, GPU synchronization and other waits; `None` where the trace records none of them.
+    pub waiting_ns: Option<i64>,
     /// Percent of the total.
     pub waiting_pct: Option<f64>,
     /// Time that no event explains.
@@ -33,6 +35,8 @@ pub struct BreakdownRow {
     pub total_ns: i64,
     /// What was left out of these threads, in none of the above.
     pub excluded_ns: i64,
+    /// Kinds of wait that the trace does not record: such time is in one of the others, above all in `unattributed_ns`.
+    pub unrecorded_waits: Vec<&'static str>,
 }
 
 impl BreakdownRow {
@@ -41,29 +45,42 @@ impl BreakdownRow {
         let Some(lead) = threads.lead.map(|lead| &threads.threads[lead]) else {
             return Vec::new();
         };
-        let mut rows =
-            vec![Self::new(input, "lead", Some(IdCell::of(&lead.tid)), &threads.breakdown)];
+        let mut rows = vec![Self::new(input, Some(lead), &threads.breakdown, &[lead])];
         if threads.breakdown_all.n_threads > 1 {
-            rows.push(Self::new(input, "all", None, &threads.breakdown_all));
+            let works = threads.threads.iter().filter(|thread| thread.kind == ThreadKind::Work);
+            let works: Vec<&ThreadTime> = works.collect();
+            rows.push(Self::new(input, None, &threads.breakdown_all, &works));
         }
         rows
     }
 
-    fn new(input: usize, scope: &'static str, tid: Option<IdCell>, sum: &Breakdown) -> Self {
+    fn new(
+        input: usize,
+        lead: Option<&ThreadTime>,
+        sum: &Breakdown,
+        threads: &[&ThreadTime],
+    ) -> Self {
         let share = |ns| percent(ns, sum.total_ns);
+        let classes = || threads.iter().flat_map(|thread| &thread.classes);
+        let recorded = |class: Class| classes().any(|&(known, ns)| known == class && ns.is_some());
+        let waits = Class::ALL.into_iter().filter(|class| class.is_wait());
+        let shown = waits.filter(|&class| classes().any(|&(known, _)| known == class));
+        let (seen, unseen): (Vec<Class>, Vec<Class>) = shown.partition(|&class| recorded(class));
+        let waiting_ns = (!seen.is_empty() || unseen.is_empty()).then_some(sum.waiting_ns);
         Self {
             input,
-            scope,
+            scope: if lead.is_some() { "lead" } else { "all" },
             n_threads: sum.n_threads,
-            tid,
+            tid: lead.map(|lead| IdCell::of(&lead.tid)),
             execution_ns: sum.execution_ns,
             execution_pct: share(sum.execution_ns),
-            waiting_ns: sum.waiting_ns,
-            waiting_pct: share(sum.waiting_ns),
+            waiting_ns,
+            waiting_pct: waiting_ns.and_then(share),
             unattributed_ns: sum.unattributed_ns,
             unattributed_pct: share(sum.unattributed_ns),
             total_ns: sum.total_ns,
             excluded_ns: sum.excluded_ns,
+            unrecorded_waits: unseen.into_iter().map(Class::as_str).collect(),
         }
     }
 }
@@ -72,7 +89,7 @@ impl BreakdownRow {
 struct PartRow<'a> {
     row: &'a BreakdownRow,
     part: &'static str,
-    ns: i64,
+    ns: Option<i64>,
     pct: Option<f64>,
 }
 
@@ -95,7 +112,7 @@ impl TableRow for PartRow<'_> {
             Cell::Count(self.row.input as u64),
             Cell::Text(of),
             Cell::Text(self.part.to_owned()),
-            Cell::Ns(self.ns),
+            Cell::or_none(self.ns, Cell::Ns),
             Cell::or_none(self.pct, Cell::Percent),
         ]
     }
@@ -105,15 +122,15 @@ impl TableRow for PartRow<'_> {
 fn parts(row: &BreakdownRow) -> Vec<PartRow<'_>> {
     let part = |part, ns, pct| PartRow { row, part, ns, pct };
     let mut parts = vec![
-        part("execution", row.execution_ns, row.execution_pct),
+        part("execution", Some(row.execution_ns), row.execution_pct),
         part("waiting", row.waiting_ns, row.waiting_pct),
     ];
     if row.unattributed_ns != 0 {
-        parts.push(part("unattributed", row.unattributed_ns, row.unattributed_pct));
+        parts.push(part("unattributed", Some(row.unattributed_ns), row.unattributed_pct));
     }
-    parts.push(part("total", row.total_ns, percent(row.total_ns, row.total_ns)));
+    parts.push(part("total", Some(row.total_ns), percent(row.total_ns, row.total_ns)));
     if row.excluded_ns != 0 {
-        parts.push(part("excluded", row.excluded_ns, None));
+        parts.push(part("excluded", Some(row.excluded_ns), None));
     }
     parts
 }
@@ -121,7 +138,18 @@ fn parts(row: &BreakdownRow) -> Vec<PartRow<'_>> {
 /// The breakdown as people write it into a pull request.
 pub fn breakdown_table(rows: &[BreakdownRow]) -> Table {
     let parts: Vec<PartRow<'_>> = rows.iter().flat_map(parts).collect();
-    Table::of("breakdown", "Breakdown", &parts)
+    let mut table = Table::of("breakdown", "Breakdown", &parts);
+    let leads = rows.iter().filter(|row| row.scope == "lead");
+    let blind = leads.filter(|row| row.unrecorded_waits.contains(&Class::IpcWait.as_str()));
+    let blind: Vec<String> = blind.map(|row| format!("#{}", row.input)).collect();
+    if !blind.is_empty() {
+        let note = format!(
+            "without Python frames in {} waits for other processes and locks are not recorded: they are in unattributed",
+            blind.join(", ")
+        );
+        table = table.with_note(note);
+    }
+    table
 }
 
 /// What was left out of one work thread, as the machine output gives it.

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::{Cell, Column, Table, TableRow, Unit};
 use crate::analyze::components::Component;
+use crate::analyze::timeline::Class;
 
-/// The time of one operator name on the work threads; the parts sum to the total.
+/// The time of one operator name on the work threads; the parts sum to the total. `None`: nothing would show the part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ComponentRow {
     /// Name of the operator.
@@ -15,17 +16,17 @@ pub struct ComponentRow {
     /// Their time.
     pub total_ns: i64,
     /// In runtime and driver calls that do not wait, launches above all.
-    pub launch_ns: i64,
+    pub launch_ns: Option<i64>,
     /// Waiting for the device.
-    pub gpu_sync_ns: i64,
+    pub gpu_sync_ns: Option<i64>,
     /// Waiting for another process.
-    pub ipc_wait_ns: i64,
+    pub ipc_wait_ns: Option<i64>,
     /// Loading or compiling device code.
-    pub module_loading_ns: i64,
+    pub module_loading_ns: Option<i64>,
     /// Other waits.
-    pub other_wait_ns: i64,
+    pub other_wait_ns: Option<i64>,
     /// In Python frames.
-    pub python_ns: i64,
+    pub python_ns: Option<i64>,
     /// Computing in operators inside it.
     pub child_ops_ns: i64,
     /// Its own, the rest.
@@ -36,18 +37,20 @@ pub struct ComponentRow {
     pub excluded_ns: i64,
 }
 
-impl From<Component> for ComponentRow {
-    fn from(one: Component) -> Self {
+impl ComponentRow {
+    /// The row of an operator; parts of a class that nothing records are not zero but unknown.
+    pub fn of(one: Component, is_recorded: impl Fn(Class) -> bool) -> Self {
+        let part = |class, ns| (ns != 0 || is_recorded(class)).then_some(ns);
         Self {
             name: one.name,
             count: one.count,
             total_ns: one.total_ns,
-            launch_ns: one.launch_ns,
-            gpu_sync_ns: one.gpu_sync_ns,
-            ipc_wait_ns: one.ipc_wait_ns,
-            module_loading_ns: one.module_loading_ns,
-            other_wait_ns: one.other_wait_ns,
-            python_ns: one.python_ns,
+            launch_ns: part(Class::Runtime, one.launch_ns),
+            gpu_sync_ns: part(Class::GpuSync, one.gpu_sync_ns),
+            ipc_wait_ns: part(Class::IpcWait, one.ipc_wait_ns),
+            module_loading_ns: part(Class::ModuleLoading, one.module_loading_ns),
+            other_wait_ns: part(Class::OtherWait, one.other_wait_ns),
+            python_ns: part(Class::Python, one.python_ns),
             child_ops_ns: one.child_ops_ns,
             own_ns: one.own_ns,
             max_ns: one.max_ns,
@@ -81,12 +84,12 @@ impl TableRow for ComponentRow {
     fn cells(&self) -> Vec<Cell> {
         vec![
             Cell::Ns(self.total_ns),
-            Cell::Ns(self.launch_ns),
-            Cell::Ns(self.gpu_sync_ns),
-            Cell::Ns(self.ipc_wait_ns),
-            Cell::Ns(self.module_loading_ns),
-            Cell::Ns(self.other_wait_ns),
-            Cell::Ns(self.python_ns),
+            Cell::or_none(self.launch_ns, Cell::Ns),
+            Cell::or_none(self.gpu_sync_ns, Cell::Ns),
+            Cell::or_none(self.ipc_wait_ns, Cell::Ns),
+            Cell::or_none(self.module_loading_ns, Cell::Ns),
+            Cell::or_none(self.other_wait_ns, Cell::Ns),
+            Cell::or_none(self.python_ns, Cell::Ns),
             Cell::Ns(self.child_ops_ns),
             Cell::Ns(self.own_ns),
             Cell::Ns(self.max_ns),
@@ -107,14 +110,17 @@ pub fn component_table(rows: &[ComponentRow], shown: impl Fn(&str) -> bool) -> T
     if table.rows.is_empty() {
         return table;
     }
-    let is_empty = |c: usize| table.rows.iter().all(|row| row[c] == Cell::Ns(0));
-    let kept: Vec<bool> = (0..table.columns.len()).map(|c| !is_empty(c)).collect();
-    let dropped = table.columns.iter().zip(&kept).filter(|(_, kept)| !**kept);
-    let parts: Vec<&str> =
-        dropped.map(|(column, _)| column.name).filter(|&name| name != "excluded").collect();
+    let all = |c: usize, cell: &Cell| table.rows.iter().all(|row| row[c] == *cell);
+    let kept: Vec<bool> = (0..table.columns.len())
+        .map(|c| !all(c, &Cell::Ns(0)) && !all(c, &Cell::NotRecorded))
+        .collect();
+    let names = |cell: Cell| {
+        let columns = table.columns.iter().enumerate().filter(|&(c, _)| all(c, &cell));
+        let names = columns.map(|(_, column)| column.name).filter(|&name| name != "excluded");
+        names.collect::<Vec<&str>>().join(", ")
+    };
+    let notes = [("no time in", names(Cell::Ns(0))), ("not recorded", names(Cell::NotRecorded))];
     table.keep_columns_where(&kept);
-    if parts.is_empty() {
-        return table;
-    }
-    table.with_note(format!("no time in: {}", parts.join(", ")))
+    let notes = notes.into_iter().filter(|(_, names)| !names.is_empty());
+    notes.fold(table, |table, (what, names)| table.with_note(format!("{what}: {names}")))
 }
