@@ -79,7 +79,7 @@ fn check_sums(input: &Input, window: WindowConfig) {
     let works = || threads.threads.iter().filter(|thread| thread.kind == ThreadKind::Work);
     let ipc: i64 = works().map(|thread| thread.class_ns(Class::IpcWait)).sum();
     for classes in [&[Class::IpcWait][..], &[Class::GpuSync, Class::Python], &Class::ALL] {
-        let excluded = exclusion(&base, classes);
+        let excluded = exclusion(&input.store, &base, classes);
         assert_eq!(excluded.threads.len(), works().count());
         for thread in &excluded.threads {
             assert_eq!(thread.kept_ns + thread.excluded_ns, thread.window_ns);
@@ -97,12 +97,35 @@ fn check_sums(input: &Input, window: WindowConfig) {
     }
 }
 
+/// The profiler table with and without waiting: the totals and every row reconcile, device times stay.
+fn check_exclusion(input: &Input) {
+    let store = &input.store;
+    let base = TimeBase::new(store, &TimeConfig::default());
+    let config = KeyAveragesConfig::default();
+    let all = key_averages(store, &config);
+    for classes in [&[Class::IpcWait][..], &[Class::GpuSync, Class::Python, Class::OtherWait]] {
+        let excluded = exclusion(store, &base, classes);
+        let kept =
+            key_averages_excluding(store, &config, Some(&|slice| excluded.of_row(store, slice)));
+        assert_eq!(all.self_cpu_ns, kept.self_cpu_ns + kept.excluded_self_cpu_ns);
+        assert_eq!(all.self_device_ns, kept.self_device_ns);
+        assert_eq!(all.rows.len(), kept.rows.len());
+        for (row, left) in all.rows.iter().zip(&kept.rows) {
+            assert_eq!(row.name, left.name);
+            assert_eq!(row.cpu_total_ns, left.cpu_total_ns + left.excluded_cpu_ns, "{}", row.name);
+            assert!(left.excluded_cpu_ns >= 0 && left.cpu_total_ns >= 0, "{}", row.name);
+            assert_eq!(row.device_total_ns, left.device_total_ns);
+        }
+    }
+}
+
 /// Classes sum to the window, causes to the idle time, exclusion reconciles: on every real trace, whole and in part.
 #[test]
 fn every_real_trace_adds_up() {
     for path in common::real_traces() {
         let Ok(input) = read_input(&path, &Default::default()) else { continue };
         check_sums(&input, WindowConfig::default());
+        check_exclusion(&input);
         let quarter = TimeBase::new(&input.store, &TimeConfig::default()).windows.file.len_ns() / 4;
         let part = WindowConfig { from_ns: Some(quarter), to_ns: Some(3 * quarter) };
         check_sums(&input, part);
@@ -118,7 +141,7 @@ fn the_table_loses_exactly_the_wait() {
         let Some(input) = read(part) else { return };
         let store = &input.store;
         let base = TimeBase::new(store, &TimeConfig::default());
-        let excluded = exclusion(&base, &[Class::IpcWait]);
+        let excluded = exclusion(&input.store, &base, &[Class::IpcWait]);
         let waits = account(&input).waits;
         let is_dequeue = |name: &str| name.ends_with(": dequeue");
         let wait = waits.iter().find(|wait| is_dequeue(&wait.name)).expect("it waits");

@@ -115,7 +115,7 @@ fn check(store: &Store) {
     let naive = Naive::new(store, &config.rules);
     assert_eq!((base.windows.file.start_ns, base.windows.file.end_ns), naive.window);
     assert_eq!(base.threads.iter().map(|t| t.track).collect::<Vec<_>>(), naive.host_tracks());
-    let excluded = exclusion(&base, &[Class::IpcWait, Class::GpuSync]);
+    let excluded = exclusion(store, &base, &[Class::IpcWait, Class::GpuSync]);
     let mut pieces: BTreeMap<usize, Vec<Piece>> = BTreeMap::new();
     for thread in &base.threads {
         let expected = naive.pieces(thread.track);

@@ -273,10 +273,22 @@ fn the_machine_output_has_the_contract_s_fields_in_order() {
             "kernels",
             "waits",
             "issues",
+            "trust",
+            "excluded_classes",
+            "excluded",
+            "breakdown",
+            "components",
+            "idle_gaps",
+            "iterations",
+            "iteration_summary",
+            "placements",
+            "clocks",
+            "blame",
+            "stragglers",
         ],
     );
     assert_eq!((&report["schema_version"], &report["command"]), (&1.into(), &"analyze".into()));
-    let contract: [(&str, &[&str]); 7] = [
+    let contract: [(&str, &[&str]); 14] = [
         (
             "inputs",
             &[
@@ -332,6 +344,77 @@ fn the_machine_output_has_the_contract_s_fields_in_order() {
         ),
         ("waits", &["input", "class", "name", "count", "sum_ns", "max_ns"]),
         ("issues", &["severity", "kind", "count", "first_offset", "message"]),
+        ("trust", &["input", "check", "severity", "count", "of", "effect_ns", "meaning"]),
+        (
+            "breakdown",
+            &[
+                "input",
+                "scope",
+                "n_threads",
+                "tid",
+                "execution_ns",
+                "execution_pct",
+                "waiting_ns",
+                "waiting_pct",
+                "unattributed_ns",
+                "unattributed_pct",
+                "total_ns",
+                "excluded_ns",
+            ],
+        ),
+        (
+            "components",
+            &[
+                "name",
+                "count",
+                "total_ns",
+                "launch_ns",
+                "gpu_sync_ns",
+                "ipc_wait_ns",
+                "module_loading_ns",
+                "other_wait_ns",
+                "python_ns",
+                "child_ops_ns",
+                "own_ns",
+                "max_ns",
+                "excluded_ns",
+            ],
+        ),
+        (
+            "idle_gaps",
+            &[
+                "input",
+                "device",
+                "start_ns",
+                "offset_ns",
+                "dur_ns",
+                "cause",
+                "cause_pct",
+                "before",
+                "after",
+            ],
+        ),
+        (
+            "iterations",
+            &[
+                "input",
+                "pid",
+                "tid",
+                "name",
+                "scheme",
+                "phase",
+                "context_requests",
+                "context_tokens",
+            ],
+        ),
+        (
+            "iteration_summary",
+            &[
+                "input", "scheme", "phase", "figure", "count", "sum_ns", "min_ns", "p50_ns",
+                "p90_ns",
+            ],
+        ),
+        ("blame", &["input", "wait_ns", "nobody_ns", "busy"]),
     ];
     for (key, fields) in contract {
         let rows = rows(&report, key);
@@ -340,7 +423,14 @@ fn the_machine_output_has_the_contract_s_fields_in_order() {
     }
     assert_keys(
         &report["totals"],
-        &["self_cpu_ns", "self_device_ns", "ipc_wait_ns", "excluded_ipc_wait_ns"],
+        &[
+            "self_cpu_ns",
+            "self_device_ns",
+            "ipc_wait_ns",
+            "excluded_ipc_wait_ns",
+            "excluded_ns",
+            "excluded_self_cpu_ns",
+        ],
     );
 }
 

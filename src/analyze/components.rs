@@ -43,8 +43,10 @@ pub struct Component {
     pub child_ops_ns: i64,
     /// Of it: its own, the rest.
     pub own_ns: i64,
-    /// The longest one.
+    /// The longest one, as recorded.
     pub max_ns: i64,
+    /// What [`Self::leave_out`] took out of the total.
+    pub excluded_ns: i64,
 }
 
 /// The operators of the work threads, by total descending, then name.
@@ -64,7 +66,41 @@ pub fn components(store: &Store, base: &TimeBase) -> Vec<Component> {
     rows
 }
 
+/// The operators of several inputs as one list, in the same order.
+pub fn merge_components(parts: Vec<Vec<Component>>) -> Vec<Component> {
+    let mut all: Vec<Component> = parts.into_iter().flatten().collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut rows: Vec<Component> = Vec::new();
+    for one in all {
+        match rows.last_mut().filter(|last| last.name == one.name) {
+            Some(last) => last.add(&one),
+            None => rows.push(one),
+        }
+    }
+    rows.sort_by(|a, b| (b.total_ns, &a.name).cmp(&(a.total_ns, &b.name)));
+    rows
+}
+
 impl Component {
+    /// Leaves classes of time out of the parts and the total; the longest stays what was recorded. Time in operators
+    /// cannot be left out of operators.
+    pub fn leave_out(&mut self, classes: &[Class]) {
+        for class in classes {
+            let part = match class {
+                Class::IpcWait => &mut self.ipc_wait_ns,
+                Class::GpuSync => &mut self.gpu_sync_ns,
+                Class::Runtime => &mut self.launch_ns,
+                Class::ModuleLoading => &mut self.module_loading_ns,
+                Class::Python => &mut self.python_ns,
+                Class::OtherWait => &mut self.other_wait_ns,
+                Class::CpuOp | Class::Unattributed => continue,
+            };
+            self.total_ns -= *part;
+            self.excluded_ns += *part;
+            *part = 0;
+        }
+    }
+
     /// Of one operator: its time by class, and of the operator class what lies in operators inside it.
     ///
     /// Operators inside it that cross each other would count their common time twice, so that the sum is capped.
@@ -85,6 +121,7 @@ impl Component {
             child_ops_ns,
             own_ns: ns(Class::CpuOp) - child_ops_ns + ns(Class::Unattributed),
             max_ns: total_ns,
+            excluded_ns: 0,
         }
     }
 
@@ -100,6 +137,7 @@ impl Component {
         self.child_ops_ns += other.child_ops_ns;
         self.own_ns += other.own_ns;
         self.max_ns = self.max_ns.max(other.max_ns);
+        self.excluded_ns += other.excluded_ns;
     }
 }
 

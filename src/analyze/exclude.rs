@@ -4,10 +4,12 @@
 //! is never excluded. Background and idle threads are part of no total, so that nothing of theirs is excluded.
 
 use super::base::TimeBase;
+use super::host::ThreadKind;
 use super::intervals::{CoverIndex, Span};
 use super::timeline::Class;
 use super::window::slice_span;
-use crate::store::Store;
+use crate::model::EventKind;
+use crate::store::{Store, StrId};
 
 /// What is excluded of one work thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +35,17 @@ pub struct Exclusion {
     pub threads: Vec<ThreadExclusion>,
     /// By thread, in the same order.
     indexes: Vec<CoverIndex>,
-    /// (slice, track) of overhead rows that belong to a thread of another track, by slice.
-    overhead: Vec<(u32, usize)>,
+    /// Overhead rows that belong to a thread of another track, with that track, sorted.
+    overhead: Vec<(OverheadKey, usize)>,
+    /// Where the IPC wait is excluded: background and idle threads, with the time in which they run something that is
+    /// neither Python nor a wait, by track.
+    helpers: Vec<(usize, CoverIndex)>,
+    window: Span,
 }
+
+/// What an overhead row is known by, in a store as in the part of it that the window cuts out: slices are numbered anew
+/// in a part, while tracks, names and cut spans stay.
+type OverheadKey = (usize, StrId, i64, i64);
 
 impl Exclusion {
     /// Excluded time of a track between two instants, in logarithmic time. 0 for tracks that are no work thread.
@@ -48,12 +58,44 @@ impl Exclusion {
 
     /// Excluded time inside an event of the host; that of an overhead row is on the thread that it belongs to.
     pub fn of_slice(&self, store: &Store, slice: usize) -> i64 {
-        let track = match self.overhead.binary_search_by_key(&(slice as u32), |&(row, _)| row) {
-            Ok(found) => self.overhead[found].1,
-            Err(_) => store.track_of(slice),
-        };
         let span = slice_span(store, slice);
-        self.excluded_ns(track, span.start_ns, span.end_ns)
+        self.excluded_ns(self.owner(store, slice), span.start_ns, span.end_ns)
+    }
+
+    /// What an event of the host loses in the profiler table. Where the IPC wait is excluded, Python and waits of
+    /// background and idle threads leave it too: they are part of no window, and nearly all of them is waiting that no
+    /// rule knows.
+    pub fn of_row(&self, store: &Store, slice: usize) -> i64 {
+        let track = self.owner(store, slice);
+        let span = slice_span(store, slice);
+        match self.helpers.binary_search_by_key(&track, |helper| helper.0) {
+            Ok(found) => {
+                store.slices.dur_ns(slice)
+                    - self.helpers[found].1.covered_ns(span.start_ns, span.end_ns)
+            }
+            Err(_) => self.excluded_ns(track, span.start_ns, span.end_ns),
+        }
+    }
+
+    /// The track that the time of an event is on.
+    fn owner(&self, store: &Store, slice: usize) -> usize {
+        let own = store.track_of(slice);
+        if store.kind(slice) != EventKind::Overhead {
+            return own;
+        }
+        let key = overhead_key(store, slice, self.window);
+        match self.overhead.binary_search_by_key(&key, |&(known, _)| known) {
+            Ok(found) => self.overhead[found].1,
+            Err(_) => own,
+        }
+    }
+
+    /// Excluded time of a class over all work threads.
+    pub fn class_ns(&self, class: Class) -> i64 {
+        let of_class = |thread: &ThreadExclusion| {
+            thread.by_class.iter().find(|&&(known, _)| known == class).map_or(0, |&(_, ns)| ns)
+        };
+        self.threads.iter().map(of_class).sum()
     }
 
     /// What is kept of a stretch of a track.
@@ -68,11 +110,12 @@ impl Exclusion {
 }
 
 /// The time of some classes on the work threads.
-pub fn exclusion(base: &TimeBase, classes: &[Class]) -> Exclusion {
+pub fn exclusion(store: &Store, base: &TimeBase, classes: &[Class]) -> Exclusion {
     let mut classes = classes.to_vec();
     classes.sort_unstable();
     classes.dedup();
-    let mut result = Exclusion { classes, ..Exclusion::default() };
+    let window = base.windows.file;
+    let mut result = Exclusion { classes, window, ..Exclusion::default() };
     for thread in base.work_threads() {
         let excluded = thread.timeline.set_of(|class| result.classes.contains(&class));
         let sums = thread.timeline.totals();
@@ -86,10 +129,24 @@ pub fn exclusion(base: &TimeBase, classes: &[Class]) -> Exclusion {
             by_class: result.classes.iter().map(|&class| (class, sums.get(class))).collect(),
         });
         result.indexes.push(excluded.index());
-        result.overhead.extend(thread.overhead.iter().map(|&row| (row, thread.track)));
+        let key = |&row: &u32| (overhead_key(store, row as usize, window), thread.track);
+        result.overhead.extend(thread.overhead.iter().map(key));
     }
     result.overhead.sort_unstable();
+    if result.classes.contains(&Class::IpcWait) {
+        let helpers = base.threads.iter().filter(|thread| thread.kind != ThreadKind::Work);
+        let runs = |class| {
+            matches!(class, Class::CpuOp | Class::Runtime | Class::GpuSync | Class::ModuleLoading)
+        };
+        result.helpers =
+            helpers.map(|thread| (thread.track, thread.timeline.set_of(runs).index())).collect();
+    }
     result
+}
+
+fn overhead_key(store: &Store, slice: usize, window: Span) -> OverheadKey {
+    let span = slice_span(store, slice).clip(window);
+    (store.track_of(slice), store.slices.name[slice], span.start_ns, span.end_ns)
 }
 
 /// The classes of a list such as `ipc_wait,gpu_sync`.

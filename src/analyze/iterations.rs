@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::base::TimeBase;
+use super::exclude::Exclusion;
 use super::host::HostThread;
 use super::intervals::{CoverIndex, Intervals, Span};
 use super::timeline::Class;
@@ -37,6 +38,17 @@ pub enum Phase {
     Empty,
     /// The annotation does not say (`diffusion_*`, `ProfilerStep#`, an unknown `execute_*`).
     Unknown,
+}
+
+impl Scheme {
+    /// The name in the machine output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Execute => "execute",
+            Self::Diffusion => "diffusion",
+            Self::ProfilerStep => "profiler_step",
+        }
+    }
 }
 
 impl Phase {
@@ -82,8 +94,10 @@ pub struct Iteration {
     pub batch: Batch,
     /// Start of the annotation.
     pub start_ns: i64,
-    /// Its length on the CPU.
+    /// Its length on the CPU, less what is excluded.
     pub cpu_ns: i64,
+    /// What [`Iterations::leave_out`] took out of its length.
+    pub excluded_ns: i64,
     /// Kernels launched inside.
     pub n_kernels: u64,
     /// Sum over these kernels; `None` where the trace has no device activity.
@@ -168,6 +182,18 @@ pub struct Iterations {
     pub rows: Vec<Iteration>,
     /// By scheme, then phase.
     pub phases: Vec<PhaseSummary>,
+}
+
+impl Iterations {
+    /// Takes excluded time out of the lengths; device times, waits and gaps stay as recorded.
+    pub fn leave_out(&mut self, exclusion: &Exclusion) {
+        for row in &mut self.rows {
+            let end_ns = row.start_ns + row.cpu_ns;
+            row.excluded_ns = exclusion.excluded_ns(row.track, row.start_ns, end_ns);
+            row.cpu_ns -= row.excluded_ns;
+        }
+        self.phases = summaries(&self.rows);
+    }
 }
 
 /// Scheme, phase and batch of an annotation's name; `None` where it is no iteration.
@@ -329,6 +355,7 @@ fn thread_rows(
             batch,
             start_ns: span.start_ns,
             cpu_ns: span.len_ns(),
+            excluded_ns: 0,
             n_kernels: device.n_kernels,
             kernel_sum_ns: has_device.then_some(device.kernel_sum_ns),
             kernel_busy_ns: has_device.then_some(device.kernel_busy_ns),

@@ -98,6 +98,8 @@ pub struct KeyRow {
     pub self_device_ns: i64,
     /// The same with what its children launched.
     pub device_total_ns: i64,
+    /// Host time that the caller's exclusion took out of [`Self::cpu_total_ns`]; 0 without one.
+    pub excluded_cpu_ns: i64,
     /// `None` where the trace recorded no memory.
     pub memory: Option<KeyMemory>,
     /// The row's input shapes as torch prints them, `[[4, 64], []]`; `None` unless grouped by input shape.

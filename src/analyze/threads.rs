@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::base::TimeBase;
+use super::exclude::Exclusion;
 use super::host::{HostThread, ThreadKind, WaitFrame};
 use super::intervals::CoverIndex;
 use super::timeline::{Class, ClassNs};
@@ -24,8 +25,10 @@ pub struct ThreadTime {
     pub name: Option<String>,
     /// What the thread is there for.
     pub kind: ThreadKind,
-    /// The file window, which the classes partition.
+    /// The file window less what is excluded of a work thread; the classes partition it.
     pub window_ns: i64,
+    /// What [`Threads::leave_out`] took out of the window.
+    pub excluded_ns: i64,
     /// Whether Python frames were recorded on it.
     pub has_frames: bool,
     /// Every class in the order of [`Class::ALL`], with its time; `None` where the trace does not record what would
@@ -72,6 +75,8 @@ pub struct Breakdown {
     pub unattributed_ns: i64,
     /// Sum of the windows of the threads: execution, waiting and unattributed.
     pub total_ns: i64,
+    /// What was excluded of these threads; in none of the above.
+    pub excluded_ns: i64,
 }
 
 /// The host side of one input.
@@ -107,6 +112,22 @@ pub fn threads(store: &Store, base: &TimeBase, rules: &WaitRules) -> Threads {
         threads,
         waits: wait_rows(store, base, rules, ThreadKind::Work),
         background_waits: wait_rows(store, base, rules, ThreadKind::Background),
+    }
+}
+
+impl Threads {
+    /// Takes excluded classes out of the windows of the work threads, their classes and the breakdown. The waits stay:
+    /// they are where the excluded time is.
+    pub fn leave_out(&mut self, exclusion: &Exclusion) {
+        for thread in self.threads.iter_mut().filter(|thread| thread.kind == ThreadKind::Work) {
+            let found = exclusion.threads.iter().find(|part| part.track == thread.track);
+            thread.excluded_ns = found.map_or(0, |part| part.excluded_ns);
+            thread.window_ns -= thread.excluded_ns;
+            thread.classes.retain(|(class, _)| !exclusion.classes.contains(class));
+        }
+        self.breakdown = breakdown(self.lead.map(|i| &self.threads[i]));
+        let is_work = |thread: &&ThreadTime| thread.kind == ThreadKind::Work;
+        self.breakdown_all = breakdown(self.threads.iter().filter(is_work));
     }
 }
 
@@ -159,6 +180,7 @@ fn thread_time(store: &Store, thread: &HostThread, shown: Recorded) -> ThreadTim
         name: track.thread_name.map(|name| store.strings.get(name).trim_end().to_owned()),
         kind: thread.kind,
         window_ns: thread.timeline.window().len_ns(),
+        excluded_ns: 0,
         has_frames: thread.has_frames,
         classes: Class::ALL.into_iter().map(row).collect(),
     }
@@ -170,6 +192,7 @@ fn breakdown<'a>(threads: impl IntoIterator<Item = &'a ThreadTime>) -> Breakdown
     for thread in threads {
         sum.n_threads += 1;
         sum.total_ns += thread.window_ns;
+        sum.excluded_ns += thread.excluded_ns;
         thread.classes.iter().for_each(|&(class, ns)| sums.add(class, ns.unwrap_or(0)));
     }
     sum.unattributed_ns = sums.get(Class::Unattributed);

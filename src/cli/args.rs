@@ -8,6 +8,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use regex::Regex;
 
 use super::args_merge::{MergeArgs, SlimArgs};
+use crate::analyze::exclude::parse_classes;
+use crate::analyze::timeline::Class;
 
 /// Where the time went in a GPU pipeline trace.
 #[derive(Debug, Parser)]
@@ -28,25 +30,42 @@ pub(super) enum Command {
     Slim(SlimArgs),
 }
 
-/// Where the time went: per stage, rank, device and thread; the profiler table; top kernels.
+/// Where the time went and who waited: per stage, rank, device and thread; the profiler table; top kernels.
 ///
 /// Reads Kineto (torch.profiler) and other Chrome traces: .json, .json.gz, .json.zst, told apart by content.
 /// Exit codes: 0 done, 2 an error, or data lost under --strict. A closed pipe is success.
 #[derive(Debug, ClapArgs)]
 pub(super) struct AnalyzeArgs {
     /// Files, directories (searched for every known naming scheme), or `-` for standard input.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "print_wait_rules", value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(super) common: CommonArgs,
 
-    /// Tables to show, by key; CSV shows one. Default: all; CSV: key_averages.
+    /// Leave time spent waiting for other processes out of windows, CPU totals, shares and the profiler table, and say how
+    /// much and where. Device times stay. The same as `--exclude ipc_wait`.
+    #[arg(long)]
+    pub(super) exclude_ipc_wait: bool,
+
+    /// Leave classes of time out: ipc_wait, gpu_sync, other_wait, module_loading, runtime, python, unattributed.
+    #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = excludable)]
+    pub(super) exclude: Vec<Class>,
+
+    /// Rules of what is a wait, which come before the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(super) wait_rules: Option<PathBuf>,
+
+    /// Print the rules of what is a wait, with those of --wait-rules, and do nothing else.
+    #[arg(long, conflicts_with_all = ["paths", "format", "table"])]
+    pub(super) print_wait_rules: bool,
+
+    /// Tables to show, by key; CSV shows one. Default: all that have rows but `iterations`; CSV: key_averages.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     pub(super) table: Vec<TableKey>,
 
-    /// Rows of a table for people, 0 for all; JSON and CSV always have every row. Default: 20, and 100 with
-    /// --torch-layout.
+    /// Rows of a table for people, 0 for all; JSON and CSV always have every row. Default: 20; 10 for the longest gaps,
+    /// and 100 with --torch-layout.
     #[arg(long, value_name = "N")]
     pub(super) top: Option<usize>,
 
@@ -264,20 +283,38 @@ pub(super) enum Format {
 pub(super) enum TableKey {
     /// The input files.
     Inputs,
+    /// How far the figures can be trusted, check by check.
+    Trust,
+    /// Execution, waiting and total of each input.
+    Breakdown,
+    /// What --exclude left out, and where.
+    Excluded,
     /// Each device's window: busy, kernels, copies, idle.
     Devices,
     /// Each device's idle time by cause.
     Idle,
+    /// The longest gaps of the devices, with cause and surroundings.
+    IdleGaps,
     /// Each thread's window by class.
     Threads,
     /// What threads waited in.
     Waits,
+    /// Percentiles over iterations, by phase.
+    IterationSummary,
+    /// Every iteration.
+    Iterations,
+    /// Operators by what is inside them: launches, waits, loading, other operators.
+    Components,
     /// The profiler table.
     KeyAverages,
     /// Kernels by name.
     Kernels,
     /// Copies and memsets by name.
     Copies,
+    /// Who was busy while one input waited for another process.
+    Blame,
+    /// Which rank comes late to shared collectives.
+    Stragglers,
     /// What was odd about the inputs.
     Issues,
 }
@@ -287,13 +324,22 @@ impl TableKey {
     pub(super) fn key(self) -> &'static str {
         match self {
             Self::Inputs => "inputs",
+            Self::Trust => "trust",
+            Self::Breakdown => "breakdown",
+            Self::Excluded => "excluded",
             Self::Devices => "devices",
             Self::Idle => "idle",
+            Self::IdleGaps => "idle_gaps",
             Self::Threads => "threads",
             Self::Waits => "waits",
+            Self::IterationSummary => "iteration_summary",
+            Self::Iterations => "iterations",
+            Self::Components => "components",
             Self::KeyAverages => "key_averages",
             Self::Kernels => "kernels",
             Self::Copies => "copies",
+            Self::Blame => "blame",
+            Self::Stragglers => "stragglers",
             Self::Issues => "issues",
         }
     }
@@ -356,6 +402,17 @@ impl FromStr for WindowArg {
             }
             window => Ok(window),
         }
+    }
+}
+
+/// A class of time that can be left out. Operators cannot: they are what the tables are about.
+fn excludable(word: &str) -> Result<Class, String> {
+    match parse_classes(word)?.as_slice() {
+        [Class::CpuOp] => {
+            Err("operators are what the tables are about; leave out waits".to_owned())
+        }
+        [class] => Ok(*class),
+        _ => Err("one class at a time, or several with commas".to_owned()),
     }
 }
 

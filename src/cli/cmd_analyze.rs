@@ -1,36 +1,42 @@
 //! `omni-trace analyze`: read the inputs, ask every analysis, show the answers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use rayon::prelude::*;
 
 use super::args::{AnalyzeArgs, Format};
-use super::plan::AnalyzePlan;
+use super::output::Target;
+use super::plan::{AnalyzePlan, wait_rules};
 use super::progress::ProgressDisplay;
+use super::results::{Results, across};
 use super::rows;
 use super::run::{Outcome, say};
-use crate::analyze::base::TimeBase;
-use crate::analyze::devices::{DeviceTime, devices};
-use crate::analyze::idle::{DeviceIdle, idle};
-use crate::analyze::kernels::{
-    ActivityDurations, activity_durations, activity_stats, merge_durations,
-};
-use crate::analyze::key_averages::{KeyAverages, key_averages, torch_times};
-use crate::analyze::threads::{Threads, threads};
-use crate::analyze::window::Windows;
+use crate::analyze::blame::Blame;
+use crate::analyze::clock::Placement;
+use crate::analyze::components::merge_components;
+use crate::analyze::kernels::{activity_stats, merge_durations};
+use crate::analyze::key_averages::torch_times;
+use crate::analyze::trust::{TrustLine, trust};
 use crate::diag::Severity;
 use crate::read::{Input, Progress, read_inputs};
 use crate::render::torch_table::{TorchTableOptions, torch_table};
 use crate::render::{csv, json, markdown, text};
 use crate::table::torch::TorchTable;
 use crate::table::{
-    AnalyzeReport, DeviceRow, KernelRow, KeyAverageRow, SCHEMA_VERSION, Table, ThreadRow, WaitRow,
-    merge_key_averages,
+    Across, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
+    IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, SCHEMA_VERSION, Table, ThreadRow,
+    TrustRow, WaitRow, merge_key_averages, trust_summary,
 };
 
 /// Runs the command.
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
+    if args.print_wait_rules {
+        let (rules, _) = wait_rules(args.wait_rules.as_deref())?;
+        args.common.output.clone().map_or(Target::Stdout, Target::File).write(rules.as_bytes())?;
+        return Ok(Outcome::Done);
+    }
     let plan = AnalyzePlan::of(args)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(plan.common.read.threads)
@@ -42,17 +48,32 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
 fn run_plan(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
     let mut inputs = read(plan)?;
     let results: Vec<Results> = inputs.par_iter().map(|input| Results::of(plan, input)).collect();
+    let across = across(plan, &inputs, &results);
+    let panels: Vec<Vec<TrustLine>> = inputs
+        .par_iter()
+        .zip(&results)
+        .map(|(input, results)| trust(&input.store, &results.base, &input.diag))
+        .collect();
     for (input, results) in inputs.iter_mut().zip(&results) {
-        rows::note_findings(input, &results.windows, &results.devices, &results.key_averages);
+        rows::note_findings(input, &results.base, results.key_averages.as_ref());
         if input.store.slices.is_empty() && !plan.common.is_quiet {
             say(&format!("warning: {} holds no event with a duration", input.path.display()));
             say("hint: the profiler may have been stopped before anything ran; widen its range");
         }
     }
+    if let Some(across) = across.as_ref().filter(|_| !plan.common.is_quiet) {
+        warn_of_clocks(across, &inputs);
+    }
     let output = if plan.is_torch_layout {
         torch_layout(plan, &inputs, &results)
     } else {
-        rendered(plan, &report(plan, &inputs, results))?
+        let mut report = report(plan, &inputs, results);
+        for (number, lines) in panels.iter().enumerate() {
+            report.trust.extend(lines.iter().map(|line| TrustRow::of(number, line)));
+        }
+        let Across { placements, clocks, blame, stragglers } =
+            across.as_ref().map(Across::from).unwrap_or_default();
+        rendered(plan, &AnalyzeReport { placements, clocks, blame, stragglers, ..report })?
     };
     plan.common.target.write(output.as_bytes())?;
     let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
@@ -63,6 +84,26 @@ fn run_plan(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
         say("warning: data of the input was lost; `--table issues` says what");
     }
     Ok(Outcome::Done)
+}
+
+/// Says which inputs are beside the others by estimate only, or not at all.
+fn warn_of_clocks(blame: &Blame, inputs: &[Input]) {
+    for (number, (placed, input)) in blame.placed.iter().zip(inputs).enumerate() {
+        let path = input.path.display();
+        match placed.placement {
+            Placement::Collectives { reference, n_matched, error_ns } if reference != number => {
+                say(&format!(
+                    "warning: {path} has no time base; it is placed by the ends of {n_matched} collectives shared with \
+                     input #{reference}, {} ns off its own times, good to {error_ns} ns",
+                    placed.offset_ns
+                ));
+            }
+            Placement::None => say(&format!(
+                "warning: {path} has no time base and shares no collective; it takes no part in figures across inputs"
+            )),
+            _ => {}
+        }
+    }
 }
 
 fn read(plan: &AnalyzePlan) -> anyhow::Result<Vec<Input>> {
@@ -76,68 +117,78 @@ fn read(plan: &AnalyzePlan) -> anyhow::Result<Vec<Input>> {
     Ok(read_inputs(&plan.inputs.paths, &plan.common.read, &progress)?)
 }
 
-/// What the analyses say about one input.
-struct Results {
-    windows: Windows,
-    devices: Vec<DeviceTime>,
-    idle: Vec<DeviceIdle>,
-    threads: Threads,
-    key_averages: KeyAverages,
-    durations: ActivityDurations,
-}
-
-impl Results {
-    fn of(plan: &AnalyzePlan, input: &Input) -> Self {
-        let store = &input.store;
-        let base = TimeBase::new(store, &plan.time);
-        let window = base.windows.file;
-        let part = base.windows.is_clipped.then(|| store.clipped(window.start_ns, window.end_ns));
-        let part = part.as_ref().unwrap_or(store);
-        Self {
-            devices: devices(store, &base),
-            idle: idle(store, &base),
-            threads: threads(store, &base, &plan.time.rules),
-            key_averages: key_averages(part, &plan.key_averages),
-            durations: activity_durations(part),
-            windows: base.windows,
-        }
-    }
-}
-
 /// The results of all inputs as one report, in the order of the inputs.
 fn report(plan: &AnalyzePlan, inputs: &[Input], results: Vec<Results>) -> AnalyzeReport {
     let mut report = AnalyzeReport {
         schema_version: SCHEMA_VERSION,
         command: "analyze",
-        totals: rows::totals(results.iter().map(|r| (&r.key_averages, &r.threads))),
+        totals: rows::totals(&results),
+        excluded_classes: plan.excluded.iter().map(|class| class.as_str()).collect(),
         ..AnalyzeReport::default()
     };
     let mut key_averages = Vec::new();
     let mut durations = Vec::new();
+    let mut components = Vec::new();
+    let mut recorded = BTreeSet::new();
     for (number, (input, results)) in inputs.iter().zip(results).enumerate() {
-        report.inputs.push(rows::input(number, input, &results.windows));
-        report.threads.extend(results.threads.threads.iter().map(|t| ThreadRow::of(number, t)));
-        let devices = results.devices.iter().zip(&results.idle);
-        report.devices.extend(devices.map(|(time, idle)| DeviceRow::of(number, time, idle)));
-        report.waits.extend(results.threads.waits.iter().map(|w| WaitRow::of(number, w)));
-        report.issues.extend(rows::issues(number, &input.diag));
-        let rows = results.key_averages.rows.into_iter().map(KeyAverageRow::from);
-        key_averages.push(rows.collect());
+        add_input(&mut report, number, input, &results);
+        let rows = results.key_averages.into_iter().flat_map(|averages| averages.rows);
+        key_averages.push(rows.map(KeyAverageRow::from).collect());
         durations.push(results.durations);
+        components.push(results.components);
+        recorded.extend(results.recorded);
     }
     report.key_averages = merge_key_averages(key_averages);
+    if !plan.excluded.is_empty() {
+        let n_rows = report.key_averages.len();
+        report.key_averages.retain(|row| !row.is_gone());
+        report.totals.excluded_rows = Some((n_rows - report.key_averages.len()) as u64);
+    }
     rows::sort_key_averages(&mut report.key_averages, plan.sort);
     report.key_averages.retain(|row| plan.shows_name(&row.name));
     let kernels = activity_stats(&merge_durations(durations)).into_iter().map(KernelRow::from);
     report.kernels = kernels.collect();
+    let is_recorded = |class| recorded.contains(&class);
+    let components = merge_components(components).into_iter();
+    report.components = components.map(|one| ComponentRow::of(one, is_recorded)).collect();
     report
+}
+
+/// Adds the rows that belong to one input.
+fn add_input(report: &mut AnalyzeReport, number: usize, input: &Input, results: &Results) {
+    let windows = &results.base.windows;
+    let threads = &results.threads;
+    report.inputs.push(rows::input(number, input, windows));
+    report.threads.extend(threads.threads.iter().map(|t| ThreadRow::of(number, t)));
+    report.breakdown.extend(BreakdownRow::of(number, threads));
+    if let Some(exclusion) = &results.exclusion {
+        report.excluded.extend(ExcludedRow::of(number, threads, exclusion));
+    }
+    let devices = results.devices.iter().zip(&results.idle);
+    report.devices.extend(devices.map(|(time, idle)| DeviceRow::of(number, time, idle)));
+    let start_ns = windows.file.start_ns;
+    for idle in &results.idle {
+        let gaps = idle.largest.iter();
+        report.idle_gaps.extend(gaps.map(|gap| GapRow::of(number, idle.device, start_ns, gap)));
+    }
+    report.waits.extend(threads.waits.iter().map(|w| WaitRow::of(number, w)));
+    for row in &results.iterations.rows {
+        let track = &input.store.tracks[row.track];
+        let ids = [&track.pid, &track.tid].map(|id| input.store.track_id_text(id));
+        report.iterations.push(IterationRow::of(number, (&ids[0], &ids[1]), start_ns, row));
+    }
+    let phases = results.iterations.phases.iter();
+    report
+        .iteration_summary
+        .extend(phases.flat_map(|phase| IterationSummaryRow::of(number, phase)));
+    report.issues.extend(rows::issues(number, &input.diag));
 }
 
 /// Torch's own table of every input, under its path where there are several.
 fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[Results]) -> String {
     let mut out = String::new();
     for (input, results) in inputs.iter().zip(results) {
-        let averages = &results.key_averages;
+        let Some(averages) = &results.key_averages else { continue };
         let times = torch_times(&input.store, &plan.key_averages, averages);
         let table = TorchTable::new(averages, &times, rows::device_label(&input.store));
         let has_device = averages.rows.iter().any(|row| row.self_device_ns > 0);
@@ -161,12 +212,11 @@ fn rendered(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String
     }
     let tables = report.tables(|name| plan.shows_name(name));
     let shown = tables.into_iter().filter(|table| is_shown(plan, table));
+    let for_people = |table: Table| for_people(plan, report, table);
     let texts: Vec<String> = match plan.common.format {
         Format::Csv => shown.map(|table| csv::table(&table)).collect(),
-        Format::Md => {
-            shown.map(|table| for_people(plan, table)).map(|t| markdown::table(&t)).collect()
-        }
-        _ => shown.map(|table| text::table(&for_people(plan, table), plan.common.style)).collect(),
+        Format::Md => shown.map(|t| markdown::table(&for_people(t))).collect(),
+        _ => shown.map(|t| text::table(&for_people(t), plan.common.style)).collect(),
     };
     Ok(texts.join("\n"))
 }
@@ -177,10 +227,14 @@ fn is_shown(plan: &AnalyzePlan, table: &Table) -> bool {
     plan.shows(table.key) && (!plan.tables.is_empty() || !table.rows.is_empty() || is_news)
 }
 
-/// A table with as many rows as a person asked for; inputs and issues are never cut.
-fn for_people(plan: &AnalyzePlan, table: Table) -> Table {
+/// A table with as many rows as a person asked for; what has a few rows for each input is never cut. The trust panel
+/// names what is fine in one line, unless it was asked for.
+fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
     match table.key {
-        "inputs" | "issues" | "devices" | "idle" | "threads" => table,
-        _ => table.top(plan.top),
+        "trust" if plan.tables.is_empty() => trust_summary(&report.trust),
+        "idle_gaps" => table.top(plan.top_gaps),
+        "iterations" | "iteration_summary" | "components" | "key_averages" | "kernels"
+        | "copies" | "waits" => table.top(plan.top),
+        _ => table,
     }
 }

@@ -14,6 +14,7 @@ mod cmd_stages;
 mod output;
 mod plan;
 mod progress;
+mod results;
 mod rewriting;
 mod rows;
 mod run;

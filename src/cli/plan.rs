@@ -1,6 +1,7 @@
 //! From arguments to what will be done: inputs found, defaults resolved, nothing read yet.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 
 use regex::Regex;
 
@@ -9,9 +10,17 @@ use super::output::Target;
 use super::run::Hinted;
 use crate::analyze::base::TimeConfig;
 use crate::analyze::key_averages::{Choice, KeyAveragesConfig};
+use crate::analyze::timeline::Class;
+use crate::analyze::wait_rules::{DEFAULT_RULES, WaitRules};
 use crate::analyze::window::WindowConfig;
 use crate::read::{Inputs, ReadOptions, discover};
 use crate::render::text::TextStyle;
+
+/// Longest gaps shown where nothing else is asked for.
+const N_GAPS: usize = 10;
+
+/// Tables with a row for every event of some kind are for those who ask for them.
+const BY_REQUEST: [&str; 1] = ["iterations"];
 
 /// What every command needs.
 #[derive(Debug)]
@@ -33,10 +42,14 @@ pub(super) struct AnalyzePlan {
     pub(super) tables: Vec<&'static str>,
     /// Rows of a table for people.
     pub(super) top: usize,
+    /// Rows of the table of gaps for people.
+    pub(super) top_gaps: usize,
     pub(super) sort: Option<SortKey>,
     pub(super) name: Option<Regex>,
     /// Windows and wait rules.
     pub(super) time: TimeConfig,
+    /// Classes of time to leave out; empty for none.
+    pub(super) excluded: Vec<Class>,
     /// Rules of the profiler table.
     pub(super) key_averages: KeyAveragesConfig,
     /// Whether torch's own table text is all that is wanted.
@@ -58,6 +71,13 @@ impl AnalyzePlan {
                 return Err(Hinted { what, hint }.into());
             }
         }
+        let excluded = excluded_classes(args);
+        if args.torch_layout && !excluded.is_empty() {
+            let what =
+                "--torch-layout is torch's own text, and torch leaves no time out".to_owned();
+            let hint = "leave out --torch-layout; `--table key_averages` shows the same table without the waits";
+            return Err(Hinted { what, hint: hint.to_owned() }.into());
+        }
         if args.torch_layout && (common.format != Format::Text || args.window.is_some()) {
             let what = "--torch-layout is torch's own text, of whole profiles".to_owned();
             let hint = "leave out --format and --window, or --torch-layout".to_owned();
@@ -68,9 +88,14 @@ impl AnalyzePlan {
             common,
             tables,
             top: rows_shown(args.top, args.torch_layout),
+            top_gaps: args.top.map_or(N_GAPS, |_| rows_shown(args.top, false)),
+            excluded,
             sort: args.sort,
             name: args.name.clone(),
-            time: TimeConfig { window: window_config(args.window), ..TimeConfig::default() },
+            time: TimeConfig {
+                window: window_config(args.window),
+                rules: wait_rules(args.wait_rules.as_deref())?.1,
+            },
             key_averages: KeyAveragesConfig {
                 python_rows: choice(args.python_rows),
                 torch_compat: choice(args.torch_compat),
@@ -83,13 +108,50 @@ impl AnalyzePlan {
 
     /// Whether a table is shown.
     pub(super) fn shows(&self, key: &str) -> bool {
-        self.tables.is_empty() || self.tables.contains(&key)
+        match self.tables.as_slice() {
+            [] => !BY_REQUEST.contains(&key),
+            tables => tables.contains(&key),
+        }
+    }
+
+    /// Whether any of some tables is asked for: what only serves others need not be computed.
+    pub(super) fn needs(&self, keys: &[&str]) -> bool {
+        self.common.format == Format::Json || keys.iter().any(|key| self.shows(key))
     }
 
     /// Whether a name is shown.
     pub(super) fn shows_name(&self, name: &str) -> bool {
         self.name.as_ref().is_none_or(|regex| regex.is_match(name))
     }
+}
+
+/// The classes to leave out, in the order of every output.
+fn excluded_classes(args: &AnalyzeArgs) -> Vec<Class> {
+    let mut classes = args.exclude.clone();
+    if args.exclude_ipc_wait {
+        classes.push(Class::IpcWait);
+    }
+    classes.sort_unstable();
+    classes.dedup();
+    classes
+}
+
+/// The text of the rules of what is a wait, and the rules: those of a file first, then the built-in ones.
+pub(super) fn wait_rules(path: Option<&Path>) -> anyhow::Result<(String, WaitRules)> {
+    let Some(path) = path else {
+        return Ok((DEFAULT_RULES.to_owned(), WaitRules::default()));
+    };
+    let own = std::fs::read_to_string(path).map_err(|error| Hinted {
+        what: format!("cannot read the wait rules {}: {error}", path.display()),
+        hint: "give a text file with one rule a line".to_owned(),
+    })?;
+    let rules = WaitRules::with_defaults(&own).map_err(|error| Hinted {
+        what: format!("{}, line {}: {}", path.display(), error.line, error.what),
+        hint: "`omni-trace analyze --print-wait-rules` shows the form and the built-in rules"
+            .to_owned(),
+    })?;
+    let end = if own.is_empty() || own.ends_with('\n') { "" } else { "\n" };
+    Ok((format!("{own}{end}{DEFAULT_RULES}"), rules))
 }
 
 impl CommonPlan {

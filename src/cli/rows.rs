@@ -3,16 +3,16 @@
 use std::cmp::Reverse;
 
 use super::args::SortKey;
-use crate::analyze::devices::DeviceTime;
-use crate::analyze::host::ThreadKind;
+use super::results::Results;
+use crate::analyze::base::TimeBase;
+use crate::analyze::exclude::Exclusion;
 use crate::analyze::key_averages::KeyAverages;
-use crate::analyze::threads::Threads;
 use crate::analyze::timeline::Class;
+use crate::analyze::trust::report_notices;
 use crate::analyze::window::{WindowSource, Windows};
 use crate::diag::{IssueKind, Reporter, Severity};
 use crate::model::EventKind;
 use crate::read::Input;
-use crate::render::human;
 use crate::store::Store;
 use crate::table::torch::TorchSort;
 use crate::table::{InputRow, IssueRow, KeyAverageRow, TotalsRow};
@@ -87,25 +87,18 @@ pub(super) fn issues(number: usize, diag: &Reporter) -> impl Iterator<Item = Iss
 /// Counts among the issues of an input what the analyses found worth knowing about the figures.
 pub(super) fn note_findings(
     input: &mut Input,
-    windows: &Windows,
-    devices: &[DeviceTime],
-    key_averages: &KeyAverages,
+    base: &TimeBase,
+    key_averages: Option<&KeyAverages>,
 ) {
     let diag = &mut input.diag;
-    for window in &windows.devices {
-        let stretched_ns = window.stretched_before_ns + window.stretched_after_ns;
-        if stretched_ns > 0 {
-            diag.with_detail(IssueKind::WindowStretched, None, human::duration(stretched_ns));
-        }
-    }
     if input.store.slices.is_empty() {
         diag.add(IssueKind::NoEvents, 1, None, None);
-    } else if devices.is_empty() {
-        diag.add(IssueKind::NoDeviceEvents, 1, None, None);
+    } else {
+        report_notices(base, diag);
     }
     let has_frames =
         input.store.categories.iter().any(|&(_, kind)| kind == EventKind::PythonFunction);
-    if has_frames {
+    if let Some(key_averages) = key_averages.filter(|_| has_frames) {
         let verb = if key_averages.python_rows { "are" } else { "are not" };
         let detail = format!("they {verb} rows; {}", key_averages.python_rows_reason);
         diag.with_detail(IssueKind::PythonRowsChosen, None, detail);
@@ -113,18 +106,20 @@ pub(super) fn note_findings(
 }
 
 /// The totals over all inputs.
-pub(super) fn totals<'a>(
-    results: impl Iterator<Item = (&'a KeyAverages, &'a Threads)>,
-) -> TotalsRow {
+pub(super) fn totals(results: &[Results]) -> TotalsRow {
     let mut totals = TotalsRow::default();
-    for (key_averages, threads) in results {
-        totals.self_cpu_ns += key_averages.self_cpu_ns;
-        totals.self_device_ns += key_averages.self_device_ns;
-        let work = threads.threads.iter().filter(|thread| thread.kind == ThreadKind::Work);
-        for (class, ns) in work.flat_map(|thread| &thread.classes) {
-            if *class == Class::IpcWait && ns.is_some() {
-                totals.ipc_wait_ns = Some(totals.ipc_wait_ns.unwrap_or(0) + ns.unwrap_or(0));
-            }
+    for results in results {
+        if let Some(key_averages) = &results.key_averages {
+            totals.self_cpu_ns += key_averages.self_cpu_ns;
+            totals.excluded_self_cpu_ns += key_averages.excluded_self_cpu_ns;
+            totals.self_device_ns += key_averages.self_device_ns;
+        }
+        let excluded = results.exclusion.as_ref();
+        let excluded_ipc_ns = excluded.map_or(0, |excluded| excluded.class_ns(Class::IpcWait));
+        totals.excluded_ipc_wait_ns += excluded_ipc_ns;
+        totals.excluded_ns += excluded.map_or(0, Exclusion::total_ns);
+        if let Some(ipc_wait_ns) = results.ipc_wait_ns {
+            *totals.ipc_wait_ns.get_or_insert(0) += ipc_wait_ns - excluded_ipc_ns;
         }
     }
     totals

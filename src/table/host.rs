@@ -19,7 +19,7 @@ pub enum IdCell {
 
 impl IdCell {
     /// The id of a text.
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         text.parse().map_or_else(|_| Self::Text(text.to_owned()), Self::Number)
     }
 }
@@ -66,10 +66,12 @@ pub struct ThreadRow {
     pub name: Option<String>,
     /// `work`, `background` or `idle`.
     pub kind: &'static str,
-    /// The thread's window.
+    /// The thread's window, less what was left out of it.
     pub window_ns: i64,
-    /// Classes; they sum to the window.
+    /// Classes; they sum to the window. Those that were left out are not among them.
     pub classes: Vec<ClassRow>,
+    /// What was left out of the window.
+    pub excluded_ns: i64,
 }
 
 impl ThreadRow {
@@ -88,6 +90,7 @@ impl ThreadRow {
             kind: thread.kind.as_str(),
             window_ns: thread.window_ns,
             classes: thread.classes.iter().map(class).collect(),
+            excluded_ns: thread.excluded_ns,
         }
     }
 

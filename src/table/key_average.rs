@@ -26,6 +26,9 @@ pub struct KeyAverageRow {
     pub self_device_ns: i64,
     /// Device time with the children.
     pub device_total_ns: i64,
+    /// What was left out of the CPU total; there only where something was to be left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excluded_cpu_ns: Option<i64>,
     /// Memory allocated less memory released; `None` where the trace recorded no memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryCells>,
@@ -64,10 +67,21 @@ impl From<KeyRow> for KeyAverageRow {
             cpu_total_ns: row.cpu_total_ns,
             self_device_ns: row.self_device_ns,
             device_total_ns: row.device_total_ns,
+            excluded_cpu_ns: (row.excluded_cpu_ns != 0).then_some(row.excluded_cpu_ns),
             memory: row.memory.map(MemoryCells::from),
             input_shapes: row.input_shapes,
             stack: (!row.stack.is_empty()).then_some(row.stack),
         }
+    }
+}
+
+impl KeyAverageRow {
+    /// Whether the row was nothing but time that is left out.
+    pub fn is_gone(&self) -> bool {
+        self.excluded_cpu_ns.is_some()
+            && [self.self_cpu_ns, self.cpu_total_ns, self.self_device_ns, self.device_total_ns]
+                == [0; 4]
+            && self.memory.is_none_or(|memory| memory == MemoryCells::default())
     }
 }
 
@@ -121,6 +135,9 @@ fn add(sum: &mut KeyAverageRow, row: &KeyAverageRow) {
     sum.cpu_total_ns += row.cpu_total_ns;
     sum.self_device_ns += row.self_device_ns;
     sum.device_total_ns += row.device_total_ns;
+    if let Some(excluded_ns) = row.excluded_cpu_ns {
+        *sum.excluded_cpu_ns.get_or_insert(0) += excluded_ns;
+    }
     if let (Some(sum), Some(row)) = (&mut sum.memory, &row.memory) {
         sum.cpu_bytes += row.cpu_bytes;
         sum.self_cpu_bytes += row.self_cpu_bytes;
@@ -136,10 +153,18 @@ pub struct TotalsRow {
     pub self_cpu_ns: i64,
     /// Sum of self device time over the rows of device events that are no annotations.
     pub self_device_ns: i64,
-    /// IPC wait of the work threads; `None` where no Python frames were recorded.
+    /// IPC wait of the work threads that is in the figures; `None` where no Python frames were recorded.
     pub ipc_wait_ns: Option<i64>,
-    /// IPC wait that was taken out of the figures.
+    /// IPC wait of the work threads that was left out of the figures.
     pub excluded_ipc_wait_ns: i64,
+    /// Time of every excluded class that was left out of the windows of the work threads.
+    pub excluded_ns: i64,
+    /// What was left out of `self_cpu_ns`: of the work threads, and of background and idle ones.
+    pub excluded_self_cpu_ns: i64,
+    /// Rows of the profiler table that were nothing but left-out time and are gone; there only where something was to be
+    /// left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excluded_rows: Option<u64>,
 }
 
 /// A row beside the totals that its shares are of.
@@ -229,17 +254,8 @@ pub fn key_average_table(
         _ => !has_device && key.contains("device"),
     };
     let kept: Vec<bool> = table.columns.iter().map(|column| !is_empty(column.key)).collect();
-    keep_columns(&mut table, &kept);
+    table.keep_columns_where(&kept);
     table
-}
-
-fn keep_columns(table: &mut Table, kept: &[bool]) {
-    let mut flags = kept.iter();
-    table.columns.retain(|_| *flags.next().unwrap_or(&true));
-    for row in &mut table.rows {
-        let mut flags = kept.iter();
-        row.retain(|_| *flags.next().unwrap_or(&true));
-    }
 }
 
 #[cfg(test)]

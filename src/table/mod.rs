@@ -5,10 +5,15 @@
 //! sizes integer bytes, and only shares are floats. Nothing here formats a number for a person, and nothing here sees
 //! an event.
 
+mod across;
 mod bandwidth;
+mod breakdown;
+mod component;
 mod device;
+mod gap;
 mod host;
 mod input;
+mod iteration;
 mod kernel;
 mod key_average;
 mod merge;
@@ -16,17 +21,27 @@ mod report;
 mod rows;
 pub mod stages;
 pub mod torch;
+mod trust;
 
+pub use across::{
+    Across, BlameCellRow, BlameRow, ClockRow, PlacementRow, StragglerRow, blame_table,
+    straggler_table,
+};
 pub use bandwidth::BandwidthReport;
+pub use breakdown::{BreakdownRow, ExcludedRow, breakdown_table};
+pub use component::{ComponentRow, component_table};
 pub use device::{CauseRow, DeviceRow, idle_table};
+pub use gap::{GapEdgeRow, GapRow, gap_table};
 pub use host::{ClassRow, IdCell, ThreadClassRow, ThreadRow, WaitRow, thread_table};
 pub use input::{InputRow, IssueRow};
+pub use iteration::{IterationRow, IterationSummaryRow, iteration_table};
 pub use kernel::{KernelRow, kernel_table, transfer_table};
 pub use key_average::{
     KeyAverageRow, MemoryCells, TotalsRow, key_average_table, merge_key_averages,
 };
 pub use merge::{MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
+pub use trust::{TrustRow, trust_summary, trust_table};
 
 /// What the numbers of a column count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +150,16 @@ impl Table {
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
+    }
+
+    /// Keeps the columns with `true`.
+    pub(super) fn keep_columns_where(&mut self, kept: &[bool]) {
+        let mut flags = kept.iter();
+        self.columns.retain(|_| *flags.next().unwrap_or(&true));
+        for row in &mut self.rows {
+            let mut flags = kept.iter();
+            row.retain(|_| *flags.next().unwrap_or(&true));
+        }
     }
 
     /// Keeps the first rows for people and says how many are not shown.

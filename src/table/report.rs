@@ -3,8 +3,11 @@
 use serde::Serialize;
 
 use super::{
-    DeviceRow, InputRow, IssueRow, KernelRow, KeyAverageRow, Table, ThreadRow, TotalsRow, WaitRow,
-    idle_table, kernel_table, key_average_table, thread_table, transfer_table,
+    BlameRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow, GapRow, InputRow,
+    IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, PlacementRow,
+    StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow, blame_table, breakdown_table,
+    component_table, gap_table, idle_table, iteration_table, kernel_table, key_average_table,
+    straggler_table, thread_table, transfer_table, trust_table,
 };
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
@@ -33,6 +36,30 @@ pub struct AnalyzeReport {
     pub waits: Vec<WaitRow>,
     /// What was odd, by input.
     pub issues: Vec<IssueRow>,
+    /// How far the figures can be trusted: every check of every input.
+    pub trust: Vec<TrustRow>,
+    /// Classes of time that were left out of the figures.
+    pub excluded_classes: Vec<&'static str>,
+    /// What was left out, by input and work thread.
+    pub excluded: Vec<ExcludedRow>,
+    /// Execution, waiting and total, by input.
+    pub breakdown: Vec<BreakdownRow>,
+    /// What operators are made of, over all inputs, the largest total first.
+    pub components: Vec<ComponentRow>,
+    /// The ten longest gaps of each device.
+    pub idle_gaps: Vec<GapRow>,
+    /// Iterations, by input, thread and start.
+    pub iterations: Vec<IterationRow>,
+    /// Percentiles over the iterations, by input, scheme and phase.
+    pub iteration_summary: Vec<IterationSummaryRow>,
+    /// How each input came on the common time line; empty for one input, like all that follow.
+    pub placements: Vec<PlacementRow>,
+    /// How well their clocks agree.
+    pub clocks: Vec<ClockRow>,
+    /// Who was busy while one input waited.
+    pub blame: Vec<BlameRow>,
+    /// Who comes late to shared collectives.
+    pub stragglers: Vec<StragglerRow>,
 }
 
 impl AnalyzeReport {
@@ -41,17 +68,71 @@ impl AnalyzeReport {
     /// Tables whose subject was not recorded at all are there and empty; `shows_name` filters rows by name.
     pub fn tables(&self, shows_name: impl Fn(&str) -> bool) -> Vec<Table> {
         let waits = self.waits.iter().filter(|row| shows_name(&row.name));
+        let who = |input: usize| self.name_of(input);
         vec![
             Table::of("inputs", "Inputs", &self.inputs),
+            trust_table(&self.trust),
+            breakdown_table(&self.breakdown),
+            Table::of("excluded", "Left out of the work threads", &self.excluded),
             or_note(Table::of("devices", "Devices", &self.devices), NO_DEVICE),
             or_note(idle_table(&self.devices), NO_IDLE),
+            or_note(gap_table(&self.idle_gaps), NO_IDLE),
             thread_table(&self.threads),
-            Table::of("waits", "Waits", waits),
-            key_average_table(&self.key_averages, &self.totals, &shows_name),
+            self.with_exclusion(Table::of("waits", "Waits", waits), WAITS_STAY),
+            Table::of("iteration_summary", "Iterations by phase", &self.iteration_summary),
+            iteration_table(&self.iterations, &shows_name),
+            component_table(&self.components, &shows_name),
+            self.key_average_table(&shows_name),
             kernel_table(&self.kernels, &shows_name),
             transfer_table(&self.kernels, &shows_name),
+            blame_table(&self.blame, who),
+            self.with_clocks(straggler_table(&self.stragglers, who)),
             Table::of("issues", "Issues", &self.issues),
         ]
+    }
+
+    /// What an input is called where it stands beside others.
+    fn name_of(&self, input: usize) -> String {
+        match self.inputs.get(input).map(|row| row.label.as_str()) {
+            Some(label) if !label.is_empty() => format!("#{input} {label}"),
+            _ => format!("#{input}"),
+        }
+    }
+
+    /// A table with a note where something was left out of the figures.
+    fn with_exclusion(&self, table: Table, note: &str) -> Table {
+        let is_told = !self.excluded_classes.is_empty() && !table.rows.is_empty();
+        if is_told { table.with_note(note) } else { table }
+    }
+
+    fn key_average_table(&self, shows_name: impl Fn(&str) -> bool) -> Table {
+        let table = key_average_table(&self.key_averages, &self.totals, shows_name);
+        if self.excluded_classes.is_empty() {
+            return table;
+        }
+        let rows = self.totals.excluded_rows.unwrap_or(0);
+        let has_helpers = self.excluded_classes.contains(&"ipc_wait");
+        let helpers =
+            if has_helpers { ", and Python and waits of background and idle threads" } else { "" };
+        let note = format!(
+            "left out: {} wherever it lies inside a row{helpers}; {rows} rows were nothing else and are gone",
+            self.excluded_classes.join(", ")
+        );
+        table.with_note(note)
+    }
+
+    /// The straggler table with what is known of the clocks: without it nobody can judge a difference.
+    fn with_clocks(&self, table: Table) -> Table {
+        if table.rows.is_empty() {
+            return table;
+        }
+        self.clocks.iter().fold(table, |table, clock| {
+            let ClockRow { reference, input, n_matched, median_ns, spread_ns } = clock;
+            table.with_note(format!(
+                "clocks: {n_matched} shared collectives end {median_ns} ns later in #{input} than in #{reference} \
+                 (median; up to {spread_ns} ns from it)"
+            ))
+        })
     }
 }
 
@@ -60,6 +141,9 @@ const NO_DEVICE: &str = "no device activity was recorded";
 
 /// What stands where no device was idle or none was seen.
 const NO_IDLE: &str = "no idle time was seen";
+
+/// What stands under the waits where they were left out of the other figures.
+const WAITS_STAY: &str = "all waits are listed, also those that are left out of the other figures";
 
 fn or_note(table: Table, note: &str) -> Table {
     if table.rows.is_empty() { table.with_note(note) } else { table }

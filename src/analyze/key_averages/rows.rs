@@ -228,6 +228,7 @@ pub(super) struct RowSums {
     pub(super) cpu_total_ns: i64,
     pub(super) self_device_ns: i64,
     pub(super) device_total_ns: i64,
+    pub(super) excluded_cpu_ns: i64,
     /// Host and device bytes.
     pub(super) memory: [i64; 2],
     pub(super) self_memory: [i64; 2],
@@ -321,6 +322,7 @@ impl Sums {
                 cpu_total_ns: sums.cpu_total_ns,
                 self_device_ns: sums.self_device_ns,
                 device_total_ns: sums.device_total_ns,
+                excluded_cpu_ns: sums.excluded_cpu_ns,
                 memory: has_memory.then_some(KeyMemory {
                     cpu_bytes: sums.memory[0],
                     self_cpu_bytes: sums.self_memory[0],
@@ -348,6 +350,7 @@ impl RowSums {
             cpu_total_ns: 0,
             self_device_ns: 0,
             device_total_ns: 0,
+            excluded_cpu_ns: 0,
             memory: [0; 2],
             self_memory: [0; 2],
         }
@@ -359,6 +362,7 @@ impl RowSums {
         self.cpu_total_ns += other.cpu_total_ns;
         self.self_device_ns += other.self_device_ns;
         self.device_total_ns += other.device_total_ns;
+        self.excluded_cpu_ns += other.excluded_cpu_ns;
         for kind in 0..2 {
             self.memory[kind] += other.memory[kind];
             self.self_memory[kind] += other.self_memory[kind];

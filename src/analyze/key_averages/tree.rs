@@ -74,6 +74,7 @@ impl Node {
         let row = sums.row(self.name, self.class, self.group, self.first);
         row.count += 1;
         row.cpu_total_ns += self.cpu_ns;
+        row.excluded_cpu_ns += self.excluded_ns;
         row.self_cpu_ns += self.cpu_ns - self.children.cpu_ns;
         row.self_device_ns += self.own_device_ns;
         row.device_total_ns += self.device_total_ns();

@@ -1,0 +1,162 @@
+//! The analyses of `analyze`: each input on its own, then all of them together.
+//!
+//! What no table asks for is not computed.
+
+use super::plan::AnalyzePlan;
+use crate::analyze::base::TimeBase;
+use crate::analyze::blame::{Blame, blame};
+use crate::analyze::clock::TimedInput;
+use crate::analyze::components::{Component, components};
+use crate::analyze::devices::{DeviceTime, devices};
+use crate::analyze::exclude::{Exclusion, exclusion};
+use crate::analyze::host::ThreadKind;
+use crate::analyze::idle::{DeviceIdle, idle};
+use crate::analyze::iterations::{Iterations, iterations};
+use crate::analyze::kernels::{ActivityDurations, activity_durations};
+use crate::analyze::key_averages::{KeyAverages, key_averages, key_averages_excluding};
+use crate::analyze::threads::{Threads, threads};
+use crate::analyze::timeline::Class;
+use crate::read::Input;
+use crate::store::Store;
+
+/// What the analyses say about one input.
+pub(super) struct Results {
+    pub(super) base: TimeBase,
+    pub(super) devices: Vec<DeviceTime>,
+    pub(super) idle: Vec<DeviceIdle>,
+    pub(super) threads: Threads,
+    /// Classes that would show on one of the work threads.
+    pub(super) recorded: Vec<Class>,
+    /// IPC wait of the work threads, excluded or not; `None` where it is not recorded.
+    pub(super) ipc_wait_ns: Option<i64>,
+    pub(super) components: Vec<Component>,
+    pub(super) iterations: Iterations,
+    /// `None` where no table shows it.
+    pub(super) key_averages: Option<KeyAverages>,
+    pub(super) durations: ActivityDurations,
+    /// What is left out of the above; `None` where nothing is to be.
+    pub(super) exclusion: Option<Exclusion>,
+}
+
+impl Results {
+    /// Analyzes an input.
+    pub(super) fn of(plan: &AnalyzePlan, input: &Input) -> Self {
+        let store = &input.store;
+        let base = TimeBase::new(store, &plan.time);
+        let exclusion =
+            (!plan.excluded.is_empty()).then(|| exclusion(store, &base, &plan.excluded));
+        let (of_time, (key_averages, durations)) = rayon::join(
+            || TimeResults::of(plan, store, &base),
+            || of_names(plan, store, &base, exclusion.as_ref()),
+        );
+        let TimeResults { devices, idle, threads, components, iterations } = of_time;
+        let recorded = recorded(&threads);
+        let ipc_wait_ns = ipc_wait_ns(&threads);
+        let mut results = Self {
+            devices,
+            idle,
+            threads,
+            recorded,
+            ipc_wait_ns,
+            components,
+            iterations,
+            key_averages,
+            durations,
+            exclusion,
+            base,
+        };
+        results.leave_out();
+        results
+    }
+
+    /// Leaves what is excluded out of the results that were computed with it.
+    fn leave_out(&mut self) {
+        let Some(exclusion) = &self.exclusion else { return };
+        self.threads.leave_out(exclusion);
+        self.iterations.leave_out(exclusion);
+        for component in &mut self.components {
+            component.leave_out(&exclusion.classes);
+        }
+    }
+}
+
+/// What the time base alone gives.
+struct TimeResults {
+    devices: Vec<DeviceTime>,
+    idle: Vec<DeviceIdle>,
+    threads: Threads,
+    components: Vec<Component>,
+    iterations: Iterations,
+}
+
+impl TimeResults {
+    fn of(plan: &AnalyzePlan, store: &Store, base: &TimeBase) -> Self {
+        /// A result that only some tables show.
+        fn only<T: Default>(is_needed: bool, result: impl FnOnce() -> T) -> T {
+            if is_needed { result() } else { T::default() }
+        }
+        let needs_idle = plan.needs(&["devices", "idle", "idle_gaps"]);
+        let needs_threads = plan.needs(&["breakdown", "excluded", "threads", "waits"]);
+        let needs_iterations = plan.needs(&["iterations", "iteration_summary"]);
+        Self {
+            devices: only(needs_idle, || devices(store, base)),
+            idle: only(needs_idle, || idle(store, base)),
+            threads: only(needs_threads, || threads(store, base, &plan.time.rules)),
+            components: only(plan.needs(&["components"]), || components(store, base)),
+            iterations: only(needs_iterations, || iterations(store, base)),
+        }
+    }
+}
+
+/// What is counted by name, in the window alone.
+fn of_names(
+    plan: &AnalyzePlan,
+    store: &Store,
+    base: &TimeBase,
+    exclusion: Option<&Exclusion>,
+) -> (Option<KeyAverages>, ActivityDurations) {
+    let needs_averages = plan.is_torch_layout || plan.needs(&["key_averages", "issues"]);
+    if !needs_averages && !plan.needs(&["kernels", "copies"]) {
+        return (None, ActivityDurations::default());
+    }
+    let window = base.windows.file;
+    let part = base.windows.is_clipped.then(|| store.clipped(window.start_ns, window.end_ns));
+    let part = part.as_ref().unwrap_or(store);
+    let averages = || match exclusion {
+        Some(exclusion) => {
+            let excluded = |slice| exclusion.of_row(part, slice);
+            key_averages_excluding(part, &plan.key_averages, Some(&excluded))
+        }
+        None => key_averages(part, &plan.key_averages),
+    };
+    (needs_averages.then(averages), activity_durations(part))
+}
+
+/// The classes of the work threads with their times.
+fn work_classes(threads: &Threads) -> impl Iterator<Item = (Class, i64)> + '_ {
+    let work = threads.threads.iter().filter(|thread| thread.kind == ThreadKind::Work);
+    work.flat_map(|thread| &thread.classes).filter_map(|&(class, ns)| Some((class, ns?)))
+}
+
+fn recorded(threads: &Threads) -> Vec<Class> {
+    work_classes(threads).map(|(class, _)| class).collect()
+}
+
+/// IPC wait of the work threads; `None` where no thread can show it.
+fn ipc_wait_ns(threads: &Threads) -> Option<i64> {
+    let waits = work_classes(threads).filter(|&(class, _)| class == Class::IpcWait);
+    waits.fold(None, |sum, (_, ns)| Some(sum.unwrap_or(0) + ns))
+}
+
+/// The figures across several inputs; `None` for a single one, and where no table shows them.
+pub(super) fn across(plan: &AnalyzePlan, inputs: &[Input], results: &[Results]) -> Option<Blame> {
+    if inputs.len() < 2 || !plan.needs(&["blame", "stragglers"]) {
+        return None;
+    }
+    let timed: Vec<TimedInput<'_>> = inputs
+        .iter()
+        .zip(results)
+        .map(|(input, results)| TimedInput { store: &input.store, base: &results.base })
+        .collect();
+    Some(blame(&timed))
+}

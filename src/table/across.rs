@@ -1,0 +1,314 @@
+//! Across inputs: who waited for whom, who comes late, and on which clock that is said.
+
+use serde::Serialize;
+
+use super::{Cell, Column, Table, TableRow, Unit, percent};
+use crate::analyze::blame::{Blame, BlameCell, BlameRow as Waiting, Straggler};
+use crate::analyze::clock::{ClockCheck, Placed, Placement};
+
+/// How one input came on the common time line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlacementRow {
+    /// Number of the input.
+    pub input: usize,
+    /// `base_time`, `absolute`, `collectives` (an estimate) or `none` (it takes no part).
+    pub placement: &'static str,
+    /// What is added to its timestamps to have Unix time; `None` where nothing is known.
+    pub offset_ns: Option<i64>,
+    /// The input that it was compared with, for an estimate.
+    pub reference: Option<usize>,
+    /// Shared collectives of the estimate.
+    pub n_matched: Option<u64>,
+    /// Half the spread of the single estimates.
+    pub error_ns: Option<i64>,
+}
+
+impl PlacementRow {
+    /// The row of an input.
+    pub fn of(input: usize, placed: &Placed) -> Self {
+        let mut row = Self {
+            input,
+            placement: "none",
+            offset_ns: Some(placed.offset_ns),
+            reference: None,
+            n_matched: None,
+            error_ns: None,
+        };
+        match placed.placement {
+            Placement::BaseTime => row.placement = "base_time",
+            Placement::Absolute => row.placement = "absolute",
+            Placement::Collectives { reference, n_matched, error_ns } => {
+                row.placement = "collectives";
+                row.reference = Some(reference);
+                row.n_matched = Some(n_matched);
+                row.error_ns = Some(error_ns);
+            }
+            Placement::None => row.offset_ns = None,
+        }
+        row
+    }
+}
+
+/// How well the clocks of two inputs agree, by the ends of the collectives that they share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClockRow {
+    /// The input that the other one is held against.
+    pub reference: usize,
+    /// The other one.
+    pub input: usize,
+    /// Shared collectives.
+    pub n_matched: u64,
+    /// Median of the other's ends less the first one's.
+    pub median_ns: i64,
+    /// Largest distance of a single difference from the median.
+    pub spread_ns: i64,
+}
+
+impl From<&ClockCheck> for ClockRow {
+    fn from(check: &ClockCheck) -> Self {
+        let ClockCheck { reference, input, n_matched, median_ns, spread_ns } = *check;
+        Self { reference, input, n_matched, median_ns, spread_ns }
+    }
+}
+
+/// One input, while another one waited.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BlameCellRow {
+    /// The input that is looked at.
+    pub input: usize,
+    /// Its devices or its work threads were busy.
+    pub busy_ns: i64,
+    /// Percent of the wait.
+    pub busy_pct: Option<f64>,
+    /// Of it, its devices were busy.
+    pub device_ns: i64,
+    /// Of it, its work threads were busy and its devices not.
+    pub host_ns: i64,
+    /// It was not recorded at the time.
+    pub unrecorded_ns: i64,
+}
+
+/// Who was busy while one input waited, as the machine output gives it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BlameRow {
+    /// The input that waited.
+    pub input: usize,
+    /// IPC wait of its work threads, as a union; `None` where no Python frames or annotations show waits.
+    pub wait_ns: Option<i64>,
+    /// Of it, when no input that was recorded at the time was busy.
+    pub nobody_ns: Option<i64>,
+    /// The inputs on the common time line, itself included.
+    pub busy: Vec<BlameCellRow>,
+}
+
+impl From<&Waiting> for BlameRow {
+    fn from(row: &Waiting) -> Self {
+        let cell = |cell: &BlameCell| BlameCellRow {
+            input: cell.input,
+            busy_ns: cell.busy_ns(),
+            busy_pct: row.wait_ns.and_then(|wait| percent(cell.busy_ns(), wait)),
+            device_ns: cell.device_ns,
+            host_ns: cell.host_ns,
+            unrecorded_ns: cell.unrecorded_ns,
+        };
+        Self {
+            input: row.input,
+            wait_ns: row.wait_ns,
+            nobody_ns: row.wait_ns.map(|_| row.nobody_ns),
+            busy: row.cells.iter().map(cell).collect(),
+        }
+    }
+}
+
+/// One line of the blame table.
+struct BlameLine {
+    input: usize,
+    wait_ns: i64,
+    busy_ns: i64,
+    device_ns: Option<i64>,
+    host_ns: Option<i64>,
+    unrecorded_ns: Option<i64>,
+    who: String,
+}
+
+impl TableRow for BlameLine {
+    const N_GROUP_COLUMNS: usize = 2;
+    const COLUMNS: &'static [Column] = &[
+        Column::new("#", "input", Unit::Count, "number of the input that waited"),
+        Column::new("waited", "wait_ns", Unit::Ns, "IPC wait of its work threads, as a union"),
+        Column::new("busy", "busy_ns", Unit::Ns, "of the wait, when the other was busy"),
+        Column::new("share", "busy_pct", Unit::Percent, "busy, of the wait"),
+        Column::new("device", "device_ns", Unit::Ns, "the other's devices were busy"),
+        Column::new("host only", "host_ns", Unit::Ns, "its work threads were, its devices not"),
+        Column::new("unrecorded", "unrecorded_ns", Unit::Ns, "the other was not recorded"),
+        Column::new("who was busy meanwhile", "who", Unit::Text, "the other input"),
+    ];
+
+    fn cells(&self) -> Vec<Cell> {
+        let ns = |ns| Cell::or_none(ns, Cell::Ns);
+        vec![
+            Cell::Count(self.input as u64),
+            Cell::Ns(self.wait_ns),
+            Cell::Ns(self.busy_ns),
+            Cell::or_none(percent(self.busy_ns, self.wait_ns), Cell::Percent),
+            ns(self.device_ns),
+            ns(self.host_ns),
+            ns(self.unrecorded_ns),
+            Cell::Text(self.who.clone()),
+        ]
+    }
+}
+
+/// One rank's way to the collectives that it shares with others.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StragglerRow {
+    /// Number of the input.
+    pub input: usize,
+    /// Shared collectives.
+    pub n_matched: u64,
+    /// How often it was the last to start.
+    pub n_last: u64,
+    /// Percent of the shared collectives.
+    pub last_pct: f64,
+    /// Sum, over these, of how much later it started than the first.
+    pub behind_first_ns: i64,
+    /// The largest of these.
+    pub max_behind_first_ns: i64,
+    /// Sum, over these, of what all others waited for it.
+    pub caused_wait_ns: i64,
+    /// Sum over all shared collectives of what it waited for the last.
+    pub own_wait_ns: i64,
+}
+
+impl From<&Straggler> for StragglerRow {
+    fn from(row: &Straggler) -> Self {
+        Self {
+            input: row.input,
+            n_matched: row.n_matched,
+            n_last: row.n_last,
+            last_pct: row.n_last as f64 * 100.0 / row.n_matched.max(1) as f64,
+            behind_first_ns: row.behind_first_ns,
+            max_behind_first_ns: row.max_behind_first_ns,
+            caused_wait_ns: row.caused_wait_ns,
+            own_wait_ns: row.own_wait_ns,
+        }
+    }
+}
+
+/// A straggler with its name: a row of the table.
+struct NamedStraggler<'a> {
+    row: &'a StragglerRow,
+    who: String,
+}
+
+impl TableRow for NamedStraggler<'_> {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("#", "input", Unit::Count, "number of the input"),
+        Column::new("shared", "n_matched", Unit::Count, "collectives that another input shows"),
+        Column::new("last", "n_last", Unit::Count, "how often it was the last to start"),
+        Column::new("last %", "last_pct", Unit::Percent, "of the shared collectives"),
+        Column::new("behind first", "behind_first_ns", Unit::Ns, "when last: after the first, sum"),
+        Column::new(
+            "at most",
+            "max_behind_first_ns",
+            Unit::Ns,
+            "when last: after the first, at most",
+        ),
+        Column::new("others waited", "caused_wait_ns", Unit::Ns, "what all others waited for it"),
+        Column::new("it waited", "own_wait_ns", Unit::Ns, "what it waited for the last"),
+        Column::new("who", "who", Unit::Text, "the input"),
+    ];
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            Cell::Count(self.row.input as u64),
+            Cell::Count(self.row.n_matched),
+            Cell::Count(self.row.n_last),
+            Cell::Percent(self.row.last_pct),
+            Cell::Ns(self.row.behind_first_ns),
+            Cell::Ns(self.row.max_behind_first_ns),
+            Cell::Ns(self.row.caused_wait_ns),
+            Cell::Ns(self.row.own_wait_ns),
+            Cell::Text(self.who.clone()),
+        ]
+    }
+}
+
+/// The figures across inputs, as the machine output gives them. Empty for one input.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Across {
+    /// See [`PlacementRow`].
+    pub placements: Vec<PlacementRow>,
+    /// See [`ClockRow`].
+    pub clocks: Vec<ClockRow>,
+    /// See [`BlameRow`].
+    pub blame: Vec<BlameRow>,
+    /// See [`StragglerRow`].
+    pub stragglers: Vec<StragglerRow>,
+}
+
+impl From<&Blame> for Across {
+    fn from(blame: &Blame) -> Self {
+        let placed = blame.placed.iter().enumerate();
+        Self {
+            placements: placed.map(|(input, placed)| PlacementRow::of(input, placed)).collect(),
+            clocks: blame.clocks.iter().map(ClockRow::from).collect(),
+            blame: blame.rows.iter().map(BlameRow::from).collect(),
+            stragglers: blame.stragglers.iter().map(StragglerRow::from).collect(),
+        }
+    }
+}
+
+/// What it means that most of a wait has nobody to blame.
+const ELSEWHERE: &str = "where nobody was busy, what was waited for is in none of these files: an engine core, \
+                         a client, the next request";
+
+/// Who waited for whom; `who` names an input.
+pub fn blame_table(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Table {
+    let mut lines = Vec::new();
+    for row in rows {
+        let Some(wait_ns) = row.wait_ns.filter(|&ns| ns != 0) else { continue };
+        // A thread that waits does not work, so that the input itself is news only where its device was busy.
+        let is_news = |cell: &&BlameCellRow| cell.input != row.input || cell.busy_ns != 0;
+        lines.extend(row.busy.iter().filter(is_news).map(|cell| BlameLine {
+            input: row.input,
+            wait_ns,
+            busy_ns: cell.busy_ns,
+            device_ns: Some(cell.device_ns),
+            host_ns: Some(cell.host_ns),
+            unrecorded_ns: Some(cell.unrecorded_ns),
+            who: match who(cell.input) {
+                name if cell.input == row.input => format!("{name} (itself)"),
+                name => name,
+            },
+        }));
+        lines.push(BlameLine {
+            input: row.input,
+            wait_ns,
+            busy_ns: row.nobody_ns.unwrap_or(0),
+            device_ns: None,
+            host_ns: None,
+            unrecorded_ns: None,
+            who: "nobody that was recorded".to_owned(),
+        });
+    }
+    let mut table = Table::of("blame", "Who was busy while one waited for another process", &lines);
+    let is_open = |row: &BlameRow| row.nobody_ns.zip(row.wait_ns).is_some_and(|(n, w)| n * 2 > w);
+    if rows.iter().any(is_open) {
+        table = table.with_note(ELSEWHERE);
+    }
+    let blind = rows.iter().filter(|row| row.wait_ns.is_none());
+    let blind: Vec<String> = blind.map(|row| format!("#{}", row.input)).collect();
+    if !blind.is_empty() {
+        let note = format!("waits are not recorded for {}: no Python frames", blind.join(", "));
+        table = table.with_note(note);
+    }
+    table
+}
+
+/// Which rank comes late; `who` names an input.
+pub fn straggler_table(rows: &[StragglerRow], who: impl Fn(usize) -> String) -> Table {
+    let rows: Vec<NamedStraggler<'_>> =
+        rows.iter().map(|row| NamedStraggler { row, who: who(row.input) }).collect();
+    Table::of("stragglers", "Who comes late to shared collectives", &rows)
+}
