@@ -50,9 +50,9 @@ fn put_value(annotation: &DebugAnnotation, sequence: &Sequence, depth: usize, ou
         text(value.to_string(), out);
     } else if let Some(value) = annotation.double_value {
         if value.is_finite() {
-            text(value.to_string(), out)
+            text(value.to_string(), out);
         } else {
-            put_string(&value.to_string(), out)
+            put_string(&value.to_string(), out);
         }
     } else if let Some(value) = &annotation.string_value {
         put_string(value, out);
