@@ -130,7 +130,7 @@ impl AnalyzeReport {
             return table;
         };
         table.with_note(format!(
-            "clocks: the ends of shared collectives differ by at most {median_ns} ns in the median of any two inputs, \
+            "clocks: the ends of shared collectives differ by at most {median_ns} ns in the median from those of the first input, \
              single ones by at most {spread_ns} ns more: smaller differences say nothing"
         ))
     }
