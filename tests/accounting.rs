@@ -3,14 +3,21 @@
 mod common;
 
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
+use omni_trace::analyze::components::components;
 use omni_trace::analyze::devices::devices;
 use omni_trace::analyze::exclude::exclusion;
 use omni_trace::analyze::host::ThreadKind;
 use omni_trace::analyze::idle::idle;
+use omni_trace::analyze::key_averages::{
+    Choice, KeyAveragesConfig, key_averages, key_averages_excluding,
+};
 use omni_trace::analyze::threads::{Threads, threads};
 use omni_trace::analyze::timeline::Class;
+use omni_trace::analyze::trust::{TrustKind, TrustLine, report_notices, trust};
 use omni_trace::analyze::window::WindowConfig;
+use omni_trace::diag::{IssueKind, Reporter, Severity};
 use omni_trace::read::{Input, read_input};
+use omni_trace::store::{ChunkBuilder, DeviceRow, SliceRow, Store, TraceMeta, TrackId};
 
 fn read(part: &str) -> Option<Input> {
     let path = common::real_traces().into_iter().find(|p| p.to_string_lossy().contains(part))?;
@@ -99,5 +106,135 @@ fn every_real_trace_adds_up() {
         let quarter = TimeBase::new(&input.store, &TimeConfig::default()).windows.file.len_ns() / 4;
         let part = WindowConfig { from_ns: Some(quarter), to_ns: Some(3 * quarter) };
         check_sums(&input, part);
+    }
+}
+
+/// The table with and without waits reconciles: what the rows lose is the IPC wait, and no device figure changes.
+#[test]
+fn the_table_loses_exactly_the_wait() {
+    for part in
+        ["v030_tp2_mp_maxiter1/", "v030_tp2_mp/1795302253148473390-rank-0", "py_pipe_tiny/stage_1"]
+    {
+        let Some(input) = read(part) else { return };
+        let store = &input.store;
+        let base = TimeBase::new(store, &TimeConfig::default());
+        let excluded = exclusion(&base, &[Class::IpcWait]);
+        let waits = account(&input).waits;
+        let is_dequeue = |name: &str| name.ends_with(": dequeue");
+        let wait = waits.iter().find(|wait| is_dequeue(&wait.name)).expect("it waits");
+        let config = KeyAveragesConfig { python_rows: Choice::Yes, ..KeyAveragesConfig::default() };
+        let all = key_averages(store, &config);
+        let kept =
+            key_averages_excluding(store, &config, Some(&|slice| excluded.of_slice(store, slice)));
+        assert_eq!(all.self_cpu_ns, kept.self_cpu_ns + kept.excluded_self_cpu_ns);
+        assert_eq!(kept.excluded_self_cpu_ns, excluded.total_ns());
+        assert_eq!(all.self_device_ns, kept.self_device_ns);
+        for (row, left) in all.rows.iter().zip(&kept.rows) {
+            assert_eq!(row.name, left.name);
+            assert!(left.cpu_total_ns <= row.cpu_total_ns);
+            if is_dequeue(&row.name) {
+                assert_eq!(left.cpu_total_ns, wait.sum_ns - wait.net_ns, "only unpacking is left");
+            }
+        }
+    }
+}
+
+fn line(lines: &[TrustLine], kind: TrustKind) -> &TrustLine {
+    lines.iter().find(|line| line.kind == kind).expect("every line is always there")
+}
+
+/// The trust panel of a trace with published oddities, of one without device activity, and of a broken one.
+#[test]
+fn the_trust_panel_names_what_misleads() {
+    let panel = |input: &Input| {
+        trust(&input.store, &TimeBase::new(&input.store, &TimeConfig::default()), &input.diag)
+    };
+    let Some(b200) = read("b200_vllm_eager/") else { return };
+    let lines = panel(&b200);
+    let overlap = line(&lines, TrustKind::StreamOverlap);
+    assert_eq!((overlap.count, overlap.effect_ns), (Some(74), Some(69_278)));
+    let Some(cpu_only) = read("llm_cpu_only_activities") else { return };
+    let lines = panel(&cpu_only);
+    assert_eq!(line(&lines, TrustKind::NoDevice).severity, Severity::Notice);
+    let launches = line(&lines, TrustKind::LaunchWithoutActivity);
+    assert!(launches.count > Some(100) && launches.count == launches.of);
+    let mut diag = Reporter::default();
+    diag.at(IssueKind::UnreadableEvent, 7);
+    let lines =
+        trust(&cpu_only.store, &TimeBase::new(&cpu_only.store, &TimeConfig::default()), &diag);
+    let lost = line(&lines, TrustKind::LostEvents);
+    assert_eq!((lost.count, lost.severity), (Some(1), Severity::DataLoss));
+}
+
+/// One kernel of a given start and length on device 0, beside one operator, in a window of 1 ms.
+fn with_kernel(ts_ns: i64, dur_ns: i64) -> Store {
+    let mut builder = ChunkBuilder::default();
+    let mut add = |pid: i128, category: &str, name: &str, ts_ns: i64, dur_ns: i64| {
+        let row = SliceRow {
+            ts_ns,
+            dur_ns,
+            name: builder.string(name),
+            category: builder.string(category),
+            track: builder.track(TrackId::Int(pid), TrackId::Int(7)),
+            id_a: Some(1),
+            id_b: None,
+        };
+        builder.slice(row)
+    };
+    add(99, "Trace", "PyTorch Profiler (0)", 0, 1_000_000);
+    add(99, "cpu_op", "aten::mm", 10, 100);
+    let slice = add(0, "kernel", "gemm", ts_ns, dur_ns);
+    builder.device_row(DeviceRow { slice, device: Some(0), stream: Some(7), config: None }, None);
+    Store::build(vec![builder.finish()], TraceMeta::default(), &mut Reporter::default())
+}
+
+#[test]
+fn impossible_and_late_kernels_are_said_aloud() {
+    let year_ns = 365 * 24 * 3_600 * 1_000_000_000;
+    let store = with_kernel(500, year_ns);
+    let base = TimeBase::new(&store, &TimeConfig::default());
+    assert!(base.devices.is_empty(), "a kernel of a year takes no part");
+    let lines = trust(&store, &base, &Reporter::default());
+    let impossible = line(&lines, TrustKind::ImpossibleDuration);
+    assert_eq!((impossible.count, impossible.effect_ns), (Some(1), Some(year_ns)));
+    assert_eq!(impossible.severity, Severity::DataLoss);
+
+    let store = with_kernel(999_000, 3_000);
+    let base = TimeBase::new(&store, &TimeConfig::default());
+    let device = &devices(&store, &base)[0];
+    assert_eq!((device.window_ns, device.stretched_ns, device.busy_ns), (1_002_000, 2_000, 3_000));
+    let lines = trust(&store, &base, &Reporter::default());
+    assert_eq!(line(&lines, TrustKind::OutsideWindow).effect_ns, Some(2_000));
+    assert_eq!(
+        line(&lines, TrustKind::ActivityWithoutLaunch).count,
+        None,
+        "no calls were recorded"
+    );
+    let mut diag = Reporter::default();
+    report_notices(&base, &mut diag);
+    assert_eq!(diag.count(IssueKind::WindowStretched), 1);
+}
+
+/// The accounts do not depend on the number of threads.
+#[test]
+fn thread_counts_change_nothing() {
+    for part in
+        ["py_nccl_x2/nccl_overlap_ddp_rank0", "py_pipe_tiny/stage_1", "v030_tp2_mp_maxiter1/"]
+    {
+        let Some(input) = read(part) else { return };
+        let of = |n: usize| {
+            let pool =
+                rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a pool starts");
+            pool.install(|| {
+                let config = TimeConfig::default();
+                let base = TimeBase::new(&input.store, &config);
+                let parts = components(&input.store, &base);
+                let all = threads(&input.store, &base, &config.rules);
+                (base, parts, all)
+            })
+        };
+        let one = of(1);
+        assert_eq!(one, of(2));
+        assert_eq!(one, of(7));
     }
 }

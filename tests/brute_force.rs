@@ -25,7 +25,7 @@ const UNIT_NS: i64 = 10_000;
 type Event = (usize, usize, i64, i64, u64);
 
 /// Names of host events with their categories; the waits, the unpacking and the marks of the default rules among them.
-const HOST: [(&str, &str); 16] = [
+const HOST: [(&str, &str); 18] = [
     ("python_function", "m/device_communicators/shm_broadcast.py(882): dequeue"),
     ("python_function", "m/device_communicators/shm_broadcast.py(1): acquire_write"),
     ("python_function", "<built-in function sched_yield>"),
@@ -37,6 +37,8 @@ const HOST: [(&str, &str); 16] = [
     ("cpu_op", "aten::item"),
     ("user_annotation", "execute_context_1(8)_generation_0(0)"),
     ("user_annotation", "shm_broadcast: dequeue"),
+    ("user_annotation", "shm_broadcast: spin"),
+    ("user_annotation", "shm_broadcast: deserialize"),
     ("cuda_runtime", "cudaLaunchKernel"),
     ("cuda_runtime", "cudaMemcpyAsync"),
     ("cuda_runtime", "cudaStreamSynchronize"),
@@ -145,6 +147,21 @@ fn check(store: &Store) {
     check_components(store, &base, &pieces);
 }
 
+/// The earliest call of each correlation.
+fn first_calls(store: &Store) -> BTreeMap<u64, usize> {
+    (0..store.slices.len())
+        .rev()
+        .filter(|&i| store.kind(i).is_api_call())
+        .filter_map(|i| Some((store.correlation(i)?, i)))
+        .fold(BTreeMap::new(), |mut first, (id, i)| {
+            let known = first.entry(id).or_insert(i);
+            if (store.slices.ts_ns[i], i) < (store.slices.ts_ns[*known], *known) {
+                *known = i;
+            }
+            first
+        })
+}
+
 /// Iterations: what was launched inside, the waits before and inside.
 fn check_iterations(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec<Piece>>) {
     let is_iteration = |i: usize| {
@@ -166,17 +183,7 @@ fn check_iterations(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec
         .collect();
     let tracks: std::collections::BTreeSet<usize> =
         all.iter().map(|&i| store.track_of(i)).collect();
-    let calls: BTreeMap<u64, usize> = (0..store.slices.len())
-        .rev()
-        .filter(|&i| store.kind(i).is_api_call())
-        .filter_map(|i| Some((store.correlation(i)?, i)))
-        .fold(BTreeMap::new(), |mut first, (id, i)| {
-            let known = first.entry(id).or_insert(i);
-            if (store.slices.ts_ns[i], i) < (store.slices.ts_ns[*known], *known) {
-                *known = i;
-            }
-            first
-        });
+    let calls = first_calls(store);
     let rows = iterations(store, base).rows;
     assert_eq!(rows.iter().map(|row| row.slice as usize).collect::<Vec<_>>(), all);
     for row in &rows {
@@ -384,14 +391,14 @@ fn check_idle(
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let event = (0..TRACKS.len(), 0_usize..16, 0_i64..40, 0_i64..20, 0_u64..6);
+    let event = (0..TRACKS.len(), 0_usize..18, 0_i64..40, 0_i64..20, 0_u64..6);
     prop::collection::vec(event, 0..40)
 }
 
 /// Mostly one busy thread, so that events nest and cross deeply.
 fn deep_events() -> impl Strategy<Value = Vec<Event>> {
     let track = prop::sample::select(vec![0_usize, 0, 0, 0, 0, 4, 5, 6]);
-    prop::collection::vec((track, 0_usize..16, 0_i64..40, 0_i64..40, 0_u64..6), 0..40)
+    prop::collection::vec((track, 0_usize..18, 0_i64..40, 0_i64..40, 0_u64..6), 0..40)
 }
 
 proptest! {

@@ -80,7 +80,7 @@ fn usage_errors_are_2_and_help_is_0() {
 fn the_help_text_is_as_recorded() {
     let path = root().join("tests/help.txt");
     let mut actual = String::new();
-    for args in [&["--help"][..], &["analyze", "--help"]] {
+    for args in [&["--help"][..], &["analyze", "--help"], &["stages", "--help"]] {
         let (_, stdout, _) = run(args);
         actual.push_str(&format!("$ omni-trace {}\n{stdout}\n", args.join(" ")));
     }
@@ -156,6 +156,9 @@ fn an_output_file_appears_whole() {
     assert_eq!(written, run(&["analyze", RUST_LIGHT, "--format", "json"]).1);
     let left = std::fs::read_dir(folder.path()).expect("the folder is there").count();
     assert_eq!(left, 1, "a temporary file was left");
+    assert_eq!(run(&["analyze", RUST_LIGHT, "-o", "/dev/null"]).0, 0);
+    let null = std::fs::metadata("/dev/null").expect("there is a null device");
+    assert!(!null.is_file(), "a device was replaced by a file");
     let nowhere = folder.path().join("no/such/folder/report.json");
     let (code, _, stderr) =
         run(&["analyze", RUST_LIGHT, "-o", nowhere.to_str().expect("temporary paths are UTF-8")]);
@@ -242,7 +245,8 @@ fn readable_fixtures() -> Vec<String> {
         if !is_error {
             for file in std::fs::read_dir(&case).expect("the fixtures are readable") {
                 let path = file.expect("the fixtures are readable").path();
-                if path.to_string_lossy().contains(".json") {
+                let name = path.to_string_lossy();
+                if name.contains(".json") && !name.ends_with(".jsonl") {
                     paths.push(path.to_string_lossy().into_owned());
                 }
             }

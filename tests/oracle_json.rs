@@ -47,7 +47,6 @@ fn python_rows(view: &Value) -> Rows {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn every_trace_reads_as_python_reads_it() {
     let traces = common::real_traces();
     if Command::new("python3").arg("--version").output().is_err() {

@@ -1,12 +1,18 @@
-//! The part of Perfetto's trace format that `omni-trace` reads and writes: generated code and nothing else.
+//! Wire schemas of omni-trace, as generated Rust types. No logic.
 //!
-//! `perfetto.rs` is generated from `perfetto.proto`; the test of this package generates it again and compares, without
-//! `protoc`. After a change of the schema run it with `OMNI_TRACE_WRITE=1`.
-
-/// Perfetto's messages.
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
-pub mod perfetto {
-    include!("perfetto.rs");
-}
+//! `*.proto` beside this package's manifest are the sources; `src/generated/` is committed, so that a build needs no
+//! protoc. After a change: `BLESS=1 cargo test -p omni-trace-proto`.
 
 pub use prost;
+
+/// The part of Perfetto's trace format that is read and written: `perfetto.proto`.
+#[expect(missing_docs, reason = "generated from the .proto file, which has the words")]
+pub mod perfetto {
+    include!("generated/perfetto.protos.rs");
+}
+
+/// The producer's manifest: `capture_manifest.proto`.
+#[expect(missing_docs, reason = "generated from the .proto file, which has the words")]
+pub mod capture {
+    include!("generated/omni_trace.capture.v1.rs");
+}

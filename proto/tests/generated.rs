@@ -1,27 +1,31 @@
-//! The committed code is what the schema gives.
+//! The committed generated code is what the schemas give. `BLESS=1` writes it.
 
 use std::path::Path;
 
+/// Each schema, the file that is generated from it, and whether its messages are JSON too.
+const SCHEMAS: [(&str, &str, bool); 2] = [
+    ("capture_manifest.proto", "omni_trace.capture.v1.rs", true),
+    ("perfetto.proto", "perfetto.protos.rs", false),
+];
+
 #[test]
-fn committed_code_is_generated_from_the_schema() {
+fn generated_code_matches_the_schemas() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let descriptors = protox::compile(["perfetto.proto"], [root]).expect("the schema is valid");
-    let folder = std::env::temp_dir().join(format!("omni-trace-proto-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
-    prost_build::Config::new()
-        .out_dir(&folder)
-        .compile_fds(descriptors)
-        .expect("the schema gives code");
-    let made = std::fs::read_to_string(folder.join("perfetto.protos.rs")).expect("it was written");
-    std::fs::remove_dir_all(&folder).expect("the temporary folder can be removed");
-    let path = root.join("src/perfetto.rs");
-    if std::env::var_os("OMNI_TRACE_WRITE").is_some() {
-        std::fs::write(&path, &made).expect("the source is writable");
+    for (schema, generated, is_json) in SCHEMAS {
+        let out = tempfile::tempdir().unwrap();
+        let descriptors = protox::compile([schema], [root]).unwrap();
+        let mut config = prost_build::Config::new();
+        config.out_dir(out.path());
+        if is_json {
+            config.type_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]");
+        }
+        config.compile_fds(descriptors).unwrap();
+        let fresh = std::fs::read_to_string(out.path().join(generated)).unwrap();
+        let committed = root.join("src/generated").join(generated);
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&committed, &fresh).unwrap();
+        }
+        let kept = std::fs::read_to_string(&committed).unwrap_or_default();
+        assert!(kept == fresh, "{generated} is not what {schema} gives: run with BLESS=1");
     }
-    let committed = std::fs::read_to_string(&path).expect("the source is there");
-    assert!(
-        committed == made,
-        "run this test with OMNI_TRACE_WRITE=1 and commit {}",
-        path.display()
-    );
 }

@@ -6,6 +6,8 @@
 use super::base::TimeBase;
 use super::intervals::{CoverIndex, Span};
 use super::timeline::Class;
+use super::window::slice_span;
+use crate::store::Store;
 
 /// What is excluded of one work thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Exclusion {
     pub threads: Vec<ThreadExclusion>,
     /// By thread, in the same order.
     indexes: Vec<CoverIndex>,
+    /// (slice, track) of overhead rows that belong to a thread of another track, by slice.
+    overhead: Vec<(u32, usize)>,
 }
 
 impl Exclusion {
@@ -40,6 +44,16 @@ impl Exclusion {
             Ok(found) => self.indexes[found].covered_ns(start_ns, end_ns),
             Err(_) => 0,
         }
+    }
+
+    /// Excluded time inside an event of the host; that of an overhead row is on the thread that it belongs to.
+    pub fn of_slice(&self, store: &Store, slice: usize) -> i64 {
+        let track = match self.overhead.binary_search_by_key(&(slice as u32), |&(row, _)| row) {
+            Ok(found) => self.overhead[found].1,
+            Err(_) => store.track_of(slice),
+        };
+        let span = slice_span(store, slice);
+        self.excluded_ns(track, span.start_ns, span.end_ns)
     }
 
     /// What is kept of a stretch of a track.
@@ -72,7 +86,9 @@ pub fn exclusion(base: &TimeBase, classes: &[Class]) -> Exclusion {
             by_class: result.classes.iter().map(|&class| (class, sums.get(class))).collect(),
         });
         result.indexes.push(excluded.index());
+        result.overhead.extend(thread.overhead.iter().map(|&row| (row, thread.track)));
     }
+    result.overhead.sort_unstable();
     result
 }
 

@@ -59,6 +59,8 @@ pub struct HostThread {
     pub timeline: Timeline,
     /// Its outermost waits that meet the window, in time order.
     pub waits: Vec<WaitFrame>,
+    /// Overhead rows of a pseudo process that belong to it and have a class, as slices in the order of nesting.
+    pub overhead: Vec<u32>,
 }
 
 /// What the tracks hold, as far as it decides what they are.
@@ -118,7 +120,7 @@ pub(super) fn host_threads(
         .map(|&(track, kinds)| {
             let rows: Vec<u32> =
                 overhead.iter().filter(|&&(of, _)| of == track).map(|&(_, row)| row).collect();
-            rules.thread(track, kinds, &rows, window)
+            rules.thread(track, kinds, rows, window)
         })
         .collect()
 }
@@ -136,14 +138,14 @@ impl Rules<'_> {
         &self,
         track: usize,
         kinds: TrackKinds,
-        overhead: &[u32],
+        overhead: Vec<u32>,
         window: Span,
     ) -> HostThread {
         let kind = self.thread_kind(track, kinds);
         let has_frames = kinds.frames > 0;
         if kind == ThreadKind::Idle {
             let timeline = self.idle_timeline(track, window);
-            return HostThread { track, kind, has_frames, timeline, waits: Vec::new() };
+            return HostThread { track, kind, has_frames, timeline, waits: Vec::new(), overhead };
         }
         let mut pass = Pass::new(self, window);
         let mut rows = overhead.iter().copied().peekable();
@@ -164,7 +166,14 @@ impl Rules<'_> {
             pass.event(slice, track);
         }
         rows.for_each(|row| pass.event(row as usize, track));
-        HostThread { track, kind, has_frames, waits: pass.waits, timeline: pass.sweep.finish() }
+        HostThread {
+            track,
+            kind,
+            has_frames,
+            waits: pass.waits,
+            overhead,
+            timeline: pass.sweep.finish(),
+        }
     }
 
     fn thread_kind(&self, track: usize, kinds: TrackKinds) -> ThreadKind {

@@ -100,6 +100,19 @@ pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> 
     lines
 }
 
+/// Reports what the accounts had to assume, for the list of issues: stretched device windows and a missing device side.
+pub fn report_notices(base: &TimeBase, diag: &mut Reporter) {
+    let stretched = base.devices.iter().filter(|device| device.stretched_ns > 0);
+    for device in stretched {
+        let name = device.device.map_or("a device".to_owned(), |number| format!("device {number}"));
+        let detail = format!("{name} by {} ns", device.stretched_ns);
+        diag.with_detail(IssueKind::WindowStretched, None, detail);
+    }
+    if base.devices.is_empty() {
+        diag.add(IssueKind::NoDeviceEvents, 1, None, None);
+    }
+}
+
 /// A line that is a problem of some severity where its count is not 0.
 fn line(
     kind: TrustKind,

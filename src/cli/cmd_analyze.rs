@@ -160,7 +160,7 @@ fn rendered(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String
         return Ok(json::document(report)?);
     }
     let tables = report.tables(|name| plan.shows_name(name));
-    let shown = tables.into_iter().filter(|table| plan.shows(table.key));
+    let shown = tables.into_iter().filter(|table| is_shown(plan, table));
     let texts: Vec<String> = match plan.common.format {
         Format::Csv => shown.map(|table| csv::table(&table)).collect(),
         Format::Md => {
@@ -169,6 +169,12 @@ fn rendered(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String
         _ => shown.map(|table| text::table(&for_people(plan, table), plan.common.style)).collect(),
     };
     Ok(texts.join("\n"))
+}
+
+/// Whether a table is shown: one that was asked for always, one without rows only where that is news.
+fn is_shown(plan: &AnalyzePlan, table: &Table) -> bool {
+    let is_news = matches!(table.key, "devices" | "issues");
+    plan.shows(table.key) && (!plan.tables.is_empty() || !table.rows.is_empty() || is_news)
 }
 
 /// A table with as many rows as a person asked for; inputs and issues are never cut.

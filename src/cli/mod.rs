@@ -6,14 +6,18 @@
 mod args;
 mod args_merge;
 mod cmd_analyze;
+mod cmd_bandwidth;
+mod cmd_capture;
 mod cmd_merge;
 mod cmd_slim;
+mod cmd_stages;
 mod output;
 mod plan;
 mod progress;
 mod rewriting;
 mod rows;
 mod run;
+mod tables;
 mod trace_output;
 
 pub use args::Args;

@@ -37,7 +37,13 @@ fn write_stdout(bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Writes to a temporary name beside the target and renames it, so that nobody ever sees half a file.
+///
+/// What a link points to is replaced, not the link; devices and pipes are written to as they are.
 fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return fs::write(path, bytes);
+    }
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
     let mut temporary_name = std::ffi::OsString::from(".");
     temporary_name.push(name);

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use regex::Regex;
 
-use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, TableKey};
+use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, TableKey, WindowArg};
 use super::output::Target;
 use super::run::Hinted;
 use crate::analyze::base::TimeConfig;
@@ -70,13 +70,7 @@ impl AnalyzePlan {
             top: rows_shown(args.top, args.torch_layout),
             sort: args.sort,
             name: args.name.clone(),
-            time: TimeConfig {
-                window: args.window.map_or_else(WindowConfig::default, |window| WindowConfig {
-                    from_ns: window.from_ns,
-                    to_ns: window.to_ns,
-                }),
-                ..TimeConfig::default()
-            },
+            time: TimeConfig { window: window_config(args.window), ..TimeConfig::default() },
             key_averages: KeyAveragesConfig {
                 python_rows: choice(args.python_rows),
                 torch_compat: choice(args.torch_compat),
@@ -99,7 +93,8 @@ impl AnalyzePlan {
 }
 
 impl CommonPlan {
-    fn of(args: &CommonArgs) -> Self {
+    /// Resolves what every command takes.
+    pub(super) fn of(args: &CommonArgs) -> Self {
         let target = args.output.clone().map_or(Target::Stdout, Target::File);
         let mut read = ReadOptions::default();
         if let Some(threads) = args.threads {
@@ -124,6 +119,14 @@ pub(super) fn style(target: &Target) -> TextStyle {
     let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     let is_coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     TextStyle { width, is_coloured }
+}
+
+/// The part of the window that was asked for; all of it where none was.
+pub(super) fn window_config(window: Option<WindowArg>) -> WindowConfig {
+    window.map_or_else(WindowConfig::default, |window| WindowConfig {
+        from_ns: window.from_ns,
+        to_ns: window.to_ns,
+    })
 }
 
 fn choice(argument: ChoiceArg) -> Choice {

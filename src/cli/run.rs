@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::args::{Args, Command};
-use super::{cmd_analyze, cmd_merge, cmd_slim};
+use super::{cmd_analyze, cmd_bandwidth, cmd_capture, cmd_merge, cmd_slim, cmd_stages};
 use crate::read::ReadError;
 
 /// How a run ended, where it did not fail.
@@ -22,6 +22,9 @@ pub fn run(args: &Args) -> ExitCode {
         Command::Analyze(analyze) => cmd_analyze::run(analyze),
         Command::Merge(merge) => cmd_merge::run(merge),
         Command::Slim(slim) => cmd_slim::run(slim),
+        Command::Bandwidth(bandwidth) => cmd_bandwidth::run(bandwidth),
+        Command::Stages(stages) => cmd_stages::run(stages),
+        Command::Capture(capture) => return exit_code(cmd_capture::run(capture)),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -40,6 +43,11 @@ pub fn run(args: &Args) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// An exit code of the producer, which has some of its own (130 when interrupted).
+fn exit_code(code: i32) -> ExitCode {
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// What failed. Errors of reading name their cause themselves; of others the causes follow.

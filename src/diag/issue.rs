@@ -79,6 +79,9 @@ issue_kinds! {
     NoEvents, "no_events", Notice, "no event has a duration: the profiler may have been stopped before anything ran";
     NoDeviceEvents, "no_device_events", Notice, "no device activity was recorded";
     PythonRowsChosen, "python_rows_chosen", Info, "Python frames as rows of the profiler table follow the writer";
+    TornRecord, "torn_record", DataLoss, "a log record is cut off or torn by another writer and is missing from the figures";
+    OversizedLine, "oversized_line", DataLoss, "a log line is longer than the limit; its end was skipped";
+    UnknownLine, "unknown_line", Notice, "a log line belongs to no known class";
 }
 
 /// One kind of issue of one input, counted.

@@ -25,3 +25,14 @@ pub const MAX_JSON_DEPTH: usize = 256;
 ///
 /// Corrupt device timestamps give durations of years; see `field.md` 3.7.
 pub const IMPOSSIBLE_DUR_NS: i64 = 24 * 3600 * 1_000_000_000;
+
+/// Longest log line that is kept, in bytes; the rest of a longer one is skipped and counted.
+///
+/// The longest real lines are engine configurations and one-line summaries of some ten KiB.
+pub const MAX_LOG_LINE_BYTES: usize = 4 << 20;
+
+/// Longest multi-line log record that is joined, in bytes; a longer one is dropped and counted as torn.
+pub const MAX_LOG_RECORD_BYTES: usize = 64 << 20;
+
+/// Nesting depth of a dictionary in a log that is followed; a deeper one is dropped and counted as torn.
+pub const MAX_LOG_VALUE_DEPTH: usize = 64;

@@ -5,6 +5,7 @@
 pub mod ident;
 pub mod kind;
 pub mod limits;
+pub mod log;
 pub mod time;
 
 pub use ident::{Identity, Role};

@@ -42,6 +42,26 @@ fn three_decimals(text: &[u8]) -> Option<i64> {
     Some(value)
 }
 
+/// Parses a decimal number of milliseconds into nanoseconds, under the rules of [`ns_from_us_text`].
+///
+/// ```
+/// use omni_trace::model::time::ns_from_ms_text;
+/// assert_eq!(ns_from_ms_text(b"3490.6439781188965"), Some(3_490_643_978));
+/// ```
+pub fn ns_from_ms_text(text: &[u8]) -> Option<i64> {
+    scaled_decimal(text, 6)
+}
+
+/// Parses a decimal number of seconds into nanoseconds, under the rules of [`ns_from_us_text`].
+///
+/// ```
+/// use omni_trace::model::time::ns_from_s_text;
+/// assert_eq!(ns_from_s_text(b"0.0564"), Some(56_400_000));
+/// ```
+pub fn ns_from_s_text(text: &[u8]) -> Option<i64> {
+    scaled_decimal(text, 9)
+}
+
 /// Parses a decimal number and multiplies it by `10^scale`, rounding to the nearest integer.
 fn scaled_decimal(text: &[u8], scale: i32) -> Option<i64> {
     let (negative, digits) = match text.first()? {

@@ -8,6 +8,7 @@ mod discover;
 mod error;
 pub(crate) mod events;
 mod ids;
+pub mod logs;
 mod map;
 mod names;
 mod parts;
@@ -110,6 +111,9 @@ fn read_parts(
     Ok(traces.into_iter().map(|trace| input_of(path, trace)).collect())
 }
 
+/// What one path gave, once it was read.
+type Slot = Mutex<Option<Result<Vec<Input>, ReadError>>>;
+
 /// Reads several inputs side by side, in the order given; a merged file gives each of the inputs it was made of.
 ///
 /// # Errors
@@ -123,8 +127,7 @@ pub fn read_inputs(
     let n_readers = options.threads.clamp(1, paths.len().max(1));
     let per_reader = ReadOptions { threads: (options.threads / n_readers).max(1), ..*options };
     let next = AtomicUsize::new(0);
-    let slots: Vec<Mutex<Option<Result<Vec<Input>, ReadError>>>> =
-        paths.iter().map(|_| Mutex::new(None)).collect();
+    let slots: Vec<Slot> = paths.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
         for _ in 0..n_readers {
             scope.spawn(|| {

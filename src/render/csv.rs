@@ -27,7 +27,7 @@ fn value(cell: &Cell) -> String {
         Cell::Text(text) => text.clone(),
         Cell::Count(n) | Cell::Bytes(n) => n.to_string(),
         Cell::Ns(ns) => ns.to_string(),
-        Cell::Percent(value) => value.to_string(),
+        Cell::Percent(value) | Cell::Rate(value) => value.to_string(),
         Cell::NotRecorded => String::new(),
     }
 }

@@ -13,6 +13,7 @@ pub fn cell(cell: &Cell) -> String {
         Cell::Ns(ns) => duration(*ns),
         Cell::Bytes(n) => bytes(*n),
         Cell::Percent(value) => format!("{value:.2} %"),
+        Cell::Rate(value) => rate(*value),
         Cell::NotRecorded => NOT_RECORDED.to_owned(),
     }
 }
@@ -28,6 +29,23 @@ pub fn count(n: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// A rate with three decimals and its thousands apart: `4,437.836`. Small ones keep three digits.
+pub fn rate(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    if value != 0.0 && value.abs() < 0.01 {
+        return format!("{value:.2e}");
+    }
+    let fixed = format!("{:.3}", value.abs());
+    let (whole, fraction) = fixed.split_once('.').unwrap_or((&fixed, "0"));
+    let sign = if value < 0.0 { "-" } else { "" };
+    match whole.parse() {
+        Ok(whole) => format!("{sign}{}.{fraction}", count(whole)),
+        Err(_) => format!("{sign}{fixed}"),
+    }
 }
 
 /// A duration in the unit that keeps it readable, with three decimals: `12.345 ms`. Halves round away from zero.
@@ -78,7 +96,7 @@ fn thousandths(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, duration, visible};
+    use super::{bytes, count, duration, rate, visible};
 
     #[test]
     fn durations_keep_three_decimals() {
@@ -106,6 +124,15 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_000_931), "1,000,931");
+    }
+
+    #[test]
+    fn rates_keep_three_decimals() {
+        assert_eq!(rate(4_437.835_776), "4,437.836");
+        assert_eq!(rate(0.0), "0.000");
+        assert_eq!(rate(-1.5), "-1.500");
+        assert_eq!(rate(0.000_059_725), "5.97e-5");
+        assert_eq!(rate(f64::NAN), "NaN");
     }
 
     #[test]

@@ -17,8 +17,11 @@ pub struct TextStyle {
     pub is_coloured: bool,
 }
 
-/// Narrowest last column worth wrapping into; below it rows run over the edge.
-const MIN_WRAP: usize = 24;
+/// Narrowest last column worth wrapping into.
+const MIN_WRAP: usize = 40;
+
+/// Indent of a last column that has lines of its own.
+const OWN_LINE_INDENT: usize = 6;
 
 /// A heading line.
 pub fn heading(text: &str, style: TextStyle) -> String {
@@ -97,11 +100,19 @@ fn line(out: &mut String, table: &Table, cells: &[String], widths: &[usize], sty
 }
 
 /// Appends `text`, broken into lines of what is left of the width, each under the first.
+///
+/// Where little is left, a text that does not fit starts on a line of its own.
 fn wrap(out: &mut String, text: &str, indent: usize, width: Option<usize>) {
-    let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent));
-    if room < MIN_WRAP {
+    let Some(width) = width else {
         out.push_str(text);
         return;
+    };
+    let mut indent = indent;
+    let mut room = width.saturating_sub(indent);
+    if room < MIN_WRAP && text.chars().count() > room {
+        indent = OWN_LINE_INDENT;
+        room = width.saturating_sub(indent).max(1);
+        let _ = write!(out, "\n{:indent$}", "");
     }
     let mut used = 0;
     for character in text.chars() {
@@ -152,11 +163,13 @@ mod tests {
     #[test]
     fn wrapping_loses_nothing() {
         let source = two_long_names();
-        let text = table(&source, TextStyle { width: Some(40), is_coloured: false });
-        assert!(text.lines().all(|line| line.chars().count() <= 40), "{text}");
-        let glued: String = text.lines().map(str::trim_start).collect();
-        for row in &source.rows {
-            assert!(glued.contains(&human::cell(&row[1])), "{glued}");
+        for width in [20, 40, 60, 79] {
+            let text = table(&source, TextStyle { width: Some(width), is_coloured: false });
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            let glued: String = text.lines().map(str::trim_start).collect();
+            for row in &source.rows {
+                assert!(glued.contains(&human::cell(&row[1])), "{glued}");
+            }
         }
     }
 

@@ -56,7 +56,6 @@ impl TableRow for Shared<'_> {
         Column::new("median", "median_ns", Unit::Ns, "the median, nearest rank"),
         Column::new("p99", "p99_ns", Unit::Ns, "the 99th percentile, nearest rank"),
         Column::new("max", "max_ns", Unit::Ns, "the longest"),
-        Column::new("category", "category", Unit::Text, "kernel, gpu_memcpy or gpu_memset"),
         Column::new("name", "name", Unit::Text, "name"),
     ];
 
@@ -69,7 +68,6 @@ impl TableRow for Shared<'_> {
             Cell::Ns(self.row.median_ns),
             Cell::Ns(self.row.p99_ns),
             Cell::Ns(self.row.max_ns),
-            Cell::Text(self.row.category.to_owned()),
             Cell::Text(self.row.name.clone()),
         ]
     }

@@ -5,6 +5,7 @@
 //! sizes integer bytes, and only shares are floats. Nothing here formats a number for a person, and nothing here sees
 //! an event.
 
+mod bandwidth;
 mod device;
 mod host;
 mod input;
@@ -12,8 +13,11 @@ mod kernel;
 mod key_average;
 mod merge;
 mod report;
+mod rows;
+pub mod stages;
 pub mod torch;
 
+pub use bandwidth::BandwidthReport;
 pub use device::{CauseRow, DeviceRow, idle_table};
 pub use host::{ClassRow, IdCell, ThreadClassRow, ThreadRow, WaitRow, thread_table};
 pub use input::{InputRow, IssueRow};
@@ -37,6 +41,8 @@ pub enum Unit {
     Bytes,
     /// Percent of a whole that the column's doc names.
     Percent,
+    /// A rate or another number with a fraction, in the unit that the column's key names.
+    Rate,
 }
 
 /// One column: its heading for people, its key for machines, its unit and its meaning.
@@ -77,6 +83,8 @@ pub enum Cell {
     Bytes(u64),
     /// A share in percent.
     Percent(f64),
+    /// A rate, in the unit of its column.
+    Rate(f64),
     /// The trace does not say: another answer than zero.
     NotRecorded,
 }

@@ -102,30 +102,37 @@ impl Tree {
         self.frames.push(Frame { node, only_child: None, n_children: 0 });
     }
 
-    /// Closes the innermost node and hands it to its parent.
+    /// Closes the innermost node and hands it to its parent. Works in place: a frame is too large to move about.
     fn close(&mut self, sums: &mut Sums) {
-        let Some(mut closed) = self.frames.pop() else { return };
-        if let Some(child) = closed.only_child {
+        let Some((closed, above)) = self.frames.split_last_mut() else { return };
+        if let Some(child) = &closed.only_child {
             if child.name == closed.node.name {
-                closed.node.absorb(&child);
+                closed.node.absorb(child);
             } else {
                 child.book(sums);
             }
         }
-        let Some(parent) = self.frames.last_mut() else {
-            closed.node.book(sums);
-            return;
-        };
-        parent.node.adopt(&closed.node);
-        parent.n_children += 1;
-        if parent.n_children == 1 {
-            parent.only_child = Some(closed.node);
+        match above.last_mut() {
+            None => closed.node.book(sums),
+            Some(parent) => parent.take_child(&closed.node, sums),
+        }
+        self.frames.truncate(self.frames.len() - 1);
+    }
+}
+
+impl Frame {
+    /// Adds a closed child: kept while it is the only one, booked otherwise.
+    fn take_child(&mut self, child: &Node, sums: &mut Sums) {
+        self.node.adopt(child);
+        self.n_children += 1;
+        if self.n_children == 1 {
+            self.only_child = Some(*child);
             return;
         }
-        if let Some(first) = parent.only_child.take() {
+        if let Some(first) = self.only_child.take() {
             first.book(sums);
         }
-        closed.node.book(sums);
+        child.book(sums);
     }
 }
 

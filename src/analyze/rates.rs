@@ -1,0 +1,113 @@
+//! Bytes over time: exact pairs, ordered without rounding, summed up as means and percentiles.
+//!
+//! A rate is kept as (bytes, nanoseconds) and becomes a float only when it is shown: GB/s is 10^9 bytes a second, which
+//! is bytes per nanosecond.
+
+use std::cmp::Ordering;
+
+/// Bytes moved in a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Bytes.
+    pub bytes: u64,
+    /// Nanoseconds; not zero.
+    pub dur_ns: u64,
+}
+
+impl Rate {
+    /// The rate of a transfer; `None` where no time passed, as then there is none.
+    pub fn new(bytes: u64, dur_ns: i64) -> Option<Self> {
+        let dur_ns = u64::try_from(dur_ns).ok().filter(|&ns| ns > 0)?;
+        Some(Self { bytes, dur_ns })
+    }
+
+    /// Gigabytes a second, 10^9 bytes each.
+    pub fn gb_per_s(self) -> f64 {
+        self.bytes as f64 / self.dur_ns as f64
+    }
+
+    /// This rate times `numerator / denominator`, in GB/s.
+    pub fn scaled_gb_per_s(self, (numerator, denominator): (u64, u64)) -> f64 {
+        self.gb_per_s() * numerator as f64 / denominator as f64
+    }
+}
+
+impl PartialOrd for Rate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Rate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let left = u128::from(self.bytes) * u128::from(other.dur_ns);
+        let right = u128::from(other.bytes) * u128::from(self.dur_ns);
+        left.cmp(&right).then(self.bytes.cmp(&other.bytes))
+    }
+}
+
+/// Rates of several transfers, in GB/s. The percentiles are nearest-rank, so each is the rate of one of the transfers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RateSummary {
+    /// Sum of bytes over sum of time.
+    pub mean_gb_per_s: Option<f64>,
+    /// Median over transfers.
+    pub median_gb_per_s: Option<f64>,
+    /// 95th percentile over transfers.
+    pub p95_gb_per_s: Option<f64>,
+    /// The best transfer.
+    pub best_gb_per_s: Option<f64>,
+}
+
+impl RateSummary {
+    /// Sums up; sorts the rates.
+    pub fn of(rates: &mut [Rate]) -> Self {
+        rates.sort_unstable();
+        let bytes: u64 = rates.iter().map(|rate| rate.bytes).sum();
+        let dur_ns: u64 = rates.iter().map(|rate| rate.dur_ns).sum();
+        let total = (dur_ns > 0).then_some(Rate { bytes, dur_ns });
+        Self {
+            mean_gb_per_s: total.map(Rate::gb_per_s),
+            median_gb_per_s: nearest_rank(rates, 50).map(|rate| rate.gb_per_s()),
+            p95_gb_per_s: nearest_rank(rates, 95).map(|rate| rate.gb_per_s()),
+            best_gb_per_s: rates.last().map(|rate| rate.gb_per_s()),
+        }
+    }
+}
+
+/// The nearest-rank percentile of sorted values: the smallest value that at least `percent` of them do not exceed.
+pub fn nearest_rank<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rate, RateSummary, nearest_rank};
+
+    #[test]
+    fn rates_order_exactly() {
+        let rate = |bytes, ns| Rate::new(bytes, ns).unwrap();
+        assert!(rate(1, 3) < rate(334, 1000));
+        assert!(rate(u64::MAX, 3) > rate(u64::MAX, 4));
+        assert_eq!(Rate::new(5, 0), None);
+    }
+
+    #[test]
+    fn percentiles_are_values_that_occur() {
+        let values: Vec<u32> = (1..=10).collect();
+        assert_eq!(nearest_rank(&values, 50), Some(5));
+        assert_eq!(nearest_rank(&values, 95), Some(10));
+        assert_eq!(nearest_rank(&values[..1], 50), Some(1));
+        assert_eq!(nearest_rank::<u32>(&[], 50), None);
+    }
+
+    #[test]
+    fn the_mean_weighs_by_time() {
+        let mut rates = [Rate::new(10, 10).unwrap(), Rate::new(90, 30).unwrap()];
+        let summary = RateSummary::of(&mut rates);
+        assert_eq!(summary.mean_gb_per_s, Some(2.5));
+        assert_eq!((summary.median_gb_per_s, summary.best_gb_per_s), (Some(1.0), Some(3.0)));
+        assert_eq!(RateSummary::of(&mut []), RateSummary::default());
+    }
+}

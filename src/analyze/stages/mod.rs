@@ -1,0 +1,141 @@
+//! Stages, requests and transfers, from the pipeline's own logs.
+//!
+//! Takes records of every generation and gives one set of tables. Every derived figure that the logs print is
+//! recomputed by the pipeline's own formula ([`Check`]); where it differs, or means something else than its name says,
+//! there is a [`Flag`]. Reads nothing and prints nothing.
+
+mod check;
+mod diffusion;
+mod edges;
+mod events;
+mod flags;
+mod merge;
+mod recompute;
+mod requests;
+mod totals;
+
+use crate::model::log::{LineKind, PipelineLog};
+
+pub use check::Check;
+pub use diffusion::DiffusionRow;
+pub use edges::{EdgeRow, EdgeSource};
+pub use events::{ProfilerRow, StartupRow, ThroughputRow, WaitRow};
+pub use flags::{Flag, FlagKind};
+pub use requests::{Placement, QueueSource, RequestRow, RequestStageRow, SpanKind, WaterfallSpan};
+pub use totals::{StageRow, SummaryRow};
+
+/// A console log, with the files that the pipeline named after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRow {
+    /// Name of the log that the others are named after.
+    pub name: String,
+    /// Indices of its logs.
+    pub logs: Vec<usize>,
+}
+
+/// Lines of one class in one log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CensusRow {
+    /// Index of the log.
+    pub log: usize,
+    /// What became of them.
+    pub kind: LineKind,
+    /// Class; of unknown lines the source file, or `text`.
+    pub class: String,
+    /// How many.
+    pub lines: u64,
+    /// Line number of the first one, from 1.
+    pub first_line: u64,
+    /// The first one, cut.
+    pub sample: String,
+}
+
+/// Everything that the logs tell.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StageReport {
+    /// Runs, in order of first appearance.
+    pub runs: Vec<RunRow>,
+    /// Summaries of runs.
+    pub summaries: Vec<SummaryRow>,
+    /// Requests, in order of first appearance.
+    pub requests: Vec<RequestRow>,
+    /// Requests by stage.
+    pub request_stages: Vec<RequestStageRow>,
+    /// Waterfalls of the requests.
+    pub waterfall: Vec<WaterfallSpan>,
+    /// Stages.
+    pub stages: Vec<StageRow>,
+    /// Transfers by edge.
+    pub edges: Vec<EdgeRow>,
+    /// Diffusion requests.
+    pub diffusion: Vec<DiffusionRow>,
+    /// Start-up.
+    pub startup: Vec<StartupRow>,
+    /// Waiting for shared memory.
+    pub waits: Vec<WaitRow>,
+    /// The profiler.
+    pub profiler: Vec<ProfilerRow>,
+    /// vLLM's throughput lines.
+    pub throughput: Vec<ThroughputRow>,
+    /// Every recomputed figure.
+    pub checks: Vec<Check>,
+    /// Figures to be read with care.
+    pub flags: Vec<Flag>,
+    /// Lines by class.
+    pub census: Vec<CensusRow>,
+}
+
+/// Analyzes logs together. Logs of one run must have the names that the pipeline gave them to be taken as one run.
+pub fn analyze_stages(logs: &[&PipelineLog]) -> StageReport {
+    let events = events::events_of(logs);
+    let mut report = StageReport {
+        startup: events.startup,
+        waits: events.waits,
+        profiler: events.profiler,
+        throughput: events.throughput,
+        census: census_of(logs),
+        ..StageReport::default()
+    };
+    for (index, run) in merge::runs_of(logs).into_iter().enumerate() {
+        report.add_run(index, logs, run);
+    }
+    report
+}
+
+impl StageReport {
+    fn add_run(&mut self, index: usize, logs: &[&PipelineLog], run: merge::Run) {
+        let summaries = totals::summaries_of(logs, &run);
+        // Of several summaries the last one covers the most.
+        let last = summaries.last().map(|(.., summary)| *summary);
+        let stages = last.map_or(&[][..], |summary| &summary.stages);
+        let edges = last.map_or(&[][..], |summary| &summary.transfers);
+        let tables = requests::tables_of(index, &run);
+        let batches = totals::batches_of(&run);
+        self.stages.extend(totals::stage_rows(index, &tables.stages, &batches, stages));
+        self.edges.extend(edges::rows_of(index, &edges::sums_of(&run), edges));
+        self.summaries
+            .extend(summaries.into_iter().map(|found| totals::summary_row(index, &run, found)));
+        self.diffusion.extend(diffusion::rows_of(index, logs, &run));
+        self.requests.extend(tables.requests);
+        self.request_stages.extend(tables.stages);
+        self.waterfall.extend(tables.spans);
+        let checks = recompute::checks_of(logs, &run);
+        self.flags.extend(flags::flags_of(logs, &run, &checks));
+        self.checks.extend(checks);
+        self.runs.push(RunRow { name: run.name, logs: run.logs });
+    }
+}
+
+fn census_of(logs: &[&PipelineLog]) -> Vec<CensusRow> {
+    let rows = logs.iter().enumerate().flat_map(|(log, found)| {
+        found.census.classes().map(move |(class, count)| CensusRow {
+            log,
+            kind: count.kind,
+            class: class.to_owned(),
+            lines: count.lines,
+            first_line: count.first_line,
+            sample: count.sample.clone(),
+        })
+    });
+    rows.collect()
+}

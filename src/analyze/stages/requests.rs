@@ -1,0 +1,380 @@
+//! Requests, what each spent in each stage, and its waterfall.
+
+use crate::model::log::{FieldValue, LogDuration, StageRequest};
+
+use super::merge::{Moves, Run};
+
+/// One request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestRow {
+    /// Index of the run.
+    pub run: usize,
+    /// Request id.
+    pub request: String,
+    /// End-to-end time, from the pipeline's own record; where there is none, from the first enqueue to the last
+    /// stage's end by the orchestrator's lines.
+    pub e2e_ns: Option<i64>,
+    /// Whether `e2e_ns` is the pipeline's own figure.
+    pub e2e_is_logged: bool,
+    /// Tokens that entered stage 0.
+    pub tokens_in: Option<i64>,
+    /// Tokens that all stages made.
+    pub tokens_out: Option<i64>,
+    /// Sum of the stages' generation times.
+    pub generation_ns: Option<i64>,
+    /// Sum of what is known of waiting in queues.
+    pub queue_ns: Option<i64>,
+    /// Sum of the transfers' times, where every part of each is known.
+    pub transfers_ns: Option<i64>,
+    /// Time to prepare the input.
+    pub preprocess_ns: Option<i64>,
+    /// Stages that it went through.
+    pub stages: u32,
+    /// When it entered stage 0, on the log's wall clock.
+    pub start_wall_ns: Option<i64>,
+}
+
+/// How a waiting time is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum QueueSource {
+    /// The pipeline logs it.
+    Logged,
+    /// Time between the orchestrator's lines, less generation, decode and in-flight time: the orchestrator's own
+    /// polling is in it.
+    Residence,
+}
+
+impl QueueSource {
+    /// The name in the machine output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logged => "logged",
+            Self::Residence => "residence",
+        }
+    }
+}
+
+/// One request in one stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestStageRow {
+    /// Index of the run.
+    pub run: usize,
+    /// Request id.
+    pub request: String,
+    /// Stage index.
+    pub stage: u32,
+    /// 1, or 2 and more for further passes.
+    pub instance: u32,
+    /// Tokens that entered.
+    pub tokens_in: Option<i64>,
+    /// Tokens that were made.
+    pub tokens_out: Option<i64>,
+    /// Generation time of the batch.
+    pub generation_ns: Option<i64>,
+    /// Requests in the batch.
+    pub batch_size: Option<i64>,
+    /// `tokens_out / generation`, a second.
+    pub tokens_per_s: Option<f64>,
+    /// Waiting before generation.
+    pub queue_ns: Option<i64>,
+    /// How `queue_ns` is known.
+    pub queue_source: Option<QueueSource>,
+    /// From entering to leaving by the orchestrator's lines.
+    pub residence_ns: Option<i64>,
+    /// Time to the first token.
+    pub first_token_ns: Option<i64>,
+    /// Bytes received.
+    pub rx_bytes: Option<i64>,
+    /// Decode time of the received.
+    pub rx_decode_ns: Option<i64>,
+    /// Time on the way.
+    pub rx_in_flight_ns: Option<i64>,
+}
+
+/// What a span of a waterfall is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SpanKind {
+    /// From the previous stage's end to the entry into this stage, or a transfer's time.
+    Transfer,
+    /// In the stage, before generation: waiting, in-flight and decode time.
+    Queue,
+    /// Generation.
+    Generation,
+}
+
+impl SpanKind {
+    /// The name in the machine output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transfer => "transfer",
+            Self::Queue => "queue",
+            Self::Generation => "generation",
+        }
+    }
+}
+
+/// How a span's place in time is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Placement {
+    /// By the times of the orchestrator's lines.
+    Times,
+    /// By durations alone: the parts are laid end to end, in the order of the stages, so overlap of stages is not
+    /// shown.
+    Durations,
+}
+
+impl Placement {
+    /// The name in the machine output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Times => "times",
+            Self::Durations => "durations",
+        }
+    }
+}
+
+/// One span of a request's waterfall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaterfallSpan {
+    /// Index of the run.
+    pub run: usize,
+    /// Request id.
+    pub request: String,
+    /// Stage; of a transfer the receiving one.
+    pub stage: u32,
+    /// What it is.
+    pub kind: SpanKind,
+    /// Start, since the request entered stage 0.
+    pub start_ns: i64,
+    /// Length.
+    pub dur_ns: i64,
+    /// How the place is known.
+    pub placement: Placement,
+}
+
+/// The rows of a run's requests.
+#[derive(Debug, Default)]
+pub(super) struct RequestTables {
+    pub(super) requests: Vec<RequestRow>,
+    pub(super) stages: Vec<RequestStageRow>,
+    pub(super) spans: Vec<WaterfallSpan>,
+}
+
+/// The rows of every request of a run, in order of appearance.
+pub(super) fn tables_of(index: usize, run: &Run) -> RequestTables {
+    let mut out = RequestTables::default();
+    for request in &run.order {
+        let passes: Vec<&StageRequest> = run
+            .stage_requests
+            .range((request.clone(), 0, 0)..)
+            .take_while(|((r, ..), _)| r == request)
+            .map(|(_, (_, record))| record)
+            .collect();
+        let stages: Vec<RequestStageRow> =
+            passes.iter().map(|record| stage_row(index, run, record)).collect();
+        out.spans.extend(waterfall(index, run, request, &stages));
+        out.requests.push(request_row(index, run, request, &stages));
+        out.stages.extend(stages);
+    }
+    out
+}
+
+fn moves(run: &Run, request: &str, stage: u32) -> Moves {
+    run.moves.get(&(request.to_owned(), stage)).copied().unwrap_or_default()
+}
+
+fn residence_ns(moves: Moves) -> Option<i64> {
+    Some(moves.left_ns? - moves.entered_ns?)
+}
+
+fn ns(duration: Option<LogDuration>) -> Option<i64> {
+    duration.map(|duration| duration.ns)
+}
+
+/// A further field of a stage's record that is a duration.
+pub(super) fn other_duration(record: &StageRequest, names: &[&str]) -> Option<LogDuration> {
+    let field = record.other.iter().find(|field| names.contains(&field.name.as_str()))?;
+    match &field.value {
+        FieldValue::Duration(duration) => Some(*duration),
+        _ => None,
+    }
+}
+
+/// Names under which the pipeline logs waiting before a stage runs.
+pub(super) const QUEUE_FIELDS: &[&str] =
+    &["scheduler_queue_wait_s", "scheduler_queue_wait_ms", "stage_queue_wait_time_ms"];
+
+fn stage_row(run_index: usize, run: &Run, record: &StageRequest) -> RequestStageRow {
+    let residence = residence_ns(moves(run, &record.request, record.stage));
+    let logged = ns(other_duration(record, QUEUE_FIELDS));
+    let by_residence = || residence_queue(run, record, residence?);
+    let queue_ns = logged.or_else(by_residence);
+    let source = if logged.is_some() { QueueSource::Logged } else { QueueSource::Residence };
+    RequestStageRow {
+        run: run_index,
+        request: record.request.clone(),
+        stage: record.stage,
+        instance: record.instance,
+        tokens_in: record.tokens_in,
+        tokens_out: record.tokens_out,
+        generation_ns: ns(record.generation),
+        batch_size: record.batch_size,
+        tokens_per_s: tokens_per_s(record),
+        queue_ns,
+        queue_source: queue_ns.map(|_| source),
+        residence_ns: residence,
+        first_token_ns: ns(other_duration(record, &["vllm_ttft_ms"])),
+        rx_bytes: record.rx_bytes,
+        rx_decode_ns: ns(record.rx_decode),
+        rx_in_flight_ns: ns(record.rx_in_flight),
+    }
+}
+
+/// What is left of the time in the stage. The orchestrator's lines tell milliseconds, so a remainder within two of
+/// them below zero is zero; further below, the parts overlap and nothing is known.
+fn residence_queue(run: &Run, record: &StageRequest, residence: i64) -> Option<i64> {
+    let moves = moves(run, &record.request, record.stage);
+    let is_whole_second = |at: Option<i64>| at.is_none_or(|at| at % 1_000_000_000 == 0);
+    if is_whole_second(moves.entered_ns) && is_whole_second(moves.left_ns) {
+        return None;
+    }
+    let known = [record.generation?.ns, ns(record.rx_decode).unwrap_or(0)];
+    let on_the_way = ns(record.rx_in_flight).unwrap_or(0);
+    let rest = residence - known.iter().sum::<i64>() - on_the_way;
+    (rest >= -2_000_000).then(|| rest.max(0))
+}
+
+fn tokens_per_s(record: &StageRequest) -> Option<f64> {
+    let tokens = super::check::count(record.tokens_out)?;
+    Some(super::check::per_second(tokens.value, record.generation?.ms.value))
+}
+
+/// A sum of what is recorded; `None` where nothing is.
+fn known_sum(parts: impl Iterator<Item = Option<i64>>) -> Option<i64> {
+    parts.flatten().reduce(|a, b| a + b)
+}
+
+fn request_row(
+    run_index: usize,
+    run: &Run,
+    request: &str,
+    stages: &[RequestStageRow],
+) -> RequestRow {
+    let totals = run.requests.get(request).map(|(_, totals)| totals);
+    let start = moves(run, request, 0).entered_ns;
+    let end = run
+        .moves
+        .range((request.to_owned(), 0)..)
+        .take_while(|((r, _), _)| r == request)
+        .filter_map(|(_, moves)| moves.left_ns)
+        .max();
+    let by_times = || Some(end? - start?);
+    let logged = totals.and_then(|totals| ns(totals.e2e));
+    let transfer_times: Vec<Option<i64>> = run.transfers_of(request).map(transfer_ns).collect();
+    RequestRow {
+        run: run_index,
+        request: request.to_owned(),
+        e2e_ns: logged.or_else(by_times),
+        e2e_is_logged: logged.is_some(),
+        tokens_in: stages.iter().filter(|row| row.stage == 0).find_map(|row| row.tokens_in),
+        tokens_out: known_sum(stages.iter().map(|row| row.tokens_out)),
+        generation_ns: known_sum(stages.iter().map(|row| row.generation_ns)),
+        queue_ns: known_sum(stages.iter().map(|row| row.queue_ns)),
+        transfers_ns: totals
+            .and_then(|totals| ns(totals.transfers))
+            .or_else(|| (!transfer_times.is_empty()).then(|| transfer_times.into_iter().sum())?),
+        preprocess_ns: totals.and_then(|totals| ns(totals.preprocess)),
+        stages: u32::try_from(stages.len()).unwrap_or(u32::MAX),
+        start_wall_ns: start,
+    }
+}
+
+/// The whole of a transfer: as logged, or the sum of its parts where all are known.
+pub(super) fn transfer_ns(transfer: &crate::model::log::Transfer) -> Option<i64> {
+    let parts = || Some(transfer.tx?.ns + transfer.in_flight?.ns + transfer.rx?.ns);
+    ns(transfer.total).or_else(parts)
+}
+
+fn waterfall(
+    run_index: usize,
+    run: &Run,
+    request: &str,
+    stages: &[RequestStageRow],
+) -> Vec<WaterfallSpan> {
+    let start = moves(run, request, 0).entered_ns;
+    let is_placed = |row: &RequestStageRow| {
+        let moves = moves(run, request, row.stage);
+        moves.entered_ns.is_some() && moves.left_ns.is_some()
+    };
+    let mut pen = Pen { run: run_index, request, spans: Vec::new() };
+    match start {
+        Some(start) if stages.iter().all(is_placed) => by_times(run, start, stages, &mut pen),
+        _ => by_durations(run, stages, &mut pen),
+    }
+    pen.spans
+}
+
+struct Pen<'a> {
+    run: usize,
+    request: &'a str,
+    spans: Vec<WaterfallSpan>,
+}
+
+impl Pen<'_> {
+    fn draw(&mut self, stage: u32, kind: SpanKind, start_ns: i64, end_ns: i64, place: Placement) {
+        if end_ns > start_ns {
+            self.spans.push(WaterfallSpan {
+                run: self.run,
+                request: self.request.to_owned(),
+                stage,
+                kind,
+                start_ns,
+                dur_ns: end_ns - start_ns,
+                placement: place,
+            });
+        }
+    }
+}
+
+/// Generation ends when the stage's output arrives; what is before it in the stage is the queue.
+fn by_times(run: &Run, start: i64, stages: &[RequestStageRow], pen: &mut Pen<'_>) {
+    let mut previous_end = None;
+    for row in stages {
+        let moves = moves(run, &row.request, row.stage);
+        let (Some(entered), Some(left)) = (moves.entered_ns, moves.left_ns) else { continue };
+        let (entered, left) = (entered - start, left - start);
+        let generation = row.generation_ns.unwrap_or(0).min(left - entered).max(0);
+        if let Some(previous) = previous_end {
+            pen.draw(row.stage, SpanKind::Transfer, previous, entered, Placement::Times);
+        }
+        pen.draw(row.stage, SpanKind::Queue, entered, left - generation, Placement::Times);
+        pen.draw(row.stage, SpanKind::Generation, left - generation, left, Placement::Times);
+        previous_end = Some(left);
+    }
+}
+
+fn by_durations(run: &Run, stages: &[RequestStageRow], pen: &mut Pen<'_>) {
+    let mut now = 0;
+    for row in stages {
+        let into = run.transfers_of(&row.request).find(|t| t.to == row.stage);
+        let into = into.and_then(transfer_ns);
+        let parts = [
+            (SpanKind::Transfer, into),
+            (SpanKind::Queue, row.queue_ns),
+            (SpanKind::Generation, row.generation_ns.map(|ns| net_of_queue(ns, row))),
+        ];
+        for (kind, ns) in parts {
+            let end = now + ns.unwrap_or(0).max(0);
+            pen.draw(row.stage, kind, now, end, Placement::Durations);
+            now = end;
+        }
+    }
+}
+
+/// A diffusion stage's logged generation time holds its queue wait: it is drawn once.
+fn net_of_queue(generation: i64, row: &RequestStageRow) -> i64 {
+    match (row.queue_source, row.queue_ns) {
+        (Some(QueueSource::Logged), Some(queue)) if queue <= generation => generation - queue,
+        _ => generation,
+    }
+}

@@ -1,0 +1,200 @@
+//! Stages and summaries of a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::log::{LogDuration, Meaning, PipelineLog, Record, StageTotals, Summary};
+
+use super::check::{count, per_second, sum};
+use super::merge::Run;
+use super::requests::RequestStageRow;
+
+/// One stage of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageRow {
+    /// Index of the run.
+    pub run: usize,
+    /// Stage index.
+    pub stage: u32,
+    /// Requests with a record of this stage, or the summary's count where there is none.
+    pub requests: Option<i64>,
+    /// Tokens that entered.
+    pub tokens_in: Option<i64>,
+    /// Tokens that were made.
+    pub tokens_out: Option<i64>,
+    /// Sum of generation times, a batch counted once.
+    pub generation_ns: Option<i64>,
+    /// Longest generation time.
+    pub generation_max_ns: Option<i64>,
+    /// Sum of waiting, where known.
+    pub queue_ns: Option<i64>,
+    /// Last output less first input, from the summary.
+    pub wall_ns: Option<i64>,
+    /// `tokens_out` over the sum of generation times.
+    pub tokens_per_s: Option<f64>,
+    /// `tokens_out` over wall time.
+    pub tokens_per_wall_s: Option<f64>,
+}
+
+/// One summary of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SummaryRow {
+    /// Index of the run.
+    pub run: usize,
+    /// Index of the log.
+    pub log: usize,
+    /// Line, from 1.
+    pub line: u64,
+    /// What its averages mean.
+    pub meaning: Meaning,
+    /// Requests that ended.
+    pub requests: Option<i64>,
+    /// Wall time.
+    pub wall_ns: Option<i64>,
+    /// Sum of the requests' times.
+    pub sum_ns: Option<i64>,
+    /// Tokens as the summary counts them.
+    pub tokens: Option<i64>,
+    /// `sum / requests`: the mean time of a request. Where the summary has no sum, that of the requests' records,
+    /// when all are there.
+    pub mean_request_ns: Option<i64>,
+    /// `wall / requests`.
+    pub wall_per_request_ns: Option<i64>,
+    /// Tokens over wall time.
+    pub tokens_per_wall_s: Option<f64>,
+}
+
+/// The summaries of a run; a second print of the same one is left out.
+pub(super) fn summaries_of<'a>(
+    logs: &[&'a PipelineLog],
+    run: &Run,
+) -> Vec<(usize, u64, &'a Summary)> {
+    let mut out: Vec<(usize, u64, &Summary)> = Vec::new();
+    for &log in &run.logs {
+        for entry in &logs[log].entries {
+            let Record::Summary(summary) = &entry.record else { continue };
+            match out.iter_mut().find(|(.., known)| is_same(known, summary)) {
+                Some(known) if is_finer(summary, known.2) => *known = (log, entry.line, summary),
+                Some(_) => {}
+                None => out.push((log, entry.line, summary)),
+            }
+        }
+    }
+    out
+}
+
+fn is_same(a: &Summary, b: &Summary) -> bool {
+    let (Some(x), Some(y)) = (a.wall, b.wall) else { return false };
+    a.requests == b.requests && a.meaning == b.meaning && x.ms.agrees_with(y.ms)
+}
+
+fn is_finer(a: &Summary, b: &Summary) -> bool {
+    let rounding = |s: &Summary| s.wall.map_or(f64::INFINITY, |d| d.ms.rounding);
+    rounding(a) < rounding(b)
+}
+
+/// A summary as a row.
+pub(super) fn summary_row(
+    index: usize,
+    run: &Run,
+    (log, line, s): (usize, u64, &Summary),
+) -> SummaryRow {
+    let wall_ns = s.wall.map(|d| d.ns);
+    let sum_ns = s.sum.map(|d| d.ns).or_else(|| sum_of_requests(run, s.requests));
+    let per_request = |ns: Option<i64>| Some(divide(ns?, s.requests.filter(|n| *n > 0)?));
+    SummaryRow {
+        run: index,
+        log,
+        line,
+        meaning: s.meaning,
+        requests: s.requests,
+        wall_ns,
+        sum_ns,
+        tokens: s.tokens,
+        mean_request_ns: per_request(sum_ns),
+        wall_per_request_ns: per_request(wall_ns),
+        tokens_per_wall_s: rate(s.tokens, s.wall),
+    }
+}
+
+fn sum_of_requests(run: &Run, requests: Option<i64>) -> Option<i64> {
+    let times: Vec<i64> = run.requests.values().filter_map(|(_, r)| r.e2e.map(|d| d.ns)).collect();
+    let is_whole = i64::try_from(times.len()).ok() == requests;
+    is_whole.then(|| times.iter().sum())
+}
+
+/// Rounded to the nearest nanosecond.
+fn divide(ns: i64, by: i64) -> i64 {
+    (ns + by / 2) / by
+}
+
+fn rate(tokens: Option<i64>, time: Option<LogDuration>) -> Option<f64> {
+    Some(per_second(count(tokens)?.value, time?.ms.value))
+}
+
+/// The stages of a run, from its requests and its summary.
+pub(super) fn stage_rows(
+    index: usize,
+    rows: &[RequestStageRow],
+    batches: &Batches,
+    summary: &[StageTotals],
+) -> Vec<StageRow> {
+    let seen = rows.iter().map(|row| row.stage).chain(summary.iter().map(|s| s.stage));
+    let stages: BTreeSet<u32> = seen.collect();
+    stages.into_iter().map(|stage| stage_row(index, stage, rows, batches, summary)).collect()
+}
+
+/// Generation time by stage and batch: requests of one batch share it.
+pub(super) type Batches = BTreeMap<u32, Vec<LogDuration>>;
+
+/// The generation times of a run's stages, each batch once.
+pub(super) fn batches_of(run: &Run) -> Batches {
+    let mut seen = BTreeSet::new();
+    let mut out = Batches::new();
+    for (_, record) in run.stage_requests.values() {
+        let is_shared = record.batch_size.is_some_and(|size| size > 1);
+        let is_counted = match record.batch_id {
+            Some(batch) if is_shared => !seen.insert((record.stage, batch)),
+            _ => false,
+        };
+        if let (Some(generation), false) = (record.generation, is_counted) {
+            out.entry(record.stage).or_default().push(generation);
+        }
+    }
+    out
+}
+
+fn stage_row(
+    run: usize,
+    stage: u32,
+    rows: &[RequestStageRow],
+    batches: &Batches,
+    summary: &[StageTotals],
+) -> StageRow {
+    let own = || rows.iter().filter(|row| row.stage == stage);
+    let total =
+        |part: fn(&RequestStageRow) -> Option<i64>| own().filter_map(part).reduce(|a, b| a + b);
+    let totals = summary.iter().find(|s| s.stage == stage);
+    let requests: BTreeSet<&str> = own().map(|row| row.request.as_str()).collect();
+    let generations = batches.get(&stage).map_or(&[][..], Vec::as_slice);
+    let generation_ns = generations.iter().map(|d| d.ns).reduce(|a, b| a + b);
+    let tokens_out = total(|row| row.tokens_out);
+    let wall = totals.and_then(|s| s.wall);
+    StageRow {
+        run,
+        stage,
+        requests: i64::try_from(requests.len())
+            .ok()
+            .filter(|n| *n > 0)
+            .or_else(|| totals.and_then(|s| s.requests)),
+        tokens_in: total(|row| row.tokens_in),
+        tokens_out,
+        generation_ns,
+        generation_max_ns: generations.iter().map(|d| d.ns).max(),
+        queue_ns: total(|row| row.queue_ns),
+        wall_ns: wall.map(|d| d.ns),
+        tokens_per_s: count(tokens_out)
+            .zip(sum(generations.iter().map(|d| d.ms)))
+            .map(|(tokens, generation)| per_second(tokens.value, generation.value)),
+        tokens_per_wall_s: rate(tokens_out, wall),
+    }
+}

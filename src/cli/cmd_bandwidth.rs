@@ -1,0 +1,117 @@
+//! `omni-trace bandwidth`: read the inputs, account for copies and collectives, show them.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use rayon::prelude::*;
+
+use super::args::{BandwidthArgs, BandwidthTable};
+use super::plan::{CommonPlan, window_config};
+use super::progress::ProgressDisplay;
+use super::rows;
+use super::run::{Hinted, Outcome, say};
+use super::tables::{TableChoice, rendered};
+use crate::analyze::base::{TimeBase, TimeConfig};
+use crate::analyze::collectives::{CollectiveInput, collectives};
+use crate::analyze::copies::{CopiesConfig, copies};
+use crate::analyze::peaks::PeakOverrides;
+use crate::diag::Severity;
+use crate::read::{Input, Inputs, Progress, discover, read_inputs};
+use crate::table::{BandwidthReport, Table};
+
+/// What `bandwidth` will do.
+struct BandwidthPlan {
+    common: CommonPlan,
+    inputs: Inputs,
+    choice: TableChoice,
+    time: TimeConfig,
+    copies: CopiesConfig,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &BandwidthArgs) -> anyhow::Result<Outcome> {
+    let plan = BandwidthPlan::of(args)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(plan.common.read.threads)
+        .build()
+        .context("cannot start the analysis threads")?;
+    pool.install(|| run_plan(&plan))
+}
+
+impl BandwidthPlan {
+    fn of(args: &BandwidthArgs) -> anyhow::Result<Self> {
+        let common = CommonPlan::of(&args.common);
+        let choice = TableChoice::of(&common, &args.table, &BandwidthTable::Copies, args.top)?;
+        let peaks = args.peak.as_deref().map_or(Ok(PeakOverrides::default()), PeakOverrides::parse);
+        let peaks = peaks.map_err(|what| Hinted {
+            what: format!("--peak: {what}"),
+            hint: "write it as host=63,peer=450,memory=3350, in GB/s".to_owned(),
+        })?;
+        Ok(Self {
+            common,
+            inputs: discover(&args.paths)?,
+            choice,
+            time: TimeConfig { window: window_config(args.window), ..TimeConfig::default() },
+            copies: CopiesConfig { peaks },
+        })
+    }
+}
+
+fn run_plan(plan: &BandwidthPlan) -> anyhow::Result<Outcome> {
+    if !plan.common.is_quiet {
+        for (path, why) in &plan.inputs.skipped {
+            say(&format!("note: {} is left out: {why}", path.display()));
+        }
+    }
+    let inputs = read(plan)?;
+    let report = report(plan, &inputs);
+    let cut = |table: Table| match table.key {
+        "inputs" | "issues" | "directions" => table,
+        _ => table.top(plan.choice.top()),
+    };
+    let text = rendered(&plan.common, &plan.choice, &report, report.tables(), is_news, cut)?;
+    plan.common.target.write(text.as_bytes())?;
+    let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
+    if is_lossy && plan.common.is_strict {
+        return Ok(Outcome::DataLost);
+    }
+    if is_lossy && !plan.common.is_quiet && !plan.choice.is_default() {
+        say("warning: data of the input was lost; `--table issues` says what");
+    }
+    Ok(Outcome::Done)
+}
+
+/// Tables with rows, and those whose absence is worth a sentence; the time series is for machines.
+fn is_news(table: &Table) -> bool {
+    let is_wanted_empty = matches!(table.key, "directions" | "collectives");
+    table.key != "series" && (!table.rows.is_empty() || is_wanted_empty)
+}
+
+fn read(plan: &BandwidthPlan) -> anyhow::Result<Vec<Input>> {
+    let progress = Arc::new(Progress::default());
+    let _display = ProgressDisplay::start(&progress, &plan.inputs.paths, plan.common.is_quiet);
+    Ok(read_inputs(&plan.inputs.paths, &plan.common.read, &progress)?)
+}
+
+fn report(plan: &BandwidthPlan, inputs: &[Input]) -> BandwidthReport {
+    let bases: Vec<TimeBase> =
+        inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
+    let mut report = BandwidthReport::new();
+    for (number, (input, base)) in inputs.iter().zip(&bases).enumerate() {
+        report.inputs.push(rows::input(number, input, &base.windows));
+        report.add_copies(number, copies(&input.store, base, &plan.copies));
+        report.issues.extend(rows::issues(number, &input.diag));
+    }
+    let all: Vec<CollectiveInput<'_>> = inputs
+        .iter()
+        .zip(&bases)
+        .map(|(input, base)| CollectiveInput {
+            store: &input.store,
+            base,
+            stage: input.identity.stage,
+            rank: input.identity.rank,
+        })
+        .collect();
+    report.add_collectives(&collectives(&all));
+    report
+}

@@ -1,0 +1,92 @@
+//! `omni-trace stages`: read the logs, gather what they tell, show it.
+
+use anyhow::Context as _;
+use rayon::prelude::*;
+
+use super::args::{StagesArgs, StagesTable};
+use super::plan::CommonPlan;
+use super::rows;
+use super::run::{Outcome, say};
+use super::tables::{TableChoice, rendered};
+use crate::analyze::stages::analyze_stages;
+use crate::diag::Severity;
+use crate::model::log::LineKind;
+use crate::read::logs::{LogInput, discover_logs, read_log};
+use crate::table::Table;
+use crate::table::stages::{LogFacts, StagesReport, waterfall_chart};
+
+/// Runs the command.
+pub(super) fn run(args: &StagesArgs) -> anyhow::Result<Outcome> {
+    let plan = StagesPlan::of(args)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(plan.common.read.threads)
+        .build()
+        .context("cannot start the analysis threads")?;
+    pool.install(|| run_plan(&plan))
+}
+
+/// What `stages` will do.
+struct StagesPlan {
+    common: CommonPlan,
+    paths: Vec<std::path::PathBuf>,
+    choice: TableChoice,
+}
+
+impl StagesPlan {
+    fn of(args: &StagesArgs) -> anyhow::Result<Self> {
+        let common = CommonPlan::of(&args.common);
+        let choice = TableChoice::of(&common, &args.table, &StagesTable::Requests, args.top)?;
+        Ok(Self { common, paths: discover_logs(&args.paths)?, choice })
+    }
+}
+
+/// Tables with rows, and the verdict; what is for looking things up must be asked for.
+fn is_news(table: &Table) -> bool {
+    let is_reference = matches!(table.key, "checks" | "census");
+    !is_reference && (!table.rows.is_empty() || table.key == "flags")
+}
+
+fn run_plan(plan: &StagesPlan) -> anyhow::Result<Outcome> {
+    let inputs: Vec<LogInput> =
+        plan.paths.par_iter().map(|path| read_log(path)).collect::<Result<_, _>>()?;
+    let logs: Vec<_> = inputs.iter().map(|input| &input.log).collect();
+    let found = analyze_stages(&logs);
+    let facts: Vec<LogFacts> = inputs.iter().enumerate().map(facts).collect();
+    let issues =
+        inputs.iter().enumerate().flat_map(|(number, input)| rows::issues(number, &input.diag));
+    let report = StagesReport::of(&found, &facts, issues.collect());
+    let cut = |table: Table| match table.key {
+        "waterfall" => waterfall_chart(&report.waterfall).top(plan.choice.top()),
+        _ => table.top(plan.choice.top()),
+    };
+    let text = rendered(&plan.common, &plan.choice, &report, report.tables(), is_news, cut)?;
+    plan.common.target.write(text.as_bytes())?;
+    let is_empty = inputs.iter().all(|input| input.log.entries.is_empty());
+    if is_empty && !plan.common.is_quiet {
+        say("warning: nothing in these logs tells of requests, stages or profiling");
+        say("hint: give the console log of the server, or the pipeline's *.stats.jsonl files");
+    }
+    let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
+    if is_lossy && plan.common.is_strict {
+        return Ok(Outcome::DataLost);
+    }
+    if is_lossy && !plan.common.is_quiet && !plan.choice.is_default() {
+        say("warning: records of the logs were lost; `--table issues` says what");
+    }
+    Ok(Outcome::Done)
+}
+
+fn facts((number, input): (usize, &LogInput)) -> LogFacts {
+    let lines = |kind| input.log.census.lines(kind);
+    LogFacts {
+        path: input.path.display().to_string(),
+        bytes: input.bytes,
+        text_bytes: input.text_bytes,
+        records: input.log.entries.len() as u64,
+        processes: input.log.processes.len() as u64,
+        recognized: lines(LineKind::Recognized),
+        ignored: lines(LineKind::Ignored),
+        unknown: lines(LineKind::Unknown),
+        number,
+    }
+}

@@ -1,0 +1,92 @@
+//! Which tables are shown, how much of them, and in which format: what all commands share.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::args::Format;
+use super::plan::CommonPlan;
+use super::run::Hinted;
+use crate::render::{csv, json, markdown, text};
+use crate::table::Table;
+
+/// The tables that were asked for.
+#[derive(Debug)]
+pub(super) struct TableChoice {
+    /// Keys of the tables to show; empty for the command's own choice.
+    keys: Vec<String>,
+    /// Rows of a table for people.
+    top: usize,
+}
+
+impl TableChoice {
+    /// The choice of the arguments; `csv_table` is what CSV shows where nothing was chosen.
+    ///
+    /// # Errors
+    ///
+    /// More than one table for CSV.
+    pub(super) fn of<T: ValueEnum>(
+        common: &CommonPlan,
+        tables: &[T],
+        csv_table: &T,
+        top: usize,
+    ) -> anyhow::Result<Self> {
+        let mut keys: Vec<String> = tables.iter().filter_map(key).collect();
+        if common.format == Format::Csv {
+            if keys.is_empty() {
+                keys.extend(key(csv_table));
+            }
+            if keys.len() > 1 {
+                let what = "a CSV file holds one table".to_owned();
+                let hint = "name one with --table, or take --format json".to_owned();
+                return Err(Hinted { what, hint }.into());
+            }
+        }
+        let top = if top == 0 { usize::MAX } else { top };
+        Ok(Self { keys, top })
+    }
+
+    /// Whether nothing was chosen.
+    pub(super) fn is_default(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Rows of a table for people.
+    pub(super) fn top(&self) -> usize {
+        self.top
+    }
+
+    /// Whether a table is shown: one that was asked for always, else where `by_default` says so.
+    fn shows(&self, table: &Table, by_default: impl Fn(&Table) -> bool) -> bool {
+        if self.keys.is_empty() {
+            return by_default(table);
+        }
+        self.keys.iter().any(|key| key == table.key)
+    }
+}
+
+/// The key in [`Table::key`]: the argument's name.
+fn key<T: ValueEnum>(table: &T) -> Option<String> {
+    Some(table.to_possible_value()?.get_name().to_owned())
+}
+
+/// A report in the format that was asked for. `by_default` says which tables show when none was chosen, `for_people`
+/// cuts a table to what a person asked for.
+pub(super) fn rendered(
+    common: &CommonPlan,
+    choice: &TableChoice,
+    report: &impl Serialize,
+    tables: Vec<Table>,
+    by_default: impl Fn(&Table) -> bool,
+    for_people: impl Fn(Table) -> Table,
+) -> anyhow::Result<String> {
+    if common.format == Format::Json {
+        return Ok(json::document(report)?);
+    }
+    let shown = tables.into_iter().filter(|table| choice.shows(table, &by_default));
+    let texts: Vec<String> = match common.format {
+        Format::Csv => shown.map(|table| csv::table(&table)).collect(),
+        Format::Md => shown.map(|table| markdown::table(&for_people(table))).collect(),
+        _ => shown.map(|table| text::table(&for_people(table), common.style)).collect(),
+    };
+    Ok(texts.join("\n"))
+}

@@ -1,0 +1,67 @@
+//! The line census: how many lines of each class a log holds, so that nothing is skipped in silence.
+
+use std::collections::BTreeMap;
+
+/// What became of the lines of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LineKind {
+    /// They became records, or belong to one.
+    Recognized,
+    /// They are of a known class that says nothing about requests, stages, transfers or profiling.
+    Ignored,
+    /// No rule knows them.
+    Unknown,
+}
+
+impl LineKind {
+    /// The name in the machine output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recognized => "recognized",
+            Self::Ignored => "ignored",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The lines of one class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassCount {
+    /// What became of them.
+    pub kind: LineKind,
+    /// How many there are. A physical line into which several processes wrote counts once for each part.
+    pub lines: u64,
+    /// Line number of the first one, from 1.
+    pub first_line: u64,
+    /// The first one, cut to 160 characters.
+    pub sample: String,
+}
+
+/// Lines by class.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    classes: BTreeMap<(LineKind, String), ClassCount>,
+}
+
+impl Census {
+    /// Counts one line.
+    pub fn add(&mut self, kind: LineKind, class: &str, line: u64, text: &str) {
+        if let Some(found) = self.classes.get_mut(&(kind, class.to_owned())) {
+            found.lines += 1;
+            return;
+        }
+        let sample = text.trim().chars().take(160).collect();
+        let count = ClassCount { kind, lines: 1, first_line: line, sample };
+        self.classes.insert((kind, class.to_owned()), count);
+    }
+
+    /// The classes with their counts: recognized first, then ignored, then unknown, each by name.
+    pub fn classes(&self) -> impl Iterator<Item = (&str, &ClassCount)> {
+        self.classes.iter().map(|((_, name), count)| (name.as_str(), count))
+    }
+
+    /// Lines of a kind.
+    pub fn lines(&self, kind: LineKind) -> u64 {
+        self.classes.values().filter(|count| count.kind == kind).map(|count| count.lines).sum()
+    }
+}

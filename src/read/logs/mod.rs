@@ -1,0 +1,295 @@
+//! Pipeline logs to records: bytes → lines → joined records → [`crate::model::log`].
+//!
+//! Reads every generation of vLLM-Omni's output, mixed in one file and interleaved by process, with vLLM's console
+//! lines between: one-line Python dictionaries, JSON lines, pretty-printed dictionaries, PrettyTable blocks,
+//! `[OmniTiming]`, diffusion records, start-up, waiting and profiler lines. Every line is counted in a census by
+//! class, so nothing is skipped in silence. Computes nothing: figures are kept as printed.
+
+mod assemble;
+mod console;
+mod dictionary;
+mod fields;
+mod header;
+mod input;
+mod known;
+mod lines;
+mod orchestrator;
+mod profiling;
+mod scan;
+mod table;
+mod timing;
+mod value;
+
+use std::collections::BTreeMap;
+
+use crate::diag::{IssueKind, Reporter};
+use crate::model::log::{
+    Census, Entry, Format, LineKind, LogTime, PipelineLog, Process, Record, civil_ns,
+};
+
+pub use input::{LogInput, discover_logs, read_log};
+
+use assemble::{Assembler, Joined, Part, Place, Taken};
+use header::{Header, parse_header, take_process};
+use lines::{LineCutter, RawLine};
+
+/// Reads a log that is pushed in blocks of any size.
+#[derive(Default)]
+pub struct LogReader {
+    cutter: LineCutter,
+    state: State,
+}
+
+/// Everything but the cutter, so that lines can borrow its buffer.
+#[derive(Default)]
+struct State {
+    processes: BTreeMap<Process, u32>,
+    found: Vec<Found>,
+    assembler: Assembler,
+    census: Census,
+    diag: Reporter,
+    line: u64,
+    /// Processes whose prefix stood alone because another writer came between it and its message, with the line.
+    waiting: Vec<(u32, u64)>,
+}
+
+/// An entry whose year is not known yet.
+struct Found {
+    place: Place,
+    record: Option<Record>,
+}
+
+impl LogReader {
+    /// Takes the next block.
+    pub fn push(&mut self, block: &[u8]) {
+        let Self { cutter, state } = self;
+        cutter.push(block, |line| state.line(&line));
+    }
+
+    /// Ends the log.
+    pub fn finish(mut self, name: &str) -> (PipelineLog, Reporter) {
+        let Self { cutter, state } = &mut self;
+        cutter.finish(|line| state.line(&line));
+        self.state.assembler.finish();
+        self.state.count_torn();
+        self.state.into_log(name)
+    }
+}
+
+/// Reads a whole log from memory.
+pub fn read_log_bytes(name: &str, bytes: &[u8]) -> (PipelineLog, Reporter) {
+    let mut reader = LogReader::default();
+    reader.push(bytes);
+    reader.finish(name)
+}
+
+impl State {
+    fn line(&mut self, raw: &RawLine<'_>) {
+        self.line += 1;
+        if raw.cut {
+            self.diag.at(IssueKind::OversizedLine, raw.offset);
+        }
+        let text = String::from_utf8_lossy(raw.bytes);
+        if matches!(text, std::borrow::Cow::Owned(_)) {
+            self.diag.at(IssueKind::InvalidUtf8, raw.offset);
+        }
+        let text = lines::clean(&text);
+        let fragments = lines::fragments(&text);
+        let mut inherited = None;
+        for (i, fragment) in fragments.iter().enumerate() {
+            let header = parse_header(fragment);
+            let own = header.process.map(|(name, pid)| self.process(name, pid));
+            let is_bare = header.message.is_empty() && header.level.is_none();
+            match fragments.get(i + 1) {
+                // A prefix alone, and another writer's prefix behind it: its message comes on a later line.
+                Some(next) if own.is_some() && is_bare && take_process(next).is_some() => {
+                    self.waiting.extend(own.map(|process| (process, self.line)));
+                    continue;
+                }
+                // A prefix alone, and a progress bar behind a carriage return.
+                Some(_) if own.is_some() && is_bare => {
+                    inherited = own;
+                    continue;
+                }
+                _ => {}
+            }
+            let bar = if header.level.is_none() { inherited } else { None };
+            let process = own.or(bar).or_else(|| self.waiting_for(&header));
+            self.fragment(&header, process, raw.offset);
+        }
+    }
+
+    /// The process whose lone prefix a message without one belongs to: the message follows within a few lines.
+    fn waiting_for(&mut self, header: &Header<'_>) -> Option<u32> {
+        header.source?;
+        let line = self.line;
+        self.waiting.retain(|(_, since)| line - since <= 3);
+        (!self.waiting.is_empty()).then(|| self.waiting.remove(0).0)
+    }
+
+    fn process(&mut self, name: &str, pid: Option<u32>) -> u32 {
+        let next = u32::try_from(self.processes.len()).unwrap_or(u32::MAX);
+        *self.processes.entry(Process { name: name.to_owned(), pid }).or_insert(next)
+    }
+
+    fn fragment(&mut self, header: &Header<'_>, process: Option<u32>, offset: u64) {
+        let place = Place { line: self.line, offset, process, time: header.time };
+        self.found.push(Found { place: place.clone(), record: None });
+        if known::is_progress(header.message) {
+            return self.count(LineKind::Ignored, "progress", header);
+        }
+        let taken = self.assembler.offer(Part {
+            place: place.clone(),
+            source: header.source,
+            has_header: header.level.is_some(),
+            text: header.message,
+        });
+        self.count_torn();
+        match taken {
+            Taken::No => self.message(header, place),
+            Taken::Part(class) => self.count(LineKind::Recognized, class, header),
+            Taken::Done(place, joined) => self.joined(place, &joined, header),
+        }
+    }
+
+    fn joined(&mut self, place: Place, joined: &Joined, header: &Header<'_>) {
+        let made = match joined {
+            Joined::Table(table) => table::records_of(table),
+            Joined::Dictionary { lead, text, lines } => {
+                value::parse_value(text).and_then(|value| {
+                    dictionary::records_of(lead, &value, format_of(lead, text, *lines))
+                })
+            }
+        };
+        match made {
+            Some((class, records)) => {
+                self.count(LineKind::Recognized, class, header);
+                self.keep(&place, records);
+            }
+            None => {
+                self.count(LineKind::Unknown, "unknown dictionary or table", header);
+                self.diag.at(IssueKind::UnknownLine, place.offset);
+            }
+        }
+    }
+
+    fn message(&mut self, header: &Header<'_>, place: Place) {
+        let message = header.message;
+        let recognized = profiling::profiling(message)
+            .map(|record| ("profiler", record))
+            .or_else(|| console::console(message))
+            .or_else(|| orchestrator::orchestrator(message).map(|record| ("orchestrator", record)))
+            .or_else(|| timing::timing(message).map(|record| ("omni_timing", record)));
+        if let Some((class, record)) = recognized {
+            self.count(LineKind::Recognized, class, header);
+            self.keep(&place, vec![record]);
+        } else if let Some(class) = known::class_of(header) {
+            self.count(LineKind::Ignored, class, header);
+        } else {
+            let class = header.source_file().map_or("text".to_owned(), str::to_owned);
+            self.count(LineKind::Unknown, &class, header);
+            self.diag.at(IssueKind::UnknownLine, place.offset);
+        }
+    }
+
+    fn keep(&mut self, place: &Place, records: Vec<Record>) {
+        let found =
+            records.into_iter().map(|record| Found { place: place.clone(), record: Some(record) });
+        self.found.extend(found);
+    }
+
+    fn count(&mut self, kind: LineKind, class: &str, header: &Header<'_>) {
+        self.census.add(kind, class, self.line, header.message);
+    }
+
+    fn count_torn(&mut self) {
+        for place in self.assembler.take_torn() {
+            self.diag.at(IssueKind::TornRecord, place.offset);
+        }
+    }
+
+    fn into_log(self, name: &str) -> (PipelineLog, Reporter) {
+        let mut processes = vec![Process::default(); self.processes.len()];
+        for (process, index) in self.processes {
+            processes[index as usize] = process;
+        }
+        name_by_pid(&mut processes);
+        let mut clock = Clock::new(&self.found);
+        let mut log = PipelineLog {
+            name: name.to_owned(),
+            processes,
+            census: self.census,
+            year: clock.known_year,
+            ..PipelineLog::default()
+        };
+        for found in self.found {
+            let wall_ns = found.place.time.map(|time| clock.wall_ns(time));
+            log.first_wall_ns = log.first_wall_ns.or(wall_ns);
+            if let Some(record) = found.record {
+                let Place { line, offset, process, .. } = found.place;
+                log.entries.push(Entry { line, offset, process, wall_ns, record });
+            }
+        }
+        (log, self.diag)
+    }
+}
+
+/// Names the processes of which a line gives the pid alone, as Kineto's do, by other lines of that pid.
+fn name_by_pid(processes: &mut [Process]) {
+    let named: BTreeMap<Option<u32>, String> = processes
+        .iter()
+        .filter(|process| !process.name.is_empty())
+        .map(|process| (process.pid, process.name.clone()))
+        .collect();
+    for process in processes.iter_mut().filter(|process| process.name.is_empty()) {
+        if let Some(name) = named.get(&process.pid) {
+            process.name.clone_from(name);
+        }
+    }
+}
+
+/// How a dictionary was written.
+fn format_of(lead: &str, text: &str, lines: usize) -> Format {
+    if lines > 1 {
+        Format::PrettyDictionary
+    } else if lead.is_empty() && text.starts_with("{\"") {
+        Format::JsonLine
+    } else {
+        Format::Dictionary
+    }
+}
+
+/// Gives a year to times without one.
+struct Clock {
+    known_year: Option<i32>,
+    year: i32,
+    last_ns: Option<i64>,
+}
+
+/// A leap year, so that every date exists in it.
+const ASSUMED_YEAR: i32 = 1972;
+
+/// A jump longer than this is the turn of a year.
+const HALF_YEAR_NS: i64 = 183 * 86_400 * 1_000_000_000;
+
+impl Clock {
+    fn new(found: &[Found]) -> Self {
+        let known_year = found.iter().find_map(|f| f.place.time.and_then(|time| time.year));
+        Self { known_year, year: known_year.unwrap_or(ASSUMED_YEAR), last_ns: None }
+    }
+
+    fn wall_ns(&mut self, time: LogTime) -> i64 {
+        let mut ns = civil_ns(time, self.year);
+        if let (None, Some(last)) = (time.year, self.last_ns) {
+            // vLLM's header has no year: December is followed by January of the next one.
+            if last - ns > HALF_YEAR_NS {
+                self.year += 1;
+                ns = civil_ns(time, self.year);
+            } else if ns - last > HALF_YEAR_NS {
+                ns = civil_ns(time, self.year - 1);
+            }
+        }
+        self.last_ns = Some(ns);
+        ns
+    }
+}

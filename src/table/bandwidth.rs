@@ -1,0 +1,256 @@
+//! Transfers: copies by route and size, collectives, peers, call sites. GB/s is 10^9 bytes a second everywhere.
+
+use serde::Serialize;
+
+use super::rows::{AsCell as _, rows};
+use super::{Cell, Column, InputRow, IssueRow, SCHEMA_VERSION, Table, TableRow, Unit, percent};
+use crate::analyze::collectives::{CollectiveClass, Collectives, Instance, RankWait};
+use crate::analyze::copies::{
+    BUCKET_NAMES, CallSite, Copies, CopyClass, DirectionTime, PeerPair, Route, SeriesBin,
+};
+
+/// A result with the number of the input it is of.
+pub struct OfInput<T> {
+    /// Number of the input.
+    pub input: usize,
+    /// The result.
+    pub row: T,
+}
+
+/// An instance with its class.
+pub struct OfClass<'a> {
+    instance: &'a Instance,
+    class: &'a CollectiveClass,
+}
+
+/// `HtoD Pageable -> Device`
+fn route_text(route: &Route) -> String {
+    match (&route.source, &route.destination) {
+        (Some(from), Some(to)) => format!("{} {from} -> {to}", route.direction),
+        (None, Some(to)) => format!("{} {to}", route.direction),
+        _ => route.direction.clone(),
+    }
+}
+
+/// The name as written and why no size is known.
+fn name_and_reason(class: &CollectiveClass) -> String {
+    match class.no_size_because {
+        Some(why) => format!("{} ({why})", class.name),
+        None => class.name.clone(),
+    }
+}
+
+rows! {
+    /// Copies of one input, device and direction.
+    DirectionRow of OfInput<DirectionTime> as of, groups 1 {
+        input: usize, Count, "#", "number of the input", of.input;
+        device: Option<u32>, Count, "device", "device index", of.row.device;
+        direction: String, Text, "direction", "HtoD, DtoH, DtoD, PtoP, HtoH, Memset or unknown", of.row.direction.clone();
+        count: u64, Count, "count", "copies", of.row.count;
+        without_bytes: u64, Count, "no size", "copies that state no size", of.row.n_without_bytes;
+        bytes: Option<u64>, Bytes, "bytes", "bytes of those that state a size", of.row.bytes;
+        sum_ns: i64, Ns, "time", "sum of the durations", of.row.sum_ns;
+        busy_ns: i64, Ns, "busy", "time in which at least one runs", of.row.busy_ns;
+        overlapped_ns: i64, Ns, "overlapped", "busy while a kernel of the device runs", of.row.overlapped_ns;
+        exposed_ns: i64, Ns, "exposed", "busy while no kernel of the device runs", of.row.exposed_ns;
+        exposed_pct: Option<f64>, Percent, "exposed %", "exposed, of busy", percent(of.row.exposed_ns, of.row.busy_ns);
+        peak_gb_per_s: Option<f64>, Rate, "peak GB/s", "the link's peak by its datasheet or as given", of.row.peak_gb_per_s;
+    }
+
+    /// Copies of one input, device, route and size.
+    CopyRow of OfInput<CopyClass> as of, groups 1 {
+        input: usize, Count, "#", "number of the input", of.input;
+        device: Option<u32>, Count, "device", "device index", of.row.device;
+        direction: String, Text, "direction", "from where to where", of.row.route.direction.clone();
+        source: Option<String>, Text, "from", "kind of the source memory", of.row.route.source.clone();
+        destination: Option<String>, Text, "to", "kind of the destination memory", of.row.route.destination.clone();
+        size: Option<&'static str>, Text, "size", "size of one copy", of.row.bucket.map(|bucket| BUCKET_NAMES[bucket]);
+        count: u64, Count, "count", "copies", of.row.count;
+        bytes: Option<u64>, Bytes, "bytes", "bytes of all", of.row.bytes;
+        sum_ns: i64, Ns, "time", "sum of the durations", of.row.sum_ns;
+        mean_gb_per_s: Option<f64>, Rate, "mean GB/s", "bytes over time, of all", of.row.rates.mean_gb_per_s;
+        median_gb_per_s: Option<f64>, Rate, "median", "the median copy, nearest rank", of.row.rates.median_gb_per_s;
+        p95_gb_per_s: Option<f64>, Rate, "p95", "the 95th percentile, nearest rank", of.row.rates.p95_gb_per_s;
+        best_gb_per_s: Option<f64>, Rate, "best", "the best copy", of.row.rates.best_gb_per_s;
+        peak_pct: Option<f64>, Percent, "of peak", "mean traffic of the link over its peak; a copy within a device reads and writes", of.row.peak_pct;
+    }
+
+    /// Copies from one device to another.
+    PeerRow of OfInput<PeerPair> as of, groups 1 {
+        input: usize, Count, "#", "number of the input", of.input;
+        from_device: u32, Count, "from", "source device", of.row.from_device;
+        to_device: u32, Count, "to", "destination device", of.row.to_device;
+        count: u64, Count, "count", "copies", of.row.count;
+        bytes: u64, Bytes, "bytes", "bytes of all", of.row.bytes;
+        sum_ns: i64, Ns, "time", "sum of the durations", of.row.sum_ns;
+        mean_gb_per_s: Option<f64>, Rate, "mean GB/s", "bytes over time", of.row.rates.mean_gb_per_s;
+        best_gb_per_s: Option<f64>, Rate, "best", "the best copy", of.row.rates.best_gb_per_s;
+    }
+
+    /// Where copies were launched.
+    CallSiteRow of OfInput<CallSite> as of, groups 1 {
+        input: usize, Count, "#", "number of the input", of.input;
+        route: String, Text, "route", "direction and kinds of memory", route_text(&of.row.route);
+        count: u64, Count, "count", "copies", of.row.count;
+        bytes: Option<u64>, Bytes, "bytes", "bytes of those that state a size", of.row.bytes;
+        sum_ns: i64, Ns, "time", "sum of the durations on the device", of.row.sum_ns;
+        op: Option<String>, Text, "operator", "innermost operator around the launching call", of.row.op.clone();
+        frame: Option<String>, Text, "frame", "innermost Python frame around it", of.row.frame.clone();
+    }
+
+    /// Bytes of one direction in one stretch of time.
+    SeriesRow of OfInput<SeriesBin> as of, groups 1 {
+        input: usize, Count, "#", "number of the input", of.input;
+        direction: String, Text, "direction", "from where to where", of.row.direction.clone();
+        ts_ns: i64, Ns, "start", "start, in the trace's own time", of.row.span.start_ns;
+        dur_ns: i64, Ns, "length", "length of the stretch", of.row.span.len_ns();
+        bytes: u64, Bytes, "bytes", "bytes moved in it", of.row.bytes;
+    }
+
+    /// Collectives of one group, operation, type and size.
+    CollectiveRow of CollectiveClass as class, groups 0 {
+        stage: Option<u32>, Count, "stage", "stage of the group", class.stage;
+        group: Option<String>, Text, "group", "process group", class.group.clone();
+        group_description: Option<String>, Text, "description", "its description", class.group_description.clone();
+        group_size: Option<u32>, Count, "ranks", "ranks in the group", class.group_size;
+        operation: Option<&'static str>, Text, "operation", "what it does; not known for kernels without arguments", class.operation.map(|o| o.as_str());
+        dtype: Option<String>, Text, "dtype", "element type", class.dtype.clone();
+        bytes: Option<u64>, Bytes, "bytes", "size as nccl-tests counts it", class.bytes;
+        count: u64, Count, "count", "instances; one that several ranks show counts once", class.count;
+        matched: u64, Count, "matched", "instances matched over ranks", class.n_matched;
+        kernels: u64, Count, "kernels", "kernels over all inputs", class.n_kernels;
+        sum_ns: i64, Ns, "time", "sum of the kernels' durations", class.sum_ns;
+        median_ns: i64, Ns, "median", "the median instance, by its fastest rank", class.median_ns;
+        max_ns: i64, Ns, "max", "the longest instance, by its fastest rank", class.max_ns;
+        skew_ns: Option<i64>, Ns, "skew", "time beyond the fastest rank's, over all inputs", class.skew_ns;
+        busy_ns: i64, Ns, "busy", "time in which one runs, over all devices", class.busy_ns;
+        exposed_ns: i64, Ns, "exposed", "of that, while no compute kernel runs", class.exposed_ns;
+        algorithm_gb_per_s: Option<f64>, Rate, "algbw GB/s", "median algorithm bandwidth", class.algorithm.median_gb_per_s;
+        bus_gb_per_s: Option<f64>, Rate, "busbw GB/s", "median bus bandwidth", class.median_bus_gb_per_s();
+        name: String, Text, "name or why no size", "name as written, and why no size is known", name_and_reason(class);
+    }
+
+    /// One input's waiting in matched collectives.
+    RankWaitRow of RankWait as rank, groups 0 {
+        input: usize, Count, "#", "number of the input", rank.input;
+        count: u64, Count, "collectives", "instances matched over ranks", rank.count;
+        sum_ns: i64, Ns, "time", "sum of its kernels' durations", rank.sum_ns;
+        wait_ns: i64, Ns, "waiting", "time beyond the fastest rank of each", rank.wait_ns;
+        wait_pct: Option<f64>, Percent, "share", "waiting, of the time", percent(rank.wait_ns, rank.sum_ns);
+        last_to_arrive: u64, Count, "last", "instances in which it was the fastest, so the last to arrive", rank.n_fastest;
+    }
+
+    /// One of the slowest collectives.
+    InstanceRow of OfClass<'_> as of, groups 0 {
+        max_ns: i64, Ns, "longest", "the longest rank", of.instance.max_ns();
+        min_ns: Option<i64>, Ns, "shortest", "the shortest rank, where several were matched", of.min_ns();
+        last_input: Option<usize>, Count, "last #", "input of the shortest rank: the last to arrive", of.last_input();
+        bytes: Option<u64>, Bytes, "bytes", "size as nccl-tests counts it", of.class.bytes;
+        number: u64, Count, "n", "number within its class, from 0", of.instance.number;
+        name: String, Text, "name", "name as written", of.class.name.clone();
+    }
+}
+
+impl OfClass<'_> {
+    fn is_matched(&self) -> bool {
+        self.instance.ranks.len() > 1
+    }
+
+    fn min_ns(&self) -> Option<i64> {
+        self.is_matched().then(|| self.instance.min_ns())
+    }
+
+    fn last_input(&self) -> Option<usize> {
+        let fastest = self.instance.ranks.iter().min_by_key(|rank| rank.dur_ns);
+        fastest.filter(|_| self.is_matched()).map(|rank| rank.input)
+    }
+}
+
+/// Everything that `bandwidth` found: one object whose field names and order other tools rely on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct BandwidthReport {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// `bandwidth`.
+    pub command: &'static str,
+    /// Inputs, in the order given or found.
+    pub inputs: Vec<InputRow>,
+    /// Copies and memsets by input, device and direction.
+    pub directions: Vec<DirectionRow>,
+    /// The same by route and size.
+    pub copies: Vec<CopyRow>,
+    /// Copies between devices.
+    pub peers: Vec<PeerRow>,
+    /// Where copies were launched.
+    pub call_sites: Vec<CallSiteRow>,
+    /// Bytes moved over time.
+    pub series: Vec<SeriesRow>,
+    /// Collectives by group, operation, type and size, over all inputs.
+    pub collectives: Vec<CollectiveRow>,
+    /// Each input's waiting in matched collectives.
+    pub rank_waits: Vec<RankWaitRow>,
+    /// The slowest single collectives.
+    pub slowest: Vec<InstanceRow>,
+    /// What was odd, by input.
+    pub issues: Vec<IssueRow>,
+}
+
+fn numbered<T, R: for<'a> From<&'a OfInput<T>>>(input: usize, rows: Vec<T>) -> Vec<R> {
+    rows.into_iter().map(|row| R::from(&OfInput { input, row })).collect()
+}
+
+impl BandwidthReport {
+    /// An empty report.
+    pub fn new() -> Self {
+        Self { schema_version: SCHEMA_VERSION, command: "bandwidth", ..Self::default() }
+    }
+
+    /// Adds what one input's copies are.
+    pub fn add_copies(&mut self, input: usize, copies: Copies) {
+        let Copies { classes, directions, pairs, sites, series } = copies;
+        self.directions.extend(numbered::<_, DirectionRow>(input, directions));
+        self.copies.extend(numbered::<_, CopyRow>(input, classes));
+        self.peers.extend(numbered::<_, PeerRow>(input, pairs));
+        self.call_sites.extend(numbered::<_, CallSiteRow>(input, sites));
+        self.series.extend(numbered::<_, SeriesRow>(input, series));
+    }
+
+    /// Adds the collectives of all inputs.
+    pub fn add_collectives(&mut self, all: &Collectives) {
+        let of_class = |instance| OfClass { instance, class: &all.classes[instance.class] };
+        self.slowest = all.slowest.iter().map(|i| InstanceRow::from(&of_class(i))).collect();
+        self.rank_waits = all.ranks.iter().map(RankWaitRow::from).collect();
+        self.collectives = all.classes.iter().map(CollectiveRow::from).collect();
+    }
+
+    /// The tables in the order of reading. The time series is for machines: JSON and CSV.
+    pub fn tables(&self) -> Vec<Table> {
+        vec![
+            Table::of("inputs", "Inputs", &self.inputs),
+            noted(Table::of("directions", "Copies by direction", &self.directions), "", NO_COPIES),
+            noted(Table::of("copies", "Copies by route and size", &self.copies), GB_PER_S, ""),
+            Table::of("peers", "Copies between devices", &self.peers),
+            Table::of("call_sites", "Where copies come from", &self.call_sites),
+            noted(
+                Table::of("collectives", "Collectives", &self.collectives),
+                BANDWIDTH,
+                NO_COLLECTIVES,
+            ),
+            Table::of("rank_waits", "Waiting for other ranks", &self.rank_waits),
+            Table::of("slowest", "Slowest collectives", &self.slowest),
+            Table::of("series", "Bytes over time", &self.series),
+            Table::of("issues", "Issues", &self.issues),
+        ]
+    }
+}
+
+const NO_COPIES: &str = "no copy or memset was recorded";
+const NO_COLLECTIVES: &str = "no communication kernel was recorded";
+const GB_PER_S: &str = "GB/s are 10^9 bytes a second; median, p95 and best are single copies";
+const BANDWIDTH: &str = "algorithm and bus bandwidth as nccl-tests defines them; a matched instance takes the time of its fastest rank, which waited least";
+
+/// A table with a sentence for when it has rows and one for when it has none.
+fn noted(table: Table, with_rows: &str, without: &str) -> Table {
+    let note = if table.rows.is_empty() { without } else { with_rows };
+    if note.is_empty() { table } else { table.with_note(note) }
+}

@@ -1,0 +1,134 @@
+//! Compressed inputs: told apart by content, several members, cut short, damaged, followed by other bytes.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use flate2::{Compression, write::GzEncoder};
+use omni_trace::diag::IssueKind;
+use omni_trace::read::{Input, ReadError, ReadOptions, read_input};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+const N_EVENTS: usize = 3_000;
+
+fn trace() -> Vec<u8> {
+    let mut text = String::from("{\"schemaVersion\": 1, \"traceEvents\": [\n");
+    for i in 0..N_EVENTS {
+        let comma = if i == 0 { "" } else { ",\n" };
+        let dur = (i * 7919) % 100_003;
+        write!(
+            text,
+            "{comma}{{\"ph\": \"X\", \"cat\": \"cpu_op\", \"name\": \"aten::op{dur}\", \"pid\": 1, \"tid\": 1, \"ts\": {i}, \"dur\": {dur}}}"
+        )
+        .unwrap();
+    }
+    text.push_str("\n]}\n");
+    text.into_bytes()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    compress_to_vec(bytes, CompressionLevel::Fastest)
+}
+
+fn read(bytes: &[u8]) -> Result<Input, ReadError> {
+    let dir = tempfile::tempdir().unwrap();
+    // The name says nothing: formats are told apart by content.
+    let path = dir.path().join("trace");
+    std::fs::write(&path, bytes).unwrap();
+    read_input(&path, &ReadOptions { threads: 2, force_slow_path: false })
+}
+
+#[test]
+fn every_packing_gives_the_same_store() {
+    let text = trace();
+    let plain = read(&text).unwrap();
+    assert_eq!(plain.store.slices.len(), N_EVENTS);
+    let (first, second) = text.split_at(text.len() / 3);
+    let members = [gzip(first), gzip(b""), gzip(second)].concat();
+    let frames = [zstd(first), zstd(second)].concat();
+    let mixed = [gzip(first), zstd(second)].concat();
+    for packed in [gzip(&text), members, zstd(&text), frames, mixed] {
+        let input = read(&packed).unwrap();
+        assert!(input.store == plain.store);
+        assert_eq!(input.diag, plain.diag);
+        assert_eq!(input.json_bytes, text.len() as u64);
+    }
+}
+
+#[test]
+fn a_stream_cut_anywhere_keeps_what_inflates() {
+    let packed = gzip(&trace());
+    let mut last = 0;
+    for cut in (0..packed.len()).step_by(997) {
+        match read(&packed[..cut]) {
+            Ok(input) => {
+                let n = input.store.slices.len();
+                assert!(n >= last, "cut at {cut}: {n} events, {last} before");
+                last = n;
+                assert_eq!(input.diag.count(IssueKind::TruncatedGzip), 1, "cut at {cut}");
+                assert!(input.store.meta.truncated);
+            }
+            Err(error) => assert!(last == 0, "cut at {cut}: {error}"),
+        }
+    }
+    assert!(last > N_EVENTS / 2, "only {last} events of the longest cut");
+}
+
+#[test]
+fn damage_inside_a_stream_keeps_what_came_before() {
+    let mut packed = gzip(&trace());
+    let middle = packed.len() / 2;
+    packed[middle..middle + 40].fill(0xff);
+    let input = read(&packed).unwrap();
+    assert!((500..N_EVENTS).contains(&input.store.slices.len()));
+    let is_told = |kind| input.diag.count(kind) > 0;
+    assert!(is_told(IssueKind::CorruptGzip) || is_told(IssueKind::TruncatedGzip));
+}
+
+#[test]
+fn other_bytes_after_the_last_member_are_skipped_and_told() {
+    let packed = [gzip(&trace()), b"\0\0\0\0 padding".to_vec()].concat();
+    let input = read(&packed).unwrap();
+    assert_eq!(input.store.slices.len(), N_EVENTS);
+    assert!(!input.store.meta.truncated);
+    assert_eq!(input.diag.count(IssueKind::TrailingBytes), 1);
+}
+
+#[test]
+fn standard_input_reads_as_a_file_does() {
+    let packed = gzip(&trace());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_omni-trace"))
+        .args(["analyze", "-", "--format", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || stdin.write_all(&packed));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["inputs"][0]["path"], "-");
+    assert_eq!(report["inputs"][0]["events"], N_EVENTS);
+    assert_eq!(report["inputs"][0]["bytes"], serde_json::Value::Null);
+}
+
+#[test]
+fn archives_and_other_packings_say_what_to_do() {
+    for (start, what) in
+        [(&b"PK\x03\x04rest"[..], "zip"), (b"\xfd7zXZ\0rest", "xz"), (b"BZh91AY&SY", "bzip2")]
+    {
+        let error = read(start).unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+        assert!(!error.hint().is_empty());
+    }
+}
