@@ -80,8 +80,10 @@ fn usage_errors_are_2_and_help_is_0() {
 fn the_help_text_is_as_recorded() {
     let path = root().join("tests/help.txt");
     let mut actual = String::new();
-    for args in [&["--help"][..], &["analyze", "--help"], &["stages", "--help"]] {
-        let (_, stdout, _) = run(args);
+    let commands = ["analyze", "merge", "slim", "stages"];
+    let of_command = commands.map(|command| vec![command, "--help"]);
+    for args in std::iter::once(vec!["--help"]).chain(of_command) {
+        let (_, stdout, _) = run(&args);
         actual.push_str(&format!("$ omni-trace {}\n{stdout}\n", args.join(" ")));
     }
     if std::env::var_os("BLESS").is_some() {

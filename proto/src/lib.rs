@@ -3,22 +3,16 @@
 //! `*.proto` beside this package's manifest are the sources; `src/generated/` is committed, so that a build needs no
 //! protoc. After a change: `BLESS=1 cargo test -p omni-trace-proto`.
 
+pub use prost;
+
+/// The part of Perfetto's trace format that is read and written: `perfetto.proto`.
+#[expect(missing_docs, reason = "generated from the .proto file, which has the words")]
+pub mod perfetto {
+    include!("generated/perfetto.protos.rs");
+}
+
 /// The producer's manifest: `capture_manifest.proto`.
 #[expect(missing_docs, reason = "generated from the .proto file, which has the words")]
 pub mod capture {
     include!("generated/omni_trace.capture.v1.rs");
 }
-
-/// The part of Perfetto's trace format that is read and written: `perfetto.proto`.
-#[allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    clippy::allow_attributes,
-    reason = "generated code"
-)]
-pub mod perfetto {
-    include!("generated/perfetto.protos.rs");
-}
-
-pub use prost;

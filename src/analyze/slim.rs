@@ -145,7 +145,7 @@ impl Collapse<'_> {
         let mut collapsed = CollapsedWait { slice: wait as u32, count: 0, covered_ns: 0 };
         let mut covered_until_ns = slices.ts_ns[wait];
         let mut deserializes_until_ns = i64::MIN;
-        for (slice, is_gone) in is_gone.iter_mut().enumerate().take(track_end).skip(wait + 1) {
+        for (slice, gone) in is_gone.iter_mut().enumerate().take(track_end).skip(wait + 1) {
             let (start_ns, slice_end_ns) = (slices.ts_ns[slice], slices.end_ns(slice));
             if start_ns >= end_ns {
                 break;
@@ -162,7 +162,7 @@ impl Collapse<'_> {
                 wanted = None;
                 continue;
             }
-            *is_gone = true;
+            *gone = true;
             collapsed.count += 1;
             collapsed.covered_ns += (slice_end_ns - covered_until_ns.max(start_ns)).max(0);
             covered_until_ns = covered_until_ns.max(slice_end_ns);

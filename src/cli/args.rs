@@ -23,11 +23,11 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Analyze(AnalyzeArgs),
+    Merge(MergeArgs),
+    Slim(SlimArgs),
     Bandwidth(BandwidthArgs),
     Stages(StagesArgs),
     Capture(CaptureArgs),
-    Merge(MergeArgs),
-    Slim(SlimArgs),
 }
 
 /// Where the time went and who waited: per stage, rank, device and thread; the profiler table; top kernels.

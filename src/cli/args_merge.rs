@@ -94,7 +94,7 @@ pub(super) struct TraceOutputArgs {
     pub(super) output: PathBuf,
 
     /// Compression level of .json.gz, 0 to 9.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=9))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=9))]
     pub(super) level: u32,
 
     /// Format of the report.

@@ -20,11 +20,11 @@ pub(super) enum Outcome {
 pub fn run(args: &Args) -> ExitCode {
     let result = match &args.command {
         Command::Analyze(analyze) => cmd_analyze::run(analyze),
+        Command::Merge(merge) => cmd_merge::run(merge),
+        Command::Slim(slim) => cmd_slim::run(slim),
         Command::Bandwidth(bandwidth) => cmd_bandwidth::run(bandwidth),
         Command::Stages(stages) => cmd_stages::run(stages),
         Command::Capture(capture) => return exit_code(cmd_capture::run(capture)),
-        Command::Merge(merge) => cmd_merge::run(merge),
-        Command::Slim(slim) => cmd_slim::run(slim),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

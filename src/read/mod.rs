@@ -111,7 +111,7 @@ fn read_parts(
     Ok(traces.into_iter().map(|trace| input_of(path, trace)).collect())
 }
 
-/// Where a reader puts what a path gave.
+/// What one path gave, once it was read.
 type Slot = Mutex<Option<Result<Vec<Input>, ReadError>>>;
 
 /// Reads several inputs side by side, in the order given; a merged file gives each of the inputs it was made of.

@@ -12,6 +12,7 @@ mod chunk;
 mod clip;
 mod column;
 mod details;
+mod order;
 mod parts;
 mod strings;
 mod tables;

@@ -4,7 +4,9 @@
 //! cross Python frames, kernels that overlap on one stream, and the stacks of several idle threads that a writer puts on
 //! thread 0 break that. Each slice goes to the first lane on which it nests; Python frames follow their parent.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
 
 use crate::model::EventKind;
 use crate::store::{Store, Track};
@@ -17,6 +19,9 @@ pub(crate) struct TrackLanes {
     /// Number of further lanes.
     pub(crate) n_lanes: u16,
 }
+
+/// The lane of each Python frame, by its id: only asked, never gone through.
+type LaneOfFrame = HashMap<u64, usize, FixedState>;
 
 /// Ends of the slices that are open on one lane, the innermost last.
 #[derive(Default)]
@@ -50,7 +55,7 @@ pub(crate) fn lanes_of(store: &Store, track: &Track) -> TrackLanes {
 /// Gives every slice of a track its lane.
 fn assign(store: &Store, track: &Track) -> TrackLanes {
     let mut lanes = vec![Lane::default()];
-    let mut lane_of_frame: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut lane_of_frame: LaneOfFrame = HashMap::default();
     let mut found = TrackLanes::default();
     for slice in track.slices.clone() {
         let (start_ns, end_ns) = (store.slices.ts_ns[slice], store.slices.end_ns(slice));
@@ -92,7 +97,7 @@ enum Preferred {
     Any,
 }
 
-fn preferred(store: &Store, slice: usize, lane_of_frame: &BTreeMap<u64, usize>) -> Preferred {
+fn preferred(store: &Store, slice: usize, lane_of_frame: &LaneOfFrame) -> Preferred {
     if store.kind(slice) != EventKind::PythonFunction {
         return Preferred::Any;
     }

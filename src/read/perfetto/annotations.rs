@@ -48,12 +48,10 @@ fn put_value(annotation: &DebugAnnotation, sequence: &Sequence, depth: usize, ou
         text(value.to_string(), out);
     } else if let Some(value) = annotation.bool_value {
         text(value.to_string(), out);
+    } else if let Some(value) = annotation.double_value.filter(|value| value.is_finite()) {
+        text(value.to_string(), out);
     } else if let Some(value) = annotation.double_value {
-        if value.is_finite() {
-            text(value.to_string(), out);
-        } else {
-            put_string(&value.to_string(), out);
-        }
+        put_string(&value.to_string(), out);
     } else if let Some(value) = &annotation.string_value {
         put_string(value, out);
     } else if let Some(iid) = annotation.string_value_iid {
@@ -61,8 +59,11 @@ fn put_value(annotation: &DebugAnnotation, sequence: &Sequence, depth: usize, ou
     } else if let Some(value) = annotation.pointer_value {
         put_string(&format!("{value:#x}"), out);
     } else if let Some(json) = &annotation.legacy_json_value {
-        let is_valid = serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok();
-        if is_valid { text(json.clone(), out) } else { put_string(json, out) }
+        if serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok() {
+            out.extend_from_slice(json.as_bytes());
+        } else {
+            put_string(json, out);
+        }
     } else if !annotation.array_values.is_empty() {
         out.push(b'[');
         for (i, value) in annotation.array_values.iter().enumerate() {
