@@ -319,32 +319,6 @@ pub(super) enum TableKey {
     Issues,
 }
 
-impl TableKey {
-    /// The key in [`crate::table::Table::key`].
-    pub(super) fn key(self) -> &'static str {
-        match self {
-            Self::Inputs => "inputs",
-            Self::Trust => "trust",
-            Self::Breakdown => "breakdown",
-            Self::Excluded => "excluded",
-            Self::Devices => "devices",
-            Self::Idle => "idle",
-            Self::IdleGaps => "idle_gaps",
-            Self::Threads => "threads",
-            Self::Waits => "waits",
-            Self::IterationSummary => "iteration_summary",
-            Self::Iterations => "iterations",
-            Self::Components => "components",
-            Self::KeyAverages => "key_averages",
-            Self::Kernels => "kernels",
-            Self::Copies => "copies",
-            Self::Blame => "blame",
-            Self::Stragglers => "stragglers",
-            Self::Issues => "issues",
-        }
-    }
-}
-
 /// A column of the profiler table to sort by, the largest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum SortKey {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use rayon::prelude::*;
 
-use super::args::{AnalyzeArgs, Format};
+use super::args::AnalyzeArgs;
 use super::output::Target;
 use super::plan::{AnalyzePlan, wait_rules};
 use super::progress::ProgressDisplay;
 use super::results::{Results, across};
 use super::rows;
 use super::run::{Outcome, say};
+use super::tables::rendered;
 use crate::analyze::blame::Blame;
 use crate::analyze::clock::Placement;
 use crate::analyze::components::merge_components;
@@ -22,7 +23,6 @@ use crate::analyze::trust::{TrustLine, trust};
 use crate::diag::Severity;
 use crate::read::{Input, Progress, read_inputs};
 use crate::render::torch_table::{TorchTableOptions, torch_table};
-use crate::render::{csv, json, markdown, text};
 use crate::table::torch::TorchTable;
 use crate::table::{
     Across, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
@@ -73,7 +73,7 @@ fn run_plan(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
         }
         let Across { placements, clocks, blame, stragglers } =
             across.as_ref().map(Across::from).unwrap_or_default();
-        rendered(plan, &AnalyzeReport { placements, clocks, blame, stragglers, ..report })?
+        text_of(plan, &AnalyzeReport { placements, clocks, blame, stragglers, ..report })?
     };
     plan.common.target.write(output.as_bytes())?;
     let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
@@ -194,7 +194,7 @@ fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[Results]) -> St
         let has_device = averages.rows.iter().any(|row| row.self_device_ns > 0);
         let options = TorchTableOptions {
             sort_by: rows::torch_sort(plan.sort, has_device),
-            row_limit: Some(plan.top),
+            row_limit: Some(plan.choice.top()),
             ..TorchTableOptions::default()
         };
         if inputs.len() > 1 {
@@ -206,35 +206,26 @@ fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[Results]) -> St
     out
 }
 
-fn rendered(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
-    if plan.common.format == Format::Json {
-        return Ok(json::document(report)?);
-    }
+fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
     let tables = report.tables(|name| plan.shows_name(name));
-    let shown = tables.into_iter().filter(|table| is_shown(plan, table));
-    let for_people = |table: Table| for_people(plan, report, table);
-    let texts: Vec<String> = match plan.common.format {
-        Format::Csv => shown.map(|table| csv::table(&table)).collect(),
-        Format::Md => shown.map(|t| markdown::table(&for_people(t))).collect(),
-        _ => shown.map(|t| text::table(&for_people(t), plan.common.style)).collect(),
-    };
-    Ok(texts.join("\n"))
+    let cut = |table: Table| for_people(plan, report, table);
+    rendered(&plan.common, &plan.choice, report, tables, |table| is_news(plan, table), cut)
 }
 
-/// Whether a table is shown: one that was asked for always, one without rows only where that is news.
-fn is_shown(plan: &AnalyzePlan, table: &Table) -> bool {
-    let is_news = matches!(table.key, "devices" | "issues");
-    plan.shows(table.key) && (!plan.tables.is_empty() || !table.rows.is_empty() || is_news)
+/// Whether a table shows when none was chosen: one without rows only where that says something.
+fn is_news(plan: &AnalyzePlan, table: &Table) -> bool {
+    let is_wanted_empty = matches!(table.key, "devices" | "issues");
+    plan.shows(table.key) && (!table.rows.is_empty() || is_wanted_empty)
 }
 
 /// A table with as many rows as a person asked for; what has a few rows for each input is never cut. The trust panel
 /// names what is fine in one line, unless it was asked for.
 fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
     match table.key {
-        "trust" if plan.tables.is_empty() => trust_summary(&report.trust),
+        "trust" if plan.choice.is_default() => trust_summary(&report.trust),
         "idle_gaps" => table.top(plan.top_gaps),
         "iterations" | "iteration_summary" | "components" | "key_averages" | "kernels"
-        | "copies" | "waits" => table.top(plan.top),
+        | "copies" | "waits" => table.top(plan.choice.top()),
         _ => table,
     }
 }

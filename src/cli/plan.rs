@@ -8,6 +8,7 @@ use regex::Regex;
 use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, TableKey, WindowArg};
 use super::output::Target;
 use super::run::Hinted;
+use super::tables::TableChoice;
 use crate::analyze::base::TimeConfig;
 use crate::analyze::key_averages::{Choice, KeyAveragesConfig};
 use crate::analyze::timeline::Class;
@@ -38,10 +39,8 @@ pub(super) struct CommonPlan {
 pub(super) struct AnalyzePlan {
     pub(super) common: CommonPlan,
     pub(super) inputs: Inputs,
-    /// Keys of the tables to show; empty for all.
-    pub(super) tables: Vec<&'static str>,
-    /// Rows of a table for people.
-    pub(super) top: usize,
+    /// The tables to show.
+    pub(super) choice: TableChoice,
     /// Rows of the table of gaps for people.
     pub(super) top_gaps: usize,
     pub(super) sort: Option<SortKey>,
@@ -60,17 +59,8 @@ impl AnalyzePlan {
     /// Resolves the arguments.
     pub(super) fn of(args: &AnalyzeArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
-        let mut tables: Vec<&'static str> = args.table.iter().map(|key| key.key()).collect();
-        if common.format == Format::Csv {
-            if tables.is_empty() {
-                tables.push(TableKey::KeyAverages.key());
-            }
-            if tables.len() > 1 {
-                let what = "a CSV file holds one table".to_owned();
-                let hint = "name one with --table, or take --format json".to_owned();
-                return Err(Hinted { what, hint }.into());
-            }
-        }
+        let top = rows_shown(args.top, args.torch_layout);
+        let choice = TableChoice::of(&common, &args.table, &TableKey::KeyAverages, top)?;
         let excluded = excluded_classes(args);
         if args.torch_layout && !excluded.is_empty() {
             let what =
@@ -86,8 +76,7 @@ impl AnalyzePlan {
         Ok(Self {
             inputs: discover(&args.paths)?,
             common,
-            tables,
-            top: rows_shown(args.top, args.torch_layout),
+            choice,
             top_gaps: args.top.map_or(N_GAPS, |_| rows_shown(args.top, false)),
             excluded,
             sort: args.sort,
@@ -97,8 +86,8 @@ impl AnalyzePlan {
                 rules: wait_rules(args.wait_rules.as_deref())?.1,
             },
             key_averages: KeyAveragesConfig {
-                python_rows: choice(args.python_rows),
-                torch_compat: choice(args.torch_compat),
+                python_rows: choice_of(args.python_rows),
+                torch_compat: choice_of(args.torch_compat),
                 group_by_input_shape: args.group_by_input_shape,
                 group_by_stack_n: args.group_by_stack.unwrap_or(0),
             },
@@ -108,10 +97,7 @@ impl AnalyzePlan {
 
     /// Whether a table is shown.
     pub(super) fn shows(&self, key: &str) -> bool {
-        match self.tables.as_slice() {
-            [] => !BY_REQUEST.contains(&key),
-            tables => tables.contains(&key),
-        }
+        self.choice.shows(key, |key| !BY_REQUEST.contains(&key))
     }
 
     /// Whether any of some tables is asked for: what only serves others need not be computed.
@@ -191,7 +177,7 @@ pub(super) fn window_config(window: Option<WindowArg>) -> WindowConfig {
     })
 }
 
-fn choice(argument: ChoiceArg) -> Choice {
+fn choice_of(argument: ChoiceArg) -> Choice {
     match argument {
         ChoiceArg::Auto => Choice::Auto,
         ChoiceArg::Yes => Choice::Yes,

@@ -55,12 +55,9 @@ impl TableChoice {
         self.top
     }
 
-    /// Whether a table is shown: one that was asked for always, else where `by_default` says so.
-    fn shows(&self, table: &Table, by_default: impl Fn(&Table) -> bool) -> bool {
-        if self.keys.is_empty() {
-            return by_default(table);
-        }
-        self.keys.iter().any(|key| key == table.key)
+    /// Whether the table of a key is shown: one that was asked for always, else where `by_default` says so.
+    pub(super) fn shows(&self, key: &str, by_default: impl Fn(&str) -> bool) -> bool {
+        if self.keys.is_empty() { by_default(key) } else { self.keys.iter().any(|k| k == key) }
     }
 }
 
@@ -82,7 +79,8 @@ pub(super) fn rendered(
     if common.format == Format::Json {
         return Ok(json::document(report)?);
     }
-    let shown = tables.into_iter().filter(|table| choice.shows(table, &by_default));
+    let is_shown = |table: &Table| choice.shows(table.key, |_| by_default(table));
+    let shown = tables.into_iter().filter(is_shown);
     let texts: Vec<String> = match common.format {
         Format::Csv => shown.map(|table| csv::table(&table)).collect(),
         Format::Md => shown.map(|table| markdown::table(&for_people(table))).collect(),
