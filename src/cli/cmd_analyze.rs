@@ -1,34 +1,26 @@
 //! `omni-trace analyze`: read the inputs, ask every analysis, show the answers.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use rayon::prelude::*;
 
+use super::analyzed::Analyzed;
 use super::args::AnalyzeArgs;
 use super::output::Target;
 use super::plan::{AnalyzePlan, wait_rules};
 use super::progress::ProgressDisplay;
-use super::results::{Results, across};
+use super::results::Results;
 use super::rows;
 use super::run::{Outcome, say};
 use super::tables::rendered;
 use crate::analyze::blame::Blame;
 use crate::analyze::clock::Placement;
-use crate::analyze::components::merge_components;
-use crate::analyze::kernels::{activity_stats, merge_durations};
 use crate::analyze::key_averages::torch_times;
-use crate::analyze::trust::{TrustLine, trust};
 use crate::diag::Severity;
 use crate::read::{Input, Progress, read_inputs};
 use crate::render::torch_table::{TorchTableOptions, torch_table};
 use crate::table::torch::TorchTable;
-use crate::table::{
-    Across, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
-    IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, SCHEMA_VERSION, Table, ThreadRow,
-    TrustRow, WaitRow, merge_key_averages, trust_summary,
-};
+use crate::table::{AnalyzeReport, Table, trust_summary};
 
 /// Runs the command.
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
@@ -47,33 +39,20 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
 
 fn run_plan(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
     let mut inputs = read(plan)?;
-    let results: Vec<Results> = inputs.par_iter().map(|input| Results::of(plan, input)).collect();
-    let across = across(plan, &inputs, &results);
-    let panels: Vec<Vec<TrustLine>> = inputs
-        .par_iter()
-        .zip(&results)
-        .map(|(input, results)| trust(&input.store, &results.base, &input.diag))
-        .collect();
-    for (input, results) in inputs.iter_mut().zip(&results) {
-        rows::note_findings(input, &results.base, results.key_averages.as_ref());
-        if input.store.slices.is_empty() && !plan.common.is_quiet {
-            say(&format!("warning: {} holds no event with a duration", input.path.display()));
-            say("hint: the profiler may have been stopped before anything ran; widen its range");
-        }
+    let analyzed = Analyzed::of(plan, &mut inputs);
+    for input in
+        inputs.iter().filter(|input| input.store.slices.is_empty() && !plan.common.is_quiet)
+    {
+        say(&format!("warning: {} holds no event with a duration", input.path.display()));
+        say("hint: the profiler may have been stopped before anything ran; widen its range");
     }
-    if let Some(across) = across.as_ref().filter(|_| !plan.common.is_quiet) {
+    if let Some(across) = analyzed.across.as_ref().filter(|_| !plan.common.is_quiet) {
         warn_of_clocks(across, &inputs);
     }
     let output = if plan.is_torch_layout {
-        torch_layout(plan, &inputs, &results)
+        torch_layout(plan, &inputs, &analyzed.results)
     } else {
-        let mut report = report(plan, &inputs, results);
-        for (number, lines) in panels.iter().enumerate() {
-            report.trust.extend(lines.iter().map(|line| TrustRow::of(number, line)));
-        }
-        let Across { placements, clocks, blame, stragglers } =
-            across.as_ref().map(Across::from).unwrap_or_default();
-        text_of(plan, &AnalyzeReport { placements, clocks, blame, stragglers, ..report })?
+        text_of(plan, &analyzed.into_report(plan, &inputs))?
     };
     plan.common.target.write(output.as_bytes())?;
     let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
@@ -115,73 +94,6 @@ fn read(plan: &AnalyzePlan) -> anyhow::Result<Vec<Input>> {
     let progress = Arc::new(Progress::default());
     let _display = ProgressDisplay::start(&progress, &plan.inputs.paths, plan.common.is_quiet);
     Ok(read_inputs(&plan.inputs.paths, &plan.common.read, &progress)?)
-}
-
-/// The results of all inputs as one report, in the order of the inputs.
-fn report(plan: &AnalyzePlan, inputs: &[Input], results: Vec<Results>) -> AnalyzeReport {
-    let mut report = AnalyzeReport {
-        schema_version: SCHEMA_VERSION,
-        command: "analyze",
-        totals: rows::totals(&results),
-        excluded_classes: plan.excluded.iter().map(|class| class.as_str()).collect(),
-        ..AnalyzeReport::default()
-    };
-    let mut key_averages = Vec::new();
-    let mut durations = Vec::new();
-    let mut components = Vec::new();
-    let mut recorded = BTreeSet::new();
-    for (number, (input, results)) in inputs.iter().zip(results).enumerate() {
-        add_input(&mut report, number, input, &results);
-        let rows = results.key_averages.into_iter().flat_map(|averages| averages.rows);
-        key_averages.push(rows.map(KeyAverageRow::from).collect());
-        durations.push(results.durations);
-        components.push(results.components);
-        recorded.extend(results.recorded);
-    }
-    report.key_averages = merge_key_averages(key_averages);
-    if !plan.excluded.is_empty() {
-        let n_rows = report.key_averages.len();
-        report.key_averages.retain(|row| !row.is_gone());
-        report.totals.excluded_rows = Some((n_rows - report.key_averages.len()) as u64);
-    }
-    rows::sort_key_averages(&mut report.key_averages, plan.sort);
-    report.key_averages.retain(|row| plan.shows_name(&row.name));
-    let kernels = activity_stats(&merge_durations(durations)).into_iter().map(KernelRow::from);
-    report.kernels = kernels.collect();
-    let is_recorded = |class| recorded.contains(&class);
-    let components = merge_components(components).into_iter();
-    report.components = components.map(|one| ComponentRow::of(one, is_recorded)).collect();
-    report
-}
-
-/// Adds the rows that belong to one input.
-fn add_input(report: &mut AnalyzeReport, number: usize, input: &Input, results: &Results) {
-    let windows = &results.base.windows;
-    let threads = &results.threads;
-    report.inputs.push(rows::input(number, input, windows));
-    report.threads.extend(threads.threads.iter().map(|t| ThreadRow::of(number, t)));
-    report.breakdown.extend(BreakdownRow::of(number, threads));
-    if let Some(exclusion) = &results.exclusion {
-        report.excluded.extend(ExcludedRow::of(number, threads, exclusion));
-    }
-    let devices = results.devices.iter().zip(&results.idle);
-    report.devices.extend(devices.map(|(time, idle)| DeviceRow::of(number, time, idle)));
-    let start_ns = windows.file.start_ns;
-    for idle in &results.idle {
-        let gaps = idle.largest.iter();
-        report.idle_gaps.extend(gaps.map(|gap| GapRow::of(number, idle.device, start_ns, gap)));
-    }
-    report.waits.extend(threads.waits.iter().map(|w| WaitRow::of(number, w)));
-    for row in &results.iterations.rows {
-        let track = &input.store.tracks[row.track];
-        let ids = [&track.pid, &track.tid].map(|id| input.store.track_id_text(id));
-        report.iterations.push(IterationRow::of(number, (&ids[0], &ids[1]), start_ns, row));
-    }
-    let phases = results.iterations.phases.iter();
-    report
-        .iteration_summary
-        .extend(phases.flat_map(|phase| IterationSummaryRow::of(number, phase)));
-    report.issues.extend(rows::issues(number, &input.diag));
 }
 
 /// Torch's own table of every input, under its path where there are several.

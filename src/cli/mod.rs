@@ -3,6 +3,7 @@
 //! The only room that prints, opens output files or decides exit codes. Standard output is for results; everything else
 //! (progress, notes, errors) goes to standard error.
 
+mod analyzed;
 mod args;
 mod args_merge;
 mod cmd_analyze;
