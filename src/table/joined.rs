@@ -38,7 +38,7 @@ rows! {
         placed_by: &'static str, Text, "placed by", "unix_time, given, profiler, overlap, or none: not placed", one.clock.source.as_str();
         zone: Option<String>, Text, "zone", "zone of its wall clock", one.clock.offset.map(|offset| offset.zone());
         zone_ns: Option<i64>, Ns, "ahead of UTC", "what its wall clock is ahead of UTC", one.clock.offset.map(|offset| offset.zone_ns);
-        year: Option<i32>, Count, "year", "year of its first line, where the log does not tell it", one.clock.offset.and_then(|offset| offset.year);
+        year: Option<i32>, Text, "year", "year of its first line, where the log does not tell it", one.clock.offset.and_then(|offset| offset.year);
         error_ns: Option<i64>, Ns, "±", "how far a span may be off: half of what the lines' times leave off", one.clock.error_ns;
         evidence: String, Text, "why", "what was seen, or why it is not placed", one.clock.evidence.clone();
         path: String, Text, "path", "path as given or found", one.path.clone();
@@ -174,7 +174,10 @@ pub fn joined_stage_table(rows: &[JoinedStageRow]) -> Table {
     } else {
         table.with_note(format!("no input is of stage {}", missing.join(", ")))
     };
-    let has_late = rows.iter().any(|row| row.outside_kernel_busy_ns.is_some_and(|ns| ns > 0));
+    let is_late = |row: &JoinedStageRow| {
+        row.spans_in_window > 0 && row.outside_kernel_busy_ns.is_some_and(|ns| ns > 0)
+    };
+    let has_late = rows.iter().any(is_late);
     let table = if rows.is_empty() { table } else { table.with_note(PARTS) };
     if has_late { table.with_note(LATE) } else { table }
 }
@@ -196,7 +199,9 @@ pub fn joined_request_summary(rows: &[JoinedRequestRow]) -> Table {
     let table = Table::of("joined_requests", "Requests by stage against the traces", recorded());
     let mut table = without(table, &["start_unix_ns", "log", "line", "matched_by"]);
     let n_outside = rows.len() - recorded().count();
-    if n_outside > 0 {
+    if n_outside > 0 && n_outside == rows.len() {
+        table = table.with_note(format!("none of {n_outside} lies inside of a recorded window"));
+    } else if n_outside > 0 {
         table = table.with_note(format!("{n_outside} more lie outside of the recorded windows"));
     }
     let n_unsure = recorded().filter(|row| !row.in_window_is_sure).count();

@@ -34,9 +34,10 @@ impl AsCell for u32 {
     }
 }
 
+/// A year or another number that is a name, without separators.
 impl AsCell for i32 {
-    fn as_cell(&self, unit: Unit) -> Cell {
-        i64::from(*self).as_cell(unit)
+    fn as_cell(&self, _unit: Unit) -> Cell {
+        Cell::Text(self.to_string())
     }
 }
 

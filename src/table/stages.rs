@@ -361,10 +361,13 @@ pub fn waterfall_chart(rows: &[WaterfallRow]) -> Table {
     let mut table = Table::of("waterfall", "Waterfall", rows);
     let doc = "the request's time from left to right: · transfer, ░ queue, █ generation";
     table.columns.push(Column::new("time line", "bar", Unit::Text, doc));
-    for (row, cells) in rows.iter().zip(&mut table.rows) {
-        let own = rows.iter().filter(|other| other.run == row.run && other.request == row.request);
-        let whole_ns = own.map(|span| span.start_ns + span.dur_ns).max().unwrap_or(0);
-        cells.push(Cell::Text(bar(row, whole_ns)));
+    let mut cells = table.rows.iter_mut();
+    // The spans of a request stand together.
+    for own in rows.chunk_by(|a, b| a.run == b.run && a.request == b.request) {
+        let whole_ns = own.iter().map(|span| span.start_ns + span.dur_ns).max().unwrap_or(0);
+        for (row, cells) in own.iter().zip(&mut cells) {
+            cells.push(Cell::Text(bar(row, whole_ns)));
+        }
     }
     table.with_note("· transfer, ░ queue, █ generation")
 }

@@ -13,6 +13,7 @@ mod merge;
 mod recompute;
 mod requests;
 mod spans;
+mod sums;
 mod totals;
 
 use crate::model::log::{LineKind, PipelineLog};
@@ -109,6 +110,7 @@ pub fn analyze_stages(logs: &[&PipelineLog]) -> StageReport {
 impl StageReport {
     fn add_run(&mut self, index: usize, logs: &[&PipelineLog], run: merge::Run) {
         let summaries = totals::summaries_of(logs, &run);
+        let sums = sums::RunSums::of(&run);
         // Of several summaries the last one covers the most.
         let last = summaries.last().map(|(.., summary)| *summary);
         let stages = last.map_or(&[][..], |summary| &summary.stages);
@@ -116,17 +118,17 @@ impl StageReport {
         let tables = requests::tables_of(index, &run);
         let batches = totals::batches_of(&run);
         self.stages.extend(totals::stage_rows(index, &tables.stages, &batches, stages));
-        self.edges.extend(edges::rows_of(index, &edges::sums_of(&run), edges));
+        self.edges.extend(edges::rows_of(index, &sums.edges, edges));
         self.summaries
-            .extend(summaries.into_iter().map(|found| totals::summary_row(index, &run, found)));
+            .extend(summaries.iter().map(|found| totals::summary_row(index, &sums, *found)));
         self.diffusion.extend(diffusion::rows_of(index, logs, &run));
         self.requests.extend(tables.requests);
         self.request_stages.extend(tables.stages);
         self.waterfall.extend(tables.waterfall);
         self.spans.extend(tables.spans);
         self.spans.extend(spans::of_diffusion(index, logs, &run));
-        let checks = recompute::checks_of(logs, &run);
-        self.flags.extend(flags::flags_of(logs, &run, &checks));
+        let checks = recompute::checks_of(logs, &run, &sums);
+        self.flags.extend(flags::flags_of(logs, &run, &sums, &summaries, &checks));
         self.checks.extend(checks);
         self.runs.push(RunRow { name: run.name, logs: run.logs });
     }
