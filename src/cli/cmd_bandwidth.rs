@@ -1,11 +1,13 @@
 //! `omni-trace bandwidth`: read the inputs, account for copies and collectives, show them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use rayon::prelude::*;
 
 use super::args::{BandwidthArgs, BandwidthTable};
+use super::pages;
 use super::plan::{CommonPlan, window_config};
 use super::progress::ProgressDisplay;
 use super::rows;
@@ -17,6 +19,7 @@ use crate::analyze::copies::{CopiesConfig, copies};
 use crate::analyze::peaks::PeakOverrides;
 use crate::diag::Severity;
 use crate::read::{Input, Inputs, Progress, discover, read_inputs};
+use crate::table::page::Page;
 use crate::table::{BandwidthReport, Table};
 
 /// What `bandwidth` will do.
@@ -35,7 +38,7 @@ pub(super) fn run(args: &BandwidthArgs) -> anyhow::Result<Outcome> {
         .num_threads(plan.common.read.threads)
         .build()
         .context("cannot start the analysis threads")?;
-    pool.install(|| run_plan(&plan))
+    pool.install(|| run_plan(&plan, args.html.as_deref()))
 }
 
 impl BandwidthPlan {
@@ -57,14 +60,19 @@ impl BandwidthPlan {
     }
 }
 
-fn run_plan(plan: &BandwidthPlan) -> anyhow::Result<Outcome> {
+fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     if !plan.common.is_quiet {
         for (path, why) in &plan.inputs.skipped {
             say(&format!("note: {} is left out: {why}", path.display()));
         }
     }
     let inputs = read(plan)?;
-    let report = report(plan, &inputs);
+    let bases: Vec<TimeBase> =
+        inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
+    let report = report(&plan.copies, &inputs, &bases.iter().collect::<Vec<_>>());
+    if let Some(path) = html {
+        pages::write(path, Page::of_bandwidth(&report), &inputs)?;
+    }
     let cut = |table: Table| match table.key {
         "inputs" | "issues" | "directions" => table,
         _ => table.top(plan.choice.top()),
@@ -93,18 +101,21 @@ fn read(plan: &BandwidthPlan) -> anyhow::Result<Vec<Input>> {
     Ok(read_inputs(&plan.inputs.paths, &plan.common.read, &progress)?)
 }
 
-fn report(plan: &BandwidthPlan, inputs: &[Input]) -> BandwidthReport {
-    let bases: Vec<TimeBase> =
-        inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
+/// What is known of the transfers of some inputs with their time bases.
+pub(super) fn report(
+    config: &CopiesConfig,
+    inputs: &[Input],
+    bases: &[&TimeBase],
+) -> BandwidthReport {
     let mut report = BandwidthReport::new();
-    for (number, (input, base)) in inputs.iter().zip(&bases).enumerate() {
+    for (number, (input, base)) in inputs.iter().zip(bases).enumerate() {
         report.inputs.push(rows::input(number, input, &base.windows));
-        report.add_copies(number, copies(&input.store, base, &plan.copies));
+        report.add_copies(number, copies(&input.store, base, config));
         report.issues.extend(rows::issues(number, &input.diag));
     }
     let all: Vec<CollectiveInput<'_>> = inputs
         .iter()
-        .zip(&bases)
+        .zip(bases)
         .map(|(input, base)| CollectiveInput {
             store: &input.store,
             base,

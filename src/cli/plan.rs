@@ -53,6 +53,8 @@ pub(super) struct AnalyzePlan {
     pub(super) key_averages: KeyAveragesConfig,
     /// Whether torch's own table text is all that is wanted.
     pub(super) is_torch_layout: bool,
+    /// Whether a page is wanted, which shows every table.
+    pub(super) is_page: bool,
 }
 
 impl AnalyzePlan {
@@ -92,6 +94,7 @@ impl AnalyzePlan {
                 group_by_stack_n: args.group_by_stack.unwrap_or(0),
             },
             is_torch_layout: args.torch_layout,
+            is_page: args.html.is_some(),
         })
     }
 
@@ -102,7 +105,7 @@ impl AnalyzePlan {
 
     /// Whether any of some tables is asked for: what only serves others need not be computed.
     pub(super) fn needs(&self, keys: &[&str]) -> bool {
-        self.common.format == Format::Json || keys.iter().any(|key| self.shows(key))
+        self.is_page || self.common.format == Format::Json || keys.iter().any(|key| self.shows(key))
     }
 
     /// Whether a name is shown.
