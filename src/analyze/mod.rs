@@ -25,6 +25,7 @@ pub mod launches;
 mod names;
 pub mod nesting;
 mod overhead;
+pub mod overview;
 pub mod peaks;
 pub mod rates;
 pub mod slim;

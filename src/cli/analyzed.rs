@@ -28,7 +28,7 @@ pub(super) struct Analyzed {
     /// Of all of them; `None` for a single one, and where no table shows it.
     pub(super) across: Option<Blame>,
     /// The logs joined with the inputs; `None` where no logs were given.
-    joined: Option<JoinedRows>,
+    pub(super) joined: Option<JoinedRows>,
     /// The checks of each input.
     panels: Vec<Vec<TrustLine>>,
 }

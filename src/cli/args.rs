@@ -28,6 +28,7 @@ pub(super) enum Command {
     Slim(SlimArgs),
     Bandwidth(BandwidthArgs),
     Stages(StagesArgs),
+    Report(ReportArgs),
     Capture(CaptureArgs),
 }
 
@@ -103,7 +104,7 @@ pub(super) struct AnalyzeArgs {
     pub(super) torch_compat: ChoiceArg,
 
     /// Print torch's own table text and nothing else, for `diff` with profiler_out_*.txt.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "html")]
     pub(super) torch_layout: bool,
 
     /// One row per name and recorded input shapes.
@@ -113,6 +114,10 @@ pub(super) struct AnalyzeArgs {
     /// One row per name and the N innermost frames of the recorded stack.
     #[arg(long, value_name = "N")]
     pub(super) group_by_stack: Option<usize>,
+
+    /// Also write the result as a page that opens in any browser and needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
 }
 
 /// What the pipeline's own logs tell: requests, stages, transfers, diffusion, start-up, waits, the profiler.
@@ -136,6 +141,85 @@ pub(super) struct StagesArgs {
     /// Rows of a table for people, 0 for all; JSON and CSV always have every row.
     #[arg(long, value_name = "N", default_value = "40")]
     pub(super) top: usize,
+
+    /// Also write the result as a page that opens in any browser and needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+}
+
+/// Everything that is known, as a page that opens from a mail attachment and needs no network.
+///
+/// Writes DIR/index.html: the verdict, how far it can be trusted, the time line of the whole run, and every table, to be
+/// sorted, searched and copied.
+/// Exit codes: 0 done, 2 an error, or data lost under --strict.
+#[derive(Debug, ClapArgs)]
+pub(super) struct ReportArgs {
+    /// Files, directories (searched for every known naming scheme), or `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) logs: LogArgs,
+
+    /// Folder for the report; it is made where it is missing. Each file appears whole or not at all.
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) output: PathBuf,
+
+    /// Leave classes of time out, as in `analyze`: `--exclude ipc_wait` for example.
+    #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = excludable)]
+    pub(super) exclude: Vec<Class>,
+
+    /// Rules of what is a wait, which come before the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(super) wait_rules: Option<PathBuf>,
+
+    /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
+    #[arg(long, value_name = "A..B")]
+    pub(super) window: Option<WindowArg>,
+
+    /// Threads for reading and analysis. Default: one per core. The result does not depend on it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) threads: Option<u16>,
+
+    /// Nothing on standard error but errors.
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// Exit with 2 where data of the input was lost.
+    #[arg(long)]
+    pub(super) strict: bool,
+}
+
+impl AnalyzeArgs {
+    /// The analysis that a report is of.
+    pub(super) fn of_report(args: &ReportArgs) -> Self {
+        Self {
+            paths: args.paths.clone(),
+            common: CommonArgs {
+                format: Format::Text,
+                output: None,
+                threads: args.threads,
+                quiet: args.quiet,
+                strict: args.strict,
+            },
+            logs: args.logs.clone(),
+            exclude_ipc_wait: false,
+            exclude: args.exclude.clone(),
+            wait_rules: args.wait_rules.clone(),
+            print_wait_rules: false,
+            table: Vec::new(),
+            top: None,
+            sort: None,
+            name: None,
+            window: args.window,
+            python_rows: ChoiceArg::Auto,
+            torch_compat: ChoiceArg::Auto,
+            torch_layout: false,
+            group_by_input_shape: false,
+            group_by_stack: None,
+            html: None,
+        }
+    }
 }
 
 /// A table of `stages`.
@@ -205,6 +289,10 @@ pub(super) struct BandwidthArgs {
     #[arg(long, value_name = "LINK=GB_PER_S,…")]
     pub(super) peak: Option<String>,
 
+    /// Also write the result as a page that opens in any browser and needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+
     /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
     #[arg(long, value_name = "A..B")]
     pub(super) window: Option<WindowArg>,
@@ -254,7 +342,7 @@ pub(super) struct CaptureArgs {
 }
 
 /// The pipeline's own logs beside its traces.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub(super) struct LogArgs {
     /// Logs of the same run, which are laid on the traces' time line: files, directories (searched for *.log and
     /// *.jsonl), compressed or not. Give it behind the traces.

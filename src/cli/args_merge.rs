@@ -37,6 +37,10 @@ pub(super) struct MergeArgs {
     /// Keep inputs that claim the same stage and rank instead of refusing them.
     #[arg(long)]
     pub(super) keep_duplicates: bool,
+
+    /// Also write the report as a page that opens in any browser and needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
 }
 
 /// A valid trace small enough to open: waits collapsed to one slice each, and whatever else is asked to go.

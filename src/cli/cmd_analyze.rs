@@ -1,5 +1,6 @@
 //! `omni-trace analyze`: read the inputs, ask every analysis, show the answers.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -8,6 +9,7 @@ use super::analyzed::Analyzed;
 use super::args::AnalyzeArgs;
 use super::joining::LogPlan;
 use super::output::Target;
+use super::pages;
 use super::plan::{AnalyzePlan, wait_rules};
 use super::progress::ProgressDisplay;
 use super::results::Results;
@@ -20,6 +22,7 @@ use crate::analyze::key_averages::torch_times;
 use crate::diag::Severity;
 use crate::read::{Input, Progress, read_inputs};
 use crate::render::torch_table::{TorchTableOptions, torch_table};
+use crate::table::page::Page;
 use crate::table::torch::TorchTable;
 use crate::table::{
     AnalyzeReport, Table, joined_request_summary, log_clock_summary, trust_summary,
@@ -37,26 +40,24 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
         .num_threads(plan.common.read.threads)
         .build()
         .context("cannot start the analysis threads")?;
-    pool.install(|| run_plan(&plan))
+    pool.install(|| run_plan(&plan, args.html.as_deref()))
 }
 
-fn run_plan(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
+fn run_plan(plan: &AnalyzePlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     let mut inputs = read(plan)?;
     let logs = plan.logs.as_ref().map(LogPlan::read).transpose()?.unwrap_or_default();
     let analyzed = Analyzed::of(plan, &mut inputs).with_logs(plan, &inputs, &logs);
-    for input in
-        inputs.iter().filter(|input| input.store.slices.is_empty() && !plan.common.is_quiet)
-    {
-        say(&format!("warning: {} holds no event with a duration", input.path.display()));
-        say("hint: the profiler may have been stopped before anything ran; widen its range");
-    }
-    if let Some(across) = analyzed.across.as_ref().filter(|_| !plan.common.is_quiet) {
-        warn_of_clocks(across, &inputs);
-    }
+    warn(plan, &inputs, &analyzed);
+    let overview = html.map(|_| pages::overview_of(&inputs, &analyzed));
     let output = if plan.is_torch_layout {
         torch_layout(plan, &inputs, &analyzed.results)
     } else {
-        text_of(plan, &analyzed.into_report(plan, &inputs))?
+        let report = analyzed.into_report(plan, &inputs);
+        if let (Some(path), Some(overview)) = (html, overview) {
+            let shows = |name: &str| plan.shows_name(name);
+            pages::write(path, Page::of_analyze(&report, None, None, overview, shows), &inputs)?;
+        }
+        text_of(plan, &report)?
     };
     plan.common.target.write(output.as_bytes())?;
     let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
@@ -67,6 +68,19 @@ fn run_plan(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
         say("warning: data of the input was lost; `--table issues` says what");
     }
     Ok(Outcome::Done)
+}
+
+/// Says what is missing from the inputs, or only estimated.
+pub(super) fn warn(plan: &AnalyzePlan, inputs: &[Input], analyzed: &Analyzed) {
+    for input in
+        inputs.iter().filter(|input| input.store.slices.is_empty() && !plan.common.is_quiet)
+    {
+        say(&format!("warning: {} holds no event with a duration", input.path.display()));
+        say("hint: the profiler may have been stopped before anything ran; widen its range");
+    }
+    if let Some(across) = analyzed.across.as_ref().filter(|_| !plan.common.is_quiet) {
+        warn_of_clocks(across, inputs);
+    }
 }
 
 /// Says which inputs are beside the others by estimate only, or not at all.
@@ -89,7 +103,7 @@ fn warn_of_clocks(blame: &Blame, inputs: &[Input]) {
     }
 }
 
-fn read(plan: &AnalyzePlan) -> anyhow::Result<Vec<Input>> {
+pub(super) fn read(plan: &AnalyzePlan) -> anyhow::Result<Vec<Input>> {
     if !plan.common.is_quiet {
         for (path, why) in &plan.inputs.skipped {
             say(&format!("note: {} is left out: {why}", path.display()));

@@ -1,5 +1,6 @@
 //! `omni-trace bandwidth`: read the inputs, account for copies and collectives, show them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -7,6 +8,7 @@ use rayon::prelude::*;
 
 use super::args::{BandwidthArgs, BandwidthTable};
 use super::joining::LogPlan;
+use super::pages;
 use super::plan::{CommonPlan, window_config};
 use super::progress::ProgressDisplay;
 use super::rows;
@@ -17,8 +19,8 @@ use crate::analyze::collectives::{CollectiveInput, collectives};
 use crate::analyze::copies::{CopiesConfig, copies};
 use crate::analyze::peaks::PeakOverrides;
 use crate::diag::Severity;
-use crate::read::logs::LogInput;
 use crate::read::{Input, Inputs, Progress, discover, read_inputs};
+use crate::table::page::Page;
 use crate::table::{BandwidthReport, Table, log_clock_summary};
 
 /// What `bandwidth` will do.
@@ -38,7 +40,7 @@ pub(super) fn run(args: &BandwidthArgs) -> anyhow::Result<Outcome> {
         .num_threads(plan.common.read.threads)
         .build()
         .context("cannot start the analysis threads")?;
-    pool.install(|| run_plan(&plan))
+    pool.install(|| run_plan(&plan, args.html.as_deref()))
 }
 
 impl BandwidthPlan {
@@ -61,7 +63,7 @@ impl BandwidthPlan {
     }
 }
 
-fn run_plan(plan: &BandwidthPlan) -> anyhow::Result<Outcome> {
+fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     if !plan.common.is_quiet {
         for (path, why) in &plan.inputs.skipped {
             say(&format!("note: {} is left out: {why}", path.display()));
@@ -69,7 +71,16 @@ fn run_plan(plan: &BandwidthPlan) -> anyhow::Result<Outcome> {
     }
     let inputs = read(plan)?;
     let logs = plan.logs.as_ref().map(LogPlan::read).transpose()?.unwrap_or_default();
-    let report = report(plan, &inputs, &logs);
+    let bases: Vec<TimeBase> =
+        inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
+    let bases: Vec<&TimeBase> = bases.iter().collect();
+    let mut report = report(&plan.copies, &inputs, &bases);
+    if let Some(join) = &plan.logs {
+        report.add_joined(join.join(&inputs, &bases, &logs, plan.common.is_quiet));
+    }
+    if let Some(path) = html {
+        pages::write(path, Page::of_bandwidth(&report), &inputs)?;
+    }
     let cut = |table: Table| match table.key {
         "log_clocks" => log_clock_summary(&report.log_clocks),
         "inputs" | "issues" | "directions" => table,
@@ -99,18 +110,21 @@ fn read(plan: &BandwidthPlan) -> anyhow::Result<Vec<Input>> {
     Ok(read_inputs(&plan.inputs.paths, &plan.common.read, &progress)?)
 }
 
-fn report(plan: &BandwidthPlan, inputs: &[Input], logs: &[LogInput]) -> BandwidthReport {
-    let bases: Vec<TimeBase> =
-        inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
+/// What is known of the transfers of some inputs with their time bases.
+pub(super) fn report(
+    config: &CopiesConfig,
+    inputs: &[Input],
+    bases: &[&TimeBase],
+) -> BandwidthReport {
     let mut report = BandwidthReport::new();
-    for (number, (input, base)) in inputs.iter().zip(&bases).enumerate() {
+    for (number, (input, base)) in inputs.iter().zip(bases).enumerate() {
         report.inputs.push(rows::input(number, input, &base.windows));
-        report.add_copies(number, copies(&input.store, base, &plan.copies));
+        report.add_copies(number, copies(&input.store, base, config));
         report.issues.extend(rows::issues(number, &input.diag));
     }
     let all: Vec<CollectiveInput<'_>> = inputs
         .iter()
-        .zip(&bases)
+        .zip(bases)
         .map(|(input, base)| CollectiveInput {
             store: &input.store,
             base,
@@ -119,9 +133,5 @@ fn report(plan: &BandwidthPlan, inputs: &[Input], logs: &[LogInput]) -> Bandwidt
         })
         .collect();
     report.add_collectives(&collectives(&all));
-    if let Some(join) = &plan.logs {
-        let bases: Vec<&TimeBase> = bases.iter().collect();
-        report.add_joined(join.join(inputs, &bases, logs, plan.common.is_quiet));
-    }
     report
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args_merge::{AlignArg, MergeArgs};
+use super::pages;
 use super::rewriting::{self, Destination, FirstPass};
 use super::rows;
 use super::run::{Hinted, Outcome, say};
@@ -14,6 +15,7 @@ use crate::align::{
 use crate::model::Identity;
 use crate::read::{Progress, discover};
 use crate::store::PARTS_KEY;
+use crate::table::page::Page;
 use crate::table::{MergeReport, MergeRow, OutputRow, SCHEMA_VERSION};
 use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merge, plan_same};
 
@@ -86,8 +88,16 @@ fn merge(
         base_time_ns: merged.alignment.base_time_ns,
     };
     let report = merged.report(&inputs, output);
-    rewriting::show(&args.output, destination, &report, || report.tables())?;
+    show(args, destination, &report)?;
     Ok(rewriting::outcome(&args.output, inputs.iter().map(|first| &first.input.diag)))
+}
+
+/// The report, and the page of it where one was asked for.
+fn show(args: &MergeArgs, destination: &Destination, report: &MergeReport) -> anyhow::Result<()> {
+    if let Some(path) = &args.html {
+        pages::write(path, Page::of_merge(report), &[])?;
+    }
+    rewriting::show(&args.output, destination, report, || report.tables())
 }
 
 fn is_merged(first: &FirstPass) -> bool {
@@ -139,7 +149,7 @@ fn rewrite_merged(
         ..MergeRow::default()
     });
     report.issues.extend(rows::issues(0, &first.input.diag));
-    rewriting::show(&args.output, destination, &report, || report.tables())?;
+    show(args, destination, &report)?;
     Ok(rewriting::outcome(&args.output, std::iter::once(&first.input.diag)))
 }
 

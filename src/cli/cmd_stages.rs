@@ -1,9 +1,12 @@
 //! `omni-trace stages`: read the logs, gather what they tell, show it.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use rayon::prelude::*;
 
 use super::args::{StagesArgs, StagesTable};
+use super::pages;
 use super::plan::CommonPlan;
 use super::rows;
 use super::run::{Outcome, say};
@@ -13,6 +16,7 @@ use crate::diag::Severity;
 use crate::model::log::LineKind;
 use crate::read::logs::{LogInput, discover_logs, read_log};
 use crate::table::Table;
+use crate::table::page::Page;
 use crate::table::stages::{LogFacts, StagesReport, waterfall_chart};
 
 /// Runs the command.
@@ -22,7 +26,7 @@ pub(super) fn run(args: &StagesArgs) -> anyhow::Result<Outcome> {
         .num_threads(plan.common.read.threads)
         .build()
         .context("cannot start the analysis threads")?;
-    pool.install(|| run_plan(&plan))
+    pool.install(|| run_plan(&plan, args.html.as_deref()))
 }
 
 /// What `stages` will do.
@@ -46,15 +50,13 @@ fn is_news(table: &Table) -> bool {
     !is_reference && (!table.rows.is_empty() || table.key == "flags")
 }
 
-fn run_plan(plan: &StagesPlan) -> anyhow::Result<Outcome> {
+fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     let inputs: Vec<LogInput> =
         plan.paths.par_iter().map(|path| read_log(path)).collect::<Result<_, _>>()?;
-    let logs: Vec<_> = inputs.iter().map(|input| &input.log).collect();
-    let found = analyze_stages(&logs);
-    let facts: Vec<LogFacts> = inputs.iter().enumerate().map(facts).collect();
-    let issues =
-        inputs.iter().enumerate().flat_map(|(number, input)| rows::issues(number, &input.diag));
-    let report = StagesReport::of(&found, &facts, issues.collect());
+    let report = report(&inputs);
+    if let Some(path) = html {
+        pages::write(path, Page::of_stages(&report), &[])?;
+    }
     let cut = |table: Table| match table.key {
         "waterfall" => waterfall_chart(&report.waterfall).top(plan.choice.top()),
         _ => table.top(plan.choice.top()),
@@ -74,6 +76,16 @@ fn run_plan(plan: &StagesPlan) -> anyhow::Result<Outcome> {
         say("warning: records of the logs were lost; `--table issues` says what");
     }
     Ok(Outcome::Done)
+}
+
+/// What some logs tell.
+pub(super) fn report(inputs: &[LogInput]) -> StagesReport {
+    let logs: Vec<_> = inputs.iter().map(|input| &input.log).collect();
+    let found = analyze_stages(&logs);
+    let facts: Vec<LogFacts> = inputs.iter().enumerate().map(facts).collect();
+    let issues =
+        inputs.iter().enumerate().flat_map(|(number, input)| rows::issues(number, &input.diag));
+    StagesReport::of(&found, &facts, issues.collect())
 }
 
 fn facts((number, input): (usize, &LogInput)) -> LogFacts {

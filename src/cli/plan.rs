@@ -56,6 +56,8 @@ pub(super) struct AnalyzePlan {
     pub(super) is_torch_layout: bool,
     /// Logs to join with the traces.
     pub(super) logs: Option<LogPlan>,
+    /// Whether a page is wanted, which shows every table.
+    pub(super) is_page: bool,
 }
 
 impl AnalyzePlan {
@@ -96,6 +98,7 @@ impl AnalyzePlan {
             },
             is_torch_layout: args.torch_layout,
             logs: LogPlan::of(&args.logs)?,
+            is_page: args.html.is_some(),
         })
     }
 
@@ -106,7 +109,7 @@ impl AnalyzePlan {
 
     /// Whether any of some tables is asked for: what only serves others need not be computed.
     pub(super) fn needs(&self, keys: &[&str]) -> bool {
-        self.common.format == Format::Json || keys.iter().any(|key| self.shows(key))
+        self.is_page || self.common.format == Format::Json || keys.iter().any(|key| self.shows(key))
     }
 
     /// Whether a name is shown.

@@ -18,6 +18,12 @@ pub fn cell(cell: &Cell) -> String {
     }
 }
 
+/// A share in a sentence, with one decimal; with two where one would make it nothing or everything.
+pub fn share(value: f64) -> String {
+    let needs_two = value != 0.0 && (value.abs() < 1.0 || (value > 99.9 && value < 100.0));
+    if needs_two { format!("{value:.2} %") } else { format!("{value:.1} %") }
+}
+
 /// A number with its thousands apart: `1,000,931`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();

@@ -1,9 +1,10 @@
-//! Tables to text, CSV, Markdown and JSON.
+//! Tables to text, CSV, Markdown, JSON and HTML.
 //!
 //! Everything here takes tables (or the machine output) and gives text. Nothing here sees a store, opens a file or
 //! prints.
 
 pub mod csv;
+pub mod html;
 pub mod human;
 pub mod json;
 pub mod markdown;

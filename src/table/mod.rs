@@ -18,11 +18,14 @@ mod joined;
 mod kernel;
 mod key_average;
 mod merge;
+mod overview;
+pub mod page;
 mod report;
 mod rows;
 pub mod stages;
 pub mod torch;
 mod trust;
+pub mod verdict;
 
 pub use across::{
     Across, BlameCellRow, BlameRow, ClockRow, PlacementRow, StragglerRow, blame_table,
@@ -46,6 +49,7 @@ pub use key_average::{
     KeyAverageRow, MemoryCells, TotalsRow, key_average_table, merge_key_averages,
 };
 pub use merge::{MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
+pub use overview::{LaneData, OverviewClasses, OverviewData};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
 pub use trust::{TrustRow, trust_summary, trust_table};
 

@@ -1,0 +1,172 @@
+//! A table as HTML: real headers, exact numbers beside the readable ones, and as many rows as there is room for.
+
+use std::fmt::Write as _;
+
+use super::escape::text;
+use crate::render::human;
+use crate::table::page::PageTable;
+use crate::table::{Cell, Column, Table, Unit};
+
+/// Bytes of one table at most.
+const TABLE_BYTES: usize = 900_000;
+
+/// Adds a table; `room` is what is left for all tables of the page, in bytes.
+pub(super) fn push(out: &mut String, page_table: &PageTable, room: &mut usize) {
+    let table = &page_table.table;
+    let id = page_table.id();
+    let title = text(&table.title);
+    let class = if is_prose(table.key) { " prose" } else { "" };
+    let n = human::count(table.rows.len() as u64);
+    let rows = if table.rows.len() == 1 { "row" } else { "rows" };
+    if page_table.is_folded {
+        let _ = write!(
+            out,
+            "<details class=\"table{class}\" id=\"{id}\" data-table data-title=\"{title}\"><summary>{title} <span class=\"count\">{n} {rows}</span></summary>\n"
+        );
+    } else {
+        let _ = write!(
+            out,
+            "<div class=\"table{class}\" id=\"{id}\" data-table data-title=\"{title}\">\n<h3>{title} <span class=\"count\">{n} {rows}</span></h3>\n"
+        );
+    }
+    let _ = write!(
+        out,
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\"><table><caption class=\"vh\">{title}</caption>\n<thead><tr>"
+    );
+    for (i, column) in table.columns.iter().enumerate() {
+        let class = classes(table, i, column);
+        let _ = write!(
+            out,
+            "<th scope=\"col\" data-key=\"{}\" title=\"{}\"{class}>{}",
+            column.key,
+            text(column.doc),
+            text(column.name)
+        );
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    let shown = body(out, table, TABLE_BYTES.min(*room));
+    out.push_str("</tbody></table></div>\n");
+    *room = room.saturating_sub(shown.bytes);
+    notes(out, page_table, shown.rows);
+    out.push_str(if page_table.is_folded { "</details>\n" } else { "</div>\n" });
+}
+
+/// Tables whose last column is a sentence.
+fn is_prose(key: &str) -> bool {
+    matches!(key, "trust" | "trust_all" | "issues" | "flags" | "checks" | "census")
+}
+
+/// Whether a column takes what room is left: names, paths and sentences stand last.
+fn is_wide(table: &Table, i: usize) -> bool {
+    let column = &table.columns[i];
+    i + 1 == table.columns.len()
+        && column.unit == Unit::Text
+        && matches!(
+            column.key,
+            "name"
+                | "path"
+                | "message"
+                | "meaning"
+                | "who"
+                | "frame"
+                | "request"
+                | "detail"
+                | "sample"
+                | "formula"
+        )
+}
+
+fn classes(table: &Table, i: usize, column: &Column) -> &'static str {
+    match (is_wide(table, i), column.unit) {
+        (true, _) => " class=\"t w\"",
+        (false, Unit::Text) => " class=\"t\"",
+        _ => "",
+    }
+}
+
+/// What found room.
+struct Shown {
+    rows: usize,
+    bytes: usize,
+}
+
+fn body(out: &mut String, table: &Table, room: usize) -> Shown {
+    let start = out.len();
+    let mut previous: Option<&[Cell]> = None;
+    for (number, row) in table.rows.iter().enumerate() {
+        let before = out.len();
+        out.push_str("<tr>");
+        let repeated = previous.map_or(0, |last| {
+            let same = last.iter().zip(row).take_while(|(a, b)| a == b).count();
+            same.min(table.n_group_columns)
+        });
+        for (i, cell) in row.iter().enumerate() {
+            push_cell(out, table, i, cell, i < repeated);
+        }
+        out.push('\n');
+        if out.len() - start > room {
+            out.truncate(before);
+            return Shown { rows: number, bytes: before - start };
+        }
+        previous = Some(row);
+    }
+    Shown { rows: table.rows.len(), bytes: out.len() - start }
+}
+
+fn push_cell(out: &mut String, table: &Table, i: usize, cell: &Cell, is_repeated: bool) {
+    let column = &table.columns[i];
+    let is_row_header = is_wide(table, i);
+    let mut class = String::new();
+    let mut add = |name: &str, is_wanted: bool| {
+        if is_wanted {
+            class.push_str(if class.is_empty() { "" } else { " " });
+            class.push_str(name);
+        }
+    };
+    add("t", column.unit == Unit::Text);
+    add("w", is_row_header);
+    add("r", is_repeated);
+    add("n", *cell == Cell::NotRecorded);
+    add("bar", column.key == "bar");
+    if let (Cell::Text(severity), "severity") = (cell, column.key) {
+        add(&format!("sev-{}", text(severity)), true);
+    }
+    out.push_str(if is_row_header { "<th scope=row" } else { "<td" });
+    if !class.is_empty() {
+        let _ = write!(out, " class=\"{class}\"");
+    }
+    let exact = match cell {
+        Cell::Count(n) | Cell::Bytes(n) => Some(n.to_string()),
+        Cell::Ns(ns) => Some(ns.to_string()),
+        Cell::Percent(value) | Cell::Rate(value) => Some(value.to_string()),
+        Cell::Text(_) | Cell::NotRecorded => None,
+    };
+    if let Some(exact) = exact {
+        let _ = write!(out, " data-v={exact}");
+    }
+    out.push('>');
+    out.push_str(&text(&human::cell(cell)));
+}
+
+fn notes(out: &mut String, page_table: &PageTable, n_shown: usize) {
+    let table = &page_table.table;
+    let n = table.rows.len();
+    if table.notes.is_empty() && n_shown == n {
+        return;
+    }
+    out.push_str("<ul class=\"notes\">");
+    if n_shown < n {
+        let _ = write!(
+            out,
+            "<li>{} of {} rows are on this page; <code>omni-trace {} … --format csv --table {}</code> has all of them.</li>",
+            human::count(n_shown as u64),
+            human::count(n as u64),
+            page_table.command,
+            table.key
+        );
+    }
+    for note in &table.notes {
+        let _ = write!(out, "<li>{}</li>", text(note));
+    }
+    out.push_str("</ul>\n");
+}

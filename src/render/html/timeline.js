@@ -1,0 +1,304 @@
+// The overview timeline: one canvas, drawn from pieces whose sums are exact. Zoom, pan, hover.
+(function () {
+  'use strict';
+  var host = document.getElementById('timeline-view');
+  var source = document.getElementById('timeline-data');
+  if (!host || !source) return;
+  var data = JSON.parse(source.textContent);
+  if (!data.lanes.length || !data.len_ns) return;
+
+  var canvas = host.querySelector('canvas');
+  var tip = host.querySelector('.tl-tip');
+  var range = document.getElementById('timeline-range');
+  var paint = canvas.getContext('2d');
+  var SHORTEST_NS = 100;
+  var view = { from: 0, to: data.len_ns };
+  var rows = [];
+  var colours = {};
+  var width = 0, gutter = 0, pixel = 1;
+
+  // One piece after the other: when it begins, and class and time of its parts.
+  data.lanes.forEach(function (lane) {
+    var flat = lane.pieces, starts = [], parts = [], at = lane.start_ns;
+    for (var i = 0; i < flat.length;) {
+      var n = flat[i++], own = [];
+      starts.push(at);
+      for (; n > 0; n--) { own.push(flat[i], flat[i + 1]); at += flat[i + 1]; i += 2; }
+      parts.push(own);
+    }
+    starts.push(at);
+    lane.starts = starts;
+    lane.parts = parts;
+    lane.names = data.classes[lane.kind];
+    lane.pieces = null;
+  });
+
+  function duration(ns) {
+    var size = Math.abs(ns);
+    if (size < 1e3) return Math.round(ns) + ' ns';
+    if (size < 1e6) return (ns / 1e3).toFixed(3) + ' µs';
+    if (size < 1e9) return (ns / 1e6).toFixed(3) + ' ms';
+    return (ns / 1e9).toFixed(3) + ' s';
+  }
+
+  function readColours() {
+    var style = getComputedStyle(document.documentElement);
+    ['text', 'mute', 'line', 'bg', 'soft'].forEach(function (name) { colours['--' + name] = style.getPropertyValue('--' + name).trim(); });
+    Object.keys(data.classes).forEach(function (kind) {
+      data.classes[kind].forEach(function (name) { colours[name] = style.getPropertyValue('--c-' + name).trim(); });
+    });
+  }
+
+  // Where each lane stands: a heading for every input, labels beside the lanes or above them on a narrow screen.
+  function layout() {
+    var box = host.querySelector('.tl-box');
+    width = box.clientWidth;
+    pixel = Math.min(window.devicePixelRatio || 1, 2);
+    gutter = width < 720 ? 0 : 150;
+    var y = 26, who = null;
+    rows = [];
+    data.lanes.forEach(function (lane) {
+      var head = lane.input !== who;
+      who = lane.input;
+      if (head) y += 22;
+      if (!gutter) y += 14;
+      var height = lane.kind === 'iterations' ? 8 : 18;
+      rows.push({ lane: lane, y: y, height: height, head: head });
+      y += height + 4;
+    });
+    canvas.width = Math.round(width * pixel);
+    canvas.height = Math.round((y + 6) * pixel);
+    canvas.style.height = (y + 6) + 'px';
+  }
+
+  function x(ns) { return gutter + (ns - view.from) / (view.to - view.from) * (width - gutter); }
+  function time(px) { return view.from + (px - gutter) / (width - gutter) * (view.to - view.from); }
+
+  function pieceAt(lane, ns) {
+    var low = 0, high = lane.parts.length;
+    while (low < high) {
+      var middle = (low + high) >> 1;
+      if (lane.starts[middle + 1] <= ns) low = middle + 1; else high = middle;
+    }
+    return low;
+  }
+
+  // For every column of pixels the time of each class in it; columns of one class are joined to one rectangle.
+  function drawLane(row) {
+    var lane = row.lane, n = Math.floor((width - gutter) * pixel), step = (view.to - view.from) / n;
+    var sums = new Float64Array(lane.names.length);
+    var i = pieceAt(lane, view.from), open = -1, begin = 0;
+    function flush(end) {
+      if (open > 0 || (open === 0 && lane.kind === 'thread')) {
+        paint.fillStyle = colours[lane.names[open]];
+        paint.fillRect(gutter + begin / pixel, row.y, (end - begin) / pixel, row.height);
+      }
+      open = -1;
+    }
+    for (var column = 0; column < n; column++) {
+      var a = view.from + column * step, b = a + step, whole = 0, only = -1, many = false;
+      sums.fill(0);
+      while (i < lane.parts.length && lane.starts[i + 1] <= a) i++;
+      for (var j = i; j < lane.parts.length && lane.starts[j] < b; j++) {
+        var start = lane.starts[j], end = lane.starts[j + 1], parts = lane.parts[j];
+        var share = (Math.min(b, end) - Math.max(a, start)) / (end - start);
+        for (var k = 0; k < parts.length; k += 2) {
+          var ns = parts[k + 1] * share;
+          sums[parts[k]] += ns;
+          whole += ns;
+          if (only < 0) only = parts[k]; else if (only !== parts[k]) many = true;
+        }
+      }
+      if (whole && !many && whole > step * 0.5) {
+        if (open !== only) { flush(column); open = only; begin = column; }
+        continue;
+      }
+      flush(column);
+      if (!whole) continue;
+      var y = row.y + row.height;
+      for (var c = lane.names.length - 1; c >= 0; c--) {
+        if (!sums[c]) continue;
+        var height = sums[c] / step * row.height;
+        y -= height;
+        if (c === 0 && lane.kind !== 'thread') continue;
+        // What is there must be seen, however short.
+        var seen = Math.max(height, lane.kind === 'thread' ? 0 : 1.5);
+        paint.fillStyle = colours[lane.names[c]];
+        paint.fillRect(gutter + column / pixel, Math.min(y, row.y + row.height - seen), 1 / pixel, seen);
+      }
+    }
+    flush(n);
+  }
+
+  function ticks() {
+    var span = view.to - view.from, wanted = span / Math.max(2, (width - gutter) / 130);
+    var step = Math.pow(10, Math.floor(Math.log10(wanted)));
+    [2, 5, 10].some(function (factor) { if (step * factor >= wanted) { step *= factor; return true; } return false; });
+    var unit = step >= 1e9 ? [1e9, 's'] : step >= 1e6 ? [1e6, 'ms'] : step >= 1e3 ? [1e3, 'µs'] : [1, 'ns'];
+    var digits = Math.max(0, Math.ceil(-Math.log10(step / unit[0])));
+    paint.fillStyle = colours['--mute'];
+    paint.textBaseline = 'middle';
+    for (var at = Math.ceil(view.from / step) * step; at <= view.to; at += step) {
+      var px = x(at);
+      paint.fillRect(Math.round(px), 20, 1, 5);
+      var label = (at / unit[0]).toFixed(digits) + ' ' + unit[1];
+      var half = paint.measureText(label).width / 2;
+      paint.fillText(label, Math.min(Math.max(px, gutter + half + 2), width - half - 2), 11);
+    }
+  }
+
+  function draw() {
+    paint.setTransform(pixel, 0, 0, pixel, 0, 0);
+    paint.fillStyle = colours['--bg'];
+    paint.fillRect(0, 0, width, canvas.height);
+    paint.font = '12px system-ui, sans-serif';
+    paint.textAlign = 'center';
+    ticks();
+    paint.textAlign = 'left';
+    rows.forEach(function (row) {
+      var left = Math.max(x(row.lane.start_ns), gutter), right = Math.min(x(row.lane.starts[row.lane.starts.length - 1]), width);
+      if (row.head) {
+        paint.font = '600 12px system-ui, sans-serif';
+        paint.fillStyle = colours['--text'];
+        paint.fillText(fit(row.lane.who, width - 16), 8, row.y - (gutter ? 11 : 25));
+        paint.font = '12px system-ui, sans-serif';
+      }
+      paint.fillStyle = colours['--mute'];
+      paint.fillText(fit(row.lane.name, (gutter || width) - 16), 8, gutter ? row.y + row.height / 2 : row.y - 7);
+      if (right > left) {
+        paint.fillStyle = colours.idle;
+        paint.fillRect(left, row.y, right - left, row.height);
+      }
+      drawLane(row);
+    });
+    canvas.setAttribute('data-from', String(Math.round(view.from)));
+    canvas.setAttribute('data-to', String(Math.round(view.to)));
+    range.textContent = duration(view.from) + ' to ' + duration(view.to) + ' (' + duration(view.to - view.from) + ' of ' + duration(data.len_ns) + ')';
+  }
+
+  function fit(text, room) {
+    if (paint.measureText(text).width <= room) return text;
+    while (text.length > 1 && paint.measureText(text + '…').width > room) text = text.slice(0, -1);
+    return text + '…';
+  }
+
+  function show(from, to) {
+    var span = Math.min(Math.max(to - from, SHORTEST_NS), data.len_ns);
+    from = Math.min(Math.max(from, 0), data.len_ns - span);
+    view.from = from;
+    view.to = from + span;
+    tip.hidden = true;
+    draw();
+  }
+
+  function zoom(factor, around) {
+    var at = around === undefined ? (view.from + view.to) / 2 : around;
+    show(at - (at - view.from) * factor, at + (view.to - at) * factor);
+  }
+
+  function pan(share) {
+    var by = (view.to - view.from) * share;
+    show(view.from + by, view.to + by);
+  }
+
+  function reset() { show(0, data.len_ns); }
+
+  var actions = {
+    'in': function () { zoom(0.5); }, out: function () { zoom(2); },
+    left: function () { pan(-0.25); }, right: function () { pan(0.25); }, reset: reset
+  };
+  Array.prototype.forEach.call(host.querySelectorAll('[data-do]'), function (button) {
+    button.addEventListener('click', actions[button.getAttribute('data-do')]);
+  });
+  canvas.addEventListener('keydown', function (event) {
+    var key = { '+': 'in', '=': 'in', '-': 'out', ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'in', ArrowDown: 'out', Home: 'reset', '0': 'reset', Escape: 'reset' }[event.key];
+    if (!key || event.ctrlKey || event.metaKey || event.altKey) return;
+    actions[key]();
+    event.preventDefault();
+  });
+  // The wheel scrolls the page until the timeline was clicked, so that nobody is caught in it.
+  canvas.addEventListener('wheel', function (event) {
+    if (document.activeElement !== canvas && !event.ctrlKey) return;
+    event.preventDefault();
+    if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) pan(event.deltaX / width);
+    else zoom(Math.pow(1.0018, event.deltaY), time(event.offsetX));
+  }, { passive: false });
+  canvas.addEventListener('dblclick', function (event) { zoom(0.25, time(event.offsetX)); });
+
+  var grip = null;
+  canvas.addEventListener('pointerdown', function (event) {
+    grip = { x: event.clientX, from: view.from, to: view.to };
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener('pointerup', function () { grip = null; });
+  canvas.addEventListener('pointercancel', function () { grip = null; });
+  canvas.addEventListener('pointerleave', function () { tip.hidden = true; });
+  canvas.addEventListener('pointermove', function (event) {
+    if (grip) {
+      var by = (grip.x - event.clientX) / (width - gutter) * (grip.to - grip.from);
+      if (Math.abs(grip.x - event.clientX) > 2) show(grip.from + by, grip.to + by);
+      return;
+    }
+    hover(event.offsetX, event.offsetY);
+  });
+
+  function hover(px, py) {
+    var found = rows.filter(function (row) { return py >= row.y - 1 && py < row.y + row.height + 2; })[0];
+    var ns = time(px);
+    tip.hidden = !found || px < gutter;
+    if (tip.hidden) return;
+    var lane = found.lane, i = pieceAt(lane, ns);
+    if (ns < lane.start_ns || i >= lane.parts.length) {
+      tip.textContent = lane.who + ' · ' + lane.name + '\nnot recorded at ' + duration(ns);
+    } else {
+      var parts = lane.parts[i], start = lane.starts[i], end = lane.starts[i + 1];
+      var lines = [lane.who + ' · ' + lane.name, duration(start) + ' to ' + duration(end) + ' (' + duration(end - start) + ')'];
+      for (var k = 0; k < parts.length; k += 2) {
+        lines.push(lane.names[parts[k]] + (parts.length > 2 ? '  ' + duration(parts[k + 1]) : ''));
+      }
+      tip.textContent = lines.join('\n');
+    }
+    var left = Math.min(px + 14, width - tip.offsetWidth - 6), top = found.y + found.height + 6;
+    if (top + tip.offsetHeight > canvas.clientHeight) top = Math.max(0, found.y - tip.offsetHeight - 6);
+    tip.style.left = Math.max(4, left) + 'px';
+    tip.style.top = top + 'px';
+  }
+
+  function legend() {
+    var used = {}, list = host.querySelector('.tl-legend');
+    data.lanes.forEach(function (lane) {
+      lane.parts.forEach(function (parts) { for (var k = 0; k < parts.length; k += 2) used[lane.names[parts[k]]] = true; });
+    });
+    list.textContent = '';
+    ['device', 'thread', 'iterations'].forEach(function (kind) {
+      data.classes[kind].forEach(function (name) {
+        if (!used[name] || name === 'between') return;
+        var item = document.createElement('li');
+        var mark = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+        mark.setAttribute('width', '11');
+        mark.setAttribute('height', '11');
+        mark.setAttribute('aria-hidden', 'true');
+        var square = document.createElementNS('http://www.w3.org/2000/svg', 'rect');
+        square.setAttribute('width', '11');
+        square.setAttribute('height', '11');
+        square.setAttribute('rx', '2');
+        square.setAttribute('fill', colours[name]);
+        mark.appendChild(square);
+        item.appendChild(mark);
+        item.appendChild(document.createTextNode(name + (kind === 'iterations' ? ' (iteration)' : '')));
+        list.appendChild(item);
+      });
+    });
+  }
+
+  function all() { readColours(); layout(); draw(); legend(); }
+  var waiting = 0;
+  window.addEventListener('resize', function () {
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(function () { layout(); draw(); });
+  });
+  window.addEventListener('themechange', all);
+  host.hidden = false;
+  all();
+  document.documentElement.setAttribute('data-ready', String(Math.round(performance.now())));
+})();

@@ -1,0 +1,486 @@
+//! The verdict: what a report says first, in sentences made from figures.
+//!
+//! Every figure names the field of the machine output that it is, or the two whose quotient it is; nothing is said that
+//! is not in one of them. What was not recorded is said to be so.
+
+use super::stages::StagesReport;
+use super::{
+    AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, IterationSummaryRow, ThreadRow, percent,
+};
+
+/// Shares below this many percent are not worth a sentence of their own.
+const WORTH_TELLING_PCT: f64 = 1.0;
+
+/// A number of a sentence, and where the machine output has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// The number.
+    pub cell: Cell,
+    /// The command whose machine output has it.
+    pub command: &'static str,
+    /// JSON pointer of the field.
+    pub path: String,
+    /// JSON pointer of the whole, where the number is the share of `path` in it.
+    pub of: Option<String>,
+}
+
+/// A part of a sentence.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// Words.
+    Words(String),
+    /// A name from a trace.
+    Name(String),
+    /// A number.
+    Figure(Figure),
+}
+
+/// How a sentence is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// A finding.
+    Finding,
+    /// What cannot be told, or only with care.
+    Caution,
+    /// Data was lost.
+    Loss,
+}
+
+/// One sentence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sentence {
+    /// How to take it.
+    pub tone: Tone,
+    /// Its parts.
+    pub parts: Vec<Part>,
+    /// The command and key of the table with its figures.
+    pub table: (&'static str, &'static str),
+}
+
+/// The sentences about one input, or about all of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// What they are about.
+    pub about: String,
+    /// The sentences, the weightiest first.
+    pub sentences: Vec<Sentence>,
+}
+
+/// Builds a sentence.
+struct Line {
+    command: &'static str,
+    tone: Tone,
+    parts: Vec<Part>,
+}
+
+impl Line {
+    fn new(words: impl Into<String>) -> Self {
+        let parts = vec![Part::Words(words.into())];
+        Self { command: "analyze", tone: Tone::Finding, parts }
+    }
+
+    fn of_logs(words: impl Into<String>) -> Self {
+        Self { command: "stages", ..Self::new(words) }
+    }
+
+    fn tone(mut self, tone: Tone) -> Self {
+        self.tone = tone;
+        self
+    }
+
+    fn words(mut self, words: impl Into<String>) -> Self {
+        self.parts.push(Part::Words(words.into()));
+        self
+    }
+
+    fn name(mut self, name: &str) -> Self {
+        self.parts.push(Part::Name(name.to_owned()));
+        self
+    }
+
+    fn figure(mut self, cell: Cell, path: String) -> Self {
+        self.parts.push(Part::Figure(Figure { cell, command: self.command, path, of: None }));
+        self
+    }
+
+    /// The share of one field in another.
+    fn share(mut self, (part, path): (i64, String), (whole, of): (i64, String)) -> Self {
+        let cell = Cell::or_none(percent(part, whole), Cell::Percent);
+        let figure = Figure { cell, command: self.command, path, of: Some(of) };
+        self.parts.push(Part::Figure(figure));
+        self
+    }
+
+    fn see(self, table: &'static str) -> Sentence {
+        Sentence { tone: self.tone, parts: self.parts, table: (self.command, table) }
+    }
+}
+
+/// What a report of `analyze` comes to: first about all inputs, then about each.
+pub fn verdict(report: &AnalyzeReport) -> Vec<Verdict> {
+    let mut all = Vec::new();
+    all.extend(losses(report));
+    all.extend(excluded(report));
+    all.extend(top_kernel(report));
+    all.extend(top_operator(report));
+    all.extend(straggler(report));
+    let about = match report.inputs.len() {
+        1 => "The whole trace".to_owned(),
+        n => format!("All {n} inputs"),
+    };
+    let mut verdicts = vec![Verdict { about, sentences: all }];
+    for input in 0..report.inputs.len() {
+        verdicts.push(Verdict { about: report.name_of(input), sentences: of_input(report, input) });
+    }
+    verdicts.retain(|verdict| !verdict.sentences.is_empty());
+    verdicts
+}
+
+/// Rows of one input with their numbers in the machine output.
+fn own<R>(rows: &[R], input: usize, of: impl Fn(&R) -> usize) -> impl Iterator<Item = (usize, &R)> {
+    rows.iter().enumerate().filter(move |(_, row)| of(row) == input)
+}
+
+fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
+    let mut out = Vec::new();
+    let devices: Vec<_> = own(&report.devices, input, |row| row.input).collect();
+    for &(number, device) in &devices {
+        out.extend(device_time(number, device));
+    }
+    if devices.is_empty() {
+        out.push(
+            Line::new("No device activity was recorded: nothing can be said of devices.")
+                .tone(Tone::Caution)
+                .see("devices"),
+        );
+    }
+    let lead = own(&report.breakdown, input, |row| row.input).find(|(_, row)| row.scope == "lead");
+    if let Some((number, row)) = lead {
+        out.extend(lead_thread(report, number, row));
+    } else if report.inputs[input].events > 0 {
+        out.push(Line::new("No work thread was recorded.").tone(Tone::Caution).see("threads"));
+    }
+    if let Some((number, row)) = own(&report.blame, input, |row| row.input).next() {
+        out.extend(waited_for(report, number, row));
+    }
+    for &(number, device) in &devices {
+        out.extend(exposed(number, device));
+    }
+    let lengths = own(&report.iteration_summary, input, |row| row.input);
+    out.extend(lengths.filter(|(_, row)| row.figure == "cpu").map(|(n, row)| iterations(n, row)));
+    out
+}
+
+/// `Device 0: kernels were busy 2.1 % of 45.7 ms; idle 97.9 %, of which 76.7 % while …`
+fn device_time(number: usize, row: &DeviceRow) -> Option<Sentence> {
+    let path = |field: &str| format!("/devices/{number}/{field}");
+    let whole = (row.window_ns, path("window_ns"));
+    percent(row.idle_ns, row.window_ns)?;
+    let name = row.device.map_or("The device".to_owned(), |device| format!("Device {device}"));
+    let mut line = Line::new(format!("{name}: kernels busy for "))
+        .share((row.kernel_busy_ns, path("kernel_busy_ns")), whole.clone())
+        .words(" of ")
+        .figure(Cell::Ns(row.window_ns), path("window_ns"))
+        .words(", idle for ")
+        .share((row.idle_ns, path("idle_ns")), whole);
+    let mut causes: Vec<(usize, &'static str, i64)> = row
+        .idle_by_cause
+        .iter()
+        .enumerate()
+        .filter_map(|(i, cause)| Some((i, cause.cause, cause.ns?)))
+        .filter(|&(_, _, ns)| percent(ns, row.idle_ns).is_some_and(|pct| pct >= WORTH_TELLING_PCT))
+        .collect();
+    causes.sort_by_key(|&(i, _, ns)| (-ns, i));
+    for (nth, (i, cause, ns)) in causes.into_iter().take(2).enumerate() {
+        let part = (ns, path(&format!("idle_by_cause/{i}/ns")));
+        line = line
+            .words(if nth == 0 { "; of that idle time " } else { ", " })
+            .share(part, (row.idle_ns, path("idle_ns")))
+            .words(format!(" {}", cause_words(cause)));
+    }
+    Some(line.words(".").see("idle"))
+}
+
+/// What the launching thread was doing, after a share of idle time.
+fn cause_words(cause: &str) -> &'static str {
+    match cause {
+        "ipc_wait" => "while its launching thread waited for another process",
+        "gpu_sync" => "while its launching thread waited for the device",
+        "other_wait" => "while its launching thread waited for a lock, a timer or another rank",
+        "runtime" => "while its launching thread was in runtime calls",
+        "module_loading" => "while its launching thread loaded device code",
+        "cpu_op" => "while its launching thread ran operators",
+        "python" => "while its launching thread ran Python",
+        _ => "for reasons that were not recorded",
+    }
+}
+
+/// `The lead thread 594 waited 77.1 % of its time: ipc_wait 76.4 %, gpu_sync 0.7 %.`
+fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec<Sentence> {
+    let path = |field: &str| format!("/breakdown/{number}/{field}");
+    let whole = || (row.total_ns, path("total_ns"));
+    if row.total_ns == 0 {
+        return Vec::new();
+    }
+    let tid = row.tid.as_ref().map_or(String::new(), |tid| format!(" {tid}"));
+    let mut line = Line::new(format!("Lead thread{tid}: "))
+        .share((row.execution_ns, path("execution_ns")), whole())
+        .words(" execution");
+    if let Some(waiting_ns) = row.waiting_ns {
+        line = line.words(", ").share((waiting_ns, path("waiting_ns")), whole()).words(" waiting");
+        line = waits_of(report, row, line);
+    }
+    if row.unattributed_ns > 0 {
+        line = line
+            .words(", ")
+            .share((row.unattributed_ns, path("unattributed_ns")), whole())
+            .words(" that no event explains");
+    }
+    let mut out = vec![line.words(".").see("breakdown")];
+    if row.unrecorded_waits.contains(&"ipc_wait") {
+        let words = "Without Python frames nobody can tell how long it waited for other processes: such time is in what no event explains.";
+        out.push(Line::new(words).tone(Tone::Caution).see("trust"));
+    }
+    out
+}
+
+/// The waits of the lead thread by class, in brackets.
+fn waits_of(report: &AnalyzeReport, row: &BreakdownRow, mut line: Line) -> Line {
+    let is_lead =
+        |thread: &ThreadRow| thread.kind == "work" && Some(&thread.tid) == row.tid.as_ref();
+    let own = own(&report.threads, row.input, |thread| thread.input);
+    let Some((t, thread)) = own.into_iter().find(|(_, thread)| is_lead(thread)) else {
+        return line;
+    };
+    let mut opened = false;
+    for (c, class) in thread.classes.iter().enumerate() {
+        let (Some(ns), words) = (class.ns, wait_words(class.class)) else { continue };
+        let is_told = percent(ns, thread.window_ns).is_some_and(|pct| pct >= WORTH_TELLING_PCT);
+        let Some(words) = words.filter(|_| is_told) else { continue };
+        line = line
+            .words(if opened { ", " } else { " (" })
+            .share(
+                (ns, format!("/threads/{t}/classes/{c}/ns")),
+                (thread.window_ns, format!("/threads/{t}/window_ns")),
+            )
+            .words(words);
+        opened = true;
+    }
+    if opened { line.words(")") } else { line }
+}
+
+fn wait_words(class: &str) -> Option<&'static str> {
+    match class {
+        "ipc_wait" => Some(" IPC wait"),
+        "gpu_sync" => Some(" waiting for the device"),
+        "other_wait" => Some(" other waits"),
+        _ => None,
+    }
+}
+
+/// `While it waited for other processes (34.9 ms), stage 2 was busy for 23 %, …; for 56.7 % nobody recorded was.`
+fn waited_for(report: &AnalyzeReport, number: usize, row: &BlameRow) -> Option<Sentence> {
+    let wait_ns = row.wait_ns.filter(|&ns| ns > 0)?;
+    let nobody_ns = row.nobody_ns?;
+    let path = |field: &str| format!("/blame/{number}/{field}");
+    let whole = || (wait_ns, path("wait_ns"));
+    let mut line = Line::new("While it waited for other processes (")
+        .figure(Cell::Ns(wait_ns), path("wait_ns"))
+        .words("), ");
+    let mut busy: Vec<_> =
+        row.busy.iter().enumerate().filter(|(_, c)| c.input != row.input).collect();
+    busy.retain(|(_, cell)| cell.busy_pct.is_some_and(|pct| pct >= WORTH_TELLING_PCT));
+    busy.sort_by_key(|&(i, cell)| (-cell.busy_ns, i));
+    for (i, cell) in busy.into_iter().take(2) {
+        line = line
+            .words(format!("{} was busy for ", report.name_of(cell.input)))
+            .share((cell.busy_ns, path(&format!("busy/{i}/busy_ns"))), whole())
+            .words(" of it, ");
+    }
+    let line = line
+        .words("and nobody that was recorded was busy for ")
+        .share((nobody_ns, path("nobody_ns")), whole());
+    Some(line.words(".").see("blame"))
+}
+
+/// Copies and collectives with no compute kernel beside them, where they cost a share of the window.
+fn exposed(number: usize, row: &DeviceRow) -> Option<Sentence> {
+    let path = |field: &str| format!("/devices/{number}/{field}");
+    let parts = [
+        ("copies", row.exposed_copy_ns, "exposed_copy_ns"),
+        ("collectives", row.exposed_comm_ns, "exposed_comm_ns"),
+    ];
+    let is_told = |ns: i64| percent(ns, row.window_ns).is_some_and(|pct| pct >= WORTH_TELLING_PCT);
+    let mut line: Option<Line> = None;
+    for (what, ns, field) in parts.into_iter().filter(|part| is_told(part.1)) {
+        let start = match line.take() {
+            Some(line) => line.words(format!(", {what} for ")),
+            None => Line::new(format!("With no compute kernel beside them: {what} for ")),
+        };
+        line = Some(start.share((ns, path(field)), (row.window_ns, path("window_ns"))));
+    }
+    Some(line?.words(" of the window.").see("devices"))
+}
+
+/// `8 decode iterations: median 2.1 ms on the CPU, longest 5.0 ms.`
+fn iterations(number: usize, row: &IterationSummaryRow) -> Sentence {
+    let path = |field: &str| format!("/iteration_summary/{number}/{field}");
+    let phase = if row.phase == "unknown" { "" } else { row.phase };
+    let space = if phase.is_empty() { "" } else { " " };
+    let word = if row.count == 1 { "iteration" } else { "iterations" };
+    Line::new("")
+        .figure(Cell::Count(row.count), path("count"))
+        .words(format!("{space}{phase} {word} ({}): median ", row.scheme))
+        .figure(Cell::Ns(row.p50_ns), path("p50_ns"))
+        .words(" on the CPU, longest ")
+        .figure(Cell::Ns(row.max_ns), path("max_ns"))
+        .words(".")
+        .see("iteration_summary")
+}
+
+fn losses(report: &AnalyzeReport) -> impl Iterator<Item = Sentence> + '_ {
+    let lost = |severity: &str| matches!(severity, "data_loss" | "error");
+    report.issues.iter().enumerate().filter(move |(_, issue)| lost(issue.severity)).map(
+        |(number, issue)| {
+            Line::new(format!("Data was lost in {}: ", report.name_of(issue.input)))
+                .figure(Cell::Count(issue.count), format!("/issues/{number}/count"))
+                .words(" × ")
+                .words(issue.message.clone())
+                .tone(Tone::Loss)
+                .see("issues")
+        },
+    )
+}
+
+fn excluded(report: &AnalyzeReport) -> Option<Sentence> {
+    if report.excluded_classes.is_empty() {
+        return None;
+    }
+    let line = Line::new(format!(
+        "Left out of windows, CPU totals and shares of work threads: {}, ",
+        report.excluded_classes.join(", ")
+    ))
+    .figure(Cell::Ns(report.totals.excluded_ns), "/totals/excluded_ns".to_owned());
+    Some(line.words(" in all.").tone(Tone::Caution).see("excluded"))
+}
+
+fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
+    let mut kernels = report.kernels.iter().enumerate();
+    let (number, row) = kernels.find(|(_, row)| row.category == "kernel")?;
+    let path = |field: &str| format!("/kernels/{number}/{field}");
+    percent(row.sum_ns, report.totals.self_device_ns)?;
+    let line = Line::new("The kernel with the most time is ")
+        .name(&row.name)
+        .words(": ")
+        .share(
+            (row.sum_ns, path("sum_ns")),
+            (report.totals.self_device_ns, "/totals/self_device_ns".to_owned()),
+        )
+        .words(" of all device time (sum) in ")
+        .figure(Cell::Count(row.count), path("count"))
+        .words(" launches.");
+    Some(line.see("kernels"))
+}
+
+/// Where no device was recorded: the operator with the most CPU time of its own.
+fn top_operator(report: &AnalyzeReport) -> Option<Sentence> {
+    if !report.devices.is_empty() {
+        return None;
+    }
+    let rows = report.key_averages.iter().enumerate();
+    let ops = rows.filter(|(_, row)| row.device_type == "cpu" && !row.is_annotation);
+    let (number, row) = ops.min_by_key(|&(i, row)| (-row.self_cpu_ns, i))?;
+    percent(row.self_cpu_ns, report.totals.self_cpu_ns)?;
+    let path = |field: &str| format!("/key_averages/{number}/{field}");
+    let line = Line::new("The row with the most CPU time of its own is ")
+        .name(&row.name)
+        .words(": ")
+        .share(
+            (row.self_cpu_ns, path("self_cpu_ns")),
+            (report.totals.self_cpu_ns, "/totals/self_cpu_ns".to_owned()),
+        )
+        .words(" of all self CPU in ")
+        .figure(Cell::Count(row.count), path("count"))
+        .words(" calls.");
+    Some(line.see("key_averages"))
+}
+
+fn straggler(report: &AnalyzeReport) -> Option<Sentence> {
+    let rows = report.stragglers.iter().enumerate();
+    let (number, row) = rows.min_by_key(|&(i, row)| (-row.caused_wait_ns, i))?;
+    if row.n_last == 0 {
+        return None;
+    }
+    let path = |field: &str| format!("/stragglers/{number}/{field}");
+    let mut line = Line::new(format!("{} was the last to start ", report.name_of(row.input)))
+        .figure(Cell::Count(row.n_last), path("n_last"))
+        .words(" of ")
+        .figure(Cell::Count(row.n_matched), path("n_matched"))
+        .words(" shared collectives; all others together waited ")
+        .figure(Cell::Ns(row.caused_wait_ns), path("caused_wait_ns"))
+        .words(" for it");
+    let clocks = report.clocks.iter().enumerate();
+    if let Some((number, clock)) =
+        clocks.max_by_key(|&(i, clock)| (clock.median_ns.abs(), std::cmp::Reverse(i)))
+    {
+        line = line
+            .words(" (clocks differ by a median of up to ")
+            .figure(Cell::Ns(clock.median_ns), format!("/clocks/{number}/median_ns"))
+            .words(")");
+    }
+    Some(line.words(".").see("stragglers"))
+}
+
+/// What pipeline logs come to.
+pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
+    let mut sentences = Vec::new();
+    let timed =
+        report.requests.iter().enumerate().filter_map(|(i, row)| Some((i, row, row.e2e_ns?)));
+    if let Some((number, row, e2e_ns)) =
+        timed.clone().max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i)))
+    {
+        let n = timed.count();
+        let path = |field: &str| format!("/requests/{number}/{field}");
+        let of =
+            if n == 1 { "The request".to_owned() } else { format!("The slowest of {n} requests,") };
+        let mut line = Line::of_logs(format!("{of} "))
+            .name(&row.request)
+            .words(" took ")
+            .figure(Cell::Ns(e2e_ns), path("e2e_ns"));
+        for (ns, words, field) in [
+            (row.generation_ns, " generating", "generation_ns"),
+            (row.queue_ns, " in queues", "queue_ns"),
+        ] {
+            if let Some(ns) = ns {
+                line = line
+                    .words(", ")
+                    .share((ns, path(field)), (e2e_ns, path("e2e_ns")))
+                    .words(words);
+            }
+        }
+        sentences.push(line.words(".").see("requests"));
+    }
+    if report.stages.len() > 1 {
+        let sums = report
+            .stages
+            .iter()
+            .enumerate()
+            .filter_map(|(i, row)| Some((i, row, row.generation_ns?)));
+        if let Some((number, row, ns)) = sums.max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i))) {
+            let line =
+                Line::of_logs(format!("By the log, stage {} generated longest: ", row.stage))
+                    .figure(Cell::Ns(ns), format!("/stages/{number}/generation_ns"));
+            sentences.push(line.words(" in all.").see("stages"));
+        }
+    }
+    if !report.flags.is_empty() {
+        let n = report.flags.len();
+        let word = if n == 1 { "figure" } else { "figures" };
+        sentences.push(
+            Line::of_logs(format!("{n} printed {word} of the logs should be read with care."))
+                .tone(Tone::Caution)
+                .see("flags"),
+        );
+    }
+    (!sentences.is_empty()).then(|| Verdict { about: "The logs".to_owned(), sentences })
+}
