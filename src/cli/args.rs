@@ -9,6 +9,7 @@ use regex::Regex;
 
 use super::args_merge::{MergeArgs, SlimArgs};
 use crate::analyze::exclude::parse_classes;
+use crate::analyze::joined::parse_zone;
 use crate::analyze::timeline::Class;
 
 /// Where the time went in a GPU pipeline trace.
@@ -42,6 +43,9 @@ pub(super) struct AnalyzeArgs {
 
     #[command(flatten)]
     pub(super) common: CommonArgs,
+
+    #[command(flatten)]
+    pub(super) logs: LogArgs,
 
     /// Leave time spent waiting for other processes out of windows, CPU totals, shares and the profiler table, and say how
     /// much and where. Device times stay. The same as `--exclude ipc_wait`.
@@ -186,6 +190,9 @@ pub(super) struct BandwidthArgs {
     #[command(flatten)]
     pub(super) common: CommonArgs,
 
+    #[command(flatten)]
+    pub(super) logs: LogArgs,
+
     /// Tables to show, by key; CSV shows one. Default: those with rows; CSV: copies.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     pub(super) table: Vec<BandwidthTable>,
@@ -219,6 +226,12 @@ pub(super) enum BandwidthTable {
     CallSites,
     /// Collectives by group, operation, type and size.
     Collectives,
+    /// Where each log stands in time; with --logs, like the next two.
+    LogClocks,
+    /// Transfers between stages: bytes, times, Mbit/s and GB/s.
+    StageTransfers,
+    /// Copies that the traces of the two stages show meanwhile.
+    TracedTransfers,
     /// Each input's waiting for other ranks.
     RankWaits,
     /// The slowest collectives.
@@ -238,6 +251,19 @@ pub(super) struct CaptureArgs {
     /// What to capture, and how.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub(super) arguments: Vec<OsString>,
+}
+
+/// The pipeline's own logs beside its traces.
+#[derive(Debug, ClapArgs)]
+pub(super) struct LogArgs {
+    /// Logs of the same run, which are laid on the traces' time line: files, directories (searched for *.log and
+    /// *.jsonl), compressed or not. Give it behind the traces.
+    #[arg(long, value_name = "LOG", num_args = 1..)]
+    pub(super) logs: Vec<PathBuf>,
+
+    /// Zone of the logs' wall clock: UTC, +02:00, -03:30. Default: settled by what log and traces share.
+    #[arg(long, value_name = "ZONE", value_parser = zone, requires = "logs", allow_hyphen_values = true)]
+    pub(super) log_zone: Option<i64>,
 }
 
 /// What every command takes.
@@ -311,6 +337,12 @@ pub(super) enum TableKey {
     Kernels,
     /// Copies and memsets by name.
     Copies,
+    /// Where each log stands in time; with --logs, like the next two.
+    LogClocks,
+    /// Each stage's generation time against kernels and waiting.
+    JoinedStages,
+    /// The same for each request.
+    JoinedRequests,
     /// Who was busy while one input waited for another process.
     Blame,
     /// Which rank comes late to shared collectives.
@@ -388,6 +420,11 @@ fn excludable(word: &str) -> Result<Class, String> {
         [class] => Ok(*class),
         _ => Err("one class at a time, or several with commas".to_owned()),
     }
+}
+
+/// What a zone is ahead of UTC, in nanoseconds.
+fn zone(text: &str) -> Result<i64, String> {
+    parse_zone(text).ok_or_else(|| format!("`{text}` is no zone: write UTC, +02:00 or -03:30"))
 }
 
 /// A decimal with a unit as whole nanoseconds, exactly.

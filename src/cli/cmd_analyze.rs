@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::analyzed::Analyzed;
 use super::args::AnalyzeArgs;
+use super::joining::LogPlan;
 use super::output::Target;
 use super::plan::{AnalyzePlan, wait_rules};
 use super::progress::ProgressDisplay;
@@ -20,7 +21,9 @@ use crate::diag::Severity;
 use crate::read::{Input, Progress, read_inputs};
 use crate::render::torch_table::{TorchTableOptions, torch_table};
 use crate::table::torch::TorchTable;
-use crate::table::{AnalyzeReport, Table, trust_summary};
+use crate::table::{
+    AnalyzeReport, Table, joined_request_summary, log_clock_summary, trust_summary,
+};
 
 /// Runs the command.
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
@@ -39,7 +42,8 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
 
 fn run_plan(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
     let mut inputs = read(plan)?;
-    let analyzed = Analyzed::of(plan, &mut inputs);
+    let logs = plan.logs.as_ref().map(LogPlan::read).transpose()?.unwrap_or_default();
+    let analyzed = Analyzed::of(plan, &mut inputs).with_logs(plan, &inputs, &logs);
     for input in
         inputs.iter().filter(|input| input.store.slices.is_empty() && !plan.common.is_quiet)
     {
@@ -136,6 +140,8 @@ fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table
     match table.key {
         "trust" if plan.choice.is_default() => trust_summary(&report.trust),
         "idle_gaps" => table.top(plan.top_gaps),
+        "log_clocks" => log_clock_summary(&report.log_clocks),
+        "joined_requests" => joined_request_summary(&report.joined_requests).top(plan.choice.top()),
         "iterations" | "iteration_summary" | "components" | "key_averages" | "kernels"
         | "copies" | "waits" => table.top(plan.choice.top()),
         _ => table,

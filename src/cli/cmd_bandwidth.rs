@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use rayon::prelude::*;
 
 use super::args::{BandwidthArgs, BandwidthTable};
+use super::joining::LogPlan;
 use super::plan::{CommonPlan, window_config};
 use super::progress::ProgressDisplay;
 use super::rows;
@@ -16,8 +17,9 @@ use crate::analyze::collectives::{CollectiveInput, collectives};
 use crate::analyze::copies::{CopiesConfig, copies};
 use crate::analyze::peaks::PeakOverrides;
 use crate::diag::Severity;
+use crate::read::logs::LogInput;
 use crate::read::{Input, Inputs, Progress, discover, read_inputs};
-use crate::table::{BandwidthReport, Table};
+use crate::table::{BandwidthReport, Table, log_clock_summary};
 
 /// What `bandwidth` will do.
 struct BandwidthPlan {
@@ -26,6 +28,7 @@ struct BandwidthPlan {
     choice: TableChoice,
     time: TimeConfig,
     copies: CopiesConfig,
+    logs: Option<LogPlan>,
 }
 
 /// Runs the command.
@@ -53,6 +56,7 @@ impl BandwidthPlan {
             choice,
             time: TimeConfig { window: window_config(args.window), ..TimeConfig::default() },
             copies: CopiesConfig { peaks },
+            logs: LogPlan::of(&args.logs)?,
         })
     }
 }
@@ -64,8 +68,10 @@ fn run_plan(plan: &BandwidthPlan) -> anyhow::Result<Outcome> {
         }
     }
     let inputs = read(plan)?;
-    let report = report(plan, &inputs);
+    let logs = plan.logs.as_ref().map(LogPlan::read).transpose()?.unwrap_or_default();
+    let report = report(plan, &inputs, &logs);
     let cut = |table: Table| match table.key {
+        "log_clocks" => log_clock_summary(&report.log_clocks),
         "inputs" | "issues" | "directions" => table,
         _ => table.top(plan.choice.top()),
     };
@@ -93,7 +99,7 @@ fn read(plan: &BandwidthPlan) -> anyhow::Result<Vec<Input>> {
     Ok(read_inputs(&plan.inputs.paths, &plan.common.read, &progress)?)
 }
 
-fn report(plan: &BandwidthPlan, inputs: &[Input]) -> BandwidthReport {
+fn report(plan: &BandwidthPlan, inputs: &[Input], logs: &[LogInput]) -> BandwidthReport {
     let bases: Vec<TimeBase> =
         inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
     let mut report = BandwidthReport::new();
@@ -113,5 +119,9 @@ fn report(plan: &BandwidthPlan, inputs: &[Input]) -> BandwidthReport {
         })
         .collect();
     report.add_collectives(&collectives(&all));
+    if let Some(join) = &plan.logs {
+        let bases: Vec<&TimeBase> = bases.iter().collect();
+        report.add_joined(join.join(inputs, &bases, logs, plan.common.is_quiet));
+    }
     report
 }

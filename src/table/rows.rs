@@ -34,6 +34,12 @@ impl AsCell for u32 {
     }
 }
 
+impl AsCell for i32 {
+    fn as_cell(&self, unit: Unit) -> Cell {
+        i64::from(*self).as_cell(unit)
+    }
+}
+
 impl AsCell for usize {
     fn as_cell(&self, _unit: Unit) -> Cell {
         Cell::Count(*self as u64)

@@ -329,7 +329,7 @@ impl StagesReport {
             Table::of("waterfall", "Waterfall", &self.waterfall),
             Table::of("stages", "Stages", &self.stages),
             Table::of("transfers", "Transfers between stages", &self.transfers)
-                .with_note("Mbit/s are megabits of 10^6 a second, as the pipeline counts; GB/s are gigabytes of 10^9 a second; rx is decode time, not wire time"),
+                .with_note(MBIT_NOTE),
             Table::of("diffusion", "Diffusion", &self.diffusion),
             Table::of("startup", "Start-up", &self.startup),
             Table::of("waits", "Waiting for a shared-memory block", &self.waits),
@@ -349,6 +349,9 @@ impl StagesReport {
         format!("{all} printed figures were recomputed; {agree} agree to their printed digits")
     }
 }
+
+/// What the rates of transfers are.
+pub(super) const MBIT_NOTE: &str = "Mbit/s are megabits of 10^6 a second, as the pipeline counts; GB/s are gigabytes of 10^9 a second; rx is decode time, not wire time";
 
 /// Width of a waterfall's bars, in characters.
 const BAR_WIDTH: i64 = 48;

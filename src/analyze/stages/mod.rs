@@ -12,6 +12,7 @@ mod flags;
 mod merge;
 mod recompute;
 mod requests;
+mod spans;
 mod totals;
 
 use crate::model::log::{LineKind, PipelineLog};
@@ -22,6 +23,7 @@ pub use edges::{EdgeRow, EdgeSource};
 pub use events::{ProfilerRow, StartupRow, ThroughputRow, WaitRow};
 pub use flags::{Flag, FlagKind};
 pub use requests::{Placement, QueueSource, RequestRow, RequestStageRow, SpanKind, WaterfallSpan};
+pub use spans::{SpanSource, StageSpan};
 pub use totals::{StageRow, SummaryRow};
 
 /// A console log, with the files that the pipeline named after it.
@@ -63,6 +65,8 @@ pub struct StageReport {
     pub request_stages: Vec<RequestStageRow>,
     /// Waterfalls of the requests.
     pub waterfall: Vec<WaterfallSpan>,
+    /// When each stage worked for each request.
+    pub spans: Vec<StageSpan>,
     /// Stages.
     pub stages: Vec<StageRow>,
     /// Transfers by edge.
@@ -118,7 +122,9 @@ impl StageReport {
         self.diffusion.extend(diffusion::rows_of(index, logs, &run));
         self.requests.extend(tables.requests);
         self.request_stages.extend(tables.stages);
-        self.waterfall.extend(tables.spans);
+        self.waterfall.extend(tables.waterfall);
+        self.spans.extend(tables.spans);
+        self.spans.extend(spans::of_diffusion(index, logs, &run));
         let checks = recompute::checks_of(logs, &run);
         self.flags.extend(flags::flags_of(logs, &run, &checks));
         self.checks.extend(checks);
