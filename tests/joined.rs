@@ -292,58 +292,6 @@ fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The rows of a CSV without quotes, by heading.
-fn csv_rows(text: &str) -> Vec<BTreeMap<String, String>> {
-    let mut lines = text.lines();
-    let head: Vec<&str> = lines.next().unwrap().split(',').collect();
-    let row = |line: &str| {
-        let cells = line.split(',').map(str::to_owned);
-        head.iter().map(|name| (*name).to_owned()).zip(cells).collect()
-    };
-    lines.map(row).collect()
-}
-
-/// Every cell of a CSV is the JSON's value of that name.
-fn same_numbers(command: &str, table: &str) {
-    let dir = fixture();
-    let dir = dir.to_str().unwrap();
-    let json = run(&[command, dir, "--logs", dir, "--format", "json"]);
-    let json: Value = serde_json::from_str(&text(&json)).unwrap();
-    let csv = run(&[command, dir, "--logs", dir, "--format", "csv", "--table", table]);
-    let rows = csv_rows(&text(&csv));
-    let of_json = json[table].as_array().unwrap();
-    assert_eq!(rows.len(), of_json.len(), "{table}");
-    assert!(!rows.is_empty(), "{table}");
-    for (row, object) in rows.iter().zip(of_json) {
-        for (name, cell) in row {
-            let value = &object[name];
-            let expected = match value {
-                Value::String(text) => text.clone(),
-                Value::Null => String::new(),
-                Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
-                Value::Array(list) => {
-                    list.iter().map(|v| v.as_str().unwrap()).collect::<Vec<_>>().join(", ")
-                }
-                number => number.to_string(),
-            };
-            // serde_json reads a float to within one unit of its last place.
-            let near = |n: f64| value.as_f64().is_some_and(|m| (n - m).abs() <= m.abs() * 4e-16);
-            let is_equal = *cell == expected || cell.parse::<f64>().is_ok_and(near);
-            assert!(is_equal, "{table} {name}: {cell} and {expected}");
-        }
-    }
-}
-
-#[test]
-fn csv_and_json_are_the_same_numbers() {
-    for table in ["joined_stages", "joined_requests"] {
-        same_numbers("analyze", table);
-    }
-    for table in ["stage_transfers", "traced_transfers"] {
-        same_numbers("bandwidth", table);
-    }
-}
-
 #[test]
 fn transfers_stand_beside_the_copies_of_the_time() {
     let dir = fixture();

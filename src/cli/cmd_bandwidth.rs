@@ -19,7 +19,7 @@ use crate::analyze::peaks::PeakOverrides;
 use crate::diag::Severity;
 use crate::read::logs::LogInput;
 use crate::read::{Input, Inputs, Progress, discover, read_inputs};
-use crate::table::{BandwidthReport, Table, log_clock_summary};
+use crate::table::{BandwidthReport, Table, log_clock_summary, series_summary};
 
 /// What `bandwidth` will do.
 struct BandwidthPlan {
@@ -71,6 +71,7 @@ fn run_plan(plan: &BandwidthPlan) -> anyhow::Result<Outcome> {
     let logs = plan.logs.as_ref().map(LogPlan::read).transpose()?.unwrap_or_default();
     let report = report(plan, &inputs, &logs);
     let cut = |table: Table| match table.key {
+        "series" => series_summary(&report.series).top(plan.choice.top()),
         "log_clocks" => log_clock_summary(&report.log_clocks),
         "inputs" | "issues" | "directions" => table,
         _ => table.top(plan.choice.top()),

@@ -1,5 +1,7 @@
 //! Transfers: copies by route and size, collectives, peers, call sites. GB/s is 10^9 bytes a second everywhere.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::rows::{AsCell as _, rows};
@@ -248,11 +250,7 @@ impl BandwidthReport {
             noted(Table::of("copies", "Copies by route and size", &self.copies), GB_PER_S, ""),
             Table::of("peers", "Copies between devices", &self.peers),
             Table::of("call_sites", "Where copies come from", &self.call_sites),
-            noted(
-                Table::of("collectives", "Collectives", &self.collectives),
-                BANDWIDTH,
-                NO_COLLECTIVES,
-            ),
+            self.collective_table(),
             log_clock_table(&self.log_clocks),
             stage_transfer_table(&self.stage_transfers),
             traced_transfer_table(&self.traced_transfers),
@@ -264,10 +262,40 @@ impl BandwidthReport {
     }
 }
 
+impl BandwidthReport {
+    fn collective_table(&self) -> Table {
+        let table = Table::of("collectives", "Collectives", &self.collectives);
+        let table = noted(table, BANDWIDTH, NO_COLLECTIVES);
+        let may_end_apart = |row: &CollectiveRow| {
+            let is_uneven = matches!(row.operation, Some("reduce" | "all_to_all" | "send_recv"));
+            is_uneven && row.matched > 0
+        };
+        let has_bound = self.collectives.iter().any(may_end_apart);
+        if has_bound { table.with_note(UPPER_BOUND) } else { table }
+    }
+}
+
+/// Bytes over time for people: stretches in which something was moved, from the first one on.
+pub fn series_summary(rows: &[SeriesRow]) -> Table {
+    let moved = rows.iter().filter(|row| row.bytes > 0);
+    let mut starts: BTreeMap<usize, i64> = BTreeMap::new();
+    for row in rows {
+        let start = starts.entry(row.input).or_insert(row.ts_ns);
+        *start = row.ts_ns.min(*start);
+    }
+    let moved: Vec<SeriesRow> = moved
+        .map(|row| SeriesRow { ts_ns: row.ts_ns - starts[&row.input], ..row.clone() })
+        .collect();
+    let n_still = rows.len() - moved.len();
+    Table::of("series", "Bytes over time", &moved)
+        .with_note(format!("start is since the window began; {n_still} stretches moved nothing"))
+}
+
 const NO_COPIES: &str = "no copy or memset was recorded";
 const NO_COLLECTIVES: &str = "no communication kernel was recorded";
 const GB_PER_S: &str = "GB/s are 10^9 bytes a second; median, p95 and best are single copies";
-const BANDWIDTH: &str = "algorithm and bus bandwidth as nccl-tests defines them; a matched instance takes the time of its fastest rank, which waited least";
+const BANDWIDTH: &str = "algorithm and bus bandwidth as nccl-tests defines them; a matched instance takes the time of its fastest rank, which waited least; one that is not matched has waiting in its time";
+const UPPER_BOUND: &str = "reduce, all_to_all and point to point: ranks need not end together, so that the fastest rank's bandwidth is an upper bound";
 
 /// A table with a sentence for when it has rows and one for when it has none.
 fn noted(table: Table, with_rows: &str, without: &str) -> Table {
