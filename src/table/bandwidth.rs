@@ -1,6 +1,6 @@
 //! Transfers: copies by route and size, collectives, peers, call sites. GB/s is 10^9 bytes a second everywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -249,6 +249,7 @@ impl BandwidthReport {
             noted(Table::of("directions", "Copies by direction", &self.directions), "", NO_COPIES),
             noted(Table::of("copies", "Copies by route and size", &self.copies), GB_PER_S, ""),
             Table::of("peers", "Copies between devices", &self.peers),
+            peer_matrix(&self.peers),
             Table::of("call_sites", "Where copies come from", &self.call_sites),
             self.collective_table(),
             log_clock_table(&self.log_clocks),
@@ -272,6 +273,65 @@ impl BandwidthReport {
         };
         let has_bound = self.collectives.iter().any(may_end_apart);
         if has_bound { table.with_note(UPPER_BOUND) } else { table }
+    }
+}
+
+/// Headings and keys of the matrix's columns. No machine has more devices that copy to each other directly.
+const TO_DEVICES: [(&str, &str); 16] = [
+    ("to 0", "to_0_gb_per_s"),
+    ("to 1", "to_1_gb_per_s"),
+    ("to 2", "to_2_gb_per_s"),
+    ("to 3", "to_3_gb_per_s"),
+    ("to 4", "to_4_gb_per_s"),
+    ("to 5", "to_5_gb_per_s"),
+    ("to 6", "to_6_gb_per_s"),
+    ("to 7", "to_7_gb_per_s"),
+    ("to 8", "to_8_gb_per_s"),
+    ("to 9", "to_9_gb_per_s"),
+    ("to 10", "to_10_gb_per_s"),
+    ("to 11", "to_11_gb_per_s"),
+    ("to 12", "to_12_gb_per_s"),
+    ("to 13", "to_13_gb_per_s"),
+    ("to 14", "to_14_gb_per_s"),
+    ("to 15", "to_15_gb_per_s"),
+];
+
+/// Copies between devices as a matrix of mean rates: a row for each source, a column for each destination.
+fn peer_matrix(peers: &[PeerRow]) -> Table {
+    let devices: BTreeSet<usize> =
+        peers.iter().flat_map(|row| [row.from_device, row.to_device]).map(|d| d as usize).collect();
+    let columns: Vec<(usize, Column)> = devices
+        .iter()
+        .filter_map(|&to| {
+            let (name, key) = *TO_DEVICES.get(to)?;
+            let doc = "bytes over time of the copies to this device, 10^9 bytes a second";
+            Some((to, Column::new(name, key, Unit::Rate, doc)))
+        })
+        .collect();
+    let sources: BTreeSet<(usize, u32)> =
+        peers.iter().map(|row| (row.input, row.from_device)).collect();
+    let row = |&(input, from): &(usize, u32)| {
+        let rate = |to: usize| {
+            let is_it = |row: &&PeerRow| {
+                (row.input, row.from_device, row.to_device as usize) == (input, from, to)
+            };
+            let found = peers.iter().find(is_it).and_then(|row| row.mean_gb_per_s);
+            Cell::or_none(found, Cell::Rate)
+        };
+        let own = [Cell::Count(input as u64), Cell::Count(u64::from(from))];
+        own.into_iter().chain(columns.iter().map(|&(to, _)| rate(to))).collect()
+    };
+    let heads = [
+        Column::new("#", "input", Unit::Count, "number of the input"),
+        Column::new("from", "from_device", Unit::Count, "source device"),
+    ];
+    Table {
+        key: "peer_matrix",
+        title: "Copies between devices: mean GB/s".to_owned(),
+        rows: sources.iter().map(row).collect(),
+        columns: heads.into_iter().chain(columns.iter().map(|&(_, column)| column)).collect(),
+        n_group_columns: 1,
+        notes: Vec::new(),
     }
 }
 
