@@ -343,7 +343,7 @@ Request dispatch wait time (ms):                  0.012
 ------------ Stage 0 Breakdown ------------
 Queue wait time (ms):                             1.000
 Stage id:                                            0
-Stage name:                                         ar
+Stage name:
 Final output type:                                text
 Output token throughput (tok/s):                 6.761
 ------------ Stage 0 -> Stage 1 Handoff ------------

@@ -310,6 +310,8 @@ pub(super) enum BandwidthTable {
     Copies,
     /// Copies between devices.
     Peers,
+    /// The same as a matrix of GB/s.
+    PeerMatrix,
     /// Operators and frames that launched copies.
     CallSites,
     /// Collectives by group, operation, type and size.

@@ -21,7 +21,7 @@ use crate::analyze::peaks::PeakOverrides;
 use crate::diag::Severity;
 use crate::read::{Input, Inputs, Progress, discover, read_inputs};
 use crate::table::page::Page;
-use crate::table::{BandwidthReport, Table, log_clock_summary};
+use crate::table::{BandwidthReport, Table, log_clock_summary, series_summary};
 
 /// What `bandwidth` will do.
 struct BandwidthPlan {
@@ -82,6 +82,7 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
         pages::write(path, Page::of_bandwidth(&report), &inputs)?;
     }
     let cut = |table: Table| match table.key {
+        "series" => series_summary(&report.series).top(plan.choice.top()),
         "log_clocks" => log_clock_summary(&report.log_clocks),
         "inputs" | "issues" | "directions" => table,
         _ => table.top(plan.choice.top()),

@@ -1,5 +1,7 @@
 //! Transfers: copies by route and size, collectives, peers, call sites. GB/s is 10^9 bytes a second everywhere.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use super::rows::{AsCell as _, rows};
@@ -247,12 +249,9 @@ impl BandwidthReport {
             noted(Table::of("directions", "Copies by direction", &self.directions), "", NO_COPIES),
             noted(Table::of("copies", "Copies by route and size", &self.copies), GB_PER_S, ""),
             Table::of("peers", "Copies between devices", &self.peers),
+            peer_matrix(&self.peers),
             Table::of("call_sites", "Where copies come from", &self.call_sites),
-            noted(
-                Table::of("collectives", "Collectives", &self.collectives),
-                BANDWIDTH,
-                NO_COLLECTIVES,
-            ),
+            self.collective_table(),
             log_clock_table(&self.log_clocks),
             stage_transfer_table(&self.stage_transfers),
             traced_transfer_table(&self.traced_transfers),
@@ -264,10 +263,99 @@ impl BandwidthReport {
     }
 }
 
+impl BandwidthReport {
+    fn collective_table(&self) -> Table {
+        let table = Table::of("collectives", "Collectives", &self.collectives);
+        let table = noted(table, BANDWIDTH, NO_COLLECTIVES);
+        let may_end_apart = |row: &CollectiveRow| {
+            let is_uneven = matches!(row.operation, Some("reduce" | "all_to_all" | "send_recv"));
+            is_uneven && row.matched > 0
+        };
+        let has_bound = self.collectives.iter().any(may_end_apart);
+        if has_bound { table.with_note(UPPER_BOUND) } else { table }
+    }
+}
+
+/// Headings and keys of the matrix's columns. No machine has more devices that copy to each other directly.
+const TO_DEVICES: [(&str, &str); 16] = [
+    ("to 0", "to_0_gb_per_s"),
+    ("to 1", "to_1_gb_per_s"),
+    ("to 2", "to_2_gb_per_s"),
+    ("to 3", "to_3_gb_per_s"),
+    ("to 4", "to_4_gb_per_s"),
+    ("to 5", "to_5_gb_per_s"),
+    ("to 6", "to_6_gb_per_s"),
+    ("to 7", "to_7_gb_per_s"),
+    ("to 8", "to_8_gb_per_s"),
+    ("to 9", "to_9_gb_per_s"),
+    ("to 10", "to_10_gb_per_s"),
+    ("to 11", "to_11_gb_per_s"),
+    ("to 12", "to_12_gb_per_s"),
+    ("to 13", "to_13_gb_per_s"),
+    ("to 14", "to_14_gb_per_s"),
+    ("to 15", "to_15_gb_per_s"),
+];
+
+/// Copies between devices as a matrix of mean rates: a row for each source, a column for each destination.
+fn peer_matrix(peers: &[PeerRow]) -> Table {
+    let devices: BTreeSet<usize> =
+        peers.iter().flat_map(|row| [row.from_device, row.to_device]).map(|d| d as usize).collect();
+    let columns: Vec<(usize, Column)> = devices
+        .iter()
+        .filter_map(|&to| {
+            let (name, key) = *TO_DEVICES.get(to)?;
+            let doc = "bytes over time of the copies to this device, 10^9 bytes a second";
+            Some((to, Column::new(name, key, Unit::Rate, doc)))
+        })
+        .collect();
+    let sources: BTreeSet<(usize, u32)> =
+        peers.iter().map(|row| (row.input, row.from_device)).collect();
+    let row = |&(input, from): &(usize, u32)| {
+        let rate = |to: usize| {
+            let is_it = |row: &&PeerRow| {
+                (row.input, row.from_device, row.to_device as usize) == (input, from, to)
+            };
+            let found = peers.iter().find(is_it).and_then(|row| row.mean_gb_per_s);
+            Cell::or_none(found, Cell::Rate)
+        };
+        let own = [Cell::Count(input as u64), Cell::Count(u64::from(from))];
+        own.into_iter().chain(columns.iter().map(|&(to, _)| rate(to))).collect()
+    };
+    let heads = [
+        Column::new("#", "input", Unit::Count, "number of the input"),
+        Column::new("from", "from_device", Unit::Count, "source device"),
+    ];
+    Table {
+        key: "peer_matrix",
+        title: "Copies between devices: mean GB/s".to_owned(),
+        rows: sources.iter().map(row).collect(),
+        columns: heads.into_iter().chain(columns.iter().map(|&(_, column)| column)).collect(),
+        n_group_columns: 1,
+        notes: Vec::new(),
+    }
+}
+
+/// Bytes over time for people: stretches in which something was moved, from the first one on.
+pub fn series_summary(rows: &[SeriesRow]) -> Table {
+    let moved = rows.iter().filter(|row| row.bytes > 0);
+    let mut starts: BTreeMap<usize, i64> = BTreeMap::new();
+    for row in rows {
+        let start = starts.entry(row.input).or_insert(row.ts_ns);
+        *start = row.ts_ns.min(*start);
+    }
+    let moved: Vec<SeriesRow> = moved
+        .map(|row| SeriesRow { ts_ns: row.ts_ns - starts[&row.input], ..row.clone() })
+        .collect();
+    let n_still = rows.len() - moved.len();
+    Table::of("series", "Bytes over time", &moved)
+        .with_note(format!("start is since the window began; {n_still} stretches moved nothing"))
+}
+
 const NO_COPIES: &str = "no copy or memset was recorded";
 const NO_COLLECTIVES: &str = "no communication kernel was recorded";
 const GB_PER_S: &str = "GB/s are 10^9 bytes a second; median, p95 and best are single copies";
-const BANDWIDTH: &str = "algorithm and bus bandwidth as nccl-tests defines them; a matched instance takes the time of its fastest rank, which waited least";
+const BANDWIDTH: &str = "algorithm and bus bandwidth as nccl-tests defines them; a matched instance takes the time of its fastest rank, which waited least; one that is not matched has waiting in its time";
+const UPPER_BOUND: &str = "reduce, all_to_all and point to point: ranks need not end together, so that the fastest rank's bandwidth is an upper bound";
 
 /// A table with a sentence for when it has rows and one for when it has none.
 fn noted(table: Table, with_rows: &str, without: &str) -> Table {

@@ -39,7 +39,7 @@ rows! {
         zone: Option<String>, Text, "zone", "zone of its wall clock", one.clock.offset.map(|offset| offset.zone());
         zone_ns: Option<i64>, Ns, "ahead of UTC", "what its wall clock is ahead of UTC", one.clock.offset.map(|offset| offset.zone_ns);
         year: Option<i32>, Text, "year", "year of its first line, where the log does not tell it", one.clock.offset.and_then(|offset| offset.year);
-        error_ns: Option<i64>, Ns, "±", "how far a span may be off: half of what the lines' times leave off", one.clock.error_ns;
+        error_ns: Option<i64>, Ns, "±", "how far a span may be off at most: half of what the lines' times leave off, and how late the orchestrator notices an end", one.clock.error_ns;
         evidence: String, Text, "why", "what was seen, or why it is not placed", one.clock.evidence.clone();
         path: String, Text, "path", "path as given or found", one.path.clone();
     }
@@ -183,8 +183,7 @@ pub fn joined_stage_table(rows: &[JoinedStageRow]) -> Table {
 }
 
 /// What kernels outside of every span mean.
-const LATE: &str = "kernels else: in the window while no request was generated for by the log; a line comes after what it \
-                    tells of, so that the work may have been earlier";
+const LATE: &str = "kernels else: in the window while no request was generated for by the log; spans may lie earlier or later by ±";
 
 const PARTS: &str = "in window = kernel busy + waited, no kernel + host only + rest; requests at the same time are counted once";
 

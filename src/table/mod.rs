@@ -31,7 +31,7 @@ pub use across::{
     Across, BlameCellRow, BlameRow, ClockRow, PlacementRow, StragglerRow, blame_table,
     straggler_table,
 };
-pub use bandwidth::BandwidthReport;
+pub use bandwidth::{BandwidthReport, series_summary};
 pub use breakdown::{BreakdownRow, ExcludedRow, breakdown_table};
 pub use component::{ComponentRow, component_table};
 pub use device::{CauseRow, DeviceRow, idle_table};

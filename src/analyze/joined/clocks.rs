@@ -82,7 +82,8 @@ pub struct LogClock {
     pub n_spans: u64,
     /// How its wall clock becomes Unix time; `None` where that is not settled.
     pub offset: Option<LogOffset>,
-    /// How far a span may be off: half of what the lines' times leave off.
+    /// How far a span may be off at most: half of what the lines' times leave off, and what lines of entering and
+    /// leaving a stage are apart by beyond its work.
     pub error_ns: Option<i64>,
     /// What settles it.
     pub source: ClockSource,
@@ -170,11 +171,12 @@ impl Finder<'_> {
             Ok((offset, source, evidence)) => (Some(offset), source, evidence),
             Err(why) => (None, ClockSource::None, why),
         };
-        let resolution = self.spans.iter().map(|span| span.resolution_ns).max();
+        let errors = self.spans.iter().map(|span| span.resolution_ns / 2 + span.slack_ns);
+        let error_ns = errors.max();
         LogClock {
             log,
             n_spans: self.spans.len() as u64,
-            error_ns: offset.and(resolution).map(|ns| ns / 2),
+            error_ns: offset.and(error_ns),
             offset,
             source,
             evidence,

@@ -120,7 +120,8 @@ fn placed_spans<'a>(report: &'a StageReport, clocks: &[LogClock]) -> Vec<PlacedS
         let half_ns = span.resolution_ns / 2;
         let at = |ns: i64| offset.unix_ns(span, ns).saturating_add(half_ns);
         let unix = Span::new(at(span.start_ns), at(span.end_ns));
-        Some(PlacedSpan { span, unix, error_ns: half_ns })
+        let error_ns = half_ns.saturating_add(span.slack_ns);
+        Some(PlacedSpan { span, unix, error_ns })
     });
     placed.collect()
 }

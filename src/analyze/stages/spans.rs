@@ -13,7 +13,7 @@ use super::requests::{SpanKind, WaterfallSpan};
 /// What tells when a span ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SpanSource {
-    /// The orchestrator's line about the stage's output.
+    /// The orchestrator's lines: handed to the stage, on its way, and not later than the line about the output.
     Orchestrator,
     /// The line of the stage's own record, which is written when it is done.
     Record,
@@ -59,6 +59,9 @@ pub struct StageSpan {
     pub end_ns: i64,
     /// What the line's time leaves off: the span lies up to this much later.
     pub resolution_ns: i64,
+    /// How far the line of entering and the line of leaving the stage put it apart: the orchestrator notices an end
+    /// when it looks, which can be long after it.
+    pub slack_ns: i64,
     /// What tells the end.
     pub source: SpanSource,
 }
@@ -82,7 +85,13 @@ pub(super) fn of_request(
     let spans = passes.iter().zip(by_moves).filter_map(|((own, record), left)| {
         let spot = left.unwrap_or(*own);
         let (end_ns, generation) = (spot.wall_ns?, record.generation?.ns.max(0));
-        Some(span(index, spot, record, source, end_ns.saturating_sub(generation), end_ns))
+        let latest_ns = end_ns.saturating_sub(generation);
+        let (start_ns, slack_ns) = match source {
+            SpanSource::Orchestrator => between(run, record, latest_ns),
+            _ => (latest_ns, 0),
+        };
+        let end_ns = start_ns.saturating_add(generation);
+        Some(StageSpan { slack_ns, ..span(index, spot, record, source, start_ns, end_ns) })
     });
     spans.collect()
 }
@@ -92,6 +101,20 @@ fn left(run: &Run, record: &StageRequest, passes: &[&(Spot, StageRequest)]) -> O
     let is_single = passes.iter().filter(|(_, other)| other.stage == record.stage).count() == 1;
     let moves = run.moves.get(&(record.request.clone(), record.stage))?;
     moves.left_at.filter(|_| is_single)
+}
+
+/// When generation began, and how far that may be off: after the request was handed to the stage, was on its way and
+/// was unpacked, but not later than the line about its end allows. Where the way is not known, as late as that.
+fn between(run: &Run, record: &StageRequest, latest_ns: i64) -> (i64, i64) {
+    let moves = run.moves.get(&(record.request.clone(), record.stage));
+    let Some(entered_ns) = moves.and_then(|moves| moves.entered_ns) else { return (latest_ns, 0) };
+    // Nothing is handed to the first stage: its line of entering comes before the input is even made.
+    let way = record.rx_in_flight.map(|d| d.ns.max(0)).filter(|_| record.stage > 0);
+    let unpacking = record.rx_decode.map_or(0, |d| d.ns.max(0));
+    let earliest_ns = entered_ns.saturating_add(way.unwrap_or(0)).saturating_add(unpacking);
+    let slack_ns = latest_ns.saturating_sub(earliest_ns).max(0);
+    let start_ns = if way.is_some() { earliest_ns.min(latest_ns) } else { latest_ns };
+    (start_ns, slack_ns)
 }
 
 fn before_the_end(
@@ -132,6 +155,7 @@ fn span(
         start_ns,
         end_ns,
         resolution_ns: spot.resolution_ns,
+        slack_ns: 0,
         source,
     }
 }
@@ -161,6 +185,7 @@ pub(super) fn of_diffusion(index: usize, logs: &[&PipelineLog], run: &Run) -> Ve
                 start_ns: end_ns.saturating_sub(dur.ns.max(0)),
                 end_ns,
                 resolution_ns: 0,
+                slack_ns: 0,
                 source: SpanSource::UnixTime,
             });
         }

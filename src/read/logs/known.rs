@@ -178,7 +178,7 @@ fn shape_class(message: &str) -> Option<&'static str> {
 }
 
 /// What vLLM-Omni's `Omni Metrics Summary` counts in no unit. Its times end in `(ms)`, its rates in `(tok/s)`.
-const SUMMARY_LABELS: [&str; 16] = [
+const SUMMARY_LABELS: [&str; 9] = [
     "Successful requests",
     "Stage id",
     "Stage name",
@@ -188,13 +188,6 @@ const SUMMARY_LABELS: [&str; 16] = [
     "Batch size",
     "Input tokens",
     "Output tokens",
-    "Total tokens",
-    "Image num",
-    "Image count",
-    "Number of images",
-    "Resolution",
-    "Inference steps",
-    "Audio frames",
 ];
 
 /// A line of the `Omni Metrics Summary`: a heading between rules, or a label with a value. The figures of a request are
@@ -208,10 +201,10 @@ fn is_metrics_summary(message: &str) -> bool {
         let is_edge = heading.starts_with("Stage ") && heading.ends_with(" Handoff");
         return heading == "Omni Metrics Summary" || heading.ends_with(" Breakdown") || is_edge;
     }
-    let Some((label, value)) = message.split_once(": ") else { return false };
+    let Some((label, value)) = message.split_once(':') else { return false };
     let is_measure = label.ends_with(" (ms)") || label.ends_with(" (tok/s)");
     let is_number = value.trim().replace(',', "").parse::<f64>().is_ok();
-    is_measure && is_number || SUMMARY_LABELS.contains(&label) && !value.trim().is_empty()
+    is_measure && is_number || SUMMARY_LABELS.contains(&label)
 }
 
 /// A line of the profiler's printed table: its rules, its head, or a row with shares and times.

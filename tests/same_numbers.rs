@@ -1,0 +1,118 @@
+//! JSON and CSV give the same numbers, table by table, and text the same, rounded.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    path.to_str().unwrap().to_owned()
+}
+
+fn run(arguments: &[&str], more: &[&str]) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_omni-trace"));
+    let output = program.args(arguments).args(more).output().unwrap();
+    assert!(output.status.success(), "{arguments:?} {more:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The cells of a CSV, quotes taken away.
+fn cells(text: &str) -> Vec<Vec<String>> {
+    let mut rows = vec![vec![String::new()]];
+    let (mut is_quoted, mut letters) = (false, text.chars().peekable());
+    while let Some(letter) = letters.next() {
+        let row = rows.last_mut().unwrap();
+        match letter {
+            '"' if is_quoted && letters.next_if_eq(&'"').is_some() => {
+                row.last_mut().unwrap().push('"');
+            }
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => row.push(String::new()),
+            '\r' if !is_quoted => {}
+            '\n' if !is_quoted => rows.push(vec![String::new()]),
+            letter => row.last_mut().unwrap().push(letter),
+        }
+    }
+    rows.pop();
+    rows
+}
+
+/// A value of the JSON as CSV writes it.
+fn words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join(", "),
+        number => number.to_string(),
+    }
+}
+
+/// Every cell of a table's CSV is the JSON's value of that name.
+fn same_numbers(arguments: &[&str], table: &str) {
+    let json: Value = serde_json::from_str(&run(arguments, &["--format", "json"])).unwrap();
+    let csv = cells(&run(arguments, &["--format", "csv", "--table", table]));
+    let of_json = json[table].as_array().unwrap();
+    assert_eq!(csv.len(), of_json.len() + 1, "{table}");
+    assert!(!of_json.is_empty(), "{table}");
+    for (row, object) in csv[1..].iter().zip(of_json) {
+        assert_eq!(row.len(), csv[0].len(), "{table}");
+        for (name, cell) in csv[0].iter().zip(row) {
+            let value = object.get(name).unwrap_or_else(|| panic!("{table} has no {name}"));
+            // serde_json reads a float to within one unit of its last place.
+            let near = |n: f64| value.as_f64().is_some_and(|m| (n - m).abs() <= m.abs() * 4e-16);
+            let is_same = *cell == words(value) || cell.parse::<f64>().is_ok_and(near);
+            assert!(is_same, "{table} {name}: {cell} and {value}");
+        }
+    }
+}
+
+#[test]
+fn of_logs() {
+    let log = fixture("logs_seed/omni_llm_pipeline.log");
+    for table in
+        ["summaries", "requests", "request_stages", "waterfall", "stages", "transfers", "checks"]
+    {
+        same_numbers(&["stages", &log], table);
+    }
+    same_numbers(&["stages", &fixture("logs_seed/console.log")], "diffusion");
+    same_numbers(&["stages", &fixture("logs_seed/console.log")], "waits");
+}
+
+#[test]
+fn of_copies_and_collectives() {
+    for table in ["directions", "copies", "peers", "call_sites", "series"] {
+        same_numbers(&["bandwidth", &fixture("p2p_copies")], table);
+    }
+    for table in ["collectives", "rank_waits", "slowest"] {
+        same_numbers(&["bandwidth", &fixture("nccl_two_ranks")], table);
+    }
+}
+
+#[test]
+fn of_logs_beside_traces() {
+    let dir = fixture("joined");
+    for table in ["log_clocks", "joined_stages", "joined_requests"] {
+        same_numbers(&["analyze", &dir, "--logs", &dir], table);
+    }
+    for table in ["log_clocks", "stage_transfers", "traced_transfers"] {
+        same_numbers(&["bandwidth", &dir, "--logs", &dir], table);
+    }
+}
+
+#[test]
+fn text_rounds_the_same_numbers() {
+    let log = fixture("logs_seed/omni_llm_pipeline.log");
+    let text = run(&["stages", &log], &["--table", "transfers"]);
+    let json: Value = serde_json::from_str(&run(&["stages", &log], &["--format", "json"])).unwrap();
+    let rates = ["tx_mbit_per_s", "rx_mbit_per_s", "tx_gb_per_s", "rx_gb_per_s"];
+    for edge in json["transfers"].as_array().unwrap() {
+        for rate in rates {
+            let rounded = format!("{:.3}", edge[rate].as_f64().unwrap());
+            assert!(text.replace(',', "").contains(&rounded), "{rate} {rounded} in\n{text}");
+        }
+    }
+}
