@@ -20,6 +20,7 @@ mod results;
 mod rewriting;
 mod rows;
 mod run;
+mod spool;
 mod tables;
 mod trace_output;
 
