@@ -3,10 +3,12 @@
 //! Kineto writes times relative to a base of its own (`baseTimeNanoseconds`), which ranks mostly share and which differs
 //! when a process started before a quarter's boundary; adding it gives wall-clock time. Hosts may still disagree. Then
 //! matched collectives tell: offset = median of the differences of their ends, error = the largest distance of a kept
-//! difference from it.
+//! difference from it. Inputs without collectives in common may have hand-offs ([`HandOffBounds`]): bounds on both sides
+//! give an offset, one alone is only told.
 
 use super::AlignInput;
 use super::collectives::Calls;
+use super::handoffs::{HandOffBounds, HandOffs, bounds};
 
 /// Absolute timestamps are at least this (1973 in Unix time); relative ones of one capture never get there.
 const ABSOLUTE_NS: i64 = 100_000_000_000_000_000;
@@ -21,7 +23,7 @@ const FEW_MATCHES: usize = 3;
 /// How to bring clocks together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AlignMode {
-    /// Bases, then offsets from collectives where they are larger than their error.
+    /// Bases, then offsets where they are larger than their error.
     #[default]
     Auto,
     /// Bases only.
@@ -43,16 +45,27 @@ pub enum ClockBase {
     Unknown,
 }
 
-/// How far a clock is ahead of the reference's, as matched collectives say.
+/// What an offset was measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockSource {
+    /// Matched collectives.
+    Collectives,
+    /// Matched hand-offs in both directions.
+    HandOffs,
+}
+
+/// How far a clock is ahead of the reference's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OffsetEstimate {
+    /// What it was measured by.
+    pub source: ClockSource,
     /// The input it is measured against.
     pub reference: usize,
     /// This clock less the reference's, in nanoseconds, bases included.
     pub offset_ns: i64,
-    /// Every kept match lies within this distance of the offset, in nanoseconds.
+    /// Every kept collective lies within this distance of the offset, in nanoseconds; bounds by hand-offs enclose it so.
     pub error_ns: i64,
-    /// Collectives that matched.
+    /// Collectives or hand-offs that matched.
     pub n_matched: usize,
     /// Of these, how many were left out for lying far from the others.
     pub n_dropped: usize,
@@ -65,8 +78,10 @@ pub struct InputClock {
     pub base: ClockBase,
     /// What is added to its times so that they are relative to [`Alignment::base_time_ns`], without correction.
     pub base_shift_ns: i64,
-    /// What collectives say; `None` where nothing matched.
+    /// How far it is ahead; `None` where nothing matched, or hand-offs went in one direction only.
     pub estimate: Option<OffsetEstimate>,
+    /// What hand-offs say, where no collectives matched.
+    pub bounds: Option<HandOffBounds>,
     /// The correction that is applied: the negative offset, or 0.
     pub correction_ns: i64,
     /// All that is added to its times.
@@ -107,7 +122,14 @@ pub fn align_clocks(inputs: &[AlignInput<'_>], mode: AlignMode) -> Alignment {
                 (ClockBase::Absolute, Some(common)) => common.saturating_neg(),
                 _ => 0,
             };
-            InputClock { base, base_shift_ns, estimate: None, correction_ns: 0, shift_ns: 0 }
+            InputClock {
+                base,
+                base_shift_ns,
+                estimate: None,
+                bounds: None,
+                correction_ns: 0,
+                shift_ns: 0,
+            }
         })
         .collect();
     if mode == AlignMode::None {
@@ -145,31 +167,57 @@ fn correction(clock: &InputClock, mode: AlignMode) -> i64 {
     let Some(estimate) = clock.estimate else { return 0 };
     let applies = match mode {
         AlignMode::Auto => estimate.offset_ns.saturating_abs() > estimate.error_ns,
-        AlignMode::Collectives => true,
+        AlignMode::Collectives => estimate.source == ClockSource::Collectives,
         AlignMode::Base | AlignMode::None => false,
     };
     if applies { estimate.offset_ns.saturating_neg() } else { 0 }
 }
 
-/// Measures each input against the first one before it with which collectives match, chaining through that one.
+/// Measures each input against the first one before it with which collectives match, else with which hand-offs do,
+/// chaining through that one.
 fn estimate(inputs: &[AlignInput<'_>], clocks: &mut [InputClock]) {
     let calls: Vec<Calls> = inputs.iter().map(Calls::of).collect();
+    let handoffs: Vec<HandOffs> = inputs.iter().map(HandOffs::of).collect();
     for i in 1..inputs.len() {
-        let measured = (0..i).find_map(|reference| {
+        let shift_to = |reference: usize, clocks: &[InputClock]| {
+            clocks[i].base_shift_ns.saturating_sub(clocks[reference].base_shift_ns)
+        };
+        let by_collectives = (0..i).find_map(|reference| {
             let ends = calls[reference].matched_ends(&calls[i]);
-            let shift = clocks[i].base_shift_ns.saturating_sub(clocks[reference].base_shift_ns);
-            let found = offset_of(&ends, shift)?;
-            Some((reference, found))
+            let found = offset_of(&ends, shift_to(reference, clocks))?;
+            Some(OffsetEstimate { reference, ..found })
         });
-        let Some((reference, mut found)) = measured else { continue };
-        found.reference = reference;
-        if let Some(before) = clocks[reference].estimate {
-            found.reference = before.reference;
-            found.offset_ns = found.offset_ns.saturating_add(before.offset_ns);
-            found.error_ns = found.error_ns.saturating_add(before.error_ns);
+        if let Some(found) = by_collectives {
+            clocks[i].estimate = Some(chained(found, clocks));
+            continue;
         }
-        clocks[i].estimate = Some(found);
+        let by_handoffs = (0..i).filter_map(|reference| {
+            let (a, b) = ((&inputs[reference], &handoffs[reference]), (&inputs[i], &handoffs[i]));
+            let found = bounds(a, b)?.shifted(shift_to(reference, clocks));
+            Some(HandOffBounds { reference, ..found })
+        });
+        // Bounds on both sides say more than one.
+        let found = by_handoffs.min_by_key(|found| found.offset().is_none());
+        clocks[i].bounds = found;
+        clocks[i].estimate = found.and_then(|found| {
+            let (offset_ns, error_ns) = found.offset()?;
+            let (reference, n_matched) = (found.reference, found.n_matched);
+            let source = ClockSource::HandOffs;
+            let found =
+                OffsetEstimate { source, reference, offset_ns, error_ns, n_matched, n_dropped: 0 };
+            Some(chained(found, clocks))
+        });
     }
+}
+
+/// An offset to a reference that has one itself, to that one's reference.
+fn chained(mut found: OffsetEstimate, clocks: &[InputClock]) -> OffsetEstimate {
+    if let Some(before) = clocks[found.reference].estimate {
+        found.reference = before.reference;
+        found.offset_ns = found.offset_ns.saturating_add(before.offset_ns);
+        found.error_ns = found.error_ns.saturating_add(before.error_ns);
+    }
+    found
 }
 
 /// The offset that matched ends tell; `shift_ns` is what the bases already account for.
@@ -193,7 +241,8 @@ fn offset_of(ends: &[(i64, i64)], shift_ns: i64) -> Option<OffsetEstimate> {
         spread if differences.len() < FEW_MATCHES => spread.max(FEW_MATCHES_ERROR_NS),
         spread => spread.max(1),
     };
-    Some(OffsetEstimate { reference: 0, offset_ns, error_ns, n_matched: ends.len(), n_dropped })
+    let (source, n_matched) = (ClockSource::Collectives, ends.len());
+    Some(OffsetEstimate { source, reference: 0, offset_ns, error_ns, n_matched, n_dropped })
 }
 
 #[cfg(test)]

@@ -2,15 +2,19 @@
 //!
 //! Identity comes from metadata first, then from names, and can be overridden. Clocks come from each file's own base
 //! first, then from collectives that several ranks took part in: those end together, so that the differences of their
-//! ends are the differences of the clocks. Nothing here reads files, writes or prints; times are integer nanoseconds.
+//! ends are the differences of the clocks. Where there are none, hand-offs between stages bound them. Nothing here reads files, writes or prints; times are integer nanoseconds.
 
 mod clocks;
 mod collectives;
+mod handoffs;
 mod identity;
 
 use std::path::Path;
 
-pub use clocks::{AlignMode, Alignment, ClockBase, InputClock, OffsetEstimate, align_clocks};
+pub use clocks::{
+    AlignMode, Alignment, ClockBase, ClockSource, InputClock, OffsetEstimate, align_clocks,
+};
+pub use handoffs::HandOffBounds;
 pub use identity::{
     IdentityProblem, Override, input_label, merge_order, missing_ranks, refine_identity,
     same_claims,

@@ -14,15 +14,17 @@ use super::args::WindowArg;
 /// the clocks were apart, with an error bar. The kind of output goes by its name: .json, .json.gz, .pftrace.
 #[derive(Debug, ClapArgs)]
 pub(super) struct MergeArgs {
-    /// Files or directories (searched for every known naming scheme).
+    /// Files, directories (searched for every known naming scheme), or `-` for standard input. Of a file that was merged
+    /// before, each of its inputs is one here.
     #[arg(required = true, value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(super) output: TraceOutputArgs,
 
-    /// How to bring clocks together. `auto`: bases, then offsets from matched collectives where they are larger than
-    /// their error; `base`: bases only; `collectives`: offsets wherever there are any; `none`: times as written.
+    /// How to bring clocks together. `auto`: bases, then offsets from matched collectives or hand-offs where they are larger
+    /// than their error; `base`: bases only; `collectives`: offsets of collectives wherever there are any; `none`: times as
+    /// written.
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub(super) align: AlignArg,
 
@@ -125,7 +127,7 @@ pub(super) enum AlignArg {
     Auto,
     /// Bases only.
     Base,
-    /// Bases, then offsets wherever there are any.
+    /// Bases, then offsets of collectives wherever there are any.
     Collectives,
     /// Times as written.
     None,

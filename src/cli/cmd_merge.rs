@@ -1,6 +1,6 @@
 //! `omni-trace merge`: many inputs to one time line.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::args_merge::{AlignArg, MergeArgs};
@@ -8,12 +8,14 @@ use super::pages;
 use super::rewriting::{self, Destination, FirstPass};
 use super::rows;
 use super::run::{Hinted, Outcome, say};
+use super::spool::Spooled;
 use crate::align::{
-    AlignInput, AlignMode, Alignment, ClockBase, IdentityProblem, Override, align_clocks,
-    input_label, merge_order, missing_ranks, refine_identity, same_claims,
+    AlignInput, AlignMode, Alignment, ClockBase, ClockSource, IdentityProblem, InputClock,
+    Override, align_clocks, input_label, merge_order, missing_ranks, refine_identity, same_claims,
 };
 use crate::model::Identity;
-use crate::read::{Progress, discover};
+use crate::read::{Input, Progress, discover};
+use crate::render::human;
 use crate::store::PARTS_KEY;
 use crate::table::page::Page;
 use crate::table::{MergeReport, MergeRow, OutputRow, SCHEMA_VERSION};
@@ -23,35 +25,34 @@ use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merg
 pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let destination = Destination::of(&args.output)?;
     let inputs = discover(&args.paths)?;
-    rewriting::refuse_stdin(&inputs.paths)?;
     destination.refuse_inputs(&inputs.paths)?;
     if !args.output.quiet {
         for (path, why) in &inputs.skipped {
             say(&format!("note: {} is left out: {why}", path.display()));
         }
     }
-    rewriting::in_pool(&args.output, || merge(args, &inputs.paths, &destination))
+    let sources = Spooled::all(&inputs.paths, destination.path(), args.output.quiet)?;
+    rewriting::in_pool(&args.output, || merge(args, &sources, &destination))
 }
 
 fn merge(
     args: &MergeArgs,
-    paths: &[PathBuf],
+    sources: &[Spooled],
     destination: &Destination,
 ) -> anyhow::Result<Outcome> {
     let progress = Arc::new(Progress::default());
     let options = rewriting::read_options(&args.output);
-    let mut inputs = rewriting::first_pass(paths, &options, &progress, args.output.quiet)?;
-    if inputs.iter().any(is_merged) {
-        return rewrite_merged(
-            args,
-            &inputs,
-            destination,
-            Pass { options: &options, progress: &progress },
-        );
+    let mut inputs = rewriting::first_pass(sources, &options, &progress, args.output.quiet)?;
+    if let [first] = inputs.as_slice()
+        && is_merged(first)
+    {
+        let pass = Pass { options: &options, progress: &progress };
+        return rewrite_merged(args, first, destination, pass);
     }
     let overrides = overrides(args);
-    for FirstPass { input, .. } in &mut inputs {
-        input.identity = refine_identity(&input.path, &input.identity, &input.store, &overrides);
+    for first in &mut inputs {
+        let (identity, store) = (&first.input.identity, &first.input.store);
+        first.input.identity = refine_identity(first.origin(), identity, store, &overrides);
     }
     let identities: Vec<Identity> =
         inputs.iter().map(|first| first.input.identity.clone()).collect();
@@ -66,8 +67,7 @@ fn merge(
         .iter()
         .zip(&merged.plans)
         .map(|(first, plan)| Source {
-            path: &first.input.path,
-            index: &first.index,
+            again: &first.again,
             store: &first.input.store,
             plan,
             edit: None,
@@ -104,25 +104,17 @@ fn is_merged(first: &FirstPass) -> bool {
     first.input.store.meta.entry(PARTS_KEY).is_some()
 }
 
-/// A file that was merged before, on its own: the same in another format. Beside others it is refused, as its inputs would
-/// have to be aligned and numbered anew.
+/// A file that was merged before, on its own: the same in another format. Beside others it is taken apart, and its inputs
+/// are aligned and numbered anew.
 fn rewrite_merged(
     args: &MergeArgs,
-    inputs: &[FirstPass],
+    first: &FirstPass,
     destination: &Destination,
     pass: Pass<'_>,
 ) -> anyhow::Result<Outcome> {
-    let [first] = inputs else {
-        let merged = inputs.iter().find(|first| is_merged(first));
-        let path = merged.map(|first| first.input.path.display().to_string()).unwrap_or_default();
-        let what = format!("{path} is a merged file, which cannot be merged again with others");
-        let hint = "name the files that it was made of, and the others".to_owned();
-        return Err(Hinted { what, hint }.into());
-    };
     let store = &first.input.store;
     let plan = plan_same(store);
-    let source =
-        Source { path: &first.input.path, index: &first.index, store, plan: &plan, edit: None };
+    let source = Source { again: &first.again, store, plan: &plan, edit: None };
     let base_time_ns = store.meta.base_time_ns;
     let is_quiet = args.output.quiet;
     let (written, bytes) =
@@ -176,7 +168,12 @@ fn refuse_same(
     if args.keep_duplicates {
         return Ok(());
     }
-    let path = |i: usize| inputs[i].input.path.display();
+    let path = |i: usize| match &inputs[i].input {
+        Input { path, merged_from: Some(of), .. } => {
+            format!("{} (merged from {of})", path.display())
+        }
+        input => input.path.display().to_string(),
+    };
     let what = format!(
         "{} and {} both claim to be {}",
         path(*first),
@@ -201,10 +198,10 @@ impl Merged {
     fn of(inputs: &[FirstPass], args: &MergeArgs) -> Self {
         let align: Vec<AlignInput<'_>> = inputs
             .iter()
-            .map(|FirstPass { input, .. }| AlignInput {
-                path: &input.path,
-                identity: &input.identity,
-                store: &input.store,
+            .map(|first| AlignInput {
+                path: first.origin(),
+                identity: &first.input.identity,
+                store: &first.input.store,
             })
             .collect();
         let labels = unique(align.iter().map(input_label).collect());
@@ -229,6 +226,7 @@ impl Merged {
             .map(|problem| missing(problem, &identities))
             .collect();
         for (clock, label) in alignment.inputs.iter().zip(&labels) {
+            warnings.extend(one_way_warning(clock, &labels, label));
             if clock.base == ClockBase::Unknown && clock.estimate.is_none() && inputs.len() > 1 {
                 warnings.push(format!("nothing says what the clock of {label} is relative to; its times are as written"));
             }
@@ -255,15 +253,26 @@ impl Merged {
                 input: i,
                 label: self.labels[i].clone(),
                 path: first.input.path.display().to_string(),
+                merged_from: first.input.merged_from.clone(),
                 events: first.input.store.n_events,
                 json_bytes: first.input.json_bytes,
                 base,
                 base_time_ns,
                 base_shift_ns: clock.base_shift_ns,
-                reference: clock.estimate.map(|estimate| estimate.reference),
+                clock_source: clock_source(clock),
+                reference: clock
+                    .estimate
+                    .map(|estimate| estimate.reference)
+                    .or(clock.bounds.map(|bounds| bounds.reference)),
                 offset_ns: clock.estimate.map(|estimate| estimate.offset_ns),
                 error_ns: clock.estimate.map(|estimate| estimate.error_ns),
-                matched: clock.estimate.map_or(0, |estimate| estimate.n_matched as u64),
+                offset_at_least_ns: clock.bounds.and_then(|bounds| bounds.at_least_ns),
+                offset_at_most_ns: clock.bounds.and_then(|bounds| bounds.at_most_ns),
+                matched: clock
+                    .estimate
+                    .map(|estimate| estimate.n_matched)
+                    .or(clock.bounds.map(|bounds| bounds.n_matched))
+                    .unwrap_or(0) as u64,
                 dropped: clock.estimate.map_or(0, |estimate| estimate.n_dropped as u64),
                 correction_ns: clock.correction_ns,
                 first_pid: plan.first_pid(),
@@ -274,6 +283,37 @@ impl Merged {
         }
         report
     }
+}
+
+fn clock_source(clock: &InputClock) -> Option<&'static str> {
+    match (clock.estimate, clock.bounds) {
+        (Some(estimate), _) if estimate.source == ClockSource::Collectives => Some("collectives"),
+        (Some(_), _) => Some("handoffs"),
+        (None, Some(_)) => Some("handoffs_one_way"),
+        (None, None) => None,
+    }
+}
+
+/// What hand-offs in one direction tell: too little for an offset, yet sometimes that a clock is wrong.
+fn one_way_warning(clock: &InputClock, labels: &[String], label: &str) -> Option<String> {
+    let bounds = clock.bounds.filter(|_| clock.estimate.is_none())?;
+    let reference = &labels[bounds.reference];
+    let (word, ns) = match (bounds.at_least_ns, bounds.at_most_ns) {
+        (Some(ns), _) => ("at least", ns),
+        (None, Some(ns)) => ("at most", ns),
+        (None, None) => return None,
+    };
+    let ahead = format!("{word} {} ahead of {reference}'s", human::duration(ns));
+    let matched = bounds.n_matched;
+    Some(if bounds.excludes_zero() {
+        format!(
+            "the clock of {label} is wrong: something is received before it was sent. By {matched} hand-offs it is {ahead}; they go one way, so how far is not determined and nothing was corrected"
+        )
+    } else {
+        format!(
+            "the clock of {label} is {ahead} by {matched} hand-offs; they go one way, so how far is not determined"
+        )
+    })
 }
 
 fn mode(arg: AlignArg) -> AlignMode {

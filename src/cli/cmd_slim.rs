@@ -6,6 +6,7 @@ use super::args_merge::{NameFilter, SlimArgs};
 use super::rewriting::{self, Destination, FirstPass};
 use super::rows;
 use super::run::{Hinted, Outcome};
+use super::spool::Spooled;
 use crate::align::{AlignInput, input_label};
 use crate::analyze::base::TimeConfig;
 use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
@@ -21,16 +22,19 @@ use crate::write::{
 pub(super) fn run(args: &SlimArgs) -> anyhow::Result<Outcome> {
     let destination = Destination::of(&args.output)?;
     let paths = vec![args.path.clone()];
-    rewriting::refuse_stdin(&paths)?;
     destination.refuse_inputs(&paths)?;
-    rewriting::in_pool(&args.output, || slim(args, &destination))
+    let sources = Spooled::all(&paths, destination.path(), args.output.quiet)?;
+    rewriting::in_pool(&args.output, || slim(args, &sources, &destination))
 }
 
-fn slim(args: &SlimArgs, destination: &Destination) -> anyhow::Result<Outcome> {
+fn slim(
+    args: &SlimArgs,
+    sources: &[Spooled],
+    destination: &Destination,
+) -> anyhow::Result<Outcome> {
     let progress = Arc::new(Progress::default());
     let options = rewriting::read_options(&args.output);
-    let paths = vec![args.path.clone()];
-    let inputs = rewriting::first_pass(&paths, &options, &progress, args.output.quiet)?;
+    let inputs = rewriting::first_pass(sources, &options, &progress, args.output.quiet)?;
     let Some(first) = inputs.first() else { return Ok(Outcome::Done) };
     let choice = choose_slim(&first.input.store, &TimeConfig::default(), &config(args));
     if choice.n_iterations.is_some() && choice.span_ns.is_none() {
@@ -42,13 +46,8 @@ fn slim(args: &SlimArgs, destination: &Destination) -> anyhow::Result<Outcome> {
     }
     let edit = edit_of(args, first, &choice);
     let (plan, members) = plan_of(first, destination)?;
-    let source = Source {
-        path: &first.input.path,
-        index: &first.index,
-        store: &first.input.store,
-        plan: &plan,
-        edit: Some(&edit),
-    };
+    let source =
+        Source { again: &first.again, store: &first.input.store, plan: &plan, edit: Some(&edit) };
     let pass = Pass { options: &options, progress: &progress };
     let (written, bytes) = destination.write(
         first.input.store.meta.base_time_ns,
@@ -101,12 +100,10 @@ fn edit_of(args: &SlimArgs, first: &FirstPass, choice: &SlimChoice) -> Edit {
     let gone = choice.is_gone.iter().enumerate().filter(|&(_, &gone)| gone);
     gone.filter_map(|(slice, _)| slices.event_number(slice))
         .for_each(|event| edit.drop_slice(event));
-    for wait in &choice.waits {
-        if let Some(event) = slices.event_number(wait.slice as usize) {
-            let collapsed = Collapsed { count: wait.count, covered_ns: wait.covered_ns };
-            edit.collapse_into(event, collapsed);
-        }
-    }
+    edit.collapse_into(choice.waits.iter().filter_map(|wait| {
+        let event = slices.event_number(wait.slice as usize)?;
+        Some((event, Collapsed { count: wait.count, covered_ns: wait.covered_ns }))
+    }));
     edit.window_ns = choice.span_ns;
     let categories = |list: &[NameFilter]| -> Vec<String> {
         list.iter()

@@ -22,6 +22,7 @@ mod results;
 mod rewriting;
 mod rows;
 mod run;
+mod spool;
 mod tables;
 mod trace_output;
 

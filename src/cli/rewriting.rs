@@ -13,9 +13,10 @@ use super::cmd_merge::same_file;
 use super::output::Target;
 use super::progress::ProgressDisplay;
 use super::run::{Hinted, Outcome, say};
+use super::spool::Spooled;
 use super::trace_output::{AtomicFile, PipeOutput, spill_file};
 use crate::diag::{Reporter, Severity};
-use crate::read::events::{EventIndex, read_for_rewriting};
+use crate::read::events::{Again, read_apart_for_rewriting, read_for_rewriting};
 use crate::read::{Input, Progress, ReadOptions};
 use crate::render::{csv, json, markdown, text};
 use crate::table::Table;
@@ -24,24 +25,38 @@ use crate::write::{Pass, Source, WriteError, Written, write_json, write_perfetto
 /// What the first pass over an input gave.
 pub(super) struct FirstPass {
     pub(super) input: Input,
-    pub(super) index: EventIndex,
+    pub(super) again: Again,
 }
 
-/// Reads the inputs one after the other, each with all threads.
+impl FirstPass {
+    /// The file that was profiled into: of a merged file's input the one it was merged from.
+    pub(super) fn origin(&self) -> &Path {
+        self.input.merged_from.as_deref().map_or(&self.input.path, Path::new)
+    }
+}
+
+/// Reads the inputs one after the other, each with all threads. Of several, merged files are taken apart.
 pub(super) fn first_pass(
-    paths: &[PathBuf],
+    sources: &[Spooled],
     options: &ReadOptions,
     progress: &Arc<Progress>,
     is_quiet: bool,
 ) -> anyhow::Result<Vec<FirstPass>> {
-    let _display = ProgressDisplay::start(progress, paths, is_quiet);
-    paths
-        .iter()
-        .map(|path| {
-            let (input, index) = read_for_rewriting(path, options, progress)?;
-            Ok(FirstPass { input, index })
-        })
-        .collect()
+    let paths: Vec<PathBuf> = sources.iter().map(|source| source.path().to_owned()).collect();
+    let _display = ProgressDisplay::start(progress, &paths, is_quiet);
+    let mut inputs = Vec::new();
+    for source in sources {
+        let read = if sources.len() > 1 {
+            read_apart_for_rewriting(source.path(), options, progress)
+        } else {
+            read_for_rewriting(source.path(), options, progress).map(|read| vec![read])
+        };
+        for (mut input, again) in read.map_err(|error| error.renamed(source.shown()))? {
+            source.shown().clone_into(&mut input.path);
+            inputs.push(FirstPass { input, again });
+        }
+    }
+    Ok(inputs)
 }
 
 pub(super) fn read_options(args: &TraceOutputArgs) -> ReadOptions {
@@ -62,16 +77,6 @@ pub(super) fn in_pool<T: Send>(
         .build()
         .context("cannot start the threads")?;
     pool.install(work)
-}
-
-/// Inputs are read twice, which a stream cannot be.
-pub(super) fn refuse_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
-    if paths.iter().any(|path| path == Path::new("-")) {
-        let what = "standard input cannot be read twice, as this command has to".to_owned();
-        let hint = "write it to a file first".to_owned();
-        return Err(Hinted { what, hint }.into());
-    }
-    Ok(())
 }
 
 /// Kind of the output.
@@ -143,7 +148,8 @@ impl Destination {
         pass: Pass<'_>,
         is_quiet: bool,
     ) -> anyhow::Result<(Written, Option<u64>)> {
-        let paths: Vec<PathBuf> = sources.iter().map(|source| source.path.to_owned()).collect();
+        let paths: Vec<PathBuf> =
+            sources.iter().map(|source| source.again.path().to_owned()).collect();
         let _display = ProgressDisplay::start(pass.progress, &paths, is_quiet);
         if self.is_stdout() {
             return match self.write_to(&mut PipeOutput::new(), base_time_ns, members, sources, pass)

@@ -1,7 +1,7 @@
 //! What keeps an input from being read at all, in words that say what to do.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why an input could not be read. Damage inside a readable input is no error: it is counted in the input's reporter.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,20 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// The same of another path: of standard input, where a copy of it was read.
+    pub(crate) fn renamed(mut self, to: &Path) -> Self {
+        match &mut self {
+            Self::Io { path, .. }
+            | Self::Empty { path }
+            | Self::NothingFound { path }
+            | Self::Unsupported { path, .. }
+            | Self::NotJson { path, .. }
+            | Self::NotATrace { path, .. }
+            | Self::Compression { path, .. } => to.clone_into(path),
+        }
+        self
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@
 //! with its number, so that what was learned of a slice can be applied to its text. Both cut alike.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use super::chrome::decode::flow_id;
@@ -12,10 +12,12 @@ pub(crate) use super::chrome::event::{RawEvent, RawValue, key_text};
 pub(crate) use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
 pub(crate) use super::ids::{id_space, shifted_id};
+use super::parts::{Restorer, SplitPlan};
 use super::pipeline::{Opened, PassError};
-pub(crate) use super::trace::EventIndex;
+use super::trace::{EventIndex, ReadTrace};
 use super::{Input, Progress, ReadError, ReadOptions, input_of, trace};
 use crate::diag::Reporter;
+use crate::store::parts_of;
 
 /// Why a second pass ended early.
 #[derive(Debug)]
@@ -38,36 +40,106 @@ pub(crate) trait Visitor: Send {
     fn finish(self) -> Self::Output;
 }
 
-/// Reads an input as it stands, with each slice's event number.
+/// Where the events of an input are read again.
+#[derive(Clone, Debug)]
+pub(crate) struct Again {
+    path: PathBuf,
+    index: EventIndex,
+    /// Which of a merged file's inputs.
+    part: Option<usize>,
+}
+
+impl Again {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Reads an input with each slice's event number, as it stands.
 pub(crate) fn read_for_rewriting(
     path: &Path,
     options: &ReadOptions,
     progress: &Arc<Progress>,
-) -> Result<(Input, EventIndex), ReadError> {
+) -> Result<(Input, Again), ReadError> {
     let (trace, index) = trace::read_whole(path, options, progress, true)?;
-    Ok((input_of(path, trace), index))
+    Ok((input_of(path, trace), Again { path: path.to_owned(), index, part: None }))
+}
+
+/// The same of each of the inputs that a merged file was made of; of any other file, of that one.
+pub(crate) fn read_apart_for_rewriting(
+    path: &Path,
+    options: &ReadOptions,
+    progress: &Arc<Progress>,
+) -> Result<Vec<(Input, Again)>, ReadError> {
+    let traces = trace::read_parts(path, options, progress, true)?;
+    let input = |(i, (trace, index)): (usize, (ReadTrace, EventIndex))| {
+        let part = trace.part.is_some().then_some(i);
+        (input_of(path, trace), Again { path: path.to_owned(), index, part })
+    };
+    Ok(traces.into_iter().enumerate().map(input).collect())
 }
 
 /// Goes through the events again. `make` gives the visitor of a block, `take` gets what blocks became, in order.
 pub(crate) fn visit<V: Visitor>(
-    path: &Path,
+    again: &Again,
     options: &ReadOptions,
     progress: &Arc<Progress>,
-    index: &EventIndex,
     make: &(impl Fn() -> V + Sync),
     mut take: impl FnMut(V::Output) -> io::Result<()>,
 ) -> Result<(), VisitError> {
-    let opened = Opened::new(path, progress).map_err(VisitError::Read)?;
-    let make = |offset: u64| Numbered {
+    let opened = Opened::new(&again.path, progress).map_err(VisitError::Read)?;
+    let numbered = |offset: u64| Numbered {
         visitor: make(),
         // A block that is not in the index was cut wrongly; what it gives is thrown away.
-        next: index.first_event(offset).unwrap_or(0),
+        next: again.index.first_event(offset).unwrap_or(0),
         reporter: Reporter::default(),
     };
-    match opened.run(options, &make, &mut |_, output| take(output)) {
+    let finished = match again.part {
+        None => opened.run(options, &numbered, &mut |_, output| take(output)),
+        Some(part) => {
+            let plan = SplitPlan::new(&parts_of(&opened.head.entries));
+            let restored = |offset: u64| OnePart {
+                restorer: Restorer::new(&plan),
+                part,
+                numbered: numbered(offset),
+            };
+            opened.run(options, &restored, &mut |_, output| take(output))
+        }
+    };
+    match finished {
         Ok(_) => Ok(()),
         Err(PassError::Read(error)) => Err(VisitError::Read(error)),
         Err(PassError::Take(error)) => Err(VisitError::Write(error)),
+    }
+}
+
+/// Gives a visitor the events of one of a merged file's inputs, as that had them.
+struct OnePart<'p, V> {
+    restorer: Restorer<'p>,
+    part: usize,
+    numbered: Numbered<V>,
+}
+
+impl<V: Visitor> Sink for OnePart<'_, V> {
+    type Output = V::Output;
+
+    fn event(&mut self, event: &RawEvent<'_>, offset: u64, reading: Reading) {
+        let Self { restorer, part: wanted, numbered } = self;
+        // What is none of the inputs' was counted when the file was read first.
+        let _ = restorer.restore(event, |part, event| {
+            if part == *wanted {
+                numbered.event(event, offset, reading);
+            }
+        });
+    }
+
+    fn reporter(&mut self) -> &mut Reporter {
+        &mut self.numbered.reporter
+    }
+
+    fn finish(self) -> (V::Output, Reporter) {
+        self.numbered.finish()
     }
 }
 

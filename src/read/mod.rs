@@ -107,8 +107,8 @@ fn read_parts(
     options: &ReadOptions,
     progress: &Arc<Progress>,
 ) -> Result<Vec<Input>, ReadError> {
-    let traces = trace::read_parts(path, options, progress)?;
-    Ok(traces.into_iter().map(|trace| input_of(path, trace)).collect())
+    let traces = trace::read_parts(path, options, progress, false)?;
+    Ok(traces.into_iter().map(|(trace, _)| input_of(path, trace)).collect())
 }
 
 /// What one path gave, once it was read.

@@ -70,32 +70,27 @@ impl SplitPlan {
     }
 }
 
-/// Decodes the events of a block for each input on its own.
-pub(super) struct PartsSink<'p> {
+/// Gives events of a merged file as their inputs had them.
+pub(super) struct Restorer<'p> {
     plan: &'p SplitPlan,
-    decoders: Vec<Decoder>,
-    reporter: Reporter,
     scratch: Vec<u8>,
 }
 
-impl<'p> PartsSink<'p> {
+impl<'p> Restorer<'p> {
     pub(super) fn new(plan: &'p SplitPlan) -> Self {
-        let decoders = plan.parts.iter().map(|_| Decoder::default()).collect();
-        Self { plan, decoders, reporter: Reporter::default(), scratch: Vec::new() }
+        Self { plan, scratch: Vec::new() }
     }
-}
 
-impl Sink for PartsSink<'_> {
-    type Output = Vec<(Chunk, Reporter)>;
-
-    fn event(&mut self, event: &RawEvent<'_>, offset: u64, _: Reading) {
-        let Some(process) = self.plan.processes.get(event.pid.0) else {
-            let detail = "its pid is none of the merged inputs'";
-            self.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
-            return;
-        };
+    /// Gives `take` the number of the event's input and the event as that had it, where it had it. False where the event
+    /// is none of the inputs'.
+    pub(super) fn restore(
+        &mut self,
+        event: &RawEvent<'_>,
+        take: impl FnOnce(usize, &RawEvent<'_>),
+    ) -> bool {
+        let Some(process) = self.plan.processes.get(event.pid.0) else { return false };
         if event.arg(ADDED_KEY.as_bytes()).is_some() {
-            return;
+            return true;
         }
         let plan = &self.plan.parts[process.part];
         self.scratch.clear();
@@ -111,7 +106,34 @@ impl Sink for PartsSink<'_> {
             original.tid = RawValue(&thread.tid);
         }
         if restore_metadata(&mut original, process, thread) {
-            self.decoders[process.part].push(&original, offset);
+            take(process.part, &original);
+        }
+        true
+    }
+}
+
+/// Decodes the events of a block for each input on its own.
+pub(super) struct PartsSink<'p> {
+    restorer: Restorer<'p>,
+    decoders: Vec<Decoder>,
+    reporter: Reporter,
+}
+
+impl<'p> PartsSink<'p> {
+    pub(super) fn new(plan: &'p SplitPlan, keeps_order: bool) -> Self {
+        let decoders = plan.parts.iter().map(|_| Decoder::new(keeps_order)).collect();
+        Self { restorer: Restorer::new(plan), decoders, reporter: Reporter::default() }
+    }
+}
+
+impl Sink for PartsSink<'_> {
+    type Output = Vec<(Chunk, Reporter)>;
+
+    fn event(&mut self, event: &RawEvent<'_>, offset: u64, _: Reading) {
+        let decoders = &mut self.decoders;
+        if !self.restorer.restore(event, |part, event| decoders[part].push(event, offset)) {
+            let detail = "its pid is none of the merged inputs'";
+            self.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
         }
     }
 
@@ -145,6 +167,7 @@ fn restore_metadata<'a>(
         _ => return true,
     };
     let Some(original) = original else { return false };
+    event.args.retain(|(key, _)| *key != ORIGINAL_KEY.as_bytes());
     for (key, value) in &mut event.args {
         if matches!(*key, b"name" | b"labels" | b"sort_index") {
             *value = RawValue(original);

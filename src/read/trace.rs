@@ -46,23 +46,29 @@ pub(super) fn read_whole(
     read_opened(path, Opened::new(path, progress)?, options, keeps_order)
 }
 
-/// Reads one input; a merged file gives one trace for each of its inputs.
+/// Reads one input; a merged file gives one trace for each of its inputs. With `keeps_order` as [`read_whole`].
 pub(super) fn read_parts(
     path: &Path,
     options: &ReadOptions,
     progress: &Arc<Progress>,
-) -> Result<Vec<ReadTrace>, ReadError> {
+    keeps_order: bool,
+) -> Result<Vec<(ReadTrace, EventIndex)>, ReadError> {
     let opened = Opened::new(path, progress)?;
     let parts = parts_of(&opened.head.entries);
     if parts.is_empty() {
-        return Ok(vec![read_opened(path, opened, options, false)?.0]);
+        return Ok(vec![read_opened(path, opened, options, keeps_order)?]);
     }
     let plan = SplitPlan::new(&parts);
-    let mut builders: Vec<StoreBuilder> = parts.iter().map(|_| StoreBuilder::default()).collect();
+    let mut builders: Vec<StoreBuilder> =
+        parts.iter().map(|_| StoreBuilder::new(keeps_order)).collect();
     let mut reporters = vec![Reporter::default(); parts.len()];
-    let make = |_: u64| PartsSink::new(&plan);
-    let finished = opened.run(options, &make, &mut |_, chunks| {
+    let mut indexes = vec![EventIndex::default(); parts.len()];
+    let make = |_: u64| PartsSink::new(&plan, keeps_order);
+    let finished = opened.run(options, &make, &mut |offset, chunks| {
         for (i, (chunk, reporter)) in chunks.into_iter().enumerate() {
+            if keeps_order {
+                indexes[i].first_of_block.insert(offset, builders[i].n_events());
+            }
             builders[i].append(chunk);
             reporters[i].merge(reporter);
         }
@@ -71,13 +77,15 @@ pub(super) fn read_parts(
     let finished = finished.map_err(|error| read_error(path, error))?;
     reporters[0].merge(finished.reporter);
     let mut traces = Vec::with_capacity(parts.len());
-    for ((part, builder), mut reporter) in parts.into_iter().zip(builders).zip(reporters) {
+    for (((part, builder), mut reporter), index) in
+        parts.into_iter().zip(builders).zip(reporters).zip(indexes)
+    {
         let truncated = part.truncated || finished.truncated;
         let meta = meta::trace_meta(part.entries(), part.layout(), truncated, &mut reporter);
         let store = builder.finish(meta, &mut reporter);
         note_window_end(&store, &mut reporter);
         let json_bytes = if traces.is_empty() { finished.json_bytes } else { 0 };
-        traces.push(ReadTrace { store, reporter, json_bytes, part: Some(part) });
+        traces.push((ReadTrace { store, reporter, json_bytes, part: Some(part) }, index));
     }
     Ok(traces)
 }

@@ -13,6 +13,8 @@ pub struct MergeRow {
     pub label: String,
     /// Path as given or found.
     pub path: String,
+    /// Path of the file it was merged from, where it comes from a merged file.
+    pub merged_from: Option<String>,
     /// Events of every phase.
     pub events: u64,
     /// Bytes of JSON after decompression.
@@ -23,13 +25,19 @@ pub struct MergeRow {
     pub base_time_ns: Option<i64>,
     /// Nanoseconds added because of the base.
     pub base_shift_ns: i64,
+    /// What tells of the clock: `collectives`, `handoffs`, `handoffs_one_way` (not determined); `None` where nothing does.
+    pub clock_source: Option<&'static str>,
     /// The input that the offset is measured against.
     pub reference: Option<usize>,
     /// How far the clock is ahead of the reference's, in nanoseconds.
     pub offset_ns: Option<i64>,
     /// Every kept match lies within this of the offset, in nanoseconds.
     pub error_ns: Option<i64>,
-    /// Collectives that matched.
+    /// The clock is ahead by no less, as hand-offs say, in nanoseconds.
+    pub offset_at_least_ns: Option<i64>,
+    /// The clock is ahead by no more, as hand-offs say, in nanoseconds.
+    pub offset_at_most_ns: Option<i64>,
+    /// Collectives or hand-offs that matched.
     pub matched: u64,
     /// Of these, those left out for lying far from the others.
     pub dropped: u64,
@@ -51,24 +59,25 @@ impl TableRow for MergeRow {
         Column::new("json", "json_bytes", Unit::Bytes, "size of the JSON after decompression"),
         Column::new("base", "base_shift_ns", Unit::Ns, "time added because of the file's own base"),
         Column::new(
+            "clock by",
+            "clock_source",
+            Unit::Text,
+            "what tells of the clock: collectives, handoffs, handoffs_one_way (not determined)",
+        ),
+        Column::new(
             "against",
             "reference",
             Unit::Count,
             "input that the offset is measured against",
         ),
-        Column::new(
-            "offset",
-            "offset_ns",
-            Unit::Ns,
-            "how far the clock is ahead, by matched collectives",
-        ),
+        Column::new("offset", "offset_ns", Unit::Ns, "how far the clock is ahead"),
         Column::new(
             "± error",
             "error_ns",
             Unit::Ns,
             "every kept match lies within this of the offset",
         ),
-        Column::new("matched", "matched", Unit::Count, "collectives that matched"),
+        Column::new("matched", "matched", Unit::Count, "collectives or hand-offs that matched"),
         Column::new("dropped", "dropped", Unit::Count, "of these, those left out as outliers"),
         Column::new("applied", "correction_ns", Unit::Ns, "correction that was added to the clock"),
         Column::new("pid", "first_pid", Unit::Count, "first pid of the input in the output"),
@@ -89,6 +98,7 @@ impl TableRow for MergeRow {
             Cell::Count(self.events),
             Cell::Bytes(self.json_bytes),
             if self.base == "unknown" { Cell::NotRecorded } else { Cell::Ns(self.base_shift_ns) },
+            Cell::or_none(self.clock_source.map(str::to_owned), Cell::Text),
             count(self.reference.map(|reference| reference as u64)),
             Cell::or_none(self.offset_ns, Cell::Ns),
             Cell::or_none(self.error_ns, Cell::Ns),

@@ -1,13 +1,69 @@
 //! What is left out of an input, by event: decided beforehand, applied while rewriting.
 
-use std::collections::{BTreeMap, HashMap};
-
-use foldhash::fast::FixedState;
+use std::collections::BTreeMap;
 
 use crate::read::events::RawEvent;
 
-/// Something of a few events, by event number; asked for every event, so by hash.
-pub(crate) type ByEvent<T> = HashMap<u32, T, FixedState>;
+/// A set of event numbers, one bit each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct EventSet {
+    words: Vec<u64>,
+}
+
+impl EventSet {
+    fn insert(&mut self, event: u32) {
+        let word = event as usize / 64;
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        self.words[word] |= 1 << (event % 64);
+    }
+
+    #[inline]
+    fn contains(&self, event: u64) -> bool {
+        let word = (event / 64) as usize;
+        self.words.get(word).is_some_and(|bits| bits & (1 << (event % 64)) != 0)
+    }
+}
+
+/// Something of some events, by event number. It is asked for every event in turn, so that a bit each says no at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ByEvent<T> {
+    known: EventSet,
+    /// By number.
+    entries: Vec<(u32, T)>,
+}
+
+impl<T> Default for ByEvent<T> {
+    fn default() -> Self {
+        Self { known: EventSet::default(), entries: Vec::new() }
+    }
+}
+
+impl<T> FromIterator<(u32, T)> for ByEvent<T> {
+    fn from_iter<I: IntoIterator<Item = (u32, T)>>(entries: I) -> Self {
+        let mut entries: Vec<(u32, T)> = entries.into_iter().collect();
+        entries.sort_unstable_by_key(|entry| entry.0);
+        let mut known = EventSet::default();
+        entries.iter().for_each(|entry| known.insert(entry.0));
+        Self { known, entries }
+    }
+}
+
+impl<T> ByEvent<T> {
+    #[inline]
+    pub(crate) fn get(&self, event: u32) -> Option<&T> {
+        if !self.known.contains(u64::from(event)) {
+            return None;
+        }
+        let at = self.entries.binary_search_by_key(&event, |entry| entry.0).ok()?;
+        Some(&self.entries[at].1)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
 
 /// What stands in for events that went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +84,7 @@ pub const COLLAPSED_NS_KEY: &str = "omni_trace_collapsed_ns";
 #[derive(Clone, Debug, Default)]
 pub struct Edit {
     /// One bit for each event: whether its slice goes.
-    dropped: Vec<u64>,
+    dropped: EventSet,
     /// Slices that stand in for what went, by event number.
     pub(crate) collapsed: ByEvent<Collapsed>,
     /// Only events that are no slices and lie in this range of the input's own time stay.
@@ -46,22 +102,17 @@ pub struct Edit {
 impl Edit {
     /// Leaves out a slice, by event number.
     pub fn drop_slice(&mut self, event: u32) {
-        let word = event as usize / 64;
-        if self.dropped.len() <= word {
-            self.dropped.resize(word + 1, 0);
-        }
-        self.dropped[word] |= 1 << (event % 64);
+        self.dropped.insert(event);
     }
 
-    /// Has a slice stand in for what went from inside it.
-    pub fn collapse_into(&mut self, event: u32, collapsed: Collapsed) {
-        self.collapsed.insert(event, collapsed);
+    /// Has slices, by event number, stand in for what went from inside them.
+    pub fn collapse_into(&mut self, collapsed: impl IntoIterator<Item = (u32, Collapsed)>) {
+        self.collapsed = collapsed.into_iter().collect();
     }
 
     /// Whether the slice of an event goes.
     pub(crate) fn is_slice_gone(&self, number: u64) -> bool {
-        let word = (number / 64) as usize;
-        self.dropped.get(word).is_some_and(|bits| bits & (1 << (number % 64)) != 0)
+        self.dropped.contains(number)
     }
 
     /// Whether something that is no slice stays, as far as its time decides.

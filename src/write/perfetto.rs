@@ -273,7 +273,7 @@ impl<W: Write> File<W> {
         let mut open: Vec<i64> = Vec::new();
         for slice in track.slices.clone() {
             let Some(number) = slices.event_number(slice) else { continue };
-            let is_elsewhere = source.plan.lane_of_event.get(&number).copied().unwrap_or(0) != lane;
+            let is_elsewhere = source.plan.lane_of_event.get(number).copied().unwrap_or(0) != lane;
             if is_elsewhere || source.edit.is_some_and(|edit| edit.is_slice_gone(u64::from(number)))
             {
                 continue;

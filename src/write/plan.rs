@@ -259,6 +259,7 @@ fn plan_tracks(store: &Store, plan: &mut InputPlan) {
         }
         number
     };
+    let mut moved = Vec::new();
     for track in &store.tracks {
         let needs_number = track.tid.as_int().is_none_or(|tid| i64::try_from(tid).is_err());
         let lanes = lanes_of(store, track);
@@ -284,10 +285,11 @@ fn plan_tracks(store: &Store, plan: &mut InputPlan) {
             let number = store.slices.event_number(slice as usize);
             let number =
                 number.expect("a plan is made of a store that kept the order of its events");
-            plan.lane_of_event.insert(number, lane);
+            moved.push((number, lane));
         }
         plan.tracks.insert((pid, tid), planned);
     }
+    plan.lane_of_event = moved.into_iter().collect();
 }
 
 fn thread_name(store: &Store, track: &crate::store::Track) -> String {

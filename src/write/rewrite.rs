@@ -90,7 +90,7 @@ impl<'p> Rewriter<'p> {
     fn put_event(&mut self, number: u64, event: &RawEvent<'_>, is_repaired: bool) {
         self.find_track(event);
         let Some(track) = &self.last else { return };
-        let lane = self.plan.lane_of_event.get(&(number as u32)).copied().unwrap_or(0);
+        let lane = self.plan.lane_of_event.get(number as u32).copied().unwrap_or(0);
         let out = &mut self.out;
         if !out.is_empty() {
             out.extend_from_slice(SEPARATOR);
@@ -110,7 +110,7 @@ impl<'p> Rewriter<'p> {
             put_key(key, is_repaired, b",\"", out);
             put_value(value, is_repaired, out);
         }
-        let collapsed = self.edit.and_then(|edit| edit.collapsed.get(&(number as u32)));
+        let collapsed = self.edit.and_then(|edit| edit.collapsed.get(number as u32));
         if !event.args.is_empty() || collapsed.is_some() {
             out.extend_from_slice(b",\"args\":{");
             let start = out.len();

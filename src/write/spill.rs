@@ -52,7 +52,7 @@ impl Spilled {
             base_ns,
             block: Encoded::default(),
         };
-        visit(source.path, pass.options, pass.progress, source.index, &make, |block| {
+        visit(source.again, pass.options, pass.progress, &make, |block| {
             tally.merge(&block.tally);
             for &(number, len) in &block.lengths {
                 if let Some(offset) = offsets.get_mut(number as usize) {
@@ -191,7 +191,7 @@ impl Visitor for Encoder<'_> {
 
 impl Encoder<'_> {
     fn slice(&mut self, number: u32, event: &RawEvent<'_>, is_repaired: bool) {
-        let collapsed = self.edit.and_then(|edit| edit.collapsed.get(&number));
+        let collapsed = self.edit.and_then(|edit| edit.collapsed.get(number));
         if event.args.is_empty() && collapsed.is_none() {
             return;
         }

@@ -1,24 +1,21 @@
 //! A second pass over every input, and what comes of it into one file.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use super::edit::{Edit, Tally};
 use super::json::JsonFile;
 use super::plan::InputPlan;
 use super::rewrite::{Rewriter, added_events};
-use crate::read::events::{EventIndex, VisitError, visit};
+use crate::read::events::{Again, VisitError, visit};
 use crate::read::{Progress, ReadError, ReadOptions};
 use crate::store::{PARTS_KEY, Store};
 
 /// One input to write.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
-    /// Where it is read again.
-    pub(crate) path: &'a Path,
-    /// Where its events stand, from the first pass.
-    pub(crate) index: &'a EventIndex,
+    /// Where its events are read again, from the first pass.
+    pub(crate) again: &'a Again,
     /// Its events, from the first pass.
     pub(crate) store: &'a Store,
     /// What becomes of it.
@@ -91,7 +88,7 @@ pub(crate) fn write_json(
     for source in sources {
         file.append_text(&added_events(source.plan))?;
         let make = || Rewriter::new(source.plan, source.edit, level);
-        visit(source.path, pass.options, pass.progress, source.index, &make, |block| {
+        visit(source.again, pass.options, pass.progress, &make, |block| {
             tally.merge(&block.tally);
             file.append(&block)
         })?;

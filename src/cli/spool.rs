@@ -1,0 +1,82 @@
+//! Standard input for commands that read twice: kept in a file that has no name, so that it is gone when it is closed.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::run::{Hinted, say};
+use super::trace_output::spill_file;
+
+/// An input that can be read again.
+pub(super) struct Spooled {
+    /// As named by the user.
+    shown: PathBuf,
+    /// What to open; the same but for standard input.
+    path: PathBuf,
+    /// Holds what has no name.
+    _file: Option<File>,
+}
+
+impl Spooled {
+    /// Inputs as they are; standard input is copied to a file beside `output`, or where temporary files go.
+    pub(super) fn all(
+        paths: &[PathBuf],
+        output: &Path,
+        is_quiet: bool,
+    ) -> anyhow::Result<Vec<Self>> {
+        paths.iter().map(|path| Self::of(path, output, is_quiet)).collect()
+    }
+
+    fn of(path: &Path, output: &Path, is_quiet: bool) -> anyhow::Result<Self> {
+        if path != Path::new("-") {
+            return Ok(Self { shown: path.to_owned(), path: path.to_owned(), _file: None });
+        }
+        if !is_quiet {
+            say("note: standard input is read twice: it is kept in a temporary file until the end");
+        }
+        let target = if output == Path::new("-") {
+            std::env::temp_dir().join("-")
+        } else {
+            output.to_owned()
+        };
+        let folder = target.parent().unwrap_or(Path::new(".")).display().to_string();
+        let fail = |error: io::Error| {
+            let what =
+                format!("cannot keep standard input in a temporary file in '{folder}': {error}");
+            let hint = "free some space there, or write the input to a file and name that";
+            Hinted { what, hint: hint.to_owned() }
+        };
+        let mut file = spill_file(&target).map_err(fail)?;
+        io::copy(&mut io::stdin().lock(), &mut file).map_err(fail)?;
+        let path = reopening(&file).ok_or_else(|| {
+            let what = "standard input cannot be read twice on this system".to_owned();
+            Hinted { what, hint: "write it to a file first".to_owned() }
+        })?;
+        Ok(Self { shown: PathBuf::from("-"), path, _file: Some(file) })
+    }
+
+    /// What to open.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What to call it.
+    pub(super) fn shown(&self) -> &Path {
+        &self.shown
+    }
+}
+
+/// A path that opens an open file from its start, whether or not it has a name.
+fn reopening(file: &File) -> Option<PathBuf> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsRawFd as _;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        path.exists().then_some(path)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        None
+    }
+}
