@@ -103,3 +103,24 @@ fn every_small_trace_is_read_alike() {
     }
     assert!(n_slices > 10_000);
 }
+
+/// The fixture of other writers' features is what the package's own definitions give.
+#[test]
+fn the_foreign_fixture_is_as_generated() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("foreign.pftrace");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = root.join("fixtures/tools/perfetto_foreign.py");
+    let output = Command::new(python).arg(script).arg(&out).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Deflated bytes may differ between versions of zlib; what is read from them may not.
+    let read = |path: &Path| {
+        let slim = dir.path().join("slim.json");
+        let args =
+            ["slim", path.to_str().unwrap(), "--keep-waits", "-q", "-o", slim.to_str().unwrap()];
+        assert!(omni_trace(&args).status.success());
+        std::fs::read_to_string(slim).unwrap()
+    };
+    assert_eq!(read(&out), read(&root.join("fixtures/perfetto_foreign/foreign.pftrace")));
+}

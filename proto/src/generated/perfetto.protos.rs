@@ -20,6 +20,9 @@ pub struct TracePacket {
     /// 1: interned data and clocks of the sequence start anew; 2: the packet needs them.
     #[prost(uint32, optional, tag = "13")]
     pub sequence_flags: ::core::option::Option<u32>,
+    /// The thread of a sequence's events without a track, as older writers said it.
+    #[prost(message, optional, tag = "44")]
+    pub thread_descriptor: ::core::option::Option<ThreadDescriptor>,
     /// Older name of the first bit of `sequence_flags`.
     #[prost(bool, optional, tag = "41")]
     pub incremental_state_cleared: ::core::option::Option<bool>,
@@ -134,6 +137,9 @@ pub struct ThreadDescriptor {
     pub legacy_sort_index: ::core::option::Option<i32>,
     #[prost(string, optional, tag = "5")]
     pub thread_name: ::core::option::Option<::prost::alloc::string::String>,
+    /// What `timestamp_delta_us` counts from.
+    #[prost(int64, optional, tag = "6")]
+    pub reference_timestamp_us: ::core::option::Option<i64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CounterDescriptor {

@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 
-use omni_trace_proto::perfetto::{Trace, TracePacket, TrackEvent};
+use omni_trace_proto::perfetto::{
+    Trace, TracePacket, TrackDescriptor, TrackEvent, TrackEventDefaults, track_event::LegacyEvent,
+};
 use omni_trace_proto::prost::Message as _;
 
 use super::annotations::{key, put_members, put_string};
 use super::sequence::{Sequence, SharedClocks};
-use super::tracks::{TrackInfo, Tracks};
+use super::tracks::{NameEvent, TrackInfo, Tracks};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::limits::MAX_EVENT_BYTES;
 use crate::model::time::write_us;
@@ -108,16 +110,19 @@ impl Converter {
 
     fn content(&mut self, packet: &TracePacket, sequence: &mut Sequence, offset: u64) {
         if let Some(descriptor) = &packet.track_descriptor {
-            for name in self.tracks.describe(descriptor) {
-                let mut text = format!(
-                    "{{\"ph\":\"M\",\"name\":\"{}\",\"pid\":{},\"tid\":{},\"args\":{{\"{}\":",
-                    name.kind, name.pid, name.tid, name.key
-                )
-                .into_bytes();
-                put_string(&name.name, &mut text);
-                text.extend_from_slice(b"}}");
-                self.emit(&text);
-            }
+            let names = self.tracks.describe(descriptor);
+            self.names(&names);
+        }
+        if let Some(thread) = &packet.thread_descriptor {
+            let uuid = self.tracks.of_thread(thread.pid(), thread.tid());
+            sequence.take_thread(uuid, thread);
+            let descriptor = TrackDescriptor {
+                uuid: Some(uuid),
+                thread: Some(thread.clone()),
+                ..TrackDescriptor::default()
+            };
+            let names = self.tracks.describe(&descriptor);
+            self.names(&names);
         }
         let time_ns = sequence.time_ns(packet, &self.clocks);
         if let Some(event) = &packet.track_event {
@@ -126,20 +131,50 @@ impl Converter {
                 self.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
                 return;
             }
-            let absolute = event.timestamp_absolute_us.map(|us| us.saturating_mul(1000));
-            match absolute.or(time_ns) {
+            match sequence.event_time_ns(event).or(time_ns) {
                 Some(time_ns) => self.event(event, sequence, time_ns, offset),
                 None => self.reporter.at(IssueKind::BadTimestamp, offset),
             }
         }
         let is_known = packet.track_event.is_some()
             || packet.track_descriptor.is_some()
+            || packet.thread_descriptor.is_some()
             || packet.clock_snapshot.is_some()
             || packet.interned_data.is_some()
             || packet.trace_packet_defaults.is_some();
         if !is_known {
             self.reporter.at(IssueKind::IgnoredPacket, offset);
         }
+    }
+
+    /// Names of processes and threads.
+    fn names(&mut self, names: &[NameEvent]) {
+        for name in names {
+            let mut text = format!(
+                "{{\"ph\":\"M\",\"name\":\"{}\",\"pid\":{},\"tid\":{},\"args\":{{\"{}\":",
+                name.kind, name.pid, name.tid, name.key
+            )
+            .into_bytes();
+            put_string(&name.name, &mut text);
+            text.extend_from_slice(b"}}");
+            self.emit(&text);
+        }
+    }
+
+    /// The track of an event: its own, or the thread that its sequence, or a legacy event itself, tells.
+    fn track_of(&mut self, event: &TrackEvent, sequence: &Sequence) -> u64 {
+        let default = sequence.defaults.track_event_defaults.as_ref();
+        let uuid = event.track_uuid.or(default.and_then(|defaults| defaults.track_uuid));
+        let uuid = uuid.or(sequence.thread).unwrap_or(0);
+        let legacy = event.legacy_event.as_ref();
+        let (pid, tid) = legacy.map_or((None, None), |l| (l.pid_override, l.tid_override));
+        if pid.is_none() && tid.is_none() {
+            return uuid;
+        }
+        let track = self.tracks.get(uuid);
+        let pid = pid.or_else(|| track.pid.parse().ok()).unwrap_or(0);
+        let tid = tid.or_else(|| track.tid.parse().ok()).unwrap_or(0);
+        self.tracks.of_thread(pid, tid)
     }
 
     fn event(&mut self, event: &TrackEvent, sequence: &Sequence, time_ns: i64, offset: u64) {
@@ -151,7 +186,7 @@ impl Converter {
         }
         self.head();
         let defaults = sequence.defaults.track_event_defaults.clone().unwrap_or_default();
-        let uuid = event.track_uuid.or(defaults.track_uuid).unwrap_or(0);
+        let uuid = self.track_of(event, sequence);
         let mut arguments = Vec::new();
         put_members(&event.debug_annotations, sequence, 0, &mut arguments);
         let has_correlation =
@@ -178,21 +213,18 @@ impl Converter {
                     b"",
                 );
             }
-            (INSTANT, _) | (0, b'i' | b'I' | b'R' | b'n') => {
+            (INSTANT, _) | (0, b'i' | b'I' | b'R') => {
                 self.point("\"ph\":\"i\",\"s\":\"t\"", uuid, time_ns, &what, &arguments);
             }
             (COUNTER, _) => self.counter(event, uuid, time_ns),
-            (0, b's' | b't' | b'f') => {
-                let id =
-                    legacy.unscoped_id.or(legacy.global_id).or(legacy.local_id).or(legacy.bind_id);
-                let bind = if phase == b'f' { ",\"bp\":\"e\"" } else { "" };
-                let start =
-                    format!("\"ph\":\"{}\",\"id\":{}{bind}", phase as char, id.unwrap_or(0));
+            // Asynchronous events keep their text; whoever reads it counts what it has no use for.
+            (0, b's' | b't' | b'f' | b'b' | b'e' | b'n') => {
+                let start = format!("\"ph\":\"{}\"{}", phase as char, legacy_id(&legacy));
                 self.point(&start, uuid, time_ns, &what, &arguments);
             }
             _ => self.reporter.at(IssueKind::IgnoredPhase, offset),
         }
-        self.extra_counters(event, &defaults.extra_counter_track_uuids, time_ns);
+        self.extra_counters(event, &defaults, time_ns);
     }
 
     /// The top-level members that our own writer keeps as arguments.
@@ -251,6 +283,11 @@ impl Converter {
         let ending = event.terminating_flow_ids.iter().chain(&event.terminating_flow_ids_old);
         let ids: Vec<(u64, bool)> =
             going.map(|&id| (id, false)).chain(ending.map(|&id| (id, true))).collect();
+        if let Some((id, phase)) = event.legacy_event.as_ref().and_then(bound_flow) {
+            let bind = if phase == "f" { ",\"bp\":\"e\"" } else { "" };
+            let start = format!("\"ph\":\"{phase}\",\"id\":{id}{bind}");
+            self.point(&start, uuid, time_ns, b",\"cat\":\"flow\",\"name\":\"flow\"", b"");
+        }
         for (id, is_last) in ids {
             let is_first = self.flows.insert(id);
             let phase = match (is_first, is_last) {
@@ -274,17 +311,19 @@ impl Converter {
         }
     }
 
-    fn extra_counters(&mut self, event: &TrackEvent, defaults: &[u64], time_ns: i64) {
-        let uuids = if event.extra_counter_track_uuids.is_empty() {
-            defaults
-        } else {
-            &event.extra_counter_track_uuids
+    /// Counters beside an event, on the tracks that it or its sequence names.
+    fn extra_counters(&mut self, event: &TrackEvent, defaults: &TrackEventDefaults, time_ns: i64) {
+        let named = |own: &[u64], default: &[u64]| {
+            if own.is_empty() { default.to_vec() } else { own.to_vec() }
         };
-        for (&uuid, &value) in uuids.iter().zip(&event.extra_counter_values) {
+        let own = &event.extra_counter_track_uuids;
+        let uuids = named(own, &defaults.extra_counter_track_uuids);
+        for (uuid, &value) in uuids.into_iter().zip(&event.extra_counter_values) {
             self.sample(uuid, time_ns, value as f64);
         }
-        let uuids = &event.extra_double_counter_track_uuids;
-        for (&uuid, &value) in uuids.iter().zip(&event.extra_double_counter_values) {
+        let own = &event.extra_double_counter_track_uuids;
+        let uuids = named(own, &defaults.extra_double_counter_track_uuids);
+        for (uuid, &value) in uuids.into_iter().zip(&event.extra_double_counter_values) {
             self.sample(uuid, time_ns, value);
         }
     }
@@ -369,6 +408,24 @@ fn categories_of(event: &TrackEvent, sequence: &Sequence) -> String {
     let interned = event.category_iids.iter().filter_map(|iid| sequence.categories.get(iid));
     let all: Vec<&str> = event.categories.iter().chain(interned).map(String::as_str).collect();
     all.join(",")
+}
+
+/// The id of a legacy event as members: the first that it has.
+fn legacy_id(legacy: &LegacyEvent) -> String {
+    let id = legacy.unscoped_id.or(legacy.global_id).or(legacy.local_id).or(legacy.bind_id);
+    let bind = if legacy.phase() == i32::from(b'f') { ",\"bp\":\"e\"" } else { "" };
+    format!(",\"id\":{}{bind}", id.unwrap_or(0))
+}
+
+/// Id and phase of the flow that a legacy slice takes part in.
+fn bound_flow(legacy: &LegacyEvent) -> Option<(u64, &'static str)> {
+    let phase = match legacy.flow_direction() {
+        1 => "f",
+        2 => "s",
+        3 => "t",
+        _ => return None,
+    };
+    Some((legacy.bind_id?, phase))
 }
 
 /// An event on a track at a time.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use omni_trace_proto::perfetto::{ClockSnapshot, InternedData, TracePacket, TracePacketDefaults};
+use omni_trace_proto::perfetto::{
+    ClockSnapshot, InternedData, ThreadDescriptor, TracePacket, TracePacketDefaults, TrackEvent,
+};
 
 /// The clock that a trace's times are in when a packet says nothing: BOOTTIME.
 const DEFAULT_CLOCK: u32 = 6;
@@ -20,6 +22,10 @@ pub(super) struct Sequence {
     pub(super) keys: BTreeMap<u64, String>,
     pub(super) strings: BTreeMap<u64, String>,
     pub(super) defaults: TracePacketDefaults,
+    /// Track of events that name none.
+    pub(super) thread: Option<u64>,
+    /// Time of the last event by `timestamp_delta_us`, on the trace's clock.
+    delta_us: i64,
     clocks: BTreeMap<u32, Clock>,
 }
 
@@ -63,6 +69,21 @@ impl Sequence {
         if let Some(snapshot) = &packet.clock_snapshot {
             self.snapshot(snapshot, shared);
         }
+    }
+
+    /// Takes the thread of older writers' events, and what their times count from.
+    pub(super) fn take_thread(&mut self, uuid: u64, thread: &ThreadDescriptor) {
+        self.thread = Some(uuid);
+        self.delta_us = thread.reference_timestamp_us.unwrap_or(self.delta_us);
+    }
+
+    /// The time of an event that older writers tell with the event itself, in nanoseconds.
+    pub(super) fn event_time_ns(&mut self, event: &TrackEvent) -> Option<i64> {
+        if let Some(us) = event.timestamp_delta_us {
+            self.delta_us = self.delta_us.saturating_add(us);
+            return Some(self.delta_us.saturating_mul(1000));
+        }
+        Some(event.timestamp_absolute_us?.saturating_mul(1000))
     }
 
     fn intern(&mut self, data: &InternedData) {

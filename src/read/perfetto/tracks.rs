@@ -35,6 +35,8 @@ pub(super) struct NameEvent {
 pub(super) struct Tracks {
     tracks: BTreeMap<u64, TrackInfo>,
     used: BTreeSet<(String, String)>,
+    /// Tracks of threads that no descriptor with a uuid tells of.
+    threads: BTreeMap<(i32, i64), u64>,
 }
 
 fn quoted(text: &str) -> String {
@@ -95,6 +97,19 @@ impl Tracks {
         self.used.insert((info.pid.clone(), info.tid.clone()));
         self.tracks.insert(descriptor.uuid(), info);
         names
+    }
+
+    /// The track of a thread that has no uuid. They count down from the largest, where no writer's are.
+    pub(super) fn of_thread(&mut self, pid: i32, tid: i64) -> u64 {
+        let next = u64::MAX - self.threads.len() as u64;
+        let uuid = *self.threads.entry((pid, tid)).or_insert(next);
+        if uuid == next {
+            let (pid, tid) = (pid.to_string(), tid.to_string());
+            self.used.insert((pid.clone(), tid.clone()));
+            let info = TrackInfo { pid, tid, multiplier: 1, ..TrackInfo::default() };
+            self.tracks.insert(uuid, info);
+        }
+        uuid
     }
 
     /// A name of its own for a track that is no thread.
