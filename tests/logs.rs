@@ -9,6 +9,7 @@ use omni_trace::analyze::stages::{FlagKind, Placement, StageReport, analyze_stag
 use omni_trace::diag::{IssueKind, Reporter};
 use omni_trace::model::log::{LineKind, PipelineLog, Record};
 use omni_trace::read::logs::{LogReader, read_log, read_log_bytes};
+use omni_trace::table::stages::{StagesReport, waterfall_chart};
 use proptest::prelude::*;
 
 fn fixture(name: &str) -> PathBuf {
@@ -325,6 +326,55 @@ Processed prompts:  50%|##   | 1/2 [00:02<00:02,  2.41s/it](EngineCore_DP0 pid=3
     assert_eq!(log.census.lines(LineKind::Unknown), 0);
 }
 
+/// The block that vLLM-Omni prints in place of its tables, with the logger's prefix or without.
+const METRICS_SUMMARY: &str = "\
+============ Omni Metrics Summary ============
+Successful requests:                                  1
+Total E2E time (ms):                         41,356.133
+Sum check (ms):                              41,356.133
+
+------------ Overall Time Breakdown ------------
+Stage 0 generation time (ms):                 9,910.007
+Stage 0 -> Stage 1 handoff time (ms):           245.895
+E2E - component sum (ms):                         0.000
+
+------------ Request chatcmpl-a0ed Breakdown ------------
+Request dispatch wait time (ms):                  0.012
+------------ Stage 0 Breakdown ------------
+Queue wait time (ms):                             1.000
+Stage id:                                            0
+Stage name:                                         ar
+Final output type:                                text
+Output token throughput (tok/s):                 6.761
+------------ Stage 0 -> Stage 1 Handoff ------------
+AR to diffusion time (ms):                      53.314
+------------ Final Output Breakdown ------------
+Final output total time (ms):                   747.033
+";
+
+#[test]
+fn the_metrics_summary_is_known() {
+    let prefixed: String = METRICS_SUMMARY
+        .lines()
+        .map(|line| format!("(APIServer pid=7) INFO 06-01 10:00:00 [stats.py:1] {line}\n"))
+        .collect();
+    for text in [METRICS_SUMMARY.to_owned(), prefixed] {
+        let (log, diag) = read_log_bytes("test.log", text.as_bytes());
+        assert_eq!(log.census.lines(LineKind::Unknown), 0, "{:?}", log.census);
+        assert_eq!(diag.issues().count(), 0);
+        let lines: u64 = log
+            .census
+            .classes()
+            .filter(|(class, _)| *class == "metrics_summary")
+            .map(|(_, count)| count.lines)
+            .sum();
+        assert_eq!(lines, 20);
+    }
+    // Prose of the same shape is still unknown.
+    let (log, _) = read_log_bytes("test.log", b"---- a rule ----\nStage of life: 3\n");
+    assert_eq!(log.census.lines(LineKind::Unknown), 2);
+}
+
 #[test]
 fn a_timing_line_alone_tells_of_its_request() {
     let text = "INFO 11-21 23:39:42 [stats.py:966] [OmniTiming] req=a total=6.82s preprocess=0.10s engine=6.72s stages=[0:ar=2.41s,1:diffusion=4.00s] transfers=[0->1=4.20ms]\n";
@@ -333,6 +383,42 @@ fn a_timing_line_alone_tells_of_its_request() {
     assert_eq!(report.requests[0].preprocess_ns, Some(100_000_000));
     let stages: Vec<_> = report.request_stages.iter().map(|row| row.generation_ns).collect();
     assert_eq!(stages, [Some(2_410_000_000), Some(4_000_000_000)]);
+}
+
+/// What a server that prints a summary for each request writes.
+fn served(n: usize) -> String {
+    let line = |i: usize| {
+        let stamp = "2025-12-16 01:24:26,527 [PID:1] INFO:";
+        let later = "2025-12-16 01:24:27,527 [PID:1] INFO:";
+        let took = 10.0 + i as f64 / 128.0;
+        format!(
+            "{stamp} [Orchestrator] Enqueued request {i} to stage-0\n\
+             {stamp} [StageMetrics] stage=0 req={i} metrics={{'num_tokens_out': 10, 'stage_gen_time_ms': {took:?}, 'batch_id': {i}}}\n\
+             {later} [Orchestrator] Stage-0 completed request {i}; forwarding or finalizing\n\
+             {stamp} [Summary] {{'e2e_requests': 1, 'e2e_total_time_ms': {took:?}, 'e2e_sum_time_ms': {took:?}, 'e2e_total_tokens': 10, 'wall_time_ms': {took:?}, 'stages': [], 'transfers': []}}\n"
+        )
+    };
+    (0..n).map(line).collect()
+}
+
+#[test]
+fn eight_times_the_requests_take_about_eight_times_as_long() {
+    let seconds = |n: usize| {
+        let (log, _) = read_log_bytes("test.log", served(n).as_bytes());
+        let once = || {
+            let start = std::time::Instant::now();
+            let report = StagesReport::of(&analyze_stages(&[&log]), &[], Vec::new());
+            let chart = waterfall_chart(&report.waterfall);
+            // A span of waiting and one of generation each.
+            assert_eq!((report.summaries.len(), chart.rows.len()), (n, 2 * n));
+            start.elapsed().as_secs_f64()
+        };
+        (0..3).map(|_| once()).fold(f64::INFINITY, f64::min)
+    };
+    // Quadratic work would take 64 times as long.
+    let ratio = seconds(16_000) / seconds(2_000);
+    println!("{ratio:.1} times as long");
+    assert!(ratio < 32.0, "{ratio}");
 }
 
 #[test]

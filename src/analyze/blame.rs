@@ -4,7 +4,7 @@
 use super::clock::{
     ClockCheck, Matched, Placed, Placement, TimedInput, clock_check, matched_collectives, place,
 };
-use super::intervals::{Intervals, Span};
+use super::intervals::Intervals;
 use super::timeline::Class;
 
 /// Who was busy while one input waited.
@@ -112,7 +112,7 @@ impl Side {
         let mut window = Intervals::default();
         window.push(input.base.windows.file);
         let window = window.union(&device);
-        let shift = |set: Intervals| shifted(&set, placed.offset_ns);
+        let shift = |set: Intervals| set.shifted(placed.offset_ns);
         Self {
             is_placed: placed.placement != Placement::None,
             window: shift(window),
@@ -121,15 +121,6 @@ impl Side {
             device: shift(device),
         }
     }
-}
-
-fn shifted(set: &Intervals, offset_ns: i64) -> Intervals {
-    let mut moved = Intervals::default();
-    for span in set.spans() {
-        let at = |t: i64| t.saturating_add(offset_ns);
-        moved.push(Span::new(at(span.start_ns), at(span.end_ns)));
-    }
-    moved
 }
 
 fn blame_row(input: usize, sides: &[Side]) -> BlameRow {

@@ -141,6 +141,16 @@ impl Intervals {
         set
     }
 
+    /// The same set at another time.
+    pub fn shifted(&self, offset_ns: i64) -> Self {
+        let at = |t: i64| t.saturating_add(offset_ns);
+        let mut moved = Self::default();
+        for span in &self.0 {
+            moved.push(Span::new(at(span.start_ns), at(span.end_ns)));
+        }
+        moved
+    }
+
     /// The gaps: time of a window that is not in this.
     pub fn gaps_in(&self, window: Span) -> Self {
         let mut whole = Self::default();

@@ -18,6 +18,7 @@ pub mod host;
 pub mod idle;
 pub mod intervals;
 pub mod iterations;
+pub mod joined;
 pub mod kernels;
 pub mod key_averages;
 pub mod launches;

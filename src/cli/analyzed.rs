@@ -14,10 +14,11 @@ use crate::analyze::components::merge_components;
 use crate::analyze::kernels::{activity_stats, merge_durations};
 use crate::analyze::trust::{TrustLine, trust};
 use crate::read::Input;
+use crate::read::logs::LogInput;
 use crate::table::{
     Across, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
-    IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, SCHEMA_VERSION, ThreadRow,
-    TrustRow, WaitRow, merge_key_averages,
+    IterationRow, IterationSummaryRow, JoinedRows, KernelRow, KeyAverageRow, SCHEMA_VERSION,
+    ThreadRow, TrustRow, WaitRow, merge_key_averages,
 };
 
 /// What all analyses said.
@@ -26,6 +27,8 @@ pub(super) struct Analyzed {
     pub(super) results: Vec<Results>,
     /// Of all of them; `None` for a single one, and where no table shows it.
     pub(super) across: Option<Blame>,
+    /// The logs joined with the inputs; `None` where no logs were given.
+    pub(super) joined: Option<JoinedRows>,
     /// The checks of each input.
     panels: Vec<Vec<TrustLine>>,
 }
@@ -44,7 +47,20 @@ impl Analyzed {
         for (input, results) in inputs.iter_mut().zip(&results) {
             rows::note_findings(input, &results.base, results.key_averages.as_ref());
         }
-        Self { results, across, panels }
+        Self { results, across, joined: None, panels }
+    }
+
+    /// With the logs that the plan names, joined with the inputs.
+    pub(super) fn with_logs(
+        mut self,
+        plan: &AnalyzePlan,
+        inputs: &[Input],
+        logs: &[LogInput],
+    ) -> Self {
+        let bases: Vec<_> = self.results.iter().map(|one| &one.base).collect();
+        let join = plan.logs.as_ref();
+        self.joined = join.map(|join| join.join(inputs, &bases, logs, plan.common.is_quiet));
+        self
     }
 
     /// The results as one report, in the order of the inputs.
@@ -55,7 +71,18 @@ impl Analyzed {
         }
         let Across { placements, clocks, blame, stragglers } =
             self.across.as_ref().map(Across::from).unwrap_or_default();
-        AnalyzeReport { placements, clocks, blame, stragglers, ..report }
+        let JoinedRows { log_clocks, joined_stages, joined_requests, .. } =
+            self.joined.unwrap_or_default();
+        AnalyzeReport {
+            placements,
+            clocks,
+            blame,
+            stragglers,
+            log_clocks,
+            joined_stages,
+            joined_requests,
+            ..report
+        }
     }
 }
 

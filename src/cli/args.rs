@@ -9,6 +9,7 @@ use regex::Regex;
 
 use super::args_merge::{MergeArgs, SlimArgs};
 use crate::analyze::exclude::parse_classes;
+use crate::analyze::joined::parse_zone;
 use crate::analyze::timeline::Class;
 
 /// Where the time went in a GPU pipeline trace.
@@ -43,6 +44,9 @@ pub(super) struct AnalyzeArgs {
 
     #[command(flatten)]
     pub(super) common: CommonArgs,
+
+    #[command(flatten)]
+    pub(super) logs: LogArgs,
 
     /// Leave time spent waiting for other processes out of windows, CPU totals, shares and the profiler table, and say how
     /// much and where. Device times stay. The same as `--exclude ipc_wait`.
@@ -154,9 +158,8 @@ pub(super) struct ReportArgs {
     #[arg(required = true, value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 
-    /// Logs of the pipeline that wrote them, or directories (searched for *.log and *.jsonl).
-    #[arg(long, value_name = "LOG", num_args = 1..)]
-    pub(super) logs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) logs: LogArgs,
 
     /// Folder for the report; it is made where it is missing. Each file appears whole or not at all.
     #[arg(short, long, value_name = "DIR")]
@@ -199,6 +202,7 @@ impl AnalyzeArgs {
                 quiet: args.quiet,
                 strict: args.strict,
             },
+            logs: args.logs.clone(),
             exclude_ipc_wait: false,
             exclude: args.exclude.clone(),
             wait_rules: args.wait_rules.clone(),
@@ -270,6 +274,9 @@ pub(super) struct BandwidthArgs {
     #[command(flatten)]
     pub(super) common: CommonArgs,
 
+    #[command(flatten)]
+    pub(super) logs: LogArgs,
+
     /// Tables to show, by key; CSV shows one. Default: those with rows; CSV: copies.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     pub(super) table: Vec<BandwidthTable>,
@@ -307,6 +314,12 @@ pub(super) enum BandwidthTable {
     CallSites,
     /// Collectives by group, operation, type and size.
     Collectives,
+    /// Where each log stands in time; with --logs, like the next two.
+    LogClocks,
+    /// Transfers between stages: bytes, times, Mbit/s and GB/s.
+    StageTransfers,
+    /// Copies that the traces of the two stages show meanwhile.
+    TracedTransfers,
     /// Each input's waiting for other ranks.
     RankWaits,
     /// The slowest collectives.
@@ -326,6 +339,19 @@ pub(super) struct CaptureArgs {
     /// What to capture, and how.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub(super) arguments: Vec<OsString>,
+}
+
+/// The pipeline's own logs beside its traces.
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct LogArgs {
+    /// Logs of the same run, which are laid on the traces' time line: files, directories (searched for *.log and
+    /// *.jsonl), compressed or not. Give it behind the traces.
+    #[arg(long, value_name = "LOG", num_args = 1..)]
+    pub(super) logs: Vec<PathBuf>,
+
+    /// Zone of the logs' wall clock: UTC, +02:00, -03:30. Default: settled by what log and traces share.
+    #[arg(long, value_name = "ZONE", value_parser = zone, requires = "logs", allow_hyphen_values = true)]
+    pub(super) log_zone: Option<i64>,
 }
 
 /// What every command takes.
@@ -399,6 +425,12 @@ pub(super) enum TableKey {
     Kernels,
     /// Copies and memsets by name.
     Copies,
+    /// Where each log stands in time; with --logs, like the next two.
+    LogClocks,
+    /// Each stage's generation time against kernels and waiting.
+    JoinedStages,
+    /// The same for each request.
+    JoinedRequests,
     /// Who was busy while one input waited for another process.
     Blame,
     /// Which rank comes late to shared collectives.
@@ -476,6 +508,11 @@ fn excludable(word: &str) -> Result<Class, String> {
         [class] => Ok(*class),
         _ => Err("one class at a time, or several with commas".to_owned()),
     }
+}
+
+/// What a zone is ahead of UTC, in nanoseconds.
+fn zone(text: &str) -> Result<i64, String> {
+    parse_zone(text).ok_or_else(|| format!("`{text}` is no zone: write UTC, +02:00 or -03:30"))
 }
 
 /// A decimal with a unit as whole nanoseconds, exactly.

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use super::analyzed::Analyzed;
 use super::args::AnalyzeArgs;
+use super::joining::LogPlan;
 use super::output::Target;
 use super::pages;
 use super::plan::{AnalyzePlan, wait_rules};
@@ -23,7 +24,9 @@ use crate::read::{Input, Progress, read_inputs};
 use crate::render::torch_table::{TorchTableOptions, torch_table};
 use crate::table::page::Page;
 use crate::table::torch::TorchTable;
-use crate::table::{AnalyzeReport, Table, trust_summary};
+use crate::table::{
+    AnalyzeReport, Table, joined_request_summary, log_clock_summary, trust_summary,
+};
 
 /// Runs the command.
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
@@ -42,7 +45,8 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
 
 fn run_plan(plan: &AnalyzePlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     let mut inputs = read(plan)?;
-    let analyzed = Analyzed::of(plan, &mut inputs);
+    let logs = plan.logs.as_ref().map(LogPlan::read).transpose()?.unwrap_or_default();
+    let analyzed = Analyzed::of(plan, &mut inputs).with_logs(plan, &inputs, &logs);
     warn(plan, &inputs, &analyzed);
     let overview = html.map(|_| pages::overview_of(&inputs, &analyzed));
     let output = if plan.is_torch_layout {
@@ -150,6 +154,8 @@ fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table
     match table.key {
         "trust" if plan.choice.is_default() => trust_summary(&report.trust),
         "idle_gaps" => table.top(plan.top_gaps),
+        "log_clocks" => log_clock_summary(&report.log_clocks),
+        "joined_requests" => joined_request_summary(&report.joined_requests).top(plan.choice.top()),
         "iterations" | "iteration_summary" | "components" | "key_averages" | "kernels"
         | "copies" | "waits" => table.top(plan.choice.top()),
         _ => table,

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use rayon::prelude::*;
 
 use super::args::{BandwidthArgs, BandwidthTable};
+use super::joining::LogPlan;
 use super::pages;
 use super::plan::{CommonPlan, window_config};
 use super::progress::ProgressDisplay;
@@ -20,7 +21,7 @@ use crate::analyze::peaks::PeakOverrides;
 use crate::diag::Severity;
 use crate::read::{Input, Inputs, Progress, discover, read_inputs};
 use crate::table::page::Page;
-use crate::table::{BandwidthReport, Table};
+use crate::table::{BandwidthReport, Table, log_clock_summary};
 
 /// What `bandwidth` will do.
 struct BandwidthPlan {
@@ -29,6 +30,7 @@ struct BandwidthPlan {
     choice: TableChoice,
     time: TimeConfig,
     copies: CopiesConfig,
+    logs: Option<LogPlan>,
 }
 
 /// Runs the command.
@@ -56,6 +58,7 @@ impl BandwidthPlan {
             choice,
             time: TimeConfig { window: window_config(args.window), ..TimeConfig::default() },
             copies: CopiesConfig { peaks },
+            logs: LogPlan::of(&args.logs)?,
         })
     }
 }
@@ -67,13 +70,19 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
         }
     }
     let inputs = read(plan)?;
+    let logs = plan.logs.as_ref().map(LogPlan::read).transpose()?.unwrap_or_default();
     let bases: Vec<TimeBase> =
         inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
-    let report = report(&plan.copies, &inputs, &bases.iter().collect::<Vec<_>>());
+    let bases: Vec<&TimeBase> = bases.iter().collect();
+    let mut report = report(&plan.copies, &inputs, &bases);
+    if let Some(join) = &plan.logs {
+        report.add_joined(join.join(&inputs, &bases, &logs, plan.common.is_quiet));
+    }
     if let Some(path) = html {
         pages::write(path, Page::of_bandwidth(&report), &inputs)?;
     }
     let cut = |table: Table| match table.key {
+        "log_clocks" => log_clock_summary(&report.log_clocks),
         "inputs" | "issues" | "directions" => table,
         _ => table.top(plan.choice.top()),
     };

@@ -1,31 +1,29 @@
 //! `omni-trace report`: everything that is known of traces and logs, as one page and figures in a folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
-use rayon::prelude::*;
 
 use super::analyzed::Analyzed;
 use super::args::{AnalyzeArgs, ReportArgs};
+use super::joining::LogPlan;
 use super::plan::AnalyzePlan;
 use super::run::{Hinted, Outcome, say};
 use super::{cmd_analyze, cmd_bandwidth, cmd_stages, pages};
 use crate::analyze::copies::CopiesConfig;
 use crate::diag::Severity;
-use crate::read::logs::{LogInput, discover_logs, read_log};
 use crate::table::page::Page;
 
 /// Runs the command.
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     let analyze = AnalyzeArgs::of_report(args);
     let plan = AnalyzePlan { is_page: true, ..AnalyzePlan::of(&analyze)? };
-    let logs = if args.logs.is_empty() { Vec::new() } else { discover_logs(&args.logs)? };
     create_folder(&args.output)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(plan.common.read.threads)
         .build()
         .context("cannot start the analysis threads")?;
-    pool.install(|| report(&plan, &logs, &args.output))
+    pool.install(|| report(&plan, &args.output))
 }
 
 fn create_folder(folder: &Path) -> anyhow::Result<()> {
@@ -36,14 +34,16 @@ fn create_folder(folder: &Path) -> anyhow::Result<()> {
     })
 }
 
-fn report(plan: &AnalyzePlan, logs: &[PathBuf], folder: &Path) -> anyhow::Result<Outcome> {
-    let logs: Vec<LogInput> =
-        logs.par_iter().map(|path| read_log(path)).collect::<Result<_, _>>()?;
+fn report(plan: &AnalyzePlan, folder: &Path) -> anyhow::Result<Outcome> {
+    let logs = plan.logs.as_ref().map(LogPlan::read).transpose()?.unwrap_or_default();
     let mut inputs = cmd_analyze::read(plan)?;
-    let analyzed = Analyzed::of(plan, &mut inputs);
+    let analyzed = Analyzed::of(plan, &mut inputs).with_logs(plan, &inputs, &logs);
     cmd_analyze::warn(plan, &inputs, &analyzed);
     let bases: Vec<_> = analyzed.results.iter().map(|results| &results.base).collect();
-    let bandwidth = cmd_bandwidth::report(&CopiesConfig::default(), &inputs, &bases);
+    let mut bandwidth = cmd_bandwidth::report(&CopiesConfig::default(), &inputs, &bases);
+    if let Some(joined) = &analyzed.joined {
+        bandwidth.add_joined(joined.clone());
+    }
     let stages = (!logs.is_empty()).then(|| cmd_stages::report(&logs));
     let overview = pages::overview_of(&inputs, &analyzed);
     let report = analyzed.into_report(plan, &inputs);

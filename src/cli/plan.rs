@@ -6,6 +6,7 @@ use std::path::Path;
 use regex::Regex;
 
 use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, TableKey, WindowArg};
+use super::joining::LogPlan;
 use super::output::Target;
 use super::run::Hinted;
 use super::tables::TableChoice;
@@ -53,6 +54,8 @@ pub(super) struct AnalyzePlan {
     pub(super) key_averages: KeyAveragesConfig,
     /// Whether torch's own table text is all that is wanted.
     pub(super) is_torch_layout: bool,
+    /// Logs to join with the traces.
+    pub(super) logs: Option<LogPlan>,
     /// Whether a page is wanted, which shows every table.
     pub(super) is_page: bool,
 }
@@ -94,6 +97,7 @@ impl AnalyzePlan {
                 group_by_stack_n: args.group_by_stack.unwrap_or(0),
             },
             is_torch_layout: args.torch_layout,
+            logs: LogPlan::of(&args.logs)?,
             is_page: args.html.is_some(),
         })
     }

@@ -39,7 +39,7 @@ pub(super) fn input(number: usize, input: &Input, windows: &Windows) -> InputRow
 }
 
 /// The processes that own host events, ascending.
-fn host_pids(store: &Store) -> Vec<i64> {
+pub(super) fn host_pids(store: &Store) -> Vec<i64> {
     let is_host = |range: std::ops::Range<usize>| {
         range.clone().any(|slice| {
             let kind = store.kind(slice);

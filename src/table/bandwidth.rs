@@ -3,7 +3,11 @@
 use serde::Serialize;
 
 use super::rows::{AsCell as _, rows};
-use super::{Cell, Column, InputRow, IssueRow, SCHEMA_VERSION, Table, TableRow, Unit, percent};
+use super::stages::TransferRow;
+use super::{
+    Cell, Column, InputRow, IssueRow, JoinedRows, LogClockRow, SCHEMA_VERSION, Table, TableRow,
+    TracedSideRow, Unit, log_clock_table, percent, stage_transfer_table, traced_transfer_table,
+};
 use crate::analyze::collectives::{CollectiveClass, Collectives, Instance, RankWait};
 use crate::analyze::copies::{
     BUCKET_NAMES, CallSite, Copies, CopyClass, DirectionTime, PeerPair, Route, SeriesBin,
@@ -193,6 +197,12 @@ pub struct BandwidthReport {
     pub slowest: Vec<InstanceRow>,
     /// What was odd, by input.
     pub issues: Vec<IssueRow>,
+    /// Where each log stands in Unix time; empty without logs, like all that follow.
+    pub log_clocks: Vec<LogClockRow>,
+    /// Transfers between stages, by the logs.
+    pub stage_transfers: Vec<TransferRow>,
+    /// What the traces of the two stages saw while these generated.
+    pub traced_transfers: Vec<TracedSideRow>,
 }
 
 fn numbered<T, R: for<'a> From<&'a OfInput<T>>>(input: usize, rows: Vec<T>) -> Vec<R> {
@@ -223,6 +233,13 @@ impl BandwidthReport {
         self.collectives = all.classes.iter().map(CollectiveRow::from).collect();
     }
 
+    /// Adds what logs tell of transfers.
+    pub fn add_joined(&mut self, joined: JoinedRows) {
+        self.log_clocks = joined.log_clocks;
+        self.stage_transfers = joined.stage_transfers;
+        self.traced_transfers = joined.traced_transfers;
+    }
+
     /// The tables in the order of reading. The time series is for machines: JSON and CSV.
     pub fn tables(&self) -> Vec<Table> {
         vec![
@@ -236,6 +253,9 @@ impl BandwidthReport {
                 BANDWIDTH,
                 NO_COLLECTIVES,
             ),
+            log_clock_table(&self.log_clocks),
+            stage_transfer_table(&self.stage_transfers),
+            traced_transfer_table(&self.traced_transfers),
             Table::of("rank_waits", "Waiting for other ranks", &self.rank_waits),
             Table::of("slowest", "Slowest collectives", &self.slowest),
             Table::of("series", "Bytes over time", &self.series),

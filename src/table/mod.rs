@@ -14,6 +14,7 @@ mod gap;
 mod host;
 mod input;
 mod iteration;
+mod joined;
 mod kernel;
 mod key_average;
 mod merge;
@@ -38,6 +39,11 @@ pub use gap::{GapEdgeRow, GapRow, gap_table};
 pub use host::{ClassRow, IdCell, ThreadClassRow, ThreadRow, WaitRow, thread_table};
 pub use input::{InputRow, IssueRow};
 pub use iteration::{IterationRow, IterationSummaryRow, iteration_table};
+pub use joined::{
+    JoinedRequestRow, JoinedRows, JoinedStageRow, LogClockRow, TracedSideRow,
+    joined_request_summary, joined_request_table, joined_stage_table, log_clock_summary,
+    log_clock_table, stage_transfer_table, traced_transfer_table,
+};
 pub use kernel::{KernelRow, kernel_table, transfer_table};
 pub use key_average::{
     KeyAverageRow, MemoryCells, TotalsRow, key_average_table, merge_key_averages,

@@ -204,7 +204,8 @@ impl Page {
             ),
         ];
         sections.extend(bandwidth_sections(bandwidth, "This page was made by a command that does not look at transfers; `omni-trace report` does."));
-        sections.push(stages_section(stages));
+        let joined = drawer.take(&["joined_stages", "joined_requests", "log_clocks"]);
+        sections.push(stages_section(stages, joined));
         sections.push(section(
             "inputs",
             "Inputs",
@@ -255,7 +256,7 @@ impl Page {
                 "Nothing was odd about the logs.",
                 drawer.take(&["flags", "issues"]),
             ),
-            stages_section(Some(report)),
+            stages_section(Some(report), Vec::new()),
             section(
                 "inputs",
                 "Inputs",
@@ -323,7 +324,15 @@ fn bandwidth_sections(report: Option<&BandwidthReport>, unknown: &str) -> Vec<Se
             "Copies",
             "Copies by direction, route and size: bytes, GB/s (10^9 bytes a second), share of the link's peak, what was hidden behind kernels.",
             because("No copy or memset was recorded."),
-            drawer.take(&["directions", "copies", "peers", "call_sites", "series"]),
+            drawer.take(&[
+                "directions",
+                "copies",
+                "peers",
+                "stage_transfers",
+                "traced_transfers",
+                "call_sites",
+                "series",
+            ]),
         ),
         section(
             "collectives",
@@ -335,7 +344,8 @@ fn bandwidth_sections(report: Option<&BandwidthReport>, unknown: &str) -> Vec<Se
     ]
 }
 
-fn stages_section(report: Option<&StagesReport>) -> Section {
+/// What logs tell, after what they say beside the traces.
+fn stages_section(report: Option<&StagesReport>, joined: Vec<PageTable>) -> Section {
     let absent = match report {
         Some(_) => "The logs tell of no request and no stage.",
         None => "No log was given: `--logs LOG` adds what the pipeline's own logs tell.",
@@ -364,6 +374,7 @@ fn stages_section(report: Option<&StagesReport>) -> Section {
         "census",
         "issues",
     ];
-    let tables = Drawer::of("stages", tables).take(&keys);
-    section("stages", "Stages and requests", "What the pipeline's own logs tell.", absent, tables)
+    let mut all = joined;
+    all.extend(Drawer::of("stages", tables).take(&keys));
+    section("stages", "Stages and requests", "What the pipeline's own logs tell.", absent, all)
 }

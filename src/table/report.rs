@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use super::{
     BlameRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow, GapRow, InputRow,
-    IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, PlacementRow,
-    StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow, blame_table, breakdown_table,
-    component_table, gap_table, idle_table, iteration_table, kernel_table, key_average_table,
+    IssueRow, IterationRow, IterationSummaryRow, JoinedRequestRow, JoinedStageRow, KernelRow,
+    KeyAverageRow, LogClockRow, PlacementRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow,
+    WaitRow, blame_table, breakdown_table, component_table, gap_table, idle_table, iteration_table,
+    joined_request_table, joined_stage_table, kernel_table, key_average_table, log_clock_table,
     straggler_table, thread_table, transfer_table, trust_table,
 };
 
@@ -60,6 +61,12 @@ pub struct AnalyzeReport {
     pub blame: Vec<BlameRow>,
     /// Who comes late to shared collectives.
     pub stragglers: Vec<StragglerRow>,
+    /// Where each log stands in Unix time; empty without logs, like all that follow.
+    pub log_clocks: Vec<LogClockRow>,
+    /// Each stage of the logs against its inputs.
+    pub joined_stages: Vec<JoinedStageRow>,
+    /// Each request in each stage against its inputs.
+    pub joined_requests: Vec<JoinedRequestRow>,
 }
 
 impl AnalyzeReport {
@@ -85,6 +92,9 @@ impl AnalyzeReport {
             self.key_average_table(&shows_name),
             kernel_table(&self.kernels, &shows_name),
             transfer_table(&self.kernels, &shows_name),
+            log_clock_table(&self.log_clocks),
+            joined_stage_table(&self.joined_stages),
+            joined_request_table(&self.joined_requests),
             blame_table(&self.blame, who),
             self.with_clocks(straggler_table(&self.stragglers, who)),
             Table::of("issues", "Issues", &self.issues),

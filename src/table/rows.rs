@@ -34,6 +34,13 @@ impl AsCell for u32 {
     }
 }
 
+/// A year or another number that is a name, without separators.
+impl AsCell for i32 {
+    fn as_cell(&self, _unit: Unit) -> Cell {
+        Cell::Text(self.to_string())
+    }
+}
+
 impl AsCell for usize {
     fn as_cell(&self, _unit: Unit) -> Cell {
         Cell::Count(*self as u64)

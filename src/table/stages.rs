@@ -329,7 +329,7 @@ impl StagesReport {
             Table::of("waterfall", "Waterfall", &self.waterfall),
             Table::of("stages", "Stages", &self.stages),
             Table::of("transfers", "Transfers between stages", &self.transfers)
-                .with_note("Mbit/s are megabits of 10^6 a second, as the pipeline counts; GB/s are gigabytes of 10^9 a second; rx is decode time, not wire time"),
+                .with_note(MBIT_NOTE),
             Table::of("diffusion", "Diffusion", &self.diffusion),
             Table::of("startup", "Start-up", &self.startup),
             Table::of("waits", "Waiting for a shared-memory block", &self.waits),
@@ -350,6 +350,9 @@ impl StagesReport {
     }
 }
 
+/// What the rates of transfers are.
+pub(super) const MBIT_NOTE: &str = "Mbit/s are megabits of 10^6 a second, as the pipeline counts; GB/s are gigabytes of 10^9 a second; rx is decode time, not wire time";
+
 /// Width of a waterfall's bars, in characters.
 const BAR_WIDTH: i64 = 48;
 
@@ -358,10 +361,13 @@ pub fn waterfall_chart(rows: &[WaterfallRow]) -> Table {
     let mut table = Table::of("waterfall", "Waterfall", rows);
     let doc = "the request's time from left to right: · transfer, ░ queue, █ generation";
     table.columns.push(Column::new("time line", "bar", Unit::Text, doc));
-    for (row, cells) in rows.iter().zip(&mut table.rows) {
-        let own = rows.iter().filter(|other| other.run == row.run && other.request == row.request);
-        let whole_ns = own.map(|span| span.start_ns + span.dur_ns).max().unwrap_or(0);
-        cells.push(Cell::Text(bar(row, whole_ns)));
+    let mut cells = table.rows.iter_mut();
+    // The spans of a request stand together.
+    for own in rows.chunk_by(|a, b| a.run == b.run && a.request == b.request) {
+        let whole_ns = own.iter().map(|span| span.start_ns + span.dur_ns).max().unwrap_or(0);
+        for (row, cells) in own.iter().zip(&mut cells) {
+            cells.push(Cell::Text(bar(row, whole_ns)));
+        }
     }
     table.with_note("· transfer, ░ queue, █ generation")
 }

@@ -8,6 +8,8 @@ use super::check::Check;
 use super::merge::Run;
 use super::recompute::other;
 use super::requests::{QUEUE_FIELDS, other_duration};
+use super::sums::{RunSums, StageTokens};
+use super::totals::FoundSummary;
 
 /// What a flag is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +73,13 @@ pub struct Flag {
 }
 
 /// Every flag of a run, in the order of the lines.
-pub(super) fn flags_of(logs: &[&PipelineLog], run: &Run, checks: &[Check]) -> Vec<Flag> {
+pub(super) fn flags_of(
+    logs: &[&PipelineLog],
+    run: &Run,
+    sums: &RunSums,
+    summaries: &[FoundSummary<'_>],
+    checks: &[Check],
+) -> Vec<Flag> {
     let mut out: Vec<Flag> = checks.iter().filter(|check| !check.agrees).map(differs).collect();
     out.extend(run.conflicts.iter().map(|conflict| Flag {
         log: conflict.spot.log,
@@ -89,8 +97,8 @@ pub(super) fn flags_of(logs: &[&PipelineLog], run: &Run, checks: &[Check]) -> Ve
             pen.record(&entry.record);
         }
     }
-    for (log, line, summary) in super::totals::summaries_of(logs, run) {
-        Pen { log, line, run, out: &mut out }.summary(summary);
+    for &(log, line, summary) in summaries {
+        Pen { log, line, run, out: &mut out }.summary(summary, sums);
     }
     for (spot, request) in run.stage_requests.values() {
         Pen { log: spot.log, line: spot.line, run, out: &mut out }.stage_request(request);
@@ -148,11 +156,11 @@ impl Pen<'_> {
         }
     }
 
-    fn summary(&mut self, s: &Summary) {
+    fn summary(&mut self, s: &Summary, sums: &RunSums) {
         if s.meaning == Meaning::WallTime && s.requests.is_some_and(|n| n > 1) {
-            self.wall_average(s);
+            self.wall_average(s, sums);
         }
-        let made: i64 = self.run.stage_requests.values().filter_map(|(_, r)| r.tokens_out).sum();
+        let made = sums.made;
         let is_first = matches!(s.format, Format::Dictionary | Format::JsonLine);
         if let Some(tokens) = s.tokens.filter(|tokens| is_first && *tokens != made) {
             let text = format!(
@@ -161,13 +169,13 @@ impl Pen<'_> {
             self.flag(FlagKind::TokensOfFinalStage, "summary", text);
         }
         for stage in &s.stages {
-            let own = || {
-                self.run.stage_requests.values().map(|(_, r)| r).filter(|r| r.stage == stage.stage)
-            };
-            let made: i64 = own().filter_map(|r| r.tokens_out).sum();
-            let taken: i64 = own().filter_map(|r| r.tokens_in).sum();
-            if taken > 0 && stage.tokens == Some(made + taken) {
-                let text = format!("tokens is {}: {made} made and {taken} of input", made + taken);
+            let StageTokens { made, taken } =
+                sums.stages.get(&stage.stage).copied().unwrap_or_default();
+            if taken > 0 && stage.tokens == made.checked_add(taken) {
+                let text = format!(
+                    "tokens is {}: {made} made and {taken} of input",
+                    made.saturating_add(taken)
+                );
                 self.flag(
                     FlagKind::StageTokensIncludeInput,
                     &format!("summary stage {}", stage.stage),
@@ -177,15 +185,14 @@ impl Pen<'_> {
         }
     }
 
-    fn wall_average(&mut self, s: &Summary) {
-        let times: Vec<f64> =
-            self.run.requests.values().filter_map(|(_, r)| r.e2e.map(|d| d.ms.value)).collect();
-        let n = f64::from(u32::try_from(times.len()).unwrap_or(u32::MAX));
-        if let (Some(average), true) = (s.avg_request_ms, times.len() > 1) {
+    fn wall_average(&mut self, s: &Summary, sums: &RunSums) {
+        let n = f64::from(u32::try_from(sums.n_timed).unwrap_or(u32::MAX));
+        let whole = sums.e2e.filter(|_| sums.n_timed > 1);
+        if let (Some(average), Some(whole)) = (s.avg_request_ms, whole) {
             let text = format!(
                 "e2e_avg_time_per_request_ms is {}: wall time over requests; the mean of the requests' own times is {:.3}",
                 average.value,
-                times.iter().sum::<f64>() / n
+                whole.value / n
             );
             self.flag(FlagKind::AverageIsWallTime, "summary", text);
         }

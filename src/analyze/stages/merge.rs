@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::log::{
-    Format, LogDuration, OrchestratorStep, PipelineLog, Quantity, Record, RequestTotals,
+    Entry, Format, LogDuration, OrchestratorStep, PipelineLog, Quantity, Record, RequestTotals,
     StageRequest, Timing, TimingSpan, Transfer,
 };
 
@@ -15,6 +15,17 @@ use crate::model::log::{
 pub(super) struct Spot {
     pub(super) log: usize,
     pub(super) line: u64,
+    /// Time of the line, on the log's wall clock.
+    pub(super) wall_ns: Option<i64>,
+    /// What the time leaves off.
+    pub(super) resolution_ns: i64,
+}
+
+impl Spot {
+    fn of(log: usize, entry: &Entry) -> Self {
+        let Entry { line, wall_ns, resolution_ns, .. } = *entry;
+        Self { log, line, wall_ns, resolution_ns }
+    }
 }
 
 /// Two prints of one figure that cannot be the same value.
@@ -32,6 +43,8 @@ pub(super) struct Conflict {
 pub(super) struct Moves {
     pub(super) entered_ns: Option<i64>,
     pub(super) left_ns: Option<i64>,
+    /// Where `left_ns` comes from.
+    pub(super) left_at: Option<Spot>,
 }
 
 /// Everything about one run.
@@ -95,14 +108,14 @@ pub(super) fn runs_of(logs: &[&PipelineLog]) -> Vec<Run> {
 impl Run {
     fn take(&mut self, log: usize, records: &PipelineLog) {
         for entry in &records.entries {
-            let spot = Spot { log, line: entry.line };
+            let spot = Spot::of(log, entry);
             match &entry.record {
                 Record::StageRequest(record) => self.stage_request(spot, record),
                 Record::Transfer(record) => self.transfer(spot, record),
                 Record::Request(record) => self.request(spot, record),
                 Record::Orchestrator(event) => {
                     if let (Some(request), Some(stage)) = (&event.request, event.stage) {
-                        self.moved(event.step, request, stage, entry.wall_ns);
+                        self.moved(event.step, request, stage, spot);
                     }
                 }
                 _ => {}
@@ -116,7 +129,7 @@ impl Run {
         for &log in &self.logs.clone() {
             for entry in &logs[log].entries {
                 if let Record::Timing(timing) = &entry.record {
-                    self.timing(Spot { log, line: entry.line }, timing);
+                    self.timing(Spot::of(log, entry), timing);
                 }
             }
         }
@@ -210,14 +223,16 @@ impl Run {
         old.final_stage = old.final_stage.or(new.final_stage);
     }
 
-    fn moved(&mut self, step: OrchestratorStep, request: &str, stage: u32, wall: Option<i64>) {
+    fn moved(&mut self, step: OrchestratorStep, request: &str, stage: u32, spot: Spot) {
         self.seen(request);
         let moves = self.moves.entry((request.to_owned(), stage)).or_default();
         match step {
             OrchestratorStep::Enqueued | OrchestratorStep::Forwarded => {
-                moves.entered_ns = moves.entered_ns.or(wall);
+                moves.entered_ns = moves.entered_ns.or(spot.wall_ns);
             }
-            OrchestratorStep::StageCompleted => moves.left_ns = wall.or(moves.left_ns),
+            OrchestratorStep::StageCompleted if spot.wall_ns.is_some() => {
+                (moves.left_ns, moves.left_at) = (spot.wall_ns, Some(spot));
+            }
             _ => {}
         }
     }

@@ -12,6 +12,8 @@ mod flags;
 mod merge;
 mod recompute;
 mod requests;
+mod spans;
+mod sums;
 mod totals;
 
 use crate::model::log::{LineKind, PipelineLog};
@@ -22,6 +24,7 @@ pub use edges::{EdgeRow, EdgeSource};
 pub use events::{ProfilerRow, StartupRow, ThroughputRow, WaitRow};
 pub use flags::{Flag, FlagKind};
 pub use requests::{Placement, QueueSource, RequestRow, RequestStageRow, SpanKind, WaterfallSpan};
+pub use spans::{SpanSource, StageSpan};
 pub use totals::{StageRow, SummaryRow};
 
 /// A console log, with the files that the pipeline named after it.
@@ -63,6 +66,8 @@ pub struct StageReport {
     pub request_stages: Vec<RequestStageRow>,
     /// Waterfalls of the requests.
     pub waterfall: Vec<WaterfallSpan>,
+    /// When each stage worked for each request.
+    pub spans: Vec<StageSpan>,
     /// Stages.
     pub stages: Vec<StageRow>,
     /// Transfers by edge.
@@ -105,6 +110,7 @@ pub fn analyze_stages(logs: &[&PipelineLog]) -> StageReport {
 impl StageReport {
     fn add_run(&mut self, index: usize, logs: &[&PipelineLog], run: merge::Run) {
         let summaries = totals::summaries_of(logs, &run);
+        let sums = sums::RunSums::of(&run);
         // Of several summaries the last one covers the most.
         let last = summaries.last().map(|(.., summary)| *summary);
         let stages = last.map_or(&[][..], |summary| &summary.stages);
@@ -112,15 +118,17 @@ impl StageReport {
         let tables = requests::tables_of(index, &run);
         let batches = totals::batches_of(&run);
         self.stages.extend(totals::stage_rows(index, &tables.stages, &batches, stages));
-        self.edges.extend(edges::rows_of(index, &edges::sums_of(&run), edges));
+        self.edges.extend(edges::rows_of(index, &sums.edges, edges));
         self.summaries
-            .extend(summaries.into_iter().map(|found| totals::summary_row(index, &run, found)));
+            .extend(summaries.iter().map(|found| totals::summary_row(index, &sums, *found)));
         self.diffusion.extend(diffusion::rows_of(index, logs, &run));
         self.requests.extend(tables.requests);
         self.request_stages.extend(tables.stages);
-        self.waterfall.extend(tables.spans);
-        let checks = recompute::checks_of(logs, &run);
-        self.flags.extend(flags::flags_of(logs, &run, &checks));
+        self.waterfall.extend(tables.waterfall);
+        self.spans.extend(tables.spans);
+        self.spans.extend(spans::of_diffusion(index, logs, &run));
+        let checks = recompute::checks_of(logs, &run, &sums);
+        self.flags.extend(flags::flags_of(logs, &run, &sums, &summaries, &checks));
         self.checks.extend(checks);
         self.runs.push(RunRow { name: run.name, logs: run.logs });
     }

@@ -9,15 +9,16 @@ use crate::model::log::{
 };
 
 use super::check::{Check, Formula, Site, check, count, mbps, per_second, ratio, sum};
-use super::edges::{sums_of, whole_ms};
+use super::edges::whole_ms;
 use super::merge::Run;
+use super::sums::RunSums;
 
 /// Every check of a run.
-pub(super) fn checks_of(logs: &[&PipelineLog], run: &Run) -> Vec<Check> {
+pub(super) fn checks_of(logs: &[&PipelineLog], run: &Run, sums: &RunSums) -> Vec<Check> {
     let mut out = Vec::new();
     for &log in &run.logs {
         for entry in &logs[log].entries {
-            let at = At { log, line: entry.line, run, out: &mut out };
+            let at = At { log, line: entry.line, run, sums, out: &mut out };
             at.record(&entry.record);
         }
     }
@@ -28,6 +29,7 @@ struct At<'a> {
     log: usize,
     line: u64,
     run: &'a Run,
+    sums: &'a RunSums,
     out: &'a mut Vec<Check>,
 }
 
@@ -199,11 +201,7 @@ impl At<'_> {
 
     /// The sum of the requests' times, where the logs hold as many requests as the summary counts.
     fn summary_sum(&mut self, s: &Summary) {
-        let requests = &self.run.requests;
-        let times = self.run.order.iter().filter_map(|r| requests.get(r)?.1.e2e.map(|d| d.ms));
-        let times: Vec<Quantity> = times.collect();
-        let is_whole = i64::try_from(times.len()).ok() == s.requests;
-        let total = sum(times.into_iter()).filter(|_| is_whole);
+        let total = self.sums.e2e.filter(|_| self.sums.covers(s.requests));
         self.check(
             "summary",
             "e2e_sum_time_ms",
@@ -238,7 +236,7 @@ impl At<'_> {
     }
 
     fn summary_edges(&mut self, s: &Summary) {
-        let sums = sums_of(self.run);
+        let sums = self.sums;
         for edge in &s.transfers {
             let subject = format!("summary edge {}->{}", edge.from, edge.to);
             let [tx, rx, total] = [edge.tx, edge.rx, edge.total].map(|d| d.map(|d| d.ms));
@@ -270,7 +268,7 @@ impl At<'_> {
                     mbps(v[0], v[1])
                 });
             }
-            let Some(own) = sums.get(&(edge.from, edge.to)) else { continue };
+            let Some(own) = sums.edges.get(&(edge.from, edge.to)) else { continue };
             let received = own.rx.filter(|_| Some(own.rx_samples) == edge.rx_samples);
             let words = "sum of the transfers' decode times";
             self.check(&subject, "rx_total_time_ms", words, rx, &[received], |v| v[0]);

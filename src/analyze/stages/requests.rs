@@ -2,7 +2,8 @@
 
 use crate::model::log::{FieldValue, LogDuration, StageRequest};
 
-use super::merge::{Moves, Run};
+use super::merge::{Moves, Run, Spot};
+use super::spans::{self, StageSpan};
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,22 +158,25 @@ pub struct WaterfallSpan {
 pub(super) struct RequestTables {
     pub(super) requests: Vec<RequestRow>,
     pub(super) stages: Vec<RequestStageRow>,
-    pub(super) spans: Vec<WaterfallSpan>,
+    pub(super) waterfall: Vec<WaterfallSpan>,
+    pub(super) spans: Vec<StageSpan>,
 }
 
 /// The rows of every request of a run, in order of appearance.
 pub(super) fn tables_of(index: usize, run: &Run) -> RequestTables {
     let mut out = RequestTables::default();
     for request in &run.order {
-        let passes: Vec<&StageRequest> = run
+        let passes: Vec<&(Spot, StageRequest)> = run
             .stage_requests
             .range((request.clone(), 0, 0)..)
             .take_while(|((r, ..), _)| r == request)
-            .map(|(_, (_, record))| record)
+            .map(|(_, pass)| pass)
             .collect();
         let stages: Vec<RequestStageRow> =
-            passes.iter().map(|record| stage_row(index, run, record)).collect();
-        out.spans.extend(waterfall(index, run, request, &stages));
+            passes.iter().map(|(_, record)| stage_row(index, run, record)).collect();
+        let drawn = waterfall(index, run, request, &stages);
+        out.spans.extend(spans::of_request(index, run, &passes, &drawn));
+        out.waterfall.extend(drawn);
         out.requests.push(request_row(index, run, request, &stages));
         out.stages.extend(stages);
     }

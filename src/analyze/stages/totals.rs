@@ -7,6 +7,7 @@ use crate::model::log::{LogDuration, Meaning, PipelineLog, Record, StageTotals, 
 use super::check::{count, per_second, sum};
 use super::merge::Run;
 use super::requests::RequestStageRow;
+use super::sums::RunSums;
 
 /// One stage of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,23 +64,62 @@ pub struct SummaryRow {
     pub tokens_per_wall_s: Option<f64>,
 }
 
+/// A summary with the log and the line that it stands on.
+pub(super) type FoundSummary<'a> = (usize, u64, &'a Summary);
+
 /// The summaries of a run; a second print of the same one is left out.
-pub(super) fn summaries_of<'a>(
-    logs: &[&'a PipelineLog],
-    run: &Run,
-) -> Vec<(usize, u64, &'a Summary)> {
-    let mut out: Vec<(usize, u64, &Summary)> = Vec::new();
+pub(super) fn summaries_of<'a>(logs: &[&'a PipelineLog], run: &Run) -> Vec<FoundSummary<'a>> {
+    let mut found = Summaries::default();
     for &log in &run.logs {
         for entry in &logs[log].entries {
-            let Record::Summary(summary) = &entry.record else { continue };
-            match out.iter_mut().find(|(.., known)| is_same(known, summary)) {
-                Some(known) if is_finer(summary, known.2) => *known = (log, entry.line, summary),
-                Some(_) => {}
-                None => out.push((log, entry.line, summary)),
+            if let Record::Summary(summary) = &entry.record {
+                found.add((log, entry.line, summary));
             }
         }
     }
-    out
+    found.rows
+}
+
+/// The summaries so far, findable by what two prints of one share: a server prints one for each request.
+#[derive(Default)]
+struct Summaries<'a> {
+    rows: Vec<FoundSummary<'a>>,
+    /// By requests, meaning and wall time: the index of the first with these.
+    known: BTreeMap<(Option<i64>, Meaning, i64), usize>,
+    /// The coarsest rounding of a wall time so far, in nanoseconds.
+    coarsest_ns: i64,
+}
+
+impl<'a> Summaries<'a> {
+    fn add(&mut self, new: FoundSummary<'a>) {
+        let summary = new.2;
+        let Some(wall) = summary.wall else {
+            self.rows.push(new);
+            return;
+        };
+        self.coarsest_ns = self.coarsest_ns.max(rounding_ns(wall));
+        // One more on either side: the nanoseconds are rounded, too.
+        let reach = rounding_ns(wall).saturating_add(self.coarsest_ns).saturating_add(1);
+        let key = |ns: i64| (summary.requests, summary.meaning, ns);
+        let near = key(wall.ns.saturating_sub(reach))..=key(wall.ns.saturating_add(reach));
+        let same = self.known.range(near).map(|(_, &at)| at);
+        match same.filter(|&at| is_same(self.rows[at].2, summary)).min() {
+            Some(at) if is_finer(summary, self.rows[at].2) => {
+                self.rows[at] = new;
+                self.known.entry(key(wall.ns)).or_insert(at);
+            }
+            Some(_) => {}
+            None => {
+                self.known.insert(key(wall.ns), self.rows.len());
+                self.rows.push(new);
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "half a printed digit is far below 2^63 ns")]
+fn rounding_ns(wall: LogDuration) -> i64 {
+    (wall.ms.rounding * 1e6).ceil() as i64
 }
 
 fn is_same(a: &Summary, b: &Summary) -> bool {
@@ -95,11 +135,11 @@ fn is_finer(a: &Summary, b: &Summary) -> bool {
 /// A summary as a row.
 pub(super) fn summary_row(
     index: usize,
-    run: &Run,
-    (log, line, s): (usize, u64, &Summary),
+    sums: &RunSums,
+    (log, line, s): FoundSummary<'_>,
 ) -> SummaryRow {
     let wall_ns = s.wall.map(|d| d.ns);
-    let sum_ns = s.sum.map(|d| d.ns).or_else(|| sum_of_requests(run, s.requests));
+    let sum_ns = s.sum.map(|d| d.ns).or_else(|| sums.covers(s.requests).then_some(sums.e2e_ns));
     let per_request = |ns: Option<i64>| Some(divide(ns?, s.requests.filter(|n| *n > 0)?));
     SummaryRow {
         run: index,
@@ -114,12 +154,6 @@ pub(super) fn summary_row(
         wall_per_request_ns: per_request(wall_ns),
         tokens_per_wall_s: rate(s.tokens, s.wall),
     }
-}
-
-fn sum_of_requests(run: &Run, requests: Option<i64>) -> Option<i64> {
-    let times: Vec<i64> = run.requests.values().filter_map(|(_, r)| r.e2e.map(|d| d.ns)).collect();
-    let is_whole = i64::try_from(times.len()).ok() == requests;
-    is_whole.then(|| times.iter().sum())
 }
 
 /// Rounded to the nearest nanosecond.

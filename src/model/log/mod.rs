@@ -20,7 +20,7 @@ pub use record::{
     StageBatch, StageRequest, StageRunning, StageTotals, Summary, Timing, TimingSpan, Transfer,
     TransferTotals,
 };
-pub use time::{LogTime, civil_ns};
+pub use time::{ASSUMED_YEAR, LogTime, civil_ns, in_year, year_of};
 
 /// A process that writes into a log, as its line prefix names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +53,8 @@ pub struct Entry {
     pub process: Option<u32>,
     /// Time of its first line on the log's own wall clock; see [`PipelineLog::year`].
     pub wall_ns: Option<i64>,
+    /// What its time leaves off: the line was written at `wall_ns` or less than this much later.
+    pub resolution_ns: i64,
     /// What it says.
     pub record: Record,
 }
@@ -69,7 +71,7 @@ pub struct PipelineLog {
     /// Lines by class.
     pub census: Census,
     /// Year of the first dated line. `None` where no line tells one (vLLM's own header has none): then `wall_ns` is
-    /// counted in the year 1972, and only differences of it mean anything.
+    /// counted from [`ASSUMED_YEAR`] on, and only differences of it mean anything.
     pub year: Option<i32>,
     /// Wall-clock time of the first line that has a time.
     pub first_wall_ns: Option<i64>,

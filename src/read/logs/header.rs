@@ -15,6 +15,9 @@ pub(crate) enum Level {
     Critical,
 }
 
+/// Most loggers print whole seconds.
+const SECOND_NS: i64 = 1_000_000_000;
+
 const LEVELS: [(&str, Level); 6] = [
     ("DEBUG", Level::Debug),
     ("INFO", Level::Info),
@@ -100,6 +103,7 @@ fn vllm_stamp(text: &str) -> Option<Header<'_>> {
         month: two_digits(rest, 0)?,
         day: two_digits(rest, 3)?,
         ns_of_day: ns_of_day(rest.get(6..14)?, 0)?,
+        resolution_ns: SECOND_NS,
     };
     let (source, message) = rest.get(14..)?.strip_prefix(" [")?.split_once(']')?;
     let message = message.strip_prefix(' ').unwrap_or(message);
@@ -123,7 +127,7 @@ fn file_stamp(text: &str) -> Option<Header<'_>> {
     Some(Header {
         process: Some(("", pid.parse().ok())),
         level: Some(level),
-        time: Some(LogTime { ns_of_day: time.ns_of_day + ns, ..time }),
+        time: Some(LogTime { ns_of_day: time.ns_of_day + ns, resolution_ns: 1_000_000, ..time }),
         source: None,
         message,
     })
@@ -190,6 +194,7 @@ fn glog_stamp(text: &str) -> Option<Header<'_>> {
         month: two_digits(date, 0)?,
         day: two_digits(date, 2)?,
         ns_of_day: ns_of_day(seconds, fraction_ns(fraction)?)?,
+        resolution_ns: (0..fraction.len()).fold(SECOND_NS, |ns, _| ns / 10),
     };
     let message = message.strip_prefix(' ').unwrap_or(message);
     Some(Header {
@@ -213,6 +218,7 @@ fn dated(text: &str) -> Option<(LogTime, &str)> {
         month: two_digits(text, 5)?,
         day: two_digits(text, 8)?,
         ns_of_day: ns_of_day(text.get(11..19)?, 0)?,
+        resolution_ns: SECOND_NS,
     };
     Some((time, &text[19..]))
 }

@@ -144,6 +144,9 @@ pub(crate) fn class_of(header: &Header<'_>) -> Option<&'static str> {
     if is_profiler_table(message) {
         return Some("profiler_table");
     }
+    if is_metrics_summary(message) {
+        return Some("metrics_summary");
+    }
     if let Some(class) = worker_class(message) {
         return Some(class);
     }
@@ -172,6 +175,43 @@ fn shape_class(message: &str) -> Option<&'static str> {
     }
     // The start-up banner is drawn with block elements.
     message.contains(['█', '▀', '▄']).then_some("banner")
+}
+
+/// What vLLM-Omni's `Omni Metrics Summary` counts in no unit. Its times end in `(ms)`, its rates in `(tok/s)`.
+const SUMMARY_LABELS: [&str; 16] = [
+    "Successful requests",
+    "Stage id",
+    "Stage name",
+    "Stage type",
+    "Final output type",
+    "Batch id",
+    "Batch size",
+    "Input tokens",
+    "Output tokens",
+    "Total tokens",
+    "Image num",
+    "Image count",
+    "Number of images",
+    "Resolution",
+    "Inference steps",
+    "Audio frames",
+];
+
+/// A line of the `Omni Metrics Summary`: a heading between rules, or a label with a value. The figures of a request are
+/// those of its `[OmniTiming]` line.
+fn is_metrics_summary(message: &str) -> bool {
+    let heading = ["=====", "-----"].iter().find_map(|rule| {
+        let inner = message.strip_prefix(rule)?.strip_suffix(rule)?;
+        Some(inner.trim_matches(['=', '-']).trim())
+    });
+    if let Some(heading) = heading.filter(|heading| !heading.is_empty()) {
+        let is_edge = heading.starts_with("Stage ") && heading.ends_with(" Handoff");
+        return heading == "Omni Metrics Summary" || heading.ends_with(" Breakdown") || is_edge;
+    }
+    let Some((label, value)) = message.split_once(": ") else { return false };
+    let is_measure = label.ends_with(" (ms)") || label.ends_with(" (tok/s)");
+    let is_number = value.trim().replace(',', "").parse::<f64>().is_ok();
+    is_measure && is_number || SUMMARY_LABELS.contains(&label) && !value.trim().is_empty()
 }
 
 /// A line of the profiler's printed table: its rules, its head, or a row with shares and times.

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use crate::diag::{IssueKind, Reporter};
 use crate::model::log::{
-    Census, Entry, Format, LineKind, LogTime, PipelineLog, Process, Record, civil_ns,
+    ASSUMED_YEAR, Census, Entry, Format, LineKind, LogTime, PipelineLog, Process, Record, civil_ns,
 };
 
 pub use input::{LogInput, discover_logs, read_log};
@@ -227,7 +227,9 @@ impl State {
             log.first_wall_ns = log.first_wall_ns.or(wall_ns);
             if let Some(record) = found.record {
                 let Place { line, offset, process, .. } = found.place;
-                log.entries.push(Entry { line, offset, process, wall_ns, record });
+                let resolution_ns = found.place.time.map_or(0, |time| time.resolution_ns);
+                let entry = Entry { line, offset, process, wall_ns, resolution_ns, record };
+                log.entries.push(entry);
             }
         }
         (log, self.diag)
@@ -265,9 +267,6 @@ struct Clock {
     year: i32,
     last_ns: Option<i64>,
 }
-
-/// A leap year, so that every date exists in it.
-const ASSUMED_YEAR: i32 = 1972;
 
 /// A jump longer than this is the turn of a year.
 const HALF_YEAR_NS: i64 = 183 * 86_400 * 1_000_000_000;

@@ -1,0 +1,96 @@
+//! Logs beside traces: the logs read and analyzed, and joined with the inputs. What `analyze` and `bandwidth` share.
+
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use super::args::LogArgs;
+use super::rows;
+use super::run::say;
+use crate::analyze::base::TimeBase;
+use crate::analyze::clock::{TimedInput, matched_collectives, place};
+use crate::analyze::joined::{ClockSource, JoinConfig, JoinInput, Joined, joined};
+use crate::analyze::stages::analyze_stages;
+use crate::diag::Severity;
+use crate::read::Input;
+use crate::read::logs::{LogInput, discover_logs, read_log};
+use crate::table::JoinedRows;
+
+/// The logs to join.
+#[derive(Debug)]
+pub(super) struct LogPlan {
+    paths: Vec<PathBuf>,
+    config: JoinConfig,
+}
+
+impl LogPlan {
+    /// The logs of the arguments; `None` where none were given.
+    pub(super) fn of(args: &LogArgs) -> anyhow::Result<Option<Self>> {
+        if args.logs.is_empty() {
+            return Ok(None);
+        }
+        let config = JoinConfig { zone_ns: args.log_zone };
+        Ok(Some(Self { paths: discover_logs(&args.logs)?, config }))
+    }
+
+    /// Reads the logs.
+    pub(super) fn read(&self) -> anyhow::Result<Vec<LogInput>> {
+        Ok(self.paths.par_iter().map(|path| read_log(path)).collect::<Result<_, _>>()?)
+    }
+
+    /// Joins logs and inputs, and says on standard error what could not be joined.
+    pub(super) fn join(
+        &self,
+        inputs: &[Input],
+        bases: &[&TimeBase],
+        logs: &[LogInput],
+        is_quiet: bool,
+    ) -> JoinedRows {
+        let timed: Vec<TimedInput<'_>> = inputs
+            .iter()
+            .zip(bases)
+            .map(|(input, base)| TimedInput { store: &input.store, base })
+            .collect();
+        let placed = place(&timed, &matched_collectives(&timed));
+        let paths: Vec<String> =
+            inputs.iter().map(|input| input.path.display().to_string()).collect();
+        let pids: Vec<Vec<i64>> =
+            inputs.iter().map(|input| rows::host_pids(&input.store)).collect();
+        let sides: Vec<JoinInput<'_>> = (0..inputs.len())
+            .map(|i| JoinInput {
+                store: &inputs[i].store,
+                base: bases[i],
+                placed: placed[i],
+                identity: &inputs[i].identity,
+                path: &paths[i],
+                pids: &pids[i],
+            })
+            .collect();
+        let texts: Vec<_> = logs.iter().map(|log| &log.log).collect();
+        let found = joined(&sides, &texts, &analyze_stages(&texts), self.config);
+        if !is_quiet {
+            warn(&found, logs);
+        }
+        let names: Vec<String> = logs.iter().map(|log| log.path.display().to_string()).collect();
+        JoinedRows::of(&found, &names)
+    }
+}
+
+/// Says what could not be joined, and why.
+fn warn(joined: &Joined, logs: &[LogInput]) {
+    for log in logs.iter().filter(|log| log.diag.worst() >= Some(Severity::DataLoss)) {
+        let path = log.path.display();
+        say(&format!("warning: records of {path} were lost; `omni-trace stages {path}` says what"));
+    }
+    if joined.is_empty() {
+        say("warning: no request of the logs lies inside of what the traces recorded");
+    }
+    for clock in joined.clocks.iter().filter(|clock| clock.source == ClockSource::None) {
+        let path = logs.get(clock.log).map(|log| log.path.display().to_string());
+        say(&format!("warning: {} is not placed: {}", path.unwrap_or_default(), clock.evidence));
+    }
+    for stage in joined.stages.iter().filter(|stage| stage.input.is_none()) {
+        let name = stage.stage.map_or("a call".to_owned(), |stage| format!("stage {stage}"));
+        say(&format!("warning: no trace is of {name}, which the logs tell of"));
+    }
+}
