@@ -92,7 +92,7 @@ impl AnalyzeReport {
     }
 
     /// What an input is called where it stands beside others.
-    fn name_of(&self, input: usize) -> String {
+    pub(super) fn name_of(&self, input: usize) -> String {
         match self.inputs.get(input).map(|row| row.label.as_str()) {
             Some(label) if !label.is_empty() => format!("#{input} {label}"),
             _ => format!("#{input}"),
