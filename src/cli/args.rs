@@ -43,6 +43,9 @@ pub(super) struct AnalyzeArgs {
     #[command(flatten)]
     pub(super) common: CommonArgs,
 
+    #[command(flatten)]
+    pub(super) figures: FigureArgs,
+
     /// Leave time spent waiting for other processes out of windows, CPU totals, shares and the profiler table, and say how
     /// much and where. Device times stay. The same as `--exclude ipc_wait`.
     #[arg(long)]
@@ -99,7 +102,7 @@ pub(super) struct AnalyzeArgs {
     pub(super) torch_compat: ChoiceArg,
 
     /// Print torch's own table text and nothing else, for `diff` with profiler_out_*.txt.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "png")]
     pub(super) torch_layout: bool,
 
     /// One row per name and recorded input shapes.
@@ -124,6 +127,9 @@ pub(super) struct StagesArgs {
 
     #[command(flatten)]
     pub(super) common: CommonArgs,
+
+    #[command(flatten)]
+    pub(super) figures: FigureArgs,
 
     /// Tables to show, by key; CSV shows one. Default: all that have rows but `checks` and `census`; CSV: requests.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
@@ -185,6 +191,9 @@ pub(super) struct BandwidthArgs {
 
     #[command(flatten)]
     pub(super) common: CommonArgs,
+
+    #[command(flatten)]
+    pub(super) figures: FigureArgs,
 
     /// Tables to show, by key; CSV shows one. Default: those with rows; CSV: copies.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
@@ -262,6 +271,27 @@ pub(super) struct CommonArgs {
     /// Exit with 2 where data of the input was lost.
     #[arg(long)]
     pub(super) strict: bool,
+}
+
+/// Figures beside the result.
+#[derive(Debug, ClapArgs)]
+pub(super) struct FigureArgs {
+    /// Draw the result, too: FILE.png gets all figures under each other, a directory one PNG for each.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(super) png: Option<PathBuf>,
+
+    /// Colours of the figures.
+    #[arg(long, value_name = "THEME", default_value = "light", requires = "png")]
+    pub(super) png_theme: ThemeArg,
+}
+
+/// Colours of figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ThemeArg {
+    /// On white.
+    Light,
+    /// On near black.
+    Dark,
 }
 
 /// Format of a result.

@@ -19,6 +19,7 @@ use crate::analyze::key_averages::torch_times;
 use crate::diag::Severity;
 use crate::read::{Input, Progress, read_inputs};
 use crate::render::torch_table::{TorchTableOptions, torch_table};
+use crate::table::figure::analyze_figures;
 use crate::table::torch::TorchTable;
 use crate::table::{AnalyzeReport, Table, trust_summary};
 
@@ -52,7 +53,11 @@ fn run_plan(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
     let output = if plan.is_torch_layout {
         torch_layout(plan, &inputs, &analyzed.results)
     } else {
-        text_of(plan, &analyzed.into_report(plan, &inputs))?
+        let report = analyzed.into_report(plan, &inputs);
+        if let Some(figures) = &plan.figures {
+            figures.write(&analyze_figures(&report), plan.common.is_quiet)?;
+        }
+        text_of(plan, &report)?
     };
     plan.common.target.write(output.as_bytes())?;
     let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));

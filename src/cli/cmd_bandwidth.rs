@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use rayon::prelude::*;
 
 use super::args::{BandwidthArgs, BandwidthTable};
+use super::figures::FigurePlan;
 use super::plan::{CommonPlan, window_config};
 use super::progress::ProgressDisplay;
 use super::rows;
@@ -17,6 +18,7 @@ use crate::analyze::copies::{CopiesConfig, copies};
 use crate::analyze::peaks::PeakOverrides;
 use crate::diag::Severity;
 use crate::read::{Input, Inputs, Progress, discover, read_inputs};
+use crate::table::figure::bandwidth_figures;
 use crate::table::{BandwidthReport, Table};
 
 /// What `bandwidth` will do.
@@ -26,6 +28,7 @@ struct BandwidthPlan {
     choice: TableChoice,
     time: TimeConfig,
     copies: CopiesConfig,
+    figures: Option<FigurePlan>,
 }
 
 /// Runs the command.
@@ -53,6 +56,7 @@ impl BandwidthPlan {
             choice,
             time: TimeConfig { window: window_config(args.window), ..TimeConfig::default() },
             copies: CopiesConfig { peaks },
+            figures: FigurePlan::of(&args.figures)?,
         })
     }
 }
@@ -65,6 +69,9 @@ fn run_plan(plan: &BandwidthPlan) -> anyhow::Result<Outcome> {
     }
     let inputs = read(plan)?;
     let report = report(plan, &inputs);
+    if let Some(figures) = &plan.figures {
+        figures.write(&bandwidth_figures(&report), plan.common.is_quiet)?;
+    }
     let cut = |table: Table| match table.key {
         "inputs" | "issues" | "directions" => table,
         _ => table.top(plan.choice.top()),

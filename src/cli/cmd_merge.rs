@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args_merge::{AlignArg, MergeArgs};
+use super::figures::FigurePlan;
 use super::rewriting::{self, Destination, FirstPass};
 use super::rows;
 use super::run::{Hinted, Outcome, say};
@@ -14,6 +15,7 @@ use crate::align::{
 use crate::model::Identity;
 use crate::read::{Progress, discover};
 use crate::store::PARTS_KEY;
+use crate::table::figure::merge_figures;
 use crate::table::{MergeReport, MergeRow, OutputRow, SCHEMA_VERSION};
 use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merge, plan_same};
 
@@ -21,6 +23,7 @@ use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merg
 pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let destination = Destination::of(&args.output)?;
     let inputs = discover(&args.paths)?;
+    let figures = FigurePlan::of(&args.figures)?;
     rewriting::refuse_stdin(&inputs.paths)?;
     destination.refuse_inputs(&inputs.paths)?;
     if !args.output.quiet {
@@ -28,14 +31,20 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
             say(&format!("note: {} is left out: {why}", path.display()));
         }
     }
-    rewriting::in_pool(&args.output, || merge(args, &inputs.paths, &destination))
+    rewriting::in_pool(&args.output, || {
+        let (report, outcome) = merge(args, &inputs.paths, &destination)?;
+        if let Some(figures) = &figures {
+            figures.write(&merge_figures(&report), args.output.quiet)?;
+        }
+        Ok(outcome)
+    })
 }
 
 fn merge(
     args: &MergeArgs,
     paths: &[PathBuf],
     destination: &Destination,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<(MergeReport, Outcome)> {
     let progress = Arc::new(Progress::default());
     let options = rewriting::read_options(&args.output);
     let mut inputs = rewriting::first_pass(paths, &options, &progress, args.output.quiet)?;
@@ -87,7 +96,8 @@ fn merge(
     };
     let report = merged.report(&inputs, output);
     rewriting::show(&args.output, destination, &report, || report.tables())?;
-    Ok(rewriting::outcome(&args.output, inputs.iter().map(|first| &first.input.diag)))
+    let outcome = rewriting::outcome(&args.output, inputs.iter().map(|first| &first.input.diag));
+    Ok((report, outcome))
 }
 
 fn is_merged(first: &FirstPass) -> bool {
@@ -101,7 +111,7 @@ fn rewrite_merged(
     inputs: &[FirstPass],
     destination: &Destination,
     pass: Pass<'_>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<(MergeReport, Outcome)> {
     let [first] = inputs else {
         let merged = inputs.iter().find(|first| is_merged(first));
         let path = merged.map(|first| first.input.path.display().to_string()).unwrap_or_default();
@@ -140,7 +150,8 @@ fn rewrite_merged(
     });
     report.issues.extend(rows::issues(0, &first.input.diag));
     rewriting::show(&args.output, destination, &report, || report.tables())?;
-    Ok(rewriting::outcome(&args.output, std::iter::once(&first.input.diag)))
+    let outcome = rewriting::outcome(&args.output, std::iter::once(&first.input.diag));
+    Ok((report, outcome))
 }
 
 fn overrides(args: &MergeArgs) -> Vec<Override> {

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use rayon::prelude::*;
 
 use super::args::{StagesArgs, StagesTable};
+use super::figures::FigurePlan;
 use super::plan::CommonPlan;
 use super::rows;
 use super::run::{Outcome, say};
@@ -13,6 +14,7 @@ use crate::diag::Severity;
 use crate::model::log::LineKind;
 use crate::read::logs::{LogInput, discover_logs, read_log};
 use crate::table::Table;
+use crate::table::figure::stages_figures;
 use crate::table::stages::{LogFacts, StagesReport, waterfall_chart};
 
 /// Runs the command.
@@ -30,13 +32,15 @@ struct StagesPlan {
     common: CommonPlan,
     paths: Vec<std::path::PathBuf>,
     choice: TableChoice,
+    figures: Option<FigurePlan>,
 }
 
 impl StagesPlan {
     fn of(args: &StagesArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
         let choice = TableChoice::of(&common, &args.table, &StagesTable::Requests, args.top)?;
-        Ok(Self { common, paths: discover_logs(&args.paths)?, choice })
+        let figures = FigurePlan::of(&args.figures)?;
+        Ok(Self { common, paths: discover_logs(&args.paths)?, choice, figures })
     }
 }
 
@@ -55,6 +59,9 @@ fn run_plan(plan: &StagesPlan) -> anyhow::Result<Outcome> {
     let issues =
         inputs.iter().enumerate().flat_map(|(number, input)| rows::issues(number, &input.diag));
     let report = StagesReport::of(&found, &facts, issues.collect());
+    if let Some(figures) = &plan.figures {
+        figures.write(&stages_figures(&report), plan.common.is_quiet)?;
+    }
     let cut = |table: Table| match table.key {
         "waterfall" => waterfall_chart(&report.waterfall).top(plan.choice.top()),
         _ => table.top(plan.choice.top()),

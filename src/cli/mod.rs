@@ -12,6 +12,7 @@ mod cmd_capture;
 mod cmd_merge;
 mod cmd_slim;
 mod cmd_stages;
+mod figures;
 mod output;
 mod plan;
 mod progress;

@@ -6,6 +6,7 @@ use std::path::Path;
 use regex::Regex;
 
 use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, TableKey, WindowArg};
+use super::figures::FigurePlan;
 use super::output::Target;
 use super::run::Hinted;
 use super::tables::TableChoice;
@@ -22,6 +23,10 @@ const N_GAPS: usize = 10;
 
 /// Tables with a row for every event of some kind are for those who ask for them.
 const BY_REQUEST: [&str; 1] = ["iterations"];
+
+/// Tables whose rows the figures draw, shown or not.
+const FIGURE_TABLES: [&str; 7] =
+    ["breakdown", "threads", "devices", "idle", "iterations", "kernels", "blame"];
 
 /// What every command needs.
 #[derive(Debug)]
@@ -53,6 +58,8 @@ pub(super) struct AnalyzePlan {
     pub(super) key_averages: KeyAveragesConfig,
     /// Whether torch's own table text is all that is wanted.
     pub(super) is_torch_layout: bool,
+    /// Where figures go, if anywhere.
+    pub(super) figures: Option<FigurePlan>,
 }
 
 impl AnalyzePlan {
@@ -92,6 +99,7 @@ impl AnalyzePlan {
                 group_by_stack_n: args.group_by_stack.unwrap_or(0),
             },
             is_torch_layout: args.torch_layout,
+            figures: FigurePlan::of(&args.figures)?,
         })
     }
 
@@ -102,7 +110,9 @@ impl AnalyzePlan {
 
     /// Whether any of some tables is asked for: what only serves others need not be computed.
     pub(super) fn needs(&self, keys: &[&str]) -> bool {
-        self.common.format == Format::Json || keys.iter().any(|key| self.shows(key))
+        let is_drawn = |key: &&str| self.figures.is_some() && FIGURE_TABLES.contains(key);
+        self.common.format == Format::Json
+            || keys.iter().any(|key| self.shows(key) || is_drawn(key))
     }
 
     /// Whether a name is shown.
