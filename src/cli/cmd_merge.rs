@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args_merge::{AlignArg, MergeArgs};
+use super::figures::FigurePlan;
 use super::pages;
 use super::rewriting::{self, Destination, FirstPass};
 use super::rows;
@@ -15,6 +16,7 @@ use crate::align::{
 use crate::model::Identity;
 use crate::read::{Progress, discover};
 use crate::store::PARTS_KEY;
+use crate::table::figure::merge_figures;
 use crate::table::page::Page;
 use crate::table::{MergeReport, MergeRow, OutputRow, SCHEMA_VERSION};
 use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merge, plan_same};
@@ -23,6 +25,7 @@ use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merg
 pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let destination = Destination::of(&args.output)?;
     let inputs = discover(&args.paths)?;
+    let figures = FigurePlan::of(&args.figures)?;
     rewriting::refuse_stdin(&inputs.paths)?;
     destination.refuse_inputs(&inputs.paths)?;
     if !args.output.quiet {
@@ -30,14 +33,20 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
             say(&format!("note: {} is left out: {why}", path.display()));
         }
     }
-    rewriting::in_pool(&args.output, || merge(args, &inputs.paths, &destination))
+    rewriting::in_pool(&args.output, || {
+        let (report, outcome) = merge(args, &inputs.paths, &destination)?;
+        if let Some(figures) = &figures {
+            figures.write(&merge_figures(&report), args.output.quiet)?;
+        }
+        Ok(outcome)
+    })
 }
 
 fn merge(
     args: &MergeArgs,
     paths: &[PathBuf],
     destination: &Destination,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<(MergeReport, Outcome)> {
     let progress = Arc::new(Progress::default());
     let options = rewriting::read_options(&args.output);
     let mut inputs = rewriting::first_pass(paths, &options, &progress, args.output.quiet)?;
@@ -89,7 +98,8 @@ fn merge(
     };
     let report = merged.report(&inputs, output);
     show(args, destination, &report)?;
-    Ok(rewriting::outcome(&args.output, inputs.iter().map(|first| &first.input.diag)))
+    let outcome = rewriting::outcome(&args.output, inputs.iter().map(|first| &first.input.diag));
+    Ok((report, outcome))
 }
 
 /// The report, and the page of it where one was asked for.
@@ -111,7 +121,7 @@ fn rewrite_merged(
     inputs: &[FirstPass],
     destination: &Destination,
     pass: Pass<'_>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<(MergeReport, Outcome)> {
     let [first] = inputs else {
         let merged = inputs.iter().find(|first| is_merged(first));
         let path = merged.map(|first| first.input.path.display().to_string()).unwrap_or_default();
@@ -150,7 +160,8 @@ fn rewrite_merged(
     });
     report.issues.extend(rows::issues(0, &first.input.diag));
     show(args, destination, &report)?;
-    Ok(rewriting::outcome(&args.output, std::iter::once(&first.input.diag)))
+    let outcome = rewriting::outcome(&args.output, std::iter::once(&first.input.diag));
+    Ok((report, outcome))
 }
 
 fn overrides(args: &MergeArgs) -> Vec<Override> {
