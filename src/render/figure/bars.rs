@@ -14,6 +14,9 @@ const MAX_SPELLED: usize = 12;
 
 const BAR: f64 = 22.0;
 
+/// How strong the colour of an idle part is, in hundredths: the words on it pass AA.
+const IDLE_STRENGTH: u8 = 45;
+
 /// Words inside a bar.
 const INSIDE: Words = Words { em: 11.0, is_bold: false, ink: Ink::OnRole, anchor: Anchor::Start };
 
@@ -26,7 +29,7 @@ struct Columns {
 
 pub(super) fn draw(frame: &mut Frame, bars: &Bars) {
     let shown = &bars.rows[..bars.rows.len().min(MAX_ROWS)];
-    let legend = roles(shown);
+    let legend = inks(shown);
     if legend.len() > 1 {
         frame.legend(&legend);
     }
@@ -61,17 +64,22 @@ fn label_part(bars: &Bars) -> f64 {
     if bars.scale == BarScale::Largest { 0.46 } else { 0.3 }
 }
 
-/// The roles of some bars with their names, in the order of [`Role::ALL`].
-fn roles(rows: &[BarRow]) -> Vec<(Role, String)> {
-    let mut roles: Vec<(Role, String)> = Vec::new();
+/// What some bars are filled with and its names, in the order of [`Role::ALL`], idle parts last.
+fn inks(rows: &[BarRow]) -> Vec<(Ink, String)> {
+    let mut parts: Vec<&BarPart> = Vec::new();
     for part in rows.iter().flat_map(|row| &row.parts) {
-        let entry = (part.role, part.name.to_owned());
-        if !roles.contains(&entry) {
-            roles.push(entry);
+        if !parts.iter().any(|other| ink(other) == ink(part) && other.name == part.name) {
+            parts.push(part);
         }
     }
-    roles.sort_by_key(|(role, _)| Role::ALL.iter().position(|other| other == role));
-    roles
+    let place = |part: &BarPart| Role::ALL.iter().position(|role| *role == part.role);
+    parts.sort_by_key(|part| (part.is_idle, place(part)));
+    parts.into_iter().map(|part| (ink(part), part.name.to_owned())).collect()
+}
+
+/// What a part is filled with.
+fn ink(part: &BarPart) -> Ink {
+    if part.is_idle { Ink::Faint(part.role, IDLE_STRENGTH) } else { Ink::Role(part.role) }
 }
 
 fn drawn_ns(row: &BarRow) -> i64 {
@@ -80,11 +88,12 @@ fn drawn_ns(row: &BarRow) -> i64 {
 
 /// What stands right of a bar.
 fn row_value(row: &BarRow, scale: BarScale) -> String {
-    let count = row.count.map_or(String::new(), |n| format!(" · {}×", human::count(n)));
+    let count =
+        row.count.filter(|&n| n > 1).map_or(String::new(), |n| format!(" · {}×", human::count(n)));
     let value = human::duration(drawn_ns(row));
     match scale {
         BarScale::Whole => human::duration(row.whole_ns),
-        BarScale::Largest if row.parts.len() > 1 => format!("{value}{count}"),
+        BarScale::Largest if drawn_ns(row) == row.whole_ns => format!("{value}{count}"),
         BarScale::Largest => format!("{value} · {}{count}", share(drawn_ns(row), row.whole_ns)),
     }
 }
@@ -119,7 +128,7 @@ fn draw_row(frame: &mut Frame, row: &BarRow, columns: &Columns, most_ns: Option<
         // A line of background between parts tells neighbours apart without their colours.
         let width = if end - from > 3.0 { end - from - 1.0 } else { end - from };
         let title = format!("{}: {}", row.label, part_text(part, row.whole_ns));
-        frame.scene.rect((from, frame.y), (width, BAR), Ink::Role(part.role)).titled(title);
+        frame.scene.rect((from, frame.y), (width, BAR), ink(part)).titled(title);
         if row.parts.len() > 1 {
             inside(frame, part, row.whole_ns, (from, width), baseline);
         }
@@ -139,7 +148,8 @@ fn inside(frame: &mut Frame, part: &BarPart, whole_ns: i64, (x, width): (f64, f6
         share,
     ];
     if let Some(text) = texts.into_iter().find(|text| INSIDE.width(text) + 10.0 <= width) {
-        frame.scene.text((x + 5.0, baseline), INSIDE, text);
+        let words = if part.is_idle { INSIDE.inked(Ink::Text) } else { INSIDE };
+        frame.scene.text((x + 5.0, baseline), words, text);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::names::shorten;
 use super::scene::{Anchor, Ink, MUTED, PLAIN, Scene, Words};
 use super::{bars, lanes, matrix, offsets, rates};
-use crate::table::figure::{Figure, FigureKind, Role};
+use crate::table::figure::{Figure, FigureKind};
 
 /// Empty space around a figure.
 const MARGIN: f64 = 16.0;
@@ -63,16 +63,16 @@ impl Frame {
     }
 
     /// Swatches with names, over as many lines as they need.
-    pub(super) fn legend(&mut self, entries: &[(Role, String)]) {
+    pub(super) fn legend(&mut self, entries: &[(Ink, String)]) {
         let mut x = self.left;
         self.y += 12.0;
-        for (role, name) in entries {
+        for (ink, name) in entries {
             let width = 14.0 + MUTED.width(name) + 14.0;
             if x + width > self.right && x > self.left {
                 x = self.left;
                 self.y += 17.0;
             }
-            self.scene.rect((x, self.y - 9.0), (10.0, 10.0), Ink::Role(*role));
+            self.scene.rect((x, self.y - 9.0), (10.0, 10.0), *ink);
             self.scene.text((x + 14.0, self.y), MUTED, name.clone());
             x += width;
         }

@@ -4,7 +4,7 @@ use super::axis::{ticks, time_label};
 use super::frame::{Frame, label_width};
 use super::scene::{Anchor, Ink, MUTED, Words};
 use crate::render::human;
-use crate::table::figure::{Lane, Lanes, Role};
+use crate::table::figure::{Lane, Lanes};
 
 /// Lanes shown; the rest is counted.
 const MAX_LANES: usize = 40;
@@ -54,11 +54,11 @@ pub(super) fn draw(frame: &mut Frame, lanes: &Lanes) {
 }
 
 /// Kinds of spans with their roles, in order of appearance.
-fn kinds(lanes: &[Lane]) -> Vec<(Role, String)> {
-    let mut kinds: Vec<(Role, String)> = Vec::new();
+fn kinds(lanes: &[Lane]) -> Vec<(Ink, String)> {
+    let mut kinds: Vec<(Ink, String)> = Vec::new();
     for span in lanes.iter().flat_map(|lane| &lane.spans) {
         if !kinds.iter().any(|(_, kind)| *kind == span.kind) {
-            kinds.push((span.role, span.kind.clone()));
+            kinds.push((Ink::Role(span.role), span.kind.clone()));
         }
     }
     kinds

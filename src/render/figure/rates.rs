@@ -4,7 +4,7 @@ use super::axis::{size_label, trimmed};
 use super::frame::Frame;
 use super::scene::{Anchor, Ink, MUTED, Words};
 use crate::render::human;
-use crate::table::figure::{RatePoint, Rates, Role};
+use crate::table::figure::{RatePoint, Rates};
 
 const HEIGHT: f64 = 280.0;
 
@@ -63,8 +63,8 @@ impl Plot {
 }
 
 pub(super) fn draw(frame: &mut Frame, rates: &Rates) {
-    let legend: Vec<(Role, String)> =
-        rates.series.iter().map(|one| (one.role, one.name.clone())).collect();
+    let legend: Vec<(Ink, String)> =
+        rates.series.iter().map(|one| (Ink::Role(one.role), one.name.clone())).collect();
     frame.legend(&legend);
     let points = || rates.series.iter().flat_map(|one| &one.points);
     let peaks = rates.peaks.iter().map(|peak| peak.1);
@@ -97,7 +97,7 @@ fn grid(frame: &mut Frame, plot: &Plot) {
     for rate in plot.rates.ticks() {
         let y = plot.y(rate);
         frame.scene.line((plot.left, y), (plot.right, y), Ink::Grid);
-        frame.scene.text((plot.left - 8.0, y + 4.0), MUTED.at(Anchor::End), trimmed(rate));
+        frame.scene.text((plot.left - 8.0, y + 4.0), MUTED.at(Anchor::End), rate_tick(rate));
     }
     let decade = (plot.right - plot.left) / (plot.sizes.to - plot.sizes.from);
     let every = (56.0 / decade).ceil().max(1.0) as usize;
@@ -144,6 +144,11 @@ fn marks(frame: &mut Frame, rates: &Rates, plot: &Plot) {
             }
         }
     }
+}
+
+/// A power of ten.
+fn rate_tick(rate: f64) -> String {
+    if rate >= 1.0 { human::count(rate.round() as u64) } else { trimmed(rate) }
 }
 
 /// A rate in three digits.

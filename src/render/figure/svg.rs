@@ -46,9 +46,9 @@ pub fn svg(figure: &Figure, width_px: u32, id: &str) -> String {
     for item in &scene.items {
         match &item.title {
             Some(title) => {
-                let _ = write!(
+                let _ = writeln!(
                     out,
-                    "<g><title>{}</title>{}</g>\n",
+                    "<g><title>{}</title>{}</g>",
                     escaped(title),
                     element(item, &scene)
                 );

@@ -69,7 +69,7 @@ impl<'a> Figures<'a> {
         for (waits, inputs) in unrecorded {
             let waits: Vec<&str> = waits.into_iter().map(class_name).collect();
             figure.notes.push(format!(
-                "Not recorded in {}, so part of the other classes: {}.",
+                "Not recorded in {}: {}. Such time is in the other classes, above all unattributed.",
                 inputs.join(", "),
                 waits.join(", ")
             ));
@@ -97,8 +97,8 @@ impl<'a> Figures<'a> {
                 known.map(|(class, ns)| class_part(class, ns)).collect()
             }
             None => vec![
-                BarPart { role: Role::Execution, name: "execution", ns: row.execution_ns },
-                BarPart { role: Role::IpcWait, name: "waiting", ns: row.waiting_ns.unwrap_or(0) },
+                BarPart::new(Role::Execution, "execution", row.execution_ns),
+                BarPart::new(Role::IpcWait, "waiting", row.waiting_ns.unwrap_or(0)),
                 class_part("unattributed", row.unattributed_ns),
             ],
         };
@@ -123,19 +123,16 @@ impl<'a> Figures<'a> {
         // All kernels are compute or communication, so that what is busy without a compute kernel is exposed.
         let compute_ns = row.kernel_busy_ns - row.exposed_comm_ns;
         let mut parts = vec![
-            BarPart { role: Role::Kernel, name: "kernels", ns: compute_ns },
-            BarPart { role: Role::Comm, name: "exposed collectives", ns: row.exposed_comm_ns },
-            BarPart {
-                role: Role::Copy,
-                name: "copies and memsets only",
-                ns: row.busy_ns - row.kernel_busy_ns,
-            },
+            BarPart::new(Role::Kernel, "kernels", compute_ns),
+            BarPart::new(Role::Comm, "exposed collectives", row.exposed_comm_ns),
+            BarPart::new(Role::Copy, "copies and memsets only", row.busy_ns - row.kernel_busy_ns),
         ];
         parts.extend(row.idle_by_cause.iter().filter_map(|cause| {
             Some(BarPart {
                 role: Role::of_class(cause.cause),
                 name: idle_name(cause.cause),
                 ns: cause.ns?,
+                is_idle: true,
             })
         }));
         parts.retain(|part| part.ns > 0);
@@ -174,10 +171,10 @@ impl<'a> Figures<'a> {
         }
         let top = self.report.kernels.iter().take(N_KERNELS);
         let rows = top.map(|kernel| {
-            let (role, name) = category(kernel.category);
+            let (role, name) = category(kernel.category, &kernel.name);
             BarRow {
                 label: kernel.name.clone(),
-                parts: vec![BarPart { role, name, ns: kernel.sum_ns }],
+                parts: vec![BarPart::new(role, name, kernel.sum_ns)],
                 whole_ns: all_ns,
                 count: Some(kernel.count),
             }
@@ -253,17 +250,20 @@ fn iteration_span(row: &IterationRow) -> LaneSpan {
     }
 }
 
-fn category(category: &str) -> (Role, &'static str) {
+/// What device activity is; a collective is told by its library's name.
+fn category(category: &str, name: &str) -> (Role, &'static str) {
     match category {
-        "comm" | "communication" | "nccl" => (Role::Comm, "collective"),
-        "memcpy" | "gpu_memcpy" => (Role::Copy, "copy"),
-        "memset" | "gpu_memset" => (Role::Memset, "memset"),
+        "gpu_memcpy" => (Role::Copy, "copy"),
+        "gpu_memset" => (Role::Memset, "memset"),
+        _ if ["nccl", "rccl"].iter().any(|library| name.starts_with(library)) => {
+            (Role::Comm, "collective")
+        }
         _ => (Role::Kernel, "kernel"),
     }
 }
 
 fn class_part(class: &str, ns: i64) -> BarPart {
-    BarPart { role: Role::of_class(class), name: class_name(class), ns }
+    BarPart::new(Role::of_class(class), class_name(class), ns)
 }
 
 fn class_name(class: &str) -> &'static str {

@@ -9,8 +9,19 @@ use super::{
 use crate::table::BandwidthReport;
 
 /// Roles of the series of copies, which only have to differ.
-const SERIES: [Role; 6] =
-    [Role::CpuOp, Role::IpcWait, Role::Kernel, Role::Comm, Role::GpuSync, Role::Other];
+const SERIES: [Role; 8] = [
+    Role::CpuOp,
+    Role::IpcWait,
+    Role::Kernel,
+    Role::Comm,
+    Role::GpuSync,
+    Role::OtherWait,
+    Role::Copy,
+    Role::Other,
+];
+
+/// With more operations than this, a line for each bandwidth would hide the others.
+const MAX_BOTH: usize = 2;
 
 /// The figures, in the order of reading.
 pub fn bandwidth_figures(report: &BandwidthReport) -> Vec<Figure> {
@@ -108,8 +119,8 @@ fn exposed(report: &BandwidthReport) -> Figure {
         let device = row.device.map_or(String::new(), |device| format!(" device {device}"));
         let input = if is_many { format!("#{} ", row.input) } else { String::new() };
         let mut parts = vec![
-            BarPart { role: Role::Kernel, name: "hidden behind kernels", ns: row.overlapped_ns },
-            BarPart { role: Role::IpcWait, name: "exposed", ns: row.exposed_ns },
+            BarPart::new(Role::Kernel, "hidden behind kernels", row.overlapped_ns),
+            BarPart::new(Role::IpcWait, "exposed", row.exposed_ns),
         ];
         parts.retain(|part| part.ns > 0);
         BarRow {
@@ -150,6 +161,7 @@ fn collectives(report: &BandwidthReport) -> Figure {
         }
     }
     let mut series = Vec::new();
+    let is_crowded = by_operation.len() > MAX_BOTH;
     for (i, (name, [bus, algorithm])) in by_operation.into_iter().enumerate() {
         let role = SERIES[i % SERIES.len()];
         // Where both are the same for every size, one says it all.
@@ -159,6 +171,9 @@ fn collectives(report: &BandwidthReport) -> Figure {
             continue;
         }
         series.push(RateSeries { name: format!("{name} busbw"), role, points: bus });
+        if is_crowded {
+            continue;
+        }
         series.push(RateSeries {
             name: format!("{name} algbw"),
             role: Role::Unattributed,
@@ -175,6 +190,13 @@ fn collectives(report: &BandwidthReport) -> Figure {
         };
         return empty("collectives", TITLE, &subtitle(report), because);
     }
+    let mut notes = losses(report);
+    if is_crowded {
+        notes.insert(
+            0,
+            "Bus bandwidth alone; algorithm bandwidth is in the table of collectives.".to_owned(),
+        );
+    }
     let rates = Rates {
         series,
         peaks: Vec::new(),
@@ -186,7 +208,7 @@ fn collectives(report: &BandwidthReport) -> Figure {
         title: TITLE.to_owned(),
         subtitle: subtitle(report),
         kind: FigureKind::Rates(rates),
-        notes: losses(report),
+        notes,
     }
 }
 

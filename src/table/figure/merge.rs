@@ -23,18 +23,20 @@ fn alignment(report: &MergeReport) -> Figure {
         key: "alignment",
         title: TITLE.to_owned(),
         subtitle,
-        kind: FigureKind::Offsets(report.inputs.iter().map(offset).collect()),
+        kind: FigureKind::Offsets(report.inputs.iter().map(|row| offset(row, report)).collect()),
         notes: report.warnings.clone(),
     }
 }
 
-fn offset(row: &MergeRow) -> OffsetRow {
+fn offset(row: &MergeRow, report: &MergeReport) -> OffsetRow {
     let by = match row.reference {
         Some(reference) if reference != row.input => {
             format!("{} matched, {} dropped, against #{reference}", row.matched, row.dropped)
         }
-        Some(_) => "the reference".to_owned(),
-        None => "no shared collective".to_owned(),
+        _ if report.inputs.iter().any(|other| other.reference == Some(row.input)) => {
+            "the reference".to_owned()
+        }
+        _ => "no shared collective".to_owned(),
     };
     OffsetRow {
         label: format!("#{} {}", row.input, row.label),

@@ -198,6 +198,15 @@ pub struct BarPart {
     pub name: &'static str,
     /// Length in nanoseconds.
     pub ns: i64,
+    /// Whether it is what something else was held up by: drawn fainter than what was done.
+    pub is_idle: bool,
+}
+
+impl BarPart {
+    /// A part in which something was done.
+    pub fn new(role: Role, name: &'static str, ns: i64) -> Self {
+        Self { role, name, ns, is_idle: false }
+    }
 }
 
 /// Lanes of spans on one time axis, which starts at 0.

@@ -78,7 +78,7 @@ fn stages(report: &StagesReport) -> Figure {
             (Role::IpcWait, "queue", row.queue_ns),
         ];
         let parts = parts.into_iter().filter_map(|(role, name, ns)| {
-            Some(BarPart { role, name, ns: ns.filter(|&ns| ns > 0)? })
+            Some(BarPart::new(role, name, ns.filter(|&ns| ns > 0)?))
         });
         let parts: Vec<BarPart> = parts.collect();
         let run = if is_many { format!("run {} ", row.run) } else { String::new() };
