@@ -59,6 +59,9 @@ fn sections_stand_in_the_order_of_reading() {
         ];
         assert!(ids.ends_with(&sections), "{input}: {ids:?}");
         for section in page.split("<section id=\"").skip(1) {
+            if section.starts_with("verdict") {
+                continue;
+            }
             let has_something = section.contains("<table>") || section.contains("class=\"fig\"");
             assert!(
                 has_something || section.contains("class=\"absent\""),
