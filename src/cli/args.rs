@@ -48,6 +48,9 @@ pub(super) struct AnalyzeArgs {
     #[command(flatten)]
     pub(super) logs: LogArgs,
 
+    #[command(flatten)]
+    pub(super) figures: FigureArgs,
+
     /// Leave time spent waiting for other processes out of windows, CPU totals, shares and the profiler table, and say how
     /// much and where. Device times stay. The same as `--exclude ipc_wait`.
     #[arg(long)]
@@ -104,7 +107,7 @@ pub(super) struct AnalyzeArgs {
     pub(super) torch_compat: ChoiceArg,
 
     /// Print torch's own table text and nothing else, for `diff` with profiler_out_*.txt.
-    #[arg(long, conflicts_with = "html")]
+    #[arg(long, conflicts_with_all = ["html", "png"])]
     pub(super) torch_layout: bool,
 
     /// One row per name and recorded input shapes.
@@ -134,6 +137,9 @@ pub(super) struct StagesArgs {
     #[command(flatten)]
     pub(super) common: CommonArgs,
 
+    #[command(flatten)]
+    pub(super) figures: FigureArgs,
+
     /// Tables to show, by key; CSV shows one. Default: all that have rows but `checks` and `census`; CSV: requests.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     pub(super) table: Vec<StagesTable>,
@@ -149,7 +155,7 @@ pub(super) struct StagesArgs {
 
 /// Everything that is known, as a page that opens from a mail attachment and needs no network.
 ///
-/// Writes DIR/index.html: the verdict, how far it can be trusted, the time line of the whole run, and every table, to be
+/// Writes DIR/index.html and its figures as PNG: the verdict, how far it can be trusted, the time line of the whole run, and every table, to be
 /// sorted, searched and copied.
 /// Exit codes: 0 done, 2 an error, or data lost under --strict.
 #[derive(Debug, ClapArgs)]
@@ -161,7 +167,7 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     pub(super) logs: LogArgs,
 
-    /// Folder for the report; it is made where it is missing. Each file appears whole or not at all.
+    /// Folder for the page and one PNG for each figure; it is made where it is missing. Each file appears whole or not at all.
     #[arg(short, long, value_name = "DIR")]
     pub(super) output: PathBuf,
 
@@ -203,6 +209,7 @@ impl AnalyzeArgs {
                 strict: args.strict,
             },
             logs: args.logs.clone(),
+            figures: FigureArgs { png: None, png_theme: ThemeArg::Light },
             exclude_ipc_wait: false,
             exclude: args.exclude.clone(),
             wait_rules: args.wait_rules.clone(),
@@ -276,6 +283,9 @@ pub(super) struct BandwidthArgs {
 
     #[command(flatten)]
     pub(super) logs: LogArgs,
+
+    #[command(flatten)]
+    pub(super) figures: FigureArgs,
 
     /// Tables to show, by key; CSV shows one. Default: those with rows; CSV: copies.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
@@ -378,6 +388,27 @@ pub(super) struct CommonArgs {
     /// Exit with 2 where data of the input was lost.
     #[arg(long)]
     pub(super) strict: bool,
+}
+
+/// Figures beside the result.
+#[derive(Debug, ClapArgs)]
+pub(super) struct FigureArgs {
+    /// Draw the result, too: FILE.png gets all figures under each other, a directory one PNG for each.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(super) png: Option<PathBuf>,
+
+    /// Colours of the figures.
+    #[arg(long, value_name = "THEME", default_value = "light", requires = "png")]
+    pub(super) png_theme: ThemeArg,
+}
+
+/// Colours of figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ThemeArg {
+    /// On white.
+    Light,
+    /// On near black.
+    Dark,
 }
 
 /// Format of a result.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::{Args as ClapArgs, ValueEnum};
 use regex::Regex;
 
-use super::args::WindowArg;
+use super::args::{FigureArgs, WindowArg};
 
 /// One time line from per-stage and per-rank files, with clocks aligned, that viewers open and `analyze` takes apart again.
 ///
@@ -21,6 +21,9 @@ pub(super) struct MergeArgs {
 
     #[command(flatten)]
     pub(super) output: TraceOutputArgs,
+
+    #[command(flatten)]
+    pub(super) figures: FigureArgs,
 
     /// How to bring clocks together. `auto`: bases, then offsets from matched collectives or hand-offs where they are larger
     /// than their error; `base`: bases only; `collectives`: offsets of collectives wherever there are any; `none`: times as

@@ -22,6 +22,7 @@ use crate::analyze::key_averages::torch_times;
 use crate::diag::Severity;
 use crate::read::{Input, Progress, read_inputs};
 use crate::render::torch_table::{TorchTableOptions, torch_table};
+use crate::table::figure::analyze_figures;
 use crate::table::page::Page;
 use crate::table::torch::TorchTable;
 use crate::table::{
@@ -56,6 +57,9 @@ fn run_plan(plan: &AnalyzePlan, html: Option<&Path>) -> anyhow::Result<Outcome> 
         if let (Some(path), Some(overview)) = (html, overview) {
             let shows = |name: &str| plan.shows_name(name);
             pages::write(path, Page::of_analyze(&report, None, None, overview, shows), &inputs)?;
+        }
+        if let Some(figures) = &plan.figures {
+            figures.write(&analyze_figures(&report), plan.common.is_quiet)?;
         }
         text_of(plan, &report)?
     };

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use rayon::prelude::*;
 
 use super::args::{BandwidthArgs, BandwidthTable};
+use super::figures::FigurePlan;
 use super::joining::LogPlan;
 use super::pages;
 use super::plan::{CommonPlan, window_config};
@@ -20,6 +21,7 @@ use crate::analyze::copies::{CopiesConfig, copies};
 use crate::analyze::peaks::PeakOverrides;
 use crate::diag::Severity;
 use crate::read::{Input, Inputs, Progress, discover, read_inputs};
+use crate::table::figure::bandwidth_figures;
 use crate::table::page::Page;
 use crate::table::{BandwidthReport, Table, log_clock_summary, series_summary};
 
@@ -31,6 +33,7 @@ struct BandwidthPlan {
     time: TimeConfig,
     copies: CopiesConfig,
     logs: Option<LogPlan>,
+    figures: Option<FigurePlan>,
 }
 
 /// Runs the command.
@@ -59,6 +62,7 @@ impl BandwidthPlan {
             time: TimeConfig { window: window_config(args.window), ..TimeConfig::default() },
             copies: CopiesConfig { peaks },
             logs: LogPlan::of(&args.logs)?,
+            figures: FigurePlan::of(&args.figures)?,
         })
     }
 }
@@ -80,6 +84,9 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
     }
     if let Some(path) = html {
         pages::write(path, Page::of_bandwidth(&report), &inputs)?;
+    }
+    if let Some(figures) = &plan.figures {
+        figures.write(&bandwidth_figures(&report), plan.common.is_quiet)?;
     }
     let cut = |table: Table| match table.key {
         "series" => series_summary(&report.series).top(plan.choice.top()),

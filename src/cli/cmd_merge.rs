@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args_merge::{AlignArg, MergeArgs};
+use super::figures::FigurePlan;
 use super::pages;
 use super::rewriting::{self, Destination, FirstPass};
 use super::rows;
@@ -17,6 +18,7 @@ use crate::model::Identity;
 use crate::read::{Input, Progress, discover};
 use crate::render::human;
 use crate::store::PARTS_KEY;
+use crate::table::figure::merge_figures;
 use crate::table::page::Page;
 use crate::table::{MergeReport, MergeRow, OutputRow, SCHEMA_VERSION};
 use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merge, plan_same};
@@ -25,6 +27,7 @@ use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merg
 pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let destination = Destination::of(&args.output)?;
     let inputs = discover(&args.paths)?;
+    let figures = FigurePlan::of(&args.figures)?;
     destination.refuse_inputs(&inputs.paths)?;
     if !args.output.quiet {
         for (path, why) in &inputs.skipped {
@@ -32,14 +35,20 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
         }
     }
     let sources = Spooled::all(&inputs.paths, destination.path(), args.output.quiet)?;
-    rewriting::in_pool(&args.output, || merge(args, &sources, &destination))
+    rewriting::in_pool(&args.output, || {
+        let (report, outcome) = merge(args, &sources, &destination)?;
+        if let Some(figures) = &figures {
+            figures.write(&merge_figures(&report), args.output.quiet)?;
+        }
+        Ok(outcome)
+    })
 }
 
 fn merge(
     args: &MergeArgs,
     sources: &[Spooled],
     destination: &Destination,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<(MergeReport, Outcome)> {
     let progress = Arc::new(Progress::default());
     let options = rewriting::read_options(&args.output);
     let mut inputs = rewriting::first_pass(sources, &options, &progress, args.output.quiet)?;
@@ -89,7 +98,8 @@ fn merge(
     };
     let report = merged.report(&inputs, output);
     show(args, destination, &report)?;
-    Ok(rewriting::outcome(&args.output, inputs.iter().map(|first| &first.input.diag)))
+    let outcome = rewriting::outcome(&args.output, inputs.iter().map(|first| &first.input.diag));
+    Ok((report, outcome))
 }
 
 /// The report, and the page of it where one was asked for.
@@ -111,7 +121,7 @@ fn rewrite_merged(
     first: &FirstPass,
     destination: &Destination,
     pass: Pass<'_>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<(MergeReport, Outcome)> {
     let store = &first.input.store;
     let plan = plan_same(store);
     let source = Source { again: &first.again, store, plan: &plan, edit: None };
@@ -142,7 +152,8 @@ fn rewrite_merged(
     });
     report.issues.extend(rows::issues(0, &first.input.diag));
     show(args, destination, &report)?;
-    Ok(rewriting::outcome(&args.output, std::iter::once(&first.input.diag)))
+    let outcome = rewriting::outcome(&args.output, std::iter::once(&first.input.diag));
+    Ok((report, outcome))
 }
 
 fn overrides(args: &MergeArgs) -> Vec<Override> {

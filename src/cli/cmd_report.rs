@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::analyzed::Analyzed;
 use super::args::{AnalyzeArgs, ReportArgs};
+use super::figures::FigurePlan;
 use super::joining::LogPlan;
 use super::plan::AnalyzePlan;
 use super::run::{Hinted, Outcome, say};
@@ -50,6 +51,7 @@ fn report(plan: &AnalyzePlan, folder: &Path) -> anyhow::Result<Outcome> {
     let shows = |name: &str| plan.shows_name(name);
     let page = Page::of_analyze(&report, Some(&bandwidth), stages.as_ref(), overview, shows);
     let index = folder.join("index.html");
+    FigurePlan::in_folder(folder).write(&page.figures(), true)?;
     pages::write(&index, page, &inputs)?;
     if !plan.common.is_quiet {
         say(&format!("{} is the report", index.display()));

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use rayon::prelude::*;
 
 use super::args::{StagesArgs, StagesTable};
+use super::figures::FigurePlan;
 use super::pages;
 use super::plan::CommonPlan;
 use super::rows;
@@ -16,6 +17,7 @@ use crate::diag::Severity;
 use crate::model::log::LineKind;
 use crate::read::logs::{LogInput, discover_logs, read_log};
 use crate::table::Table;
+use crate::table::figure::stages_figures;
 use crate::table::page::Page;
 use crate::table::stages::{LogFacts, StagesReport, waterfall_chart};
 
@@ -34,13 +36,15 @@ struct StagesPlan {
     common: CommonPlan,
     paths: Vec<std::path::PathBuf>,
     choice: TableChoice,
+    figures: Option<FigurePlan>,
 }
 
 impl StagesPlan {
     fn of(args: &StagesArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
         let choice = TableChoice::of(&common, &args.table, &StagesTable::Requests, args.top)?;
-        Ok(Self { common, paths: discover_logs(&args.paths)?, choice })
+        let figures = FigurePlan::of(&args.figures)?;
+        Ok(Self { common, paths: discover_logs(&args.paths)?, choice, figures })
     }
 }
 
@@ -56,6 +60,9 @@ fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     let report = report(&inputs);
     if let Some(path) = html {
         pages::write(path, Page::of_stages(&report), &[])?;
+    }
+    if let Some(figures) = &plan.figures {
+        figures.write(&stages_figures(&report), plan.common.is_quiet)?;
     }
     let cut = |table: Table| match table.key {
         "waterfall" => waterfall_chart(&report.waterfall).top(plan.choice.top()),

@@ -13,6 +13,7 @@ mod cmd_merge;
 mod cmd_report;
 mod cmd_slim;
 mod cmd_stages;
+mod figures;
 mod joining;
 mod output;
 mod pages;

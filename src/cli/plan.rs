@@ -6,6 +6,7 @@ use std::path::Path;
 use regex::Regex;
 
 use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, TableKey, WindowArg};
+use super::figures::FigurePlan;
 use super::joining::LogPlan;
 use super::output::Target;
 use super::run::Hinted;
@@ -23,6 +24,10 @@ const N_GAPS: usize = 10;
 
 /// Tables with a row for every event of some kind are for those who ask for them.
 const BY_REQUEST: [&str; 1] = ["iterations"];
+
+/// Tables whose rows the figures draw, shown or not.
+const FIGURE_TABLES: [&str; 7] =
+    ["breakdown", "threads", "devices", "idle", "iterations", "kernels", "blame"];
 
 /// What every command needs.
 #[derive(Debug)]
@@ -58,6 +63,8 @@ pub(super) struct AnalyzePlan {
     pub(super) logs: Option<LogPlan>,
     /// Whether a page is wanted, which shows every table.
     pub(super) is_page: bool,
+    /// Where figures go, if anywhere.
+    pub(super) figures: Option<FigurePlan>,
 }
 
 impl AnalyzePlan {
@@ -99,6 +106,7 @@ impl AnalyzePlan {
             is_torch_layout: args.torch_layout,
             logs: LogPlan::of(&args.logs)?,
             is_page: args.html.is_some(),
+            figures: FigurePlan::of(&args.figures)?,
         })
     }
 
@@ -109,7 +117,10 @@ impl AnalyzePlan {
 
     /// Whether any of some tables is asked for: what only serves others need not be computed.
     pub(super) fn needs(&self, keys: &[&str]) -> bool {
-        self.is_page || self.common.format == Format::Json || keys.iter().any(|key| self.shows(key))
+        let is_drawn = |key: &&str| self.figures.is_some() && FIGURE_TABLES.contains(key);
+        self.is_page
+            || self.common.format == Format::Json
+            || keys.iter().any(|key| self.shows(key) || is_drawn(key))
     }
 
     /// Whether a name is shown.

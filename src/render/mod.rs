@@ -4,6 +4,7 @@
 //! prints.
 
 pub mod csv;
+pub mod figure;
 pub mod html;
 pub mod human;
 pub mod json;

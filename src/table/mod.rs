@@ -10,6 +10,7 @@ mod bandwidth;
 mod breakdown;
 mod component;
 mod device;
+pub mod figure;
 mod gap;
 mod host;
 mod input;

@@ -2,6 +2,7 @@
 //!
 //! What a command does not know is a section that says why it is empty.
 
+use super::figure::{Figure, analyze_figures, bandwidth_figures, merge_figures, stages_figures};
 use super::stages::{StagesReport, waterfall_chart};
 use super::verdict::{Verdict, verdict, verdict_of_logs};
 use super::{AnalyzeReport, BandwidthReport, MergeReport, OverviewData, Table, trust_summary};
@@ -59,6 +60,8 @@ pub struct Section {
     pub lead: &'static str,
     /// Why there is nothing, where there is not.
     pub absent: String,
+    /// Its figures; those with nothing to show are left out.
+    pub figures: Vec<Figure>,
     /// Its tables; those without rows only where they say why.
     pub tables: Vec<PageTable>,
 }
@@ -125,12 +128,35 @@ fn section(
     mut tables: Vec<PageTable>,
 ) -> Section {
     tables.retain(|table| !table.table.rows.is_empty());
-    Section { id, title, lead, absent: absent.into(), tables }
+    Section { id, title, lead, absent: absent.into(), figures: Vec::new(), tables }
 }
 
 impl Page {
     /// Id of the section that shows the overview timeline.
     pub const TIMELINE: &'static str = "timeline";
+
+    /// The figures of all sections.
+    pub fn figures(&self) -> Vec<Figure> {
+        self.sections.iter().flat_map(|section| section.figures.iter().cloned()).collect()
+    }
+
+    /// Puts figures into the sections that they illustrate.
+    fn with_figures(mut self, figures: impl IntoIterator<Item = Figure>) -> Self {
+        for figure in figures.into_iter().filter(|figure| figure.empty_because().is_none()) {
+            let id = match figure.key {
+                "breakdown" | "devices" => "breakdown",
+                "blame" => "waits",
+                "copies" | "copy_overlap" => "bandwidth",
+                "waterfall" => "stages",
+                "alignment" => "inputs",
+                key => key,
+            };
+            if let Some(section) = self.sections.iter_mut().find(|section| section.id == id) {
+                section.figures.push(figure);
+            }
+        }
+        self
+    }
 
     /// The page of `report`, and of `analyze` where nothing but it is known.
     pub fn of_analyze(
@@ -222,6 +248,9 @@ impl Page {
             sections,
             ..Self::default()
         }
+        .with_figures(analyze_figures(report))
+        .with_figures(bandwidth.map(bandwidth_figures).unwrap_or_default())
+        .with_figures(stages.map(stages_figures).unwrap_or_default())
     }
 
     /// The page of `bandwidth`.
@@ -243,6 +272,7 @@ impl Page {
             drawer.take(&["inputs"]),
         ));
         Self { title: "Transfers".to_owned(), sections, ..Self::default() }
+            .with_figures(bandwidth_figures(report))
     }
 
     /// The page of `stages`.
@@ -267,6 +297,7 @@ impl Page {
         ];
         let verdicts = verdict_of_logs(report).into_iter().collect();
         Self { title: "Stages and requests".to_owned(), verdicts, sections, ..Self::default() }
+            .with_figures(stages_figures(report))
     }
 
     /// The page of `merge`.
@@ -289,6 +320,7 @@ impl Page {
             ),
         ];
         Self { title: "Merged traces".to_owned(), sections, ..Self::default() }
+            .with_figures(merge_figures(report))
     }
 }
 

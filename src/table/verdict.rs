@@ -328,14 +328,18 @@ fn iterations(number: usize, row: &IterationSummaryRow) -> Sentence {
     let phase = if row.phase == "unknown" { "" } else { row.phase };
     let space = if phase.is_empty() { "" } else { " " };
     let word = if row.count == 1 { "iteration" } else { "iterations" };
-    Line::new("")
+    let line = Line::new("")
         .figure(Cell::Count(row.count), path("count"))
-        .words(format!("{space}{phase} {word} ({}): median ", row.scheme))
-        .figure(Cell::Ns(row.p50_ns), path("p50_ns"))
-        .words(" on the CPU, longest ")
-        .figure(Cell::Ns(row.max_ns), path("max_ns"))
-        .words(".")
-        .see("iteration_summary")
+        .words(format!("{space}{phase} {word} ({}): ", row.scheme));
+    let line = if row.count == 1 {
+        line.figure(Cell::Ns(row.p50_ns), path("p50_ns")).words(" on the CPU")
+    } else {
+        line.words("median ")
+            .figure(Cell::Ns(row.p50_ns), path("p50_ns"))
+            .words(" on the CPU, longest ")
+            .figure(Cell::Ns(row.max_ns), path("max_ns"))
+    };
+    line.words(".").see("iteration_summary")
 }
 
 fn losses(report: &AnalyzeReport) -> impl Iterator<Item = Sentence> + '_ {

@@ -12,7 +12,9 @@ mod verdict;
 use std::fmt::Write as _;
 
 use self::escape::{json_in_script, text};
+use crate::render::figure::{self, Theme};
 use crate::table::OverviewData;
+use crate::table::figure::Figure;
 use crate::table::page::{Page, Section};
 
 const STYLE: &str = include_str!("page.css");
@@ -21,6 +23,10 @@ const TIMELINE_SCRIPT: &str = include_str!("timeline.js");
 
 /// Bytes of all tables together; rows beyond are left to CSV and JSON, and the page says so.
 const TABLE_BYTES: usize = 2_000_000;
+
+/// Layouts of the figures, in CSS pixels: for a screen, and for a telephone.
+const FIGURE_WIDTH: u32 = 1_100;
+const NARROW_FIGURE_WIDTH: u32 = 360;
 
 /// The page.
 pub fn page(page: &Page) -> String {
@@ -36,7 +42,8 @@ pub fn page(page: &Page) -> String {
 }
 
 fn head(out: &mut String, page: &Page) {
-    let policy = policy::content_policy(&[STYLE], &[PAGE_SCRIPT, TIMELINE_SCRIPT]);
+    let style = style();
+    let policy = policy::content_policy(&[&style], &[PAGE_SCRIPT, TIMELINE_SCRIPT]);
     let title = text(&page.title);
     let _ = write!(
         out,
@@ -45,7 +52,7 @@ fn head(out: &mut String, page: &Page) {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <meta name=\"generator\" content=\"omni-trace {version}\">\n\
-         <title>{title} - omni-trace</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+         <title>{title} - omni-trace</title>\n<style>{style}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#verdict\">Skip to the verdict</a>\n\
          <header class=\"top wrap\"><p>omni-trace report</p><h1>{title}</h1></header>\n\
          <nav class=\"toc\" aria-label=\"Sections\"><div class=\"wrap\"><ul>",
@@ -60,6 +67,14 @@ fn head(out: &mut String, page: &Page) {
     out.push_str(
         "</ul><button type=\"button\" id=\"theme\" title=\"Light or dark\" hidden>Dark</button></div></nav>\n<main class=\"wrap\">\n",
     );
+}
+
+/// The page's style, with the colours of its figures.
+fn style() -> String {
+    let light = figure::css(Theme::Light, ":root");
+    let dark = figure::css(Theme::Dark, ":root[data-theme=\"dark\"]");
+    let preferred = figure::css(Theme::Dark, ":root:not([data-theme=\"light\"])");
+    format!("{STYLE}{light}\n{dark}\n@media (prefers-color-scheme: dark) {{{preferred}}}\n")
 }
 
 /// What a section is called where there is little room.
@@ -94,6 +109,9 @@ fn section(out: &mut String, page: &Page, section: &Section, room: &mut usize) {
     }
     if is_origin {
         origin(out, page);
+    }
+    for figure in &section.figures {
+        push_figure(out, figure);
     }
     for table in &section.tables {
         table::push(out, table, room);
@@ -152,6 +170,17 @@ fn coarse(overview: &OverviewData) -> String {
             overview.lanes.len()
         ),
     }
+}
+
+/// A figure in a wide layout and in a narrow one; the style shows one of them.
+fn push_figure(out: &mut String, figure: &Figure) {
+    out.push_str("<figure class=\"drawn\">\n");
+    for (class, width) in [("wide", FIGURE_WIDTH), ("narrow", NARROW_FIGURE_WIDTH)] {
+        let id = format!("figure-{}-{class}", figure.key);
+        let svg = figure::svg(figure, width, &id);
+        let _ = write!(out, "<div class=\"{class}\">{svg}</div>\n");
+    }
+    out.push_str("</figure>\n");
 }
 
 /// What is needed to make the page again.

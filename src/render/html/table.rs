@@ -103,7 +103,7 @@ fn body(out: &mut String, table: &Table, room: usize) -> Shown {
         for (i, cell) in row.iter().enumerate() {
             push_cell(out, table, i, cell, i < repeated);
         }
-        out.push('\n');
+        out.push_str("</tr>\n");
         if out.len() - start > room {
             out.truncate(before);
             return Shown { rows: number, bytes: before - start };

@@ -1,0 +1,92 @@
+//! `--png`: where figures go, and what is said of those that are empty.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use rayon::prelude::*;
+
+use super::args::{FigureArgs, ThemeArg};
+use super::output::Target;
+use super::run::{Hinted, say};
+use crate::render::figure::{PngOptions, Theme, png, png_of_all};
+use crate::table::figure::Figure;
+
+/// Where figures go, and in which colours.
+#[derive(Debug)]
+pub(super) struct FigurePlan {
+    place: Place,
+    options: PngOptions,
+}
+
+/// A file of all figures, or a directory with one each.
+#[derive(Debug)]
+enum Place {
+    File(PathBuf),
+    Directory(PathBuf),
+}
+
+impl FigurePlan {
+    /// The plan of the arguments; `None` where no figure is wanted. What ends in `.png` is a file, unless it is a
+    /// directory already.
+    ///
+    /// # Errors
+    ///
+    /// A path that can be neither.
+    pub(super) fn of(args: &FigureArgs) -> anyhow::Result<Option<Self>> {
+        let Some(path) = &args.png else { return Ok(None) };
+        let is_named_png = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png"));
+        let place = if is_named_png && !path.is_dir() {
+            Place::File(path.clone())
+        } else {
+            if path.exists() && !path.is_dir() {
+                let what = format!("--png {}: neither a .png file nor a directory", path.display());
+                let hint = "name a file that ends in .png, or a directory for one file a figure";
+                return Err(Hinted { what, hint: hint.to_owned() }.into());
+            }
+            Place::Directory(path.clone())
+        };
+        let theme = match args.png_theme {
+            ThemeArg::Light => Theme::Light,
+            ThemeArg::Dark => Theme::Dark,
+        };
+        Ok(Some(Self { place, options: PngOptions { theme, ..PngOptions::default() } }))
+    }
+
+    /// One PNG for each figure in a folder, on white.
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self { place: Place::Directory(folder.to_owned()), options: PngOptions::default() }
+    }
+
+    /// Writes the figures, and says which are empty.
+    pub(super) fn write(&self, figures: &[Figure], is_quiet: bool) -> anyhow::Result<()> {
+        let (empty, drawn): (Vec<&Figure>, Vec<&Figure>) =
+            figures.iter().partition(|figure| figure.empty_because().is_some());
+        if !is_quiet {
+            for figure in &empty {
+                let because = figure.empty_because().unwrap_or_default();
+                say(&format!("note: no figure `{}`: {because}", figure.key));
+            }
+        }
+        match &self.place {
+            // A file was asked for: where nothing can be drawn it says why.
+            Place::File(path) => {
+                let shown = if drawn.is_empty() { empty } else { drawn };
+                let shown: Vec<Figure> = shown.into_iter().cloned().collect();
+                written(path, &png_of_all(&shown, &self.options)?)
+            }
+            Place::Directory(path) => {
+                fs::create_dir_all(path)
+                    .with_context(|| format!("cannot make the directory {}", path.display()))?;
+                drawn.par_iter().try_for_each(|figure| {
+                    let file = path.join(format!("{}.png", figure.key));
+                    written(&file, &png(figure, &self.options)?)
+                })
+            }
+        }
+    }
+}
+
+fn written(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    Target::File(path.to_owned()).write(bytes)
+}

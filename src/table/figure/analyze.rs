@@ -1,0 +1,293 @@
+//! The figures of `analyze`.
+
+use std::collections::BTreeMap;
+
+use super::{
+    BarPart, BarRow, BarScale, Bars, Figure, FigureKind, Lane, LaneSpan, Lanes, Matrix, MatrixRow,
+    Role, empty, inputs_in_words,
+};
+use crate::table::{AnalyzeReport, BreakdownRow, DeviceRow, IterationRow, ThreadRow};
+
+/// Kernels shown.
+const N_KERNELS: usize = 15;
+
+/// Why there is nothing to say about devices.
+const NO_DEVICE: &str = "no device activity was recorded";
+
+/// The figures, in the order of reading.
+pub fn analyze_figures(report: &AnalyzeReport) -> Vec<Figure> {
+    let figures = Figures::of(report);
+    vec![
+        figures.breakdown(),
+        figures.devices(),
+        figures.iterations(),
+        figures.kernels(),
+        figures.blame(),
+    ]
+}
+
+/// What all figures of a report share.
+struct Figures<'a> {
+    report: &'a AnalyzeReport,
+    subtitle: String,
+    losses: Vec<String>,
+}
+
+impl<'a> Figures<'a> {
+    fn of(report: &'a AnalyzeReport) -> Self {
+        let subtitle = inputs_in_words(report.inputs.iter().map(|input| input.path.as_str()));
+        let lossy = report.inputs.iter().filter(|input| input.trust != "complete");
+        let losses = lossy.map(|input| format!("{}: {}", report.name_of(input.input), input.trust));
+        Self { report, subtitle, losses: losses.collect() }
+    }
+
+    fn figure(&self, key: &'static str, title: &str, kind: FigureKind) -> Figure {
+        let (title, subtitle) = (title.to_owned(), self.subtitle.clone());
+        Figure { key, title, subtitle, kind, notes: self.losses.clone() }
+    }
+
+    fn empty(&self, key: &'static str, title: &str, because: &str) -> Figure {
+        empty(key, title, &self.subtitle, because)
+    }
+
+    /// Execution and waiting of the lead thread of each input, by class.
+    fn breakdown(&self) -> Figure {
+        const TITLE: &str =
+            "Where the time went: lead work thread of each input, share of its window";
+        let leads = self.report.breakdown.iter().filter(|row| row.scope == "lead");
+        let rows: Vec<BarRow> = leads.clone().map(|row| self.lead_bar(row)).collect();
+        if rows.iter().all(|row| row.whole_ns <= 0) {
+            return self.empty("breakdown", TITLE, "no work thread was recorded");
+        }
+        let bars = Bars { rows, scale: BarScale::Whole };
+        let mut figure = self.figure("breakdown", TITLE, FigureKind::Bars(bars));
+        let mut unrecorded: BTreeMap<Vec<&str>, Vec<String>> = BTreeMap::new();
+        for row in leads.filter(|row| !row.unrecorded_waits.is_empty()) {
+            let inputs = unrecorded.entry(row.unrecorded_waits.clone()).or_default();
+            inputs.push(format!("#{}", row.input));
+        }
+        for (waits, inputs) in unrecorded {
+            let waits: Vec<&str> = waits.into_iter().map(class_name).collect();
+            figure.notes.push(format!(
+                "Not recorded in {}: {}. Such time is in the other classes, above all unattributed.",
+                inputs.join(", "),
+                waits.join(", ")
+            ));
+        }
+        if !self.report.excluded_classes.is_empty() {
+            let classes: Vec<&str> =
+                self.report.excluded_classes.iter().map(|class| class_name(class)).collect();
+            figure.notes.push(format!("Left out of the window: {}.", classes.join(", ")));
+        }
+        figure
+    }
+
+    fn lead_bar(&self, row: &BreakdownRow) -> BarRow {
+        let is_lead = |thread: &&ThreadRow| {
+            thread.input == row.input
+                && thread.kind == "work"
+                && Some(&thread.tid) == row.tid.as_ref()
+                && thread.window_ns == row.total_ns
+        };
+        let thread = self.report.threads.iter().find(is_lead);
+        let mut parts: Vec<BarPart> = match thread {
+            Some(thread) => {
+                let known =
+                    thread.classes.iter().filter_map(|class| Some((class.class, class.ns?)));
+                known.map(|(class, ns)| class_part(class, ns)).collect()
+            }
+            None => vec![
+                BarPart::new(Role::Execution, "execution", row.execution_ns),
+                BarPart::new(Role::IpcWait, "waiting", row.waiting_ns.unwrap_or(0)),
+                class_part("unattributed", row.unattributed_ns),
+            ],
+        };
+        parts.retain(|part| part.ns > 0);
+        parts.sort_by_key(|part| Role::ALL.iter().position(|role| *role == part.role));
+        BarRow { label: self.report.name_of(row.input), parts, whole_ns: row.total_ns, count: None }
+    }
+
+    /// Each device's window: busy by what, idle by cause.
+    fn devices(&self) -> Figure {
+        const TITLE: &str = "Devices: busy, and idle by what the launching thread did";
+        let rows: Vec<BarRow> =
+            self.report.devices.iter().map(|row| self.device_bar(row)).collect();
+        if rows.is_empty() {
+            return self.empty("devices", TITLE, NO_DEVICE);
+        }
+        let bars = Bars { rows, scale: BarScale::Whole };
+        self.figure("devices", TITLE, FigureKind::Bars(bars))
+    }
+
+    fn device_bar(&self, row: &DeviceRow) -> BarRow {
+        // All kernels are compute or communication, so that what is busy without a compute kernel is exposed.
+        let compute_ns = row.kernel_busy_ns - row.exposed_comm_ns;
+        let mut parts = vec![
+            BarPart::new(Role::Kernel, "kernels", compute_ns),
+            BarPart::new(Role::Comm, "exposed collectives", row.exposed_comm_ns),
+            BarPart::new(Role::Copy, "copies and memsets only", row.busy_ns - row.kernel_busy_ns),
+        ];
+        parts.extend(row.idle_by_cause.iter().filter_map(|cause| {
+            Some(BarPart {
+                role: Role::of_class(cause.cause),
+                name: idle_name(cause.cause),
+                ns: cause.ns?,
+                is_idle: true,
+            })
+        }));
+        parts.retain(|part| part.ns > 0);
+        let device = row.device.map_or("device".to_owned(), |device| format!("device {device}"));
+        let label = format!("{} {device}", self.report.name_of(row.input));
+        BarRow { label, parts, whole_ns: row.window_ns, count: None }
+    }
+
+    /// Iterations of every thread over time.
+    fn iterations(&self) -> Figure {
+        const TITLE: &str = "Iterations over time, by phase (host time)";
+        let mut lanes: BTreeMap<(usize, String, &str), Vec<&IterationRow>> = BTreeMap::new();
+        for row in &self.report.iterations {
+            let thread = format!("{} {}", row.pid, row.tid);
+            lanes.entry((row.input, thread, row.scheme)).or_default().push(row);
+        }
+        if lanes.is_empty() {
+            let because = "no execute_*, diffusion_* or ProfilerStep# annotation was recorded";
+            return self.empty("iterations", TITLE, because);
+        }
+        let lanes = lanes.into_iter().map(|((input, _, scheme), rows)| Lane {
+            label: format!("{} {scheme}", self.report.name_of(input)),
+            spans: rows.into_iter().map(iteration_span).collect(),
+        });
+        let lanes =
+            Lanes { lanes: lanes.collect(), axis: "since the start of each input's window" };
+        self.figure("iterations", TITLE, FigureKind::Lanes(lanes))
+    }
+
+    /// The kernels and copies with the most time.
+    fn kernels(&self) -> Figure {
+        const TITLE: &str = "Device activity by name: sum of durations, share of all";
+        let all_ns: i64 = self.report.kernels.iter().map(|kernel| kernel.sum_ns).sum();
+        if all_ns <= 0 {
+            return self.empty("kernels", TITLE, NO_DEVICE);
+        }
+        let top = self.report.kernels.iter().take(N_KERNELS);
+        let rows = top.map(|kernel| {
+            let (role, name) = category(kernel.category, &kernel.name);
+            BarRow {
+                label: kernel.name.clone(),
+                parts: vec![BarPart::new(role, name, kernel.sum_ns)],
+                whole_ns: all_ns,
+                count: Some(kernel.count),
+            }
+        });
+        let bars = Bars { rows: rows.collect(), scale: BarScale::Largest };
+        let mut figure = self.figure("kernels", TITLE, FigureKind::Bars(bars));
+        let n_more = self.report.kernels.len().saturating_sub(N_KERNELS);
+        if n_more > 0 {
+            figure.notes.insert(0, format!("{n_more} more names are in the kernels table."));
+        }
+        figure
+    }
+
+    /// Who was busy while one waited for another process.
+    fn blame(&self) -> Figure {
+        const TITLE: &str = "Who was busy while one waited for another process";
+        let inputs = self.report.inputs.len();
+        if inputs < 2 {
+            return self.empty("blame", TITLE, "there is one input, and blame needs two");
+        }
+        let waiting = self.report.blame.iter().filter(|row| row.wait_ns.is_some_and(|ns| ns > 0));
+        let rows: Vec<MatrixRow> = waiting
+            .map(|row| {
+                let busy = |input| row.busy.iter().find(|cell| cell.input == input);
+                let mut cells_ns: Vec<Option<i64>> =
+                    (0..inputs).map(|input| busy(input).map(|cell| cell.busy_ns)).collect();
+                cells_ns.push(row.nobody_ns);
+                MatrixRow {
+                    label: self.report.name_of(row.input),
+                    whole_ns: row.wait_ns.unwrap_or(0),
+                    cells_ns,
+                }
+            })
+            .collect();
+        if rows.is_empty() {
+            let because = "no wait for another process was recorded (Python frames show them)";
+            return self.empty("blame", TITLE, because);
+        }
+        let mut columns: Vec<String> = (0..inputs).map(|i| self.report.name_of(i)).collect();
+        columns.push("nobody recorded".to_owned());
+        let matrix =
+            Matrix { row_axis: "waited", column_axis: "was busy meanwhile", columns, rows };
+        let mut figure = self.figure("blame", TITLE, FigureKind::Matrix(matrix));
+        figure.notes.insert(
+            0,
+            "Share of the row's wait. Several can be busy at once, so that a row can exceed 100 %."
+                .to_owned(),
+        );
+        let blind = self.report.blame.iter().filter(|row| row.wait_ns.is_none());
+        let blind: Vec<String> = blind.map(|row| format!("#{}", row.input)).collect();
+        if !blind.is_empty() {
+            figure.notes.push(format!("Waits are not recorded for {}.", blind.join(", ")));
+        }
+        figure
+    }
+}
+
+fn iteration_span(row: &IterationRow) -> LaneSpan {
+    let role = match row.phase {
+        "prefill" => Role::Prefill,
+        "decode" => Role::Decode,
+        "mixed" => Role::Mixed,
+        "empty" => Role::Unattributed,
+        _ => Role::Other,
+    };
+    let kind = if role == Role::Other { "iteration" } else { row.phase };
+    LaneSpan {
+        role,
+        kind: kind.to_owned(),
+        name: row.name.clone(),
+        start_ns: row.offset_ns,
+        dur_ns: row.cpu_ns,
+    }
+}
+
+/// What device activity is; a collective is told by its library's name.
+fn category(category: &str, name: &str) -> (Role, &'static str) {
+    match category {
+        "gpu_memcpy" => (Role::Copy, "copy"),
+        "gpu_memset" => (Role::Memset, "memset"),
+        _ if ["nccl", "rccl"].iter().any(|library| name.starts_with(library)) => {
+            (Role::Comm, "collective")
+        }
+        _ => (Role::Kernel, "kernel"),
+    }
+}
+
+fn class_part(class: &str, ns: i64) -> BarPart {
+    BarPart::new(Role::of_class(class), class_name(class), ns)
+}
+
+fn class_name(class: &str) -> &'static str {
+    match class {
+        "ipc_wait" => "IPC wait",
+        "gpu_sync" => "GPU sync",
+        "other_wait" => "other wait",
+        "runtime" => "runtime calls",
+        "module_loading" => "module loading",
+        "cpu_op" => "operators",
+        "python" => "Python",
+        _ => "unattributed",
+    }
+}
+
+fn idle_name(cause: &str) -> &'static str {
+    match cause {
+        "ipc_wait" => "idle: IPC wait",
+        "gpu_sync" => "idle: GPU sync",
+        "other_wait" => "idle: other wait",
+        "runtime" => "idle: runtime calls",
+        "module_loading" => "idle: module loading",
+        "cpu_op" => "idle: operators",
+        "python" => "idle: Python",
+        _ => "idle: not recorded",
+    }
+}

@@ -1,0 +1,332 @@
+//! Reports in a real browser, with the network off: nothing is complained of, tables and timeline answer, the verdict says
+//! what `--format json` says, and names from a trace stay names.
+//!
+//! Screenshots go to `target/report-screenshots`, to be looked at.
+
+mod browser_driver;
+mod common;
+mod hostile;
+mod program;
+
+use std::path::{Path, PathBuf};
+
+use browser_driver::{Browser, browser};
+use program::{omni_trace, root};
+use serde_json::Value;
+
+/// A page must be smaller than this, whatever the trace.
+const MAX_PAGE_BYTES: u64 = 3_000_000;
+
+const LOG: &str = "fixtures/logs_seed/omni_llm_pipeline.log";
+
+fn report(arguments: &[&str], folder: &Path) -> PathBuf {
+    let folder_text = folder.to_str().expect("the folder's name is UTF-8");
+    let mut args = vec!["report", "-o", folder_text, "--quiet"];
+    args.extend(arguments);
+    let output = omni_trace(&args);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    folder.join("index.html")
+}
+
+fn json_of(arguments: &[&str]) -> Value {
+    let output = omni_trace(&[arguments, &["--format", "json", "--quiet"]].concat());
+    serde_json::from_slice(&output.stdout).expect("the program writes JSON")
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    let list = value.as_array().expect("a list");
+    list.iter().map(|text| text.as_str().expect("a text").to_owned()).collect()
+}
+
+/// The texts of a column of a table, rows that are hidden left out.
+fn column(browser: &Browser, table: &str, key: &str) -> Vec<String> {
+    texts(&browser.run(&format!(
+        "var t = document.querySelector('#{table} table'), i = t.querySelector('th[data-key={key}]').cellIndex;\
+         return Array.from(t.tBodies[0].rows).filter(r => !r.hidden)\
+         .map(r => r.cells[i].getAttribute('data-v') || r.cells[i].textContent)"
+    )))
+}
+
+fn numbers(texts: &[String]) -> Vec<f64> {
+    texts.iter().map(|text| text.parse().expect("a number")).collect()
+}
+
+#[test]
+fn a_report_opens_and_answers() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = report(&["fixtures/pipeline", "--logs", LOG], folder.path());
+    browser.resize(1280, 900);
+    browser.open(&page);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    assert!(browser.run("return document.documentElement.dataset.ready").is_string());
+    sorting_orders_rows(&browser);
+    searching_leaves_what_matches(&browser);
+    columns_and_csv(&browser);
+    a_link_opens_what_is_folded(&browser);
+    zooming_changes_the_timeline(&browser);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+fn sorting_orders_rows(browser: &Browser) {
+    let click = |key: &str| {
+        browser.run(&format!(
+            "document.querySelector('#analyze-key_averages th[data-key={key}] button').click()"
+        ))
+    };
+    click("self_cpu_ns");
+    let falling = numbers(&column(browser, "analyze-key_averages", "self_cpu_ns"));
+    assert!(falling.len() > 50, "{}", falling.len());
+    assert!(falling.is_sorted_by(|a, b| a >= b), "{falling:?}");
+    click("self_cpu_ns");
+    let rising = numbers(&column(browser, "analyze-key_averages", "self_cpu_ns"));
+    assert!(rising.is_sorted() && rising.first() < rising.last());
+    click("name");
+    let names = column(browser, "analyze-key_averages", "name");
+    assert_eq!(names.len(), falling.len());
+    assert!(names.is_sorted_by(|a, b| a.encode_utf16().le(b.encode_utf16())), "{names:?}");
+    let state = "return document.querySelector('#analyze-key_averages th[data-key=name]').ariaSort";
+    assert_eq!(browser.run(state), "ascending");
+}
+
+fn searching_leaves_what_matches(browser: &Browser) {
+    let all = column(browser, "analyze-key_averages", "name");
+    browser.type_into("#analyze-key_averages input[type=search]", "aten::mm");
+    let found = column(browser, "analyze-key_averages", "name");
+    let expected: Vec<String> =
+        all.iter().filter(|name| name.to_lowercase().contains("aten::mm")).cloned().collect();
+    assert!(!expected.is_empty() && expected.len() < all.len());
+    assert_eq!(found, expected);
+    let said =
+        browser.run("return document.querySelector('#analyze-key_averages .said').textContent");
+    assert_eq!(said, format!("{} of {} rows", found.len(), all.len()));
+}
+
+/// What is copied are the rows and columns that are seen, with exact numbers: those of `--format csv`.
+fn columns_and_csv(browser: &Browser) {
+    let copied = browser.run(
+        "var b = document.getElementById('analyze-key_averages');\
+         Array.from(b.querySelectorAll('.cols label')).filter(l => l.textContent.trim() === 'on')\
+         .forEach(l => l.querySelector('input').click());\
+         Array.from(b.querySelectorAll('.tools > button')).pop().click(); return b.omniCsv",
+    );
+    let copied = copied.as_str().expect("CSV").to_owned();
+    let output = omni_trace(&["analyze", "fixtures/pipeline", "--format", "csv", "--quiet"]);
+    let all = String::from_utf8(output.stdout).expect("UTF-8");
+    let at = all.lines().next().expect("a heading").split(',').position(|key| key == "device_type");
+    let without = |line: &str| {
+        let mut fields: Vec<&str> = line.split(',').collect();
+        fields.remove(at.expect("the column is there"));
+        fields.join(",")
+    };
+    let wanted: Vec<String> =
+        all.lines().filter(|line| line.ends_with(",aten::mm")).map(without).collect();
+    assert!(!wanted.is_empty());
+    for line in &wanted {
+        assert!(copied.lines().any(|copy| copy == line), "{line} is not in\n{copied}");
+    }
+}
+
+fn a_link_opens_what_is_folded(browser: &Browser) {
+    let folded = "return document.getElementById('analyze-overview').open";
+    assert_eq!(browser.run(folded), false);
+    browser.run("location.hash = 'analyze-overview'");
+    let is_open = (0..50).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        browser.run(folded) == true
+    });
+    assert!(is_open, "the folded table stays folded");
+}
+
+fn zooming_changes_the_timeline(browser: &Browser) {
+    let seen = || {
+        let state = browser.run(
+            "var c = document.querySelector('#timeline-view canvas');\
+             return [c.dataset.from, c.dataset.to, c.toDataURL(), document.getElementById('timeline-range').textContent]",
+        );
+        texts(&state)
+    };
+    let span = |state: &[String]| {
+        let at = |i: usize| state[i].parse::<i64>().expect("nanoseconds");
+        at(1) - at(0)
+    };
+    let whole = seen();
+    browser.run("document.querySelector('[data-do=in]').click()");
+    let zoomed = seen();
+    assert!((span(&zoomed) * 2 - span(&whole)).abs() <= 2, "{} {}", span(&zoomed), span(&whole));
+    assert_ne!(whole[2], zoomed[2], "the picture is the same");
+    assert_ne!(whole[3], zoomed[3]);
+    browser.type_into("#timeline-view canvas", "\u{E014}");
+    let moved = seen();
+    assert_eq!(span(&moved), span(&zoomed));
+    assert_ne!(moved[0], zoomed[0], "the arrow key does not move");
+    browser.run(
+        "var c = document.querySelector('#timeline-view canvas'); c.focus();\
+         c.dispatchEvent(new WheelEvent('wheel', {deltaY: -200, cancelable: true, bubbles: true}))",
+    );
+    assert!(span(&seen()) < span(&moved), "the wheel does not zoom");
+    let tip = browser.run(
+        "var c = document.querySelector('#timeline-view canvas'), b = c.getBoundingClientRect();\
+         for (var y = 0; y < b.height; y += 3) {\
+           c.dispatchEvent(new PointerEvent('pointermove', {clientX: b.left + b.width * .6, clientY: b.top + y, bubbles: true}));\
+           var t = document.querySelector('.tl-tip'); if (!t.hidden) return t.textContent; }",
+    );
+    assert!(tip.as_str().is_some_and(|tip| tip.contains("stage 0 llm rank 0")), "{tip}");
+    browser.run("document.querySelector('[data-do=reset]').click()");
+    assert_eq!(seen(), whole);
+}
+
+/// A number as it is read, in the unit of the exact one.
+fn read_number(words: &str) -> f64 {
+    let (number, unit) = words.split_once(' ').unwrap_or((words, ""));
+    let number: f64 = number.replace(',', "").parse().expect("a number");
+    match unit {
+        "µs" => number * 1e3,
+        "ms" => number * 1e6,
+        "s" => number * 1e9,
+        _ => number,
+    }
+}
+
+#[test]
+fn every_number_of_the_verdict_is_that_of_the_machine_output() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let cases: [&[&str]; 5] = [
+        &["fixtures/pipeline"],
+        &["fixtures/vllm_tp2_step"],
+        &["fixtures/nccl_two_ranks"],
+        &["fixtures/broken_truncated_json"],
+        &["fixtures/torch_cpu_multithread"],
+    ];
+    for paths in cases {
+        let page = report(&[paths, &["--logs", LOG]].concat(), folder.path());
+        browser.open(&page);
+        let analyze = json_of(&[&["analyze"], paths].concat());
+        let stages = json_of(&["stages", LOG]);
+        let figures = browser.run(
+            "return Array.from(document.querySelectorAll('#verdict [data-path]')).map(e => \
+             [e.dataset.value, e.dataset.command, e.dataset.path, e.dataset.of || '', e.textContent, e.hash || ''])",
+        );
+        let figures = figures.as_array().expect("figures").clone();
+        assert!(figures.len() > 5, "{paths:?}: {}", figures.len());
+        for figure in figures {
+            let [value, command, path, of, words, link] =
+                texts(&figure).try_into().expect("six parts");
+            let machine = if command == "stages" { &stages } else { &analyze };
+            let field = |path: &str| {
+                let found = machine.pointer(path).and_then(Value::as_f64);
+                found.unwrap_or_else(|| panic!("{paths:?}: {path} is no number"))
+            };
+            let exact =
+                if of.is_empty() { field(&path) } else { field(&path) * 100.0 / field(&of) };
+            let value: f64 = value.parse().expect("a number");
+            assert!((value - exact).abs() <= 1e-9 * exact.abs(), "{path}: {value} is not {exact}");
+            let read = read_number(&words);
+            let tolerance = if of.is_empty() { exact.abs() * 5.1e-4 } else { 0.0501 };
+            assert!((read - exact).abs() <= tolerance, "{path}: {words} is not {exact}");
+            assert!(!link.is_empty(), "{path}: {words} leads to no table");
+            let target = browser.run(&format!("return !!document.querySelector('{link}')"));
+            assert_eq!(target, true, "{link}");
+        }
+    }
+}
+
+#[test]
+fn hostile_names_stay_names() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = hostile::trace(folder.path());
+    let page = report(&[trace.to_str().expect("UTF-8")], folder.path());
+    browser.resize(1280, 900);
+    browser.open(&page);
+    browser.run("document.querySelectorAll('details').forEach(d => d.open = true)");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    assert_eq!(browser.run("return window.canary === undefined"), true);
+    let title = browser.run("return document.title");
+    assert!(title.as_str().is_some_and(|title| title.contains("a&b<i>'x'.json")), "{title}");
+    assert_eq!(browser.run("return document.querySelectorAll('script').length"), 3);
+    assert_eq!(browser.run("return document.querySelectorAll('h1').length"), 1);
+    assert_eq!(browser.run("return document.querySelectorAll('img, [onerror], [onmouseover], [onfocus], [style]:not(.tl-tip):not(canvas)').length"), 0);
+    let names = column(&browser, "analyze-kernels", "name");
+    for name in hostile::NAMES {
+        assert!(names.iter().any(|shown| shown == name), "{name} is not in {names:?}");
+    }
+    assert_no_sideways_scroll(&browser, "hostile");
+}
+
+fn assert_no_sideways_scroll(browser: &Browser, case: &str) {
+    for width in [400, 1280, 2560] {
+        browser.resize(width, 900);
+        let extent = browser.run(
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth",
+        );
+        assert_eq!(extent, 0, "{case} scrolls sideways at {width}");
+    }
+}
+
+#[test]
+fn a_million_events_are_a_small_and_quick_page() {
+    let Some(traces) = common::shared_traces() else { return };
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = traces.join(
+        "own/vllm/v030_tp2_mp/1795302253148473390-rank-0.1795302480227582677.pt.trace.json.gz",
+    );
+    let page = report(&[trace.to_str().expect("UTF-8")], folder.path());
+    let bytes = page.metadata().expect("the page is there").len();
+    assert!(bytes < MAX_PAGE_BYTES, "{bytes} bytes");
+    browser.resize(1280, 900);
+    // The first page of a browser pays for the browser; the quickest of three is what the page takes.
+    let quickest_ms = (0..3)
+        .map(|_| {
+            browser.open(&page);
+            let ms = browser.run(
+                "document.querySelector('[data-do=in]').click();\
+                 document.querySelector('#timeline-view canvas').getContext('2d').getImageData(0, 0, 1, 1);\
+                 var zoom = performance.now(); document.querySelector('[data-do=out]').click();\
+                 return Number(document.documentElement.dataset.ready) + performance.now() - zoom",
+            );
+            ms.as_f64().expect("milliseconds")
+        })
+        .fold(f64::INFINITY, f64::min);
+    assert!(quickest_ms < 1_000.0, "{quickest_ms} ms until the timeline answers");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// Every kind of input at three widths, light and dark.
+#[test]
+fn pages_fit_every_width() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let shots = root().join("target/report-screenshots");
+    std::fs::create_dir_all(&shots).expect("a folder for the pictures");
+    let hostile = hostile::trace(folder.path()).display().to_string();
+    let mut cases: Vec<(&str, Vec<String>)> = vec![
+        ("pipeline", vec!["fixtures/pipeline".into(), "--logs".into(), LOG.into()]),
+        ("cpu", vec!["fixtures/torch_cpu_multithread".into()]),
+        ("hostile", vec![hostile]),
+        ("empty", vec!["fixtures/empty_trace".into()]),
+    ];
+    if let Some(traces) = common::shared_traces() {
+        let path = |part: &str| traces.join(part).display().to_string();
+        cases.push(("eight-ranks", vec![path("public/dlrm_8rank")]));
+        cases.push(("two-ranks", vec![path("own/vllm/v030_tp2_mp_maxiter1")]));
+        let logs = ["--logs".into(), path("own/h100/x2_small.log")];
+        cases.push(("three-stages", [vec![path("own/h100/py_pipe_tp2")], logs.to_vec()].concat()));
+    }
+    for (name, arguments) in cases {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let page = report(&arguments, &folder.path().join(name));
+        for scheme in ["light", "dark"] {
+            browser.prefer(scheme);
+            for width in [400, 1280, 2560] {
+                browser.resize(width, 900);
+                browser.open(&page);
+                browser.screenshot(4_000, &shots.join(format!("{name}-{width}-{scheme}.png")));
+            }
+        }
+        assert_no_sideways_scroll(&browser, name);
+        assert_eq!(browser.complaints(), Vec::<String>::new(), "{name}");
+    }
+}
