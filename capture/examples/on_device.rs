@@ -50,7 +50,9 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         ["collective", device, dir] => collective(device_named(device)?, Path::new(dir)),
-        _ => bail!("make FILE.pt, or cost FILE.pt cpu|cuda [ROUNDS [ITERATIONS]], or collective cpu|cuda DIR"),
+        _ => bail!(
+            "make FILE.pt, or cost FILE.pt cpu|cuda [ROUNDS [ITERATIONS]], or collective cpu|cuda DIR"
+        ),
     }
 }
 
@@ -109,7 +111,8 @@ impl Cost {
         module.set_eval();
         let inputs = inputs(device).into_iter().map(IValue::Tensor).collect();
         let dir = std::env::temp_dir().join(format!("omni-trace-overhead-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("cannot create {}", dir.display()))?;
         // Traces are saved under names relative to the working directory.
         std::env::set_current_dir(&dir)?;
         Ok(Self { module, inputs, device, dir })
@@ -239,8 +242,7 @@ fn collective(device: Device, dir: &Path) -> anyhow::Result<()> {
     std::env::set_current_dir(dir)?;
     ffi::join_group(device.is_cuda(), "group", 0, 1)?;
     let backend = if device.is_cuda() { "nccl" } else { "gloo" };
-    let settings =
-        GateSettings { warmup_iters: WARMUP, max_iters: Some(3), ..Default::default() };
+    let settings = GateSettings { warmup_iters: WARMUP, max_iters: Some(3), ..Default::default() };
     let mut recorder = recorder(device, dir, settings, Some(backend));
     let mut tensor = Tensor::ones([1 << 16], (Kind::Float, device));
     let mut reports = Vec::new();

@@ -115,6 +115,19 @@ pub(super) struct AnalyzeArgs {
     pub(super) group_by_stack: Option<usize>,
 }
 
+impl AnalyzeArgs {
+    /// The arguments as if typed: these paths, and these words.
+    pub(super) fn of(paths: Vec<PathBuf>, words: &[&str]) -> anyhow::Result<Self> {
+        let words = words.iter().map(OsString::from);
+        let line = ["omni-trace", "analyze"].map(OsString::from).into_iter().chain(words);
+        let line = line.chain(["--".into()]).chain(paths.into_iter().map(PathBuf::into_os_string));
+        match Args::try_parse_from(line)?.command {
+            Command::Analyze(args) => Ok(args),
+            other => anyhow::bail!("{other:?} is no analysis"),
+        }
+    }
+}
+
 /// What the pipeline's own logs tell: requests, stages, transfers, diffusion, start-up, waits, the profiler.
 ///
 /// Reads console logs of vLLM and vLLM-Omni and the pipeline's JSON lines, of every version, plain or compressed. Every

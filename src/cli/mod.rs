@@ -15,6 +15,7 @@ mod cmd_stages;
 mod joining;
 mod output;
 mod plan;
+mod profiler_tables;
 mod progress;
 mod results;
 mod rewriting;
