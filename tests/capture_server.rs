@@ -3,8 +3,6 @@
 //! The server is a local one that answers as vLLM 0.30.0 was recorded to. How each answer is judged is tested in
 //! `capture/driver/tests/server.rs`.
 
-mod program;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
@@ -12,11 +10,14 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use program::root;
 use rustix::process::{Pid, Signal, kill_process};
 
 const TRACE: &str = "fixtures/h100_rust_light/cap_light.pt.trace.json.gz";
 const ORDER: [&str; 3] = ["GET /version", "POST /start_profile", "POST /stop_profile"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 /// A server for the life of the test program.
 struct Local {
