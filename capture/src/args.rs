@@ -9,7 +9,12 @@ use crate::plan::{FaultKind, Waits};
 
 /// Run a GPU pipeline under libtorch's profiler, recording exactly the iterations asked for.
 #[derive(Debug, Parser)]
-#[command(name = "omni-trace-capture", version, max_term_width = 110)]
+#[command(
+    name = "omni-trace-capture",
+    version,
+    max_term_width = 110,
+    after_help = "Run as `omni-trace capture`, it takes --analyze too: show what `omni-trace analyze` says of the capture."
+)]
 pub struct Cli {
     /// `omni` (thinker, talker, code2wav), `diffusion`, or a pipeline file (.toml) with TorchScript stages.
     #[arg(long, value_name = "NAME|FILE.toml")]

@@ -7,13 +7,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
 use omni_trace_capture::args::{Cli, DeviceChoice};
 use omni_trace_capture::output::manifest::Outcome;
 use omni_trace_capture::plan::Plan;
 use omni_trace_capture::supervisor::{self, Finished, WORKER_ARG};
 use omni_trace_capture::{ffi, pipelines, worker};
+use omni_trace_driver::pipeline::PARENT_VAR;
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 /// The argument that makes this program count CUDA devices and say how many.
 const DEVICES_ARG: &str = "__devices";
@@ -29,8 +31,8 @@ fn main() -> ExitCode {
         // The parts without torch, for those who have only this program.
         Some("server" | "launch") => {
             let args: Vec<_> = std::env::args_os().skip(2).collect();
-            let code = omni_trace_driver::cli::dispatch(&args);
-            return ExitCode::from(u8::try_from(code).unwrap_or(2));
+            let captured = omni_trace_driver::cli::dispatch(&args, "");
+            return ExitCode::from(u8::try_from(captured.code).unwrap_or(2));
         }
         _ => {}
     }
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     let interrupts = Arc::new(AtomicUsize::new(0));
     watch_signals(&interrupts)?;
+    end_with_parent()?;
     let devices = if cli.run.device == DeviceChoice::Cpu { 0 } else { count_devices()? };
     let (mut plan, notes) = pipelines::plan(cli, devices, |name| std::env::var(name).ok())?;
     if plan.out_dir.join(omni_trace_capture::output::manifest::JSON_NAME).exists() {
@@ -82,6 +85,15 @@ fn watch_signals(interrupts: &Arc<AtomicUsize>) -> anyhow::Result<()> {
         })
         .context("cannot watch for signals")?;
     Ok(())
+}
+
+/// When the analyzer started this program and is killed, this ends in order, as after an interrupt.
+fn end_with_parent() -> anyhow::Result<()> {
+    let Ok(parent) = std::env::var(PARENT_VAR) else { return Ok(()) };
+    set_parent_process_death_signal(Some(Signal::INT)).context("cannot watch the parent")?;
+    // It may have gone before that call.
+    let is_there = getppid().is_some_and(|pid| pid.as_raw_nonzero().to_string() == parent);
+    if is_there { Ok(()) } else { bail!("the process that started this one is gone") }
 }
 
 /// CUDA devices as a process of its own sees them: this one never loads the CUDA half of libtorch.

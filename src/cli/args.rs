@@ -123,6 +123,24 @@ pub(super) struct AnalyzeArgs {
     pub(super) html: Option<PathBuf>,
 }
 
+impl AnalyzeArgs {
+    /// The arguments as if typed: these paths, and these words.
+    pub(super) fn of(paths: Vec<PathBuf>, words: &[&str]) -> anyhow::Result<Self> {
+        let words = words.iter().map(OsString::from).collect();
+        match typed("analyze", words, paths)? {
+            Command::Analyze(args) => Ok(args),
+            other => anyhow::bail!("{other:?} is no analysis"),
+        }
+    }
+}
+
+/// A command as if typed: words, then paths.
+fn typed(command: &str, words: Vec<OsString>, paths: Vec<PathBuf>) -> anyhow::Result<Command> {
+    let line = ["omni-trace", command].map(OsString::from).into_iter().chain(words);
+    let line = line.chain(["--".into()]).chain(paths.into_iter().map(PathBuf::into_os_string));
+    Ok(Args::try_parse_from(line)?.command)
+}
+
 /// What the pipeline's own logs tell: requests, stages, transfers, diffusion, start-up, waits, the profiler.
 ///
 /// Reads console logs of vLLM and vLLM-Omni and the pipeline's JSON lines, of every version, plain or compressed. Every
@@ -194,6 +212,20 @@ pub(super) struct ReportArgs {
     /// Exit with 2 where data of the input was lost.
     #[arg(long)]
     pub(super) strict: bool,
+}
+
+impl ReportArgs {
+    /// The arguments as if typed: a report of these traces and logs in a folder.
+    pub(super) fn of(
+        paths: Vec<PathBuf>,
+        logs: Vec<PathBuf>,
+        folder: PathBuf,
+    ) -> anyhow::Result<Self> {
+        match typed("report", vec!["-o".into(), folder.into_os_string()], paths)? {
+            Command::Report(args) => Ok(Self { logs: LogArgs { logs, ..args.logs }, ..args }),
+            other => anyhow::bail!("{other:?} is no report"),
+        }
+    }
 }
 
 impl AnalyzeArgs {

@@ -36,12 +36,28 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
         args.common.output.clone().map_or(Target::Stdout, Target::File).write(rules.as_bytes())?;
         return Ok(Outcome::Done);
     }
-    let plan = AnalyzePlan::of(args)?;
+    in_pool(&AnalyzePlan::of(args)?, |plan| run_plan(plan, args.html.as_deref()))
+}
+
+/// Torch's own table of the inputs, as `--torch-layout` prints it.
+pub(super) fn torch_text(args: &AnalyzeArgs) -> anyhow::Result<String> {
+    in_pool(&AnalyzePlan::of(args)?, |plan| {
+        let mut inputs = read(plan)?;
+        let analyzed = Analyzed::of(plan, &mut inputs);
+        Ok(torch_layout(plan, &inputs, &analyzed.results))
+    })
+}
+
+/// Runs a step on as many threads as the plan says.
+fn in_pool<T: Send>(
+    plan: &AnalyzePlan,
+    step: impl FnOnce(&AnalyzePlan) -> anyhow::Result<T> + Send,
+) -> anyhow::Result<T> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(plan.common.read.threads)
         .build()
         .context("cannot start the analysis threads")?;
-    pool.install(|| run_plan(&plan, args.html.as_deref()))
+    pool.install(|| step(plan))
 }
 
 fn run_plan(plan: &AnalyzePlan, html: Option<&Path>) -> anyhow::Result<Outcome> {

@@ -18,6 +18,7 @@ mod joining;
 mod output;
 mod pages;
 mod plan;
+mod profiler_tables;
 mod progress;
 mod results;
 mod rewriting;

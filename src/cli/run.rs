@@ -37,12 +37,17 @@ pub fn run(args: &Args) -> ExitCode {
             ExitCode::from(2)
         }
         Err(error) => {
-            say(&format!("error: {}", message(&error)));
-            if let Some(hint) = hint(&error) {
-                say(&format!("hint: {hint}"));
-            }
+            say_error(&error);
             ExitCode::from(2)
         }
+    }
+}
+
+/// Says what failed and what to do.
+pub(super) fn say_error(error: &anyhow::Error) {
+    say(&format!("error: {}", message(error)));
+    if let Some(hint) = hint(error) {
+        say(&format!("hint: {hint}"));
     }
 }
 

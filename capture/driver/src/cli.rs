@@ -4,21 +4,19 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use serde_json::{Map, Value};
 
 use crate::args::DriveCli;
 use crate::collect::{self, Found, State};
 use crate::http::Server;
 use crate::launch::{self, Settings};
-use crate::locate;
+use crate::pipeline;
 use crate::server::{self, Driven, Request, Start, Stop};
 use crate::workload::{Workload, WorkloadEnd};
 
@@ -27,72 +25,108 @@ const INCOMPLETE: i32 = 1;
 const FAILED: i32 = 2;
 const INTERRUPTED: i32 = 130;
 
-/// Runs `omni-trace capture` with the arguments after its name. Does not return when a pipeline is run: the process
-/// becomes `omni-trace-capture`.
-pub fn dispatch(args: &[OsString]) -> i32 {
+/// What came of a capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// The exit code.
+    pub code: i32,
+    /// What there is to look at.
+    pub left: Left,
+}
+
+/// What a capture left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing, or nothing that is known.
+    Nothing,
+    /// The directory of a pipeline's capture, with its manifest.
+    Pipeline(PathBuf),
+    /// Complete traces of a server or a program.
+    Traces(Vec<PathBuf>),
+}
+
+impl Captured {
+    fn nothing(code: i32) -> Self {
+        Self { code, left: Left::Nothing }
+    }
+}
+
+/// Runs `omni-trace capture` with the arguments after its name. `more_help` is shown below the help.
+pub fn dispatch(args: &[OsString], more_help: &str) -> Captured {
     let ours = args.iter().take_while(|arg| *arg != "--");
     let pipeline = ours
         .into_iter()
         .any(|arg| arg == "--pipeline" || arg.to_string_lossy().starts_with("--pipeline="));
+    let watch = match Watch::start() {
+        Ok(watch) => watch,
+        Err(error) => return Captured::nothing(fail(&format!("{error:#}"))),
+    };
     let result = match pipeline {
-        true => exec_capture(args).map(|never| match never {}),
+        true => pipeline::run(args, &watch.wishes),
         false => {
             let name = OsString::from("omni-trace capture");
-            match DriveCli::try_parse_from(std::iter::once(&name).chain(args)) {
-                Ok(cli) => run(&cli),
+            let command = DriveCli::command().after_help(more_help.to_owned());
+            let parsed = command
+                .try_get_matches_from(std::iter::once(&name).chain(args))
+                .and_then(|matches| DriveCli::from_arg_matches(&matches));
+            match parsed {
+                Ok(cli) => run(&cli, &watch.wishes),
                 Err(error) => {
                     // A closed pipe is no error.
                     error.print().ok();
-                    return error.exit_code();
+                    return Captured::nothing(error.exit_code());
                 }
             }
         }
     };
-    result.unwrap_or_else(|error| {
-        say(&format!("error: {error:#}"));
-        FAILED
-    })
-}
-
-fn exec_capture(args: &[OsString]) -> anyhow::Result<std::convert::Infallible> {
-    let located = locate::locate(|name| std::env::var_os(name))?;
-    let mut command = Command::new(&located.program);
-    command.args(args);
-    if let Some(path) = located.library_path {
-        command.env("LD_LIBRARY_PATH", path);
-    }
-    Err(command.exec()).with_context(|| format!("cannot run {}", located.program.display()))
+    result.unwrap_or_else(|error| Captured::nothing(fail(&format!("{error:#}"))))
 }
 
 /// Drives a server or a program.
-pub fn run(cli: &DriveCli) -> anyhow::Result<i32> {
-    let interrupts = watch_signals()?;
+pub fn run(cli: &DriveCli, interrupts: &AtomicUsize) -> anyhow::Result<Captured> {
     match (&cli.server, cli.command.is_empty()) {
-        (Some(url), _) => drive_server(cli, url, &interrupts),
-        (None, false) => run_program(cli, &interrupts),
+        (Some(url), _) => drive_server(cli, url, interrupts),
+        (None, false) => run_program(cli, interrupts),
         (None, true) => bail!("nothing to capture: give --pipeline, --server URL, or -- CMD"),
     }
 }
 
-/// Counts the user's wishes to end. The handlers only add to a number.
-fn watch_signals() -> anyhow::Result<Arc<AtomicUsize>> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let interrupts = Arc::new(AtomicUsize::new(0));
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
-        .context("cannot watch for signals")?;
-    let counted = Arc::clone(&interrupts);
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            for _ in signals.forever() {
-                counted.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-        .context("cannot watch for signals")?;
-    Ok(interrupts)
+/// Counts the user's wishes to end while a capture runs; afterwards signals do again what they usually do.
+struct Watch {
+    wishes: Arc<AtomicUsize>,
+    is_over: Arc<AtomicBool>,
 }
 
-fn drive_server(cli: &DriveCli, url: &str, interrupts: &AtomicUsize) -> anyhow::Result<i32> {
+impl Watch {
+    fn start() -> anyhow::Result<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let watch = Self { wishes: Arc::default(), is_over: Arc::default() };
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+            .context("cannot watch for signals")?;
+        let (wishes, is_over) = (Arc::clone(&watch.wishes), Arc::clone(&watch.is_over));
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    if is_over.load(Ordering::Relaxed) {
+                        // Ends the process.
+                        signal_hook::low_level::emulate_default_handler(signal).ok();
+                    }
+                    wishes.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+            .context("cannot watch for signals")?;
+        Ok(watch)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn drive_server(cli: &DriveCli, url: &str, interrupts: &AtomicUsize) -> anyhow::Result<Captured> {
     let workload = match (cli.command.is_empty(), cli.duration) {
         (false, None) => Workload::Command { line: cli.command.clone(), env: Vec::new() },
         (true, Some(duration)) => Workload::Time(duration),
@@ -110,11 +144,12 @@ fn drive_server(cli: &DriveCli, url: &str, interrupts: &AtomicUsize) -> anyhow::
     let address = Server::new(url);
     let driven = server::drive(&address, &request, workload, interrupts, &mut |text| say(text));
     driven.notes.iter().for_each(|note| say(&format!("note: {note}")));
-    let mut code = judge(&driven, address.base());
+    let mut captured = Captured::nothing(judge(&driven, address.base()));
     let stopped = matches!(driven.stop, Some(Stop::Stopped(_) | Stop::StoppedElsewhere(_)));
     match (&cli.trace_dir, &before) {
         (Some(dir), Some(before)) if stopped => {
-            code = code.max(collect_traces(cli, dir, before, interrupts)?);
+            let collected = collect_traces(cli, dir, before, interrupts)?;
+            captured = Captured { code: captured.code.max(collected.code), ..collected };
         }
         (None, _) if stopped => {
             say(
@@ -123,7 +158,10 @@ fn drive_server(cli: &DriveCli, url: &str, interrupts: &AtomicUsize) -> anyhow::
         }
         _ => {}
     }
-    Ok(if interrupts.load(Ordering::Relaxed) > 0 { INTERRUPTED } else { code })
+    if interrupts.load(Ordering::Relaxed) > 0 {
+        captured.code = INTERRUPTED;
+    }
+    Ok(captured)
 }
 
 /// Says how start, workload and stop came out; the exit code that follows.
@@ -169,7 +207,7 @@ fn judge(driven: &Driven, base: &str) -> i32 {
     code.max(workload).max(stop)
 }
 
-fn run_program(cli: &DriveCli, interrupts: &AtomicUsize) -> anyhow::Result<i32> {
+fn run_program(cli: &DriveCli, interrupts: &AtomicUsize) -> anyhow::Result<Captured> {
     let dir = match &cli.trace_dir {
         Some(dir) => dir.clone(),
         None => PathBuf::from(format!("omni-trace-traces-{}", std::process::id())),
@@ -198,10 +236,12 @@ fn run_program(cli: &DriveCli, interrupts: &AtomicUsize) -> anyhow::Result<i32> 
         WorkloadEnd::Interrupted => INTERRUPTED,
         WorkloadEnd::Failed(code) => warn(&format!("the program ended with code {code}")),
         WorkloadEnd::Killed(signal) => warn(&format!("the program was killed by signal {signal}")),
-        WorkloadEnd::NotStarted(why) => return Ok(fail(&format!("cannot run {why}"))),
+        WorkloadEnd::NotStarted(why) => {
+            return Ok(Captured::nothing(fail(&format!("cannot run {why}"))));
+        }
     };
     let collected = collect_traces(cli, &dir, &before, interrupts)?;
-    Ok(code.max(collected))
+    Ok(Captured { code: code.max(collected.code), ..collected })
 }
 
 fn extra_settings(json: Option<&str>) -> anyhow::Result<Map<String, Value>> {
@@ -216,13 +256,13 @@ fn look(dir: &Path) -> anyhow::Result<collect::Snapshot> {
     collect::snapshot(dir).with_context(|| format!("cannot read {}", dir.display()))
 }
 
-/// Waits for the traces and reports each; the exit code that follows.
+/// Waits for the traces and reports each; the exit code that follows, and those that are complete.
 fn collect_traces(
     cli: &DriveCli,
     dir: &Path,
     before: &collect::Snapshot,
     interrupts: &AtomicUsize,
-) -> anyhow::Result<i32> {
+) -> anyhow::Result<Captured> {
     let earlier = interrupts.load(Ordering::Relaxed);
     let give_up = || interrupts.load(Ordering::Relaxed) > earlier;
     let found =
@@ -231,12 +271,16 @@ fn collect_traces(
         })
         .with_context(|| format!("cannot read {}", dir.display()))?;
     found.iter().for_each(report_trace);
-    let whole = found.iter().filter(|f| f.state == State::Complete).count();
-    if whole == 0 {
-        return Ok(fail(&format!("no complete trace appeared in {}", dir.display())));
+    let n_found = found.len();
+    let whole: Vec<PathBuf> =
+        found.into_iter().filter(|f| f.state == State::Complete).map(|f| f.path).collect();
+    if whole.is_empty() {
+        let text = format!("no complete trace appeared in {}", dir.display());
+        return Ok(Captured::nothing(fail(&text)));
     }
-    say(&format!("next: omni-trace analyze {}", dir.display()));
-    Ok(if whole == found.len() && whole >= cli.expect { DONE } else { INCOMPLETE })
+    let is_all = whole.len() == n_found && whole.len() >= cli.expect;
+    let code = if is_all { DONE } else { INCOMPLETE };
+    Ok(Captured { code, left: Left::Traces(whole) })
 }
 
 fn report_trace(trace: &Found) {

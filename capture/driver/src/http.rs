@@ -5,6 +5,8 @@
 use std::io;
 use std::time::Duration;
 
+use ureq::tls::{RootCerts, TlsConfig};
+
 /// An answer, whatever its status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -78,6 +80,7 @@ fn agent(limit: Duration) -> ureq::Agent {
         .timeout_global(Some(limit))
         .http_status_as_error(false)
         .max_redirects(0)
+        .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
         .build()
         .into()
 }
@@ -113,9 +116,6 @@ fn classify(error: ureq::Error, limit: Duration) -> Failure {
         },
         // An answer that ends in its middle.
         ureq::Error::Protocol(_) => Failure::Dropped,
-        ureq::Error::TlsRequired => {
-            Failure::Other("https needs a build with the feature 'tls'".to_owned())
-        }
         other => Failure::Other(other.to_string()),
     }
 }

@@ -5,7 +5,7 @@
 //! * [`http`], [`server`]: start and stop the profiler of a running vLLM or vLLM-Omni server around a workload.
 //! * [`launch`], [`workload`]: run a program with vLLM's profiler configured.
 //! * [`collect`]: find the traces that came of it, and wait until they are complete.
-//! * [`locate`]: find `omni-trace-capture` and libtorch for it.
+//! * [`locate`], [`pipeline`]: find `omni-trace-capture` and libtorch for it, and run it.
 //! * [`args`], [`cli`]: the command line over all this; the only part that prints.
 //!
 //! It must not link libtorch and must not import the analyzer: the analyzer's command line depends on this package,
@@ -18,6 +18,7 @@ pub mod gate;
 pub mod http;
 pub mod launch;
 pub mod locate;
+pub mod pipeline;
 pub mod server;
 pub mod vllm;
 pub mod workload;

@@ -49,6 +49,9 @@ pub fn plan(
         stage.gate = settings.gate(stage.id)?;
     }
     check(&stages, &settings)?;
+    if device == DeviceKind::Cuda {
+        check_groups(&stages, cuda_devices)?;
+    }
     let bounded = stages.iter().filter_map(|s| s.gate.as_ref()).all(|gate| gate.is_bounded());
     let any_gate = stages.iter().any(|s| s.gate.is_some());
     let requests = match (cli.run.requests, bounded && any_gate) {
@@ -93,6 +96,21 @@ pub fn plan(
 /// 32 hexadecimal digits that differ between captures: time and process.
 fn trace_id(unix_ns: u64) -> String {
     format!("{unix_ns:016X}{:016X}", u64::from(std::process::id()) << 32 | (unix_ns & 0xFFFF_FFFF))
+}
+
+/// NCCL refuses two ranks of a group on one device, with words that say nothing.
+fn check_groups(stages: &[StagePlan], cuda_devices: usize) -> Result<(), CaptureError> {
+    let too_large = |stage: &&StagePlan| {
+        crate::model::is_split(&stage.model)
+            && stage.ranks > 1
+            && stage.ranks as usize > cuda_devices
+    };
+    let Some(stage) = stages.iter().find(too_large) else { return Ok(()) };
+    Err(CaptureError::Plan(format!(
+        "stage {} has {} ranks and this machine {cuda_devices} CUDA device(s): NCCL needs one for each rank; give fewer \
+         --ranks, or --device cpu, which sums by Gloo",
+        stage.id, stage.ranks
+    )))
 }
 
 fn check(stages: &[StagePlan], settings: &gates::Settings) -> Result<(), CaptureError> {

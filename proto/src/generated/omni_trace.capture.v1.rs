@@ -151,7 +151,7 @@ pub struct File {
     /// Relative to the manifest.
     #[prost(string, tag = "1")]
     pub path: ::prost::alloc::string::String,
-    /// trace, pipeline_log, pipeline_stats or diffusion_stats.
+    /// trace, pipeline_log, pipeline_stats, diffusion_stats, or profiler_table, which the analyzer adds.
     #[prost(string, tag = "2")]
     pub kind: ::prost::alloc::string::String,
     #[prost(uint64, tag = "3")]

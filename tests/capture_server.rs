@@ -1,0 +1,180 @@
+//! `omni-trace capture --server` as a program: signals, TLS, traces that never come, and what is done with those that do.
+//!
+//! The server is a local one that answers as vLLM 0.30.0 was recorded to. How each answer is judged is tested in
+//! `capture/driver/tests/server.rs`.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const TRACE: &str = "fixtures/h100_rust_light/cap_light.pt.trace.json.gz";
+const ORDER: [&str; 3] = ["GET /version", "POST /start_profile", "POST /stop_profile"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A server for the life of the test program.
+struct Local {
+    port: u16,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl Local {
+    /// A server whose stop takes this long; with a configuration, behind TLS.
+    fn start(stop_takes: Duration, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&calls);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                // A client that does not trust the certificate hangs up.
+                let _ = match &tls {
+                    None => answer(stream, &seen, stop_takes),
+                    Some(config) => {
+                        let session = rustls::ServerConnection::new(Arc::clone(config))
+                            .expect("the configuration is whole");
+                        answer(rustls::StreamOwned::new(session, stream), &seen, stop_takes)
+                    }
+                };
+            }
+        });
+        Self { port, calls }
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.calls.lock().expect("no test has failed in there").clone()
+    }
+}
+
+fn answer(
+    stream: impl Read + Write,
+    calls: &Mutex<Vec<String>>,
+    stop_takes: Duration,
+) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let (mut first, mut line) = (String::new(), String::new());
+    stream.read_line(&mut first)?;
+    // None of the calls has a body here.
+    while stream.read_line(&mut line)? > 0 && !line.trim().is_empty() {
+        line.clear();
+    }
+    let call = first.trim().trim_end_matches(" HTTP/1.1").to_owned();
+    calls.lock().expect("no test has failed in there").push(call.clone());
+    if call == ORDER[2] {
+        std::thread::sleep(stop_takes);
+    }
+    let body = if call == ORDER[0] { r#"{"version":"0.30.0"}"# } else { "" };
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.get_mut().write_all(head.as_bytes())?;
+    stream.get_mut().flush()
+}
+
+fn capture(local: &Local, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_omni-trace"));
+    command.args(["capture", "--server", &format!("127.0.0.1:{}", local.port)]).args(args);
+    command
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn an_interrupt_stops_the_profiler_and_ends_the_workload() {
+    for (signal, args) in [
+        (Signal::INT, ["--for", "100s"].as_slice()),
+        (Signal::TERM, &["--", "sh", "-c", "sleep 100; true"]),
+    ] {
+        let local = Local::start(Duration::from_millis(300), None);
+        let began = Instant::now();
+        let child = capture(&local, args).stderr(Stdio::piped()).spawn().expect("it starts");
+        while local.calls().len() < 2 {
+            assert!(began.elapsed() < Duration::from_secs(30), "{:?}", local.calls());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // The answer to the start is on its way.
+        std::thread::sleep(Duration::from_millis(500));
+        let pid = Pid::from_raw(child.id().cast_signed()).expect("a process has a number");
+        kill_process(pid, signal).expect("it runs");
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+        assert!(said(&output).contains("profiler stopped after"), "{}", said(&output));
+        assert_eq!(local.calls(), ORDER);
+        assert!(began.elapsed() < Duration::from_secs(60));
+    }
+}
+
+#[test]
+fn a_server_that_writes_nothing_is_an_error_and_a_damaged_trace_is_named() {
+    let local = Local::start(Duration::ZERO, None);
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = dir.path().to_str().expect("temporary paths are UTF-8");
+    let args = ["--trace-dir", path, "--trace-timeout", "500ms", "--", "true"];
+    let output = capture(&local, &args).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("no complete trace appeared"), "{}", said(&output));
+    let write = format!("head -c 300 {TRACE} > {path}/x-rank-0.1.pt.trace.json.gz");
+    let args = ["--trace-dir", path, "--trace-timeout", "2s", "--", "sh", "-c", &write];
+    let output = capture(&local, &args).current_dir(root()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(stdout.contains("x-rank-0.1.pt.trace.json.gz (300 bytes): incomplete"), "{stdout}");
+}
+
+#[test]
+fn the_traces_of_this_capture_are_analyzed_where_that_is_asked_for() {
+    let local = Local::start(Duration::ZERO, None);
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = dir.path().to_str().expect("temporary paths are UTF-8");
+    // A trace of earlier is none of this capture's.
+    let earlier = Path::new(path).join("earlier-rank-0.1.pt.trace.json.gz");
+    std::fs::copy(root().join(TRACE), earlier).expect("the fixture is there");
+    let write = format!("cp {TRACE} {path}/now-rank-0.2.pt.trace.json.gz");
+    let args = ["--trace-dir", path, "--analyze", "--", "sh", "-c", &write];
+    let output = capture(&local, &args).current_dir(root()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(stdout.contains("Breakdown") && stdout.contains("Kernels"), "{stdout}");
+    assert!(stdout.contains("now-rank-0") && !stdout.contains("earlier-rank-0"), "{stdout}");
+}
+
+#[test]
+fn a_server_behind_tls_is_driven_where_its_certificate_is_trusted() {
+    let names = vec!["localhost".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate can be made");
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der())
+        .expect("the key is one");
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .and_then(|it| it.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key))
+    .expect("certificate and key fit");
+    let local = Local::start(Duration::ZERO, Some(Arc::new(config)));
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = dir.path().join("trusted.pem");
+    std::fs::write(&file, made.cert.pem()).expect("the folder is writable");
+    let url = format!("https://localhost:{}", local.port);
+    let drive = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_omni-trace"));
+        command.args(["capture", "--server", &url, "--", "true"]);
+        command
+    };
+    let output = drive().env("SSL_CERT_FILE", &file).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(local.calls(), ORDER);
+    let output = drive().env_remove("SSL_CERT_FILE").output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("certificate"), "{}", said(&output));
+    assert_eq!(local.calls().len(), 3);
+}
