@@ -218,3 +218,25 @@ fn known_shifts_are_recovered_by_hand_offs_in_both_directions() {
         assert_eq!(report["inputs"][1]["correction_ns"], 0);
     }
 }
+
+#[test]
+fn instants_keep_their_scope_through_perfetto() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut events = String::from(r#"{"ph":"X","name":"x","pid":1,"tid":1,"ts":1,"dur":9}"#);
+    for scope in ["g", "p", "t"] {
+        write!(
+            events,
+            r#",{{"ph":"i","s":"{scope}","name":"mark {scope}","pid":1,"tid":1,"ts":2}}"#
+        )
+        .unwrap();
+    }
+    let [from, packets, back] = ["a.json", "b.pftrace", "c.json"].map(|name| dir.path().join(name));
+    std::fs::write(&from, format!(r#"{{"traceEvents":[{events}]}}"#)).unwrap();
+    merge(&[&from], &packets, &[]);
+    merge(&[&packets], &back, &[]);
+    let read: Value = serde_json::from_str(&std::fs::read_to_string(&back).unwrap()).unwrap();
+    let instants = read["traceEvents"].as_array().unwrap().iter().filter(|e| e["ph"] == "i");
+    let scopes: Vec<(&str, &str)> =
+        instants.map(|e| (e["name"].as_str().unwrap(), e["s"].as_str().unwrap())).collect();
+    assert_eq!(scopes, [("mark g", "g"), ("mark p", "p"), ("mark t", "t")]);
+}

@@ -17,6 +17,10 @@ use super::trace::{Pass, Source, WriteError};
 use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, visit};
 use crate::store::Store;
 
+/// Scopes of instants in Perfetto's legacy events.
+const GLOBAL_SCOPE: i32 = 1;
+const PROCESS_SCOPE: i32 = 2;
+
 /// Makes a file to put things aside; it is gone when the file is closed.
 pub(crate) type MakeSpill<'a> = &'a dyn Fn() -> io::Result<std::fs::File>;
 
@@ -235,6 +239,7 @@ impl Encoder<'_> {
         if legacy_event.as_ref().is_some_and(|flow| flow.unscoped_id.is_none()) {
             return;
         }
+        let legacy_event = legacy_event.or_else(|| scope_of(event));
         let text = |value: RawValue<'_>| value.text().0.into_owned();
         let track_event = TrackEvent {
             r#type: (!is_flow).then_some(INSTANT),
@@ -261,4 +266,15 @@ impl Encoder<'_> {
             IdKey::of(store, &track.tid) == tid && IdKey::of(store, &track.pid) == pid
         })
     }
+}
+
+/// The scope of an instant that is more than its thread.
+fn scope_of(event: &RawEvent<'_>) -> Option<LegacyEvent> {
+    let scope = event.others.iter().find(|(key, _)| *key == b"s")?.1;
+    let instant_event_scope = match scope.inner() {
+        b"g" => Some(GLOBAL_SCOPE),
+        b"p" => Some(PROCESS_SCOPE),
+        _ => return None,
+    };
+    Some(LegacyEvent { instant_event_scope, ..LegacyEvent::default() })
 }

@@ -214,7 +214,13 @@ impl Converter {
                 );
             }
             (INSTANT, _) | (0, b'i' | b'I' | b'R') => {
-                self.point("\"ph\":\"i\",\"s\":\"t\"", uuid, time_ns, &what, &arguments);
+                let scope = match legacy.instant_event_scope() {
+                    1 => "g",
+                    2 => "p",
+                    _ => "t",
+                };
+                let start = format!("\"ph\":\"i\",\"s\":\"{scope}\"");
+                self.point(&start, uuid, time_ns, &what, &arguments);
             }
             (COUNTER, _) => self.counter(event, uuid, time_ns),
             // Asynchronous events keep their text; whoever reads it counts what it has no use for.
