@@ -16,7 +16,7 @@ const MAX_PER_MILLE: usize = 1;
 
 /// What is drawn: arguments, and the figures that are compared.
 const CASES: [(&[&str], &[&str]); 2] = [
-    (&["analyze", "fixtures/pipeline"], &["breakdown", "devices", "blame"]),
+    (&["analyze", "fixtures/pipeline"], &["breakdown", "blame"]),
     (&["stages", "fixtures/logs_seed"], &["waterfall"]),
 ];
 

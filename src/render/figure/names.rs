@@ -58,7 +58,11 @@ fn telling_part(name: &str) -> String {
         let end = short[at..].find('>').map_or(short.len(), |end| at + end + 1);
         short.replace_range(at..end, "");
     }
-    short.replace("::>", ">").replace("> >", ">>").replace(" const>", ">")
+    short
+        .replace("::operator ", "")
+        .replace("::>", ">")
+        .replace("> >", ">>")
+        .replace(" const>", ">")
 }
 
 /// What stands outside parentheses and braces: argument lists and lambdas tell little.

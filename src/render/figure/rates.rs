@@ -117,7 +117,9 @@ fn marks(frame: &mut Frame, rates: &Rates, plot: &Plot) {
             frame.scene.line(plot.at(&pair[0]), plot.at(&pair[1]), Ink::Role(one.role));
         }
     }
-    let mut taken: Vec<(f64, f64, f64)> = Vec::new();
+    // Middle, height and width of what a value must not cover: the dots, then the values before it.
+    let dots = rates.series.iter().flat_map(|one| &one.points).map(|point| plot.at(point));
+    let mut taken: Vec<(f64, f64, f64)> = dots.map(|(x, y)| (x, y + 4.0, 8.0)).collect();
     let n_points: usize = rates.series.iter().map(|one| one.points.len()).sum();
     for one in &rates.series {
         for point in &one.points {
@@ -136,7 +138,7 @@ fn marks(frame: &mut Frame, rates: &Rates, plot: &Plot) {
             let at = (x, y - 8.0);
             let is_free = taken.iter().all(|other| {
                 (other.0 - at.0).abs() > (other.2 + width) / 2.0 + 3.0
-                    || (other.1 - at.1).abs() > 12.0
+                    || (other.1 - at.1).abs() >= 11.9
             });
             if n_points <= MAX_LABELLED && is_free {
                 frame.scene.text(at, words.at(Anchor::Middle), value);
