@@ -428,7 +428,7 @@ fn straggler(report: &AnalyzeReport) -> Option<Sentence> {
         clocks.max_by_key(|&(i, clock)| (clock.median_ns.abs(), std::cmp::Reverse(i)))
     {
         line = line
-            .words(" (clocks differ by a median of up to ")
+            .words(" (clocks differ, in the median, by ")
             .figure(Cell::Ns(clock.median_ns), format!("/clocks/{number}/median_ns"))
             .words(")");
     }

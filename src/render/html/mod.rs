@@ -178,7 +178,7 @@ fn push_figure(out: &mut String, figure: &Figure) {
     for (class, width) in [("wide", FIGURE_WIDTH), ("narrow", NARROW_FIGURE_WIDTH)] {
         let id = format!("figure-{}-{class}", figure.key);
         let svg = figure::svg(figure, width, &id);
-        let _ = write!(out, "<div class=\"{class}\">{svg}</div>\n");
+        let _ = writeln!(out, "<div class=\"{class}\">{svg}</div>");
     }
     out.push_str("</figure>\n");
 }

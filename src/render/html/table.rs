@@ -19,9 +19,9 @@ pub(super) fn push(out: &mut String, page_table: &PageTable, room: &mut usize) {
     let n = human::count(table.rows.len() as u64);
     let rows = if table.rows.len() == 1 { "row" } else { "rows" };
     if page_table.is_folded {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<details class=\"table{class}\" id=\"{id}\" data-table data-title=\"{title}\"><summary>{title} <span class=\"count\">{n} {rows}</span></summary>\n"
+            "<details class=\"table{class}\" id=\"{id}\" data-table data-title=\"{title}\"><summary>{title} <span class=\"count\">{n} {rows}</span></summary>"
         );
     } else {
         let _ = write!(

@@ -131,7 +131,7 @@ fn exposed(report: &BandwidthReport) -> Figure {
         }
     });
     let mut rows: Vec<BarRow> = rows.filter(|row| row.whole_ns > 0).collect();
-    rows.sort_by(|a, b| b.whole_ns.cmp(&a.whole_ns));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.whole_ns));
     if rows.is_empty() {
         return empty("copy_overlap", TITLE, &subtitle(report), "no copy or memset was recorded");
     }
