@@ -1,5 +1,7 @@
 //! Figures: pictures against committed ones, hostile names, text alternatives, no font of the system.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

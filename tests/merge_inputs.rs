@@ -5,6 +5,7 @@
 mod merging;
 mod program;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,34 @@ fn a_merged_file_merges_with_others() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("both claim to be") && stderr.contains("(merged from "), "{stderr}");
+}
+
+/// Most readers of JSON take a time for a double of microseconds, and Perfetto's importer rounds that to nanoseconds. Weeks
+/// after their base, the inputs' times would lose the last digit, and slices with equal ends would no longer nest.
+#[test]
+fn slices_nest_for_readers_that_count_in_doubles() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("merged.json");
+    let report = merge(&[&root().join("fixtures/pipeline")], &out, &[]);
+    let merged: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    let ns = |event: &Value, key: &str| (event[key].as_f64().unwrap() * 1000.0).round() as i64;
+    let mut tracks: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
+    for event in merged["traceEvents"].as_array().unwrap().iter().filter(|e| e["ph"] == "X") {
+        let (start, dur) = (ns(event, "ts"), ns(event, "dur"));
+        let track = format!("{} {}", event["pid"], event["tid"]);
+        tracks.entry(track).or_default().push((start, -(start + dur)));
+    }
+    for (track, mut slices) in tracks {
+        slices.sort_unstable();
+        let mut open: Vec<i64> = Vec::new();
+        for (start, end) in slices.into_iter().map(|(start, end)| (start, -end)) {
+            open.retain(|&outer| outer > start);
+            assert!(open.last().is_none_or(|&outer| end <= outer), "{track}: {start} to {end}");
+            open.push(end);
+        }
+    }
+    let base = report["output"]["base_time_ns"].as_i64().unwrap();
+    assert_eq!(merged["baseTimeNanoseconds"].as_i64(), Some(base));
 }
 
 /// Runs the program with a file as its standard input.

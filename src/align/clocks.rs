@@ -76,7 +76,7 @@ pub struct OffsetEstimate {
 pub struct InputClock {
     /// What its times are relative to.
     pub base: ClockBase,
-    /// What is added to its times so that they are relative to [`Alignment::base_time_ns`], without correction.
+    /// What is added to its times so that they are relative to the earliest stated base, without correction.
     pub base_shift_ns: i64,
     /// How far it is ahead; `None` where nothing matched, or hand-offs went in one direction only.
     pub estimate: Option<OffsetEstimate>,
@@ -84,7 +84,7 @@ pub struct InputClock {
     pub bounds: Option<HandOffBounds>,
     /// The correction that is applied: the negative offset, or 0.
     pub correction_ns: i64,
-    /// All that is added to its times.
+    /// All that is added to its times, so that they are relative to [`Alignment::base_time_ns`].
     pub shift_ns: i64,
 }
 
@@ -142,7 +142,30 @@ pub fn align_clocks(inputs: &[AlignInput<'_>], mode: AlignMode) -> Alignment {
         clock.correction_ns = correction(clock, mode);
         clock.shift_ns = clock.base_shift_ns.saturating_add(clock.correction_ns);
     }
+    let origin_ns = base_time_ns.map_or(0, |_| origin(inputs, &clocks));
+    for clock in &mut clocks {
+        clock.shift_ns = clock.shift_ns.saturating_sub(origin_ns);
+    }
+    let base_time_ns = base_time_ns.map(|ns| ns.saturating_add(origin_ns));
     Alignment { base_time_ns, inputs: clocks }
+}
+
+/// By how much the common base is moved towards the first event: to the last whole second before it. Weeks after a base, a
+/// time in microseconds has more digits than the doubles that most readers of JSON take it for, Perfetto's importer among
+/// them: ends that were equal then differ by a nanosecond, and slices no longer nest.
+fn origin(inputs: &[AlignInput<'_>], clocks: &[InputClock]) -> i64 {
+    const SECOND_NS: i64 = 1_000_000_000;
+    let firsts = inputs.iter().zip(clocks).filter_map(|(input, clock)| {
+        let store = input.store;
+        let slices = store.slices.ts_ns.iter().copied();
+        let instants = store.instants.iter().map(|one| one.ts_ns);
+        let flows = store.flows.iter().map(|one| one.ts_ns);
+        let counters = store.counters.iter().map(|one| one.ts_ns);
+        let first = slices.chain(instants).chain(flows).chain(counters).min()?;
+        Some(first.saturating_add(clock.shift_ns))
+    });
+    let first_ns = firsts.min().unwrap_or(0).max(0);
+    first_ns - first_ns % SECOND_NS
 }
 
 fn base_of(input: &AlignInput<'_>) -> ClockBase {

@@ -138,6 +138,8 @@ fn raw(json: &[u8]) -> DebugAnnotation {
 /// A value with its text. What would not print as its text is kept as JSON.
 fn of_value(value: &Value, json: &[u8]) -> DebugAnnotation {
     match value {
+        // Without a value: Perfetto's importer aborts on the JSON text `null`.
+        Value::Null => DebugAnnotation::default(),
         Value::String(text) => string(text.clone()),
         Value::Bool(value) => {
             DebugAnnotation { bool_value: Some(*value), ..DebugAnnotation::default() }

@@ -87,10 +87,18 @@ impl<'p> Rewriter<'p> {
         self.last = Some(found);
     }
 
+    /// Metadata has no time: the 0 that some writers give it stays.
+    fn shift_of(&self, event: &RawEvent<'_>) -> i64 {
+        let shift_ns = self.plan.shift_ns;
+        let is_before = || event.ts.as_ns().is_none_or(|ts_ns| ts_ns.saturating_add(shift_ns) < 0);
+        if event.ph.inner() == b"M" && is_before() { 0 } else { shift_ns }
+    }
+
     fn put_event(&mut self, number: u64, event: &RawEvent<'_>, is_repaired: bool) {
         self.find_track(event);
         let Some(track) = &self.last else { return };
         let lane = self.plan.lane_of_event.get(number as u32).copied().unwrap_or(0);
+        let shift_ns = self.shift_of(event);
         let out = &mut self.out;
         if !out.is_empty() {
             out.extend_from_slice(SEPARATOR);
@@ -103,7 +111,7 @@ impl<'p> Rewriter<'p> {
             0 => out.extend_from_slice(&track.text[usize::from(is_repaired)]),
             lane => put_track(event, track, lane, is_repaired, out),
         }
-        put_time(event.ts, self.plan.shift_ns, is_repaired, out);
+        put_time(event.ts, shift_ns, is_repaired, out);
         put_member(b",\"dur\":", event.dur, is_repaired, out);
         put_flow_id(event.id, self.plan.id_offset, is_repaired, out);
         for &(key, value) in &event.others {

@@ -71,6 +71,8 @@ fn put_value(annotation: &DebugAnnotation, sequence: &Sequence, depth: usize, ou
             put_value(value, sequence, depth + 1, out);
         }
         out.push(b']');
+    } else if annotation.dict_entries.is_empty() {
+        text("null".to_owned(), out);
     } else {
         out.push(b'{');
         put_members(&annotation.dict_entries, sequence, depth + 1, out);
