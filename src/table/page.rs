@@ -12,8 +12,10 @@ use super::{AnalyzeReport, BandwidthReport, MergeReport, OverviewData, Table, tr
 pub struct PageTable {
     /// The command that shows it with `--table KEY`.
     pub command: &'static str,
-    /// The table.
+    /// The table; its key is the one that `--table` knows.
     pub table: Table,
+    /// What tells it from other tables of the command on the page; mostly its key.
+    pub anchor: &'static str,
     /// Whether it is folded at first: for looking things up.
     pub is_folded: bool,
 }
@@ -35,12 +37,12 @@ impl PageTable {
                 | "throughput"
                 | "overview"
         );
-        Self { command, table, is_folded }
+        Self { command, anchor: table.key, table, is_folded }
     }
 
     /// Its id on the page.
     pub fn id(&self) -> String {
-        table_id(self.command, self.table.key)
+        table_id(self.command, self.anchor)
     }
 }
 
@@ -171,7 +173,7 @@ impl Page {
         let mut all_checks = drawer.take(&["trust"]);
         for table in &mut all_checks {
             table.table.title = "Every check".to_owned();
-            table.table.key = "trust_all";
+            table.anchor = "trust_all";
             table.is_folded = true;
         }
         trust.extend(drawer.take(&["issues"]));

@@ -3,6 +3,8 @@
 //! Every figure names the field of the machine output that it is, or the two whose quotient it is; nothing is said that
 //! is not in one of them. What was not recorded is said to be so.
 
+mod cautions;
+
 use super::stages::StagesReport;
 use super::{
     AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, IterationSummaryRow, ThreadRow, percent,
@@ -124,14 +126,18 @@ pub fn verdict(report: &AnalyzeReport) -> Vec<Verdict> {
     all.extend(top_kernel(report));
     all.extend(top_operator(report));
     all.extend(straggler(report));
+    let mut own: Vec<Vec<Sentence>> =
+        (0..report.inputs.len()).map(|input| of_input(report, input)).collect();
+    all.extend(cautions::shared(&mut own));
     let about = match report.inputs.len() {
         1 => "The whole trace".to_owned(),
         n => format!("All {n} inputs"),
     };
     let mut verdicts = vec![Verdict { about, sentences: all }];
-    for input in 0..report.inputs.len() {
-        verdicts.push(Verdict { about: report.name_of(input), sentences: of_input(report, input) });
-    }
+    let named = own.into_iter().enumerate();
+    verdicts.extend(
+        named.map(|(input, sentences)| Verdict { about: report.name_of(input), sentences }),
+    );
     verdicts.retain(|verdict| !verdict.sentences.is_empty());
     verdicts
 }
@@ -238,7 +244,7 @@ fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec
     }
     let mut out = vec![line.words(".").see("breakdown")];
     if row.unrecorded_waits.contains(&"ipc_wait") {
-        let words = "Without Python frames nobody can tell how long it waited for other processes: such time is in what no event explains.";
+        let words = "Without Python frames nobody can tell how long the lead thread waited for other processes: such time is in what no event explains.";
         out.push(Line::new(words).tone(Tone::Caution).see("trust"));
     }
     out
@@ -386,17 +392,28 @@ fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
     Some(line.see("kernels"))
 }
 
+/// Whether a row is a Python frame, as torch names them: most of its own time may be waiting, so that it is no operator
+/// to make faster.
+fn is_python_frame(name: &str) -> bool {
+    name.contains(".py(")
+        || ["<built-in ", "<frozen ", "<string>(", "nn.Module: "]
+            .iter()
+            .any(|start| name.starts_with(start))
+}
+
 /// Where no device was recorded: the operator with the most CPU time of its own.
 fn top_operator(report: &AnalyzeReport) -> Option<Sentence> {
     if !report.devices.is_empty() {
         return None;
     }
     let rows = report.key_averages.iter().enumerate();
-    let ops = rows.filter(|(_, row)| row.device_type == "cpu" && !row.is_annotation);
+    let ops = rows.filter(|(_, row)| {
+        row.device_type == "cpu" && !row.is_annotation && !is_python_frame(&row.name)
+    });
     let (number, row) = ops.min_by_key(|&(i, row)| (-row.self_cpu_ns, i))?;
     percent(row.self_cpu_ns, report.totals.self_cpu_ns)?;
     let path = |field: &str| format!("/key_averages/{number}/{field}");
-    let line = Line::new("The row with the most CPU time of its own is ")
+    let line = Line::new("The operator with the most CPU time of its own is ")
         .name(&row.name)
         .words(": ")
         .share(
@@ -487,4 +504,24 @@ pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
         );
     }
     (!sentences.is_empty()).then(|| Verdict { about: "The logs".to_owned(), sentences })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_python_frame;
+
+    #[test]
+    fn python_frames_are_no_operators() {
+        for frame in [
+            "multiprocessing/connection.py(390): _recv",
+            "<built-in method recv of Socket object at 0x7f>",
+            "<frozen importlib._bootstrap>(1): _find",
+            "nn.Module: Linear_0",
+        ] {
+            assert!(is_python_frame(frame), "{frame}");
+        }
+        for operator in ["aten::mm", "worker_99", "block.mlp", "cudaLaunchKernel"] {
+            assert!(!is_python_frame(operator), "{operator}");
+        }
+    }
 }

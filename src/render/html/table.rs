@@ -53,7 +53,7 @@ pub(super) fn push(out: &mut String, page_table: &PageTable, room: &mut usize) {
 
 /// Tables whose last column is a sentence.
 fn is_prose(key: &str) -> bool {
-    matches!(key, "trust" | "trust_all" | "issues" | "flags" | "checks" | "census")
+    matches!(key, "trust" | "issues" | "flags" | "checks" | "census")
 }
 
 /// Whether a column takes what room is left: names, paths and sentences stand last.
