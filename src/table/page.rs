@@ -193,7 +193,7 @@ impl Page {
                 "Where the time went",
                 "Execution and waiting of the work threads; busy and idle time of the devices, and why they idled.",
                 "No work thread and no device was recorded.",
-                drawer.take(&["breakdown", "devices", "idle", "excluded", "idle_gaps", "threads"]),
+                drawer.take(&["breakdown", "idle", "devices", "excluded", "idle_gaps", "threads"]),
             ),
             section(
                 Self::TIMELINE,

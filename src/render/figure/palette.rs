@@ -43,7 +43,7 @@ impl Theme {
     fn role(self, role: Role) -> Rgb {
         let (light, dark) = match role {
             Role::CpuOp | Role::Execution => (0x2a_66_ad, 0x6c_a8_ee),
-            Role::Python => (0x3b_78_a8, 0x9b_cb_f2),
+            Role::Python => (0x2e_7d_78, 0x78_c9_ba),
             Role::Runtime => (0x1b_44_6e, 0x4f_8f_d6),
             Role::Loading => (0x64_56_a8, 0xa9_9d_ea),
             Role::IpcWait => (0xc2_41_0c, 0xff_8f_52),
