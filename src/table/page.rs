@@ -179,7 +179,11 @@ impl Page {
         trust.extend(drawer.take(&["issues"]));
         trust.extend(all_checks);
         let inputs = drawer.take(&["inputs"]);
-        let no_device = "No device activity was recorded: this is a trace of the CPU alone.";
+        let no_device = if report.threads.is_empty() {
+            "No device activity was recorded."
+        } else {
+            "No device activity was recorded: this is a trace of the CPU alone."
+        };
         let mut sections = vec![
             section(
                 "trust",
@@ -231,7 +235,7 @@ impl Page {
                 drawer.take(&["waits", "blame", "stragglers"]),
             ),
         ];
-        sections.extend(bandwidth_sections(bandwidth, "This page was made by a command that does not look at transfers; `omni-trace report` does."));
+        sections.extend(bandwidth_sections(bandwidth, "This page was made by a command that does not look at transfers; omni-trace report does."));
         let joined = drawer.take(&["joined_stages", "joined_requests", "log_clocks"]);
         sections.push(stages_section(stages, joined));
         sections.push(section(
@@ -382,7 +386,7 @@ fn bandwidth_sections(report: Option<&BandwidthReport>, unknown: &str) -> Vec<Se
 fn stages_section(report: Option<&StagesReport>, joined: Vec<PageTable>) -> Section {
     let absent = match report {
         Some(_) => "The logs tell of no request and no stage.",
-        None => "No log was given: `--logs LOG` adds what the pipeline's own logs tell.",
+        None => "No log was given: --logs LOG adds what the pipeline's own logs tell.",
     };
     let mut tables = report.map(StagesReport::tables).unwrap_or_default();
     if let Some(report) = report {
