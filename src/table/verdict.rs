@@ -4,6 +4,7 @@
 //! is not in one of them. What was not recorded is said to be so.
 
 mod cautions;
+mod frames;
 
 use super::stages::StagesReport;
 use super::{
@@ -392,15 +393,6 @@ fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
     Some(line.see("kernels"))
 }
 
-/// Whether a row is a Python frame, as torch names them: most of its own time may be waiting, so that it is no operator
-/// to make faster.
-fn is_python_frame(name: &str) -> bool {
-    name.contains(".py(")
-        || ["<built-in ", "<frozen ", "<string>(", "nn.Module: "]
-            .iter()
-            .any(|start| name.starts_with(start))
-}
-
 /// Where no device was recorded: the operator with the most CPU time of its own.
 fn top_operator(report: &AnalyzeReport) -> Option<Sentence> {
     if !report.devices.is_empty() {
@@ -408,7 +400,7 @@ fn top_operator(report: &AnalyzeReport) -> Option<Sentence> {
     }
     let rows = report.key_averages.iter().enumerate();
     let ops = rows.filter(|(_, row)| {
-        row.device_type == "cpu" && !row.is_annotation && !is_python_frame(&row.name)
+        row.device_type == "cpu" && !row.is_annotation && !frames::is_python_frame(&row.name)
     });
     let (number, row) = ops.min_by_key(|&(i, row)| (-row.self_cpu_ns, i))?;
     percent(row.self_cpu_ns, report.totals.self_cpu_ns)?;
@@ -504,24 +496,4 @@ pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
         );
     }
     (!sentences.is_empty()).then(|| Verdict { about: "The logs".to_owned(), sentences })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_python_frame;
-
-    #[test]
-    fn python_frames_are_no_operators() {
-        for frame in [
-            "multiprocessing/connection.py(390): _recv",
-            "<built-in method recv of Socket object at 0x7f>",
-            "<frozen importlib._bootstrap>(1): _find",
-            "nn.Module: Linear_0",
-        ] {
-            assert!(is_python_frame(frame), "{frame}");
-        }
-        for operator in ["aten::mm", "worker_99", "block.mlp", "cudaLaunchKernel"] {
-            assert!(!is_python_frame(operator), "{operator}");
-        }
-    }
 }
