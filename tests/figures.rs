@@ -67,7 +67,8 @@ fn pictures_are_as_committed() {
             }
             let size = fs::metadata(&reference).unwrap().len();
             assert!(size < 60_000, "{key}.png has {size} bytes");
-            same_picture(key, &halved, &decoded(&reference));
+            let compared = same_picture(&halved, &decoded(&reference));
+            compared.unwrap_or_else(|why| panic!("{key}.png: {why}; look at it, then BLESS=1"));
         }
     }
 }
@@ -100,16 +101,48 @@ fn write(path: &Path, (width, height, pixels): &Picture) {
     encoder.write_header().unwrap().write_image_data(pixels).unwrap();
 }
 
-fn same_picture(key: &str, drawn: &Picture, reference: &Picture) {
-    assert_eq!((drawn.0, drawn.1), (reference.0, reference.1), "size of {key}.png");
+/// Why two pictures are not the same within the bounds.
+fn same_picture(drawn: &Picture, reference: &Picture) -> Result<(), String> {
+    let sizes = ((drawn.0, drawn.1), (reference.0, reference.1));
+    if sizes.0 != sizes.1 {
+        return Err(format!("{:?} and not {:?} pixels", sizes.0, sizes.1));
+    }
     let differs =
         |(a, b): &(&[u8], &[u8])| a.iter().zip(*b).any(|(a, b)| a.abs_diff(*b) > MAX_DIFFERENCE);
     let n_pixels = drawn.2.len() / 3;
     let n_different = drawn.2.chunks(3).zip(reference.2.chunks(3)).filter(differs).count();
-    assert!(
-        n_different * 1_000 <= n_pixels * MAX_PER_MILLE,
-        "{key}.png: {n_different} of {n_pixels} pixels differ; look at it, then BLESS=1"
-    );
+    if n_different * 1_000 > n_pixels * MAX_PER_MILLE {
+        return Err(format!("{n_different} of {n_pixels} pixels differ"));
+    }
+    Ok(())
+}
+
+/// The bounds refuse another colour, another size and a moved bar, and allow what is within them.
+#[test]
+fn another_picture_is_refused() {
+    let reference = decoded(&root().join("reports/figures/breakdown.png"));
+    assert_eq!(same_picture(&reference, &reference), Ok(()));
+    let shifted = |by: u8| {
+        let move_away = |c: &u8| if *c < 128 { c + by } else { c - by };
+        (reference.0, reference.1, reference.2.iter().map(move_away).collect())
+    };
+    assert_eq!(same_picture(&shifted(MAX_DIFFERENCE), &reference), Ok(()));
+    assert!(same_picture(&shifted(MAX_DIFFERENCE + 1), &reference).is_err());
+    let n_pixels = reference.2.len() / 3;
+    let with_black = |n: usize| {
+        let mut picture = reference.clone();
+        let white = picture.2.chunks_mut(3).filter(|pixel| **pixel == [255; 3]);
+        white.take(n).for_each(|pixel| pixel.fill(0));
+        picture
+    };
+    let allowed = n_pixels * MAX_PER_MILLE / 1_000;
+    assert_eq!(same_picture(&with_black(allowed), &reference), Ok(()));
+    assert!(same_picture(&with_black(allowed + 1), &reference).is_err());
+    let mut moved = reference.clone();
+    moved.2.rotate_right(9);
+    assert!(same_picture(&moved, &reference).is_err(), "three pixels to the right");
+    let narrower = (reference.0 - 1, reference.1, reference.2.clone());
+    assert!(same_picture(&narrower, &reference).is_err());
 }
 
 #[test]

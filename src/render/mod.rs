@@ -3,6 +3,8 @@
 //! Everything here takes tables (or the machine output) and gives text. Nothing here sees a store, opens a file or
 //! prints.
 
+#[cfg(test)]
+mod contrast;
 pub mod csv;
 pub mod figure;
 pub mod html;

@@ -12,8 +12,10 @@ use super::{AnalyzeReport, BandwidthReport, MergeReport, OverviewData, Table, tr
 pub struct PageTable {
     /// The command that shows it with `--table KEY`.
     pub command: &'static str,
-    /// The table.
+    /// The table; its key is the one that `--table` knows.
     pub table: Table,
+    /// What tells it from other tables of the command on the page; mostly its key.
+    pub anchor: &'static str,
     /// Whether it is folded at first: for looking things up.
     pub is_folded: bool,
 }
@@ -35,12 +37,12 @@ impl PageTable {
                 | "throughput"
                 | "overview"
         );
-        Self { command, table, is_folded }
+        Self { command, anchor: table.key, table, is_folded }
     }
 
     /// Its id on the page.
     pub fn id(&self) -> String {
-        table_id(self.command, self.table.key)
+        table_id(self.command, self.anchor)
     }
 }
 
@@ -171,13 +173,17 @@ impl Page {
         let mut all_checks = drawer.take(&["trust"]);
         for table in &mut all_checks {
             table.table.title = "Every check".to_owned();
-            table.table.key = "trust_all";
+            table.anchor = "trust_all";
             table.is_folded = true;
         }
         trust.extend(drawer.take(&["issues"]));
         trust.extend(all_checks);
         let inputs = drawer.take(&["inputs"]);
-        let no_device = "No device activity was recorded: this is a trace of the CPU alone.";
+        let no_device = if report.threads.is_empty() {
+            "No device activity was recorded."
+        } else {
+            "No device activity was recorded: this is a trace of the CPU alone."
+        };
         let mut sections = vec![
             section(
                 "trust",
@@ -191,7 +197,7 @@ impl Page {
                 "Where the time went",
                 "Execution and waiting of the work threads; busy and idle time of the devices, and why they idled.",
                 "No work thread and no device was recorded.",
-                drawer.take(&["breakdown", "devices", "idle", "excluded", "idle_gaps", "threads"]),
+                drawer.take(&["breakdown", "idle", "devices", "excluded", "idle_gaps", "threads"]),
             ),
             section(
                 Self::TIMELINE,
@@ -229,7 +235,7 @@ impl Page {
                 drawer.take(&["waits", "blame", "stragglers"]),
             ),
         ];
-        sections.extend(bandwidth_sections(bandwidth, "This page was made by a command that does not look at transfers; `omni-trace report` does."));
+        sections.extend(bandwidth_sections(bandwidth, "This page was made by a command that does not look at transfers; omni-trace report does."));
         let joined = drawer.take(&["joined_stages", "joined_requests", "log_clocks"]);
         sections.push(stages_section(stages, joined));
         sections.push(section(
@@ -380,7 +386,7 @@ fn bandwidth_sections(report: Option<&BandwidthReport>, unknown: &str) -> Vec<Se
 fn stages_section(report: Option<&StagesReport>, joined: Vec<PageTable>) -> Section {
     let absent = match report {
         Some(_) => "The logs tell of no request and no stage.",
-        None => "No log was given: `--logs LOG` adds what the pipeline's own logs tell.",
+        None => "No log was given: --logs LOG adds what the pipeline's own logs tell.",
     };
     let mut tables = report.map(StagesReport::tables).unwrap_or_default();
     if let Some(report) = report {

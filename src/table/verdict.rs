@@ -3,6 +3,9 @@
 //! Every figure names the field of the machine output that it is, or the two whose quotient it is; nothing is said that
 //! is not in one of them. What was not recorded is said to be so.
 
+mod cautions;
+mod frames;
+
 use super::stages::StagesReport;
 use super::{
     AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, IterationSummaryRow, ThreadRow, percent,
@@ -124,14 +127,18 @@ pub fn verdict(report: &AnalyzeReport) -> Vec<Verdict> {
     all.extend(top_kernel(report));
     all.extend(top_operator(report));
     all.extend(straggler(report));
+    let mut own: Vec<Vec<Sentence>> =
+        (0..report.inputs.len()).map(|input| of_input(report, input)).collect();
+    all.extend(cautions::shared(&mut own));
     let about = match report.inputs.len() {
         1 => "The whole trace".to_owned(),
         n => format!("All {n} inputs"),
     };
     let mut verdicts = vec![Verdict { about, sentences: all }];
-    for input in 0..report.inputs.len() {
-        verdicts.push(Verdict { about: report.name_of(input), sentences: of_input(report, input) });
-    }
+    let named = own.into_iter().enumerate();
+    verdicts.extend(
+        named.map(|(input, sentences)| Verdict { about: report.name_of(input), sentences }),
+    );
     verdicts.retain(|verdict| !verdict.sentences.is_empty());
     verdicts
 }
@@ -238,7 +245,7 @@ fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec
     }
     let mut out = vec![line.words(".").see("breakdown")];
     if row.unrecorded_waits.contains(&"ipc_wait") {
-        let words = "Without Python frames nobody can tell how long it waited for other processes: such time is in what no event explains.";
+        let words = "Without Python frames nobody can tell how long the lead thread waited for other processes: such time is in what no event explains.";
         out.push(Line::new(words).tone(Tone::Caution).see("trust"));
     }
     out
@@ -392,11 +399,13 @@ fn top_operator(report: &AnalyzeReport) -> Option<Sentence> {
         return None;
     }
     let rows = report.key_averages.iter().enumerate();
-    let ops = rows.filter(|(_, row)| row.device_type == "cpu" && !row.is_annotation);
+    let ops = rows.filter(|(_, row)| {
+        row.device_type == "cpu" && !row.is_annotation && !frames::is_python_frame(&row.name)
+    });
     let (number, row) = ops.min_by_key(|&(i, row)| (-row.self_cpu_ns, i))?;
     percent(row.self_cpu_ns, report.totals.self_cpu_ns)?;
     let path = |field: &str| format!("/key_averages/{number}/{field}");
-    let line = Line::new("The row with the most CPU time of its own is ")
+    let line = Line::new("The operator with the most CPU time of its own is ")
         .name(&row.name)
         .words(": ")
         .share(

@@ -42,16 +42,19 @@ impl Theme {
     /// The colour of a role.
     fn role(self, role: Role) -> Rgb {
         let (light, dark) = match role {
-            Role::CpuOp | Role::Execution | Role::Decode => (0x2a_66_ad, 0x6c_a8_ee),
-            Role::Python => (0x3b_78_a8, 0x9b_cb_f2),
+            Role::CpuOp | Role::Execution => (0x2a_66_ad, 0x6c_a8_ee),
+            Role::Python => (0x2e_7d_78, 0x78_c9_ba),
             Role::Runtime => (0x1b_44_6e, 0x4f_8f_d6),
             Role::Loading => (0x64_56_a8, 0xa9_9d_ea),
             Role::IpcWait => (0xc2_41_0c, 0xff_8f_52),
             Role::GpuSync => (0x8f_60_00, 0xe8_bb_3e),
             Role::OtherWait => (0xa8_32_6b, 0xf0_8f_b8),
             Role::Unattributed => (0x6b_72_80, 0x8b_93_9e),
-            Role::Kernel | Role::Mixed => (0x15_78_5b, 0x46_c7_96),
-            Role::Comm | Role::Prefill => (0x7b_3f_a0, 0xc9_92_f0),
+            Role::Kernel => (0x15_78_5b, 0x46_c7_96),
+            Role::Comm => (0x7b_3f_a0, 0xc9_92_f0),
+            Role::Prefill => (0x24_40_5f, 0xb4_c8_de),
+            Role::Decode => (0x4f_74_9b, 0x7f_9d_bf),
+            Role::Mixed => (0x4b_4f_9c, 0xa6_a9_ea),
             Role::Copy => (0x0b_6f_88, 0x5c_c6_de),
             Role::Memset => (0x47_55_69, 0xa3_b1_c4),
             Role::Other => (0x4a_55_65, 0xa7_b0_be),
@@ -107,23 +110,10 @@ pub fn css(theme: Theme, selector: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Rgb, Theme};
+    use super::Theme;
+    use crate::render::contrast::contrast;
     use crate::render::figure::scene::Ink;
     use crate::table::figure::Role;
-
-    /// Relative luminance, WCAG 2.2.
-    fn luminance((red, green, blue): Rgb) -> f64 {
-        let linear = |c: u8| {
-            let c = f64::from(c) / 255.0;
-            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
-        };
-        0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
-    }
-
-    fn contrast(a: Rgb, b: Rgb) -> f64 {
-        let (a, b) = (luminance(a), luminance(b));
-        (a.max(b) + 0.05) / (a.min(b) + 0.05)
-    }
 
     #[test]
     fn words_and_fills_pass_aa() {

@@ -74,7 +74,10 @@ fn style() -> String {
     let light = figure::css(Theme::Light, ":root");
     let dark = figure::css(Theme::Dark, ":root[data-theme=\"dark\"]");
     let preferred = figure::css(Theme::Dark, ":root:not([data-theme=\"light\"])");
-    format!("{STYLE}{light}\n{dark}\n@media (prefers-color-scheme: dark) {{{preferred}}}\n")
+    // Paper is white, whatever the screen shows.
+    format!(
+        "{STYLE}{light}\n@media screen {{{dark}}}\n@media screen and (prefers-color-scheme: dark) {{{preferred}}}\n"
+    )
 }
 
 /// What a section is called where there is little room.
@@ -110,12 +113,14 @@ fn section(out: &mut String, page: &Page, section: &Section, room: &mut usize) {
     if is_origin {
         origin(out, page);
     }
-    for figure in &section.figures {
-        push_figure(out, figure);
+    if !section.figures.is_empty() {
+        out.push_str("<div class=\"figures\">\n");
+        section.figures.iter().for_each(|figure| push_figure(out, figure));
+        out.push_str("</div>\n");
     }
-    for table in &section.tables {
-        table::push(out, table, room);
-    }
+    out.push_str("<div class=\"tables\">\n");
+    section.tables.iter().for_each(|table| table::push(out, table, room));
+    out.push_str("</div>\n");
     out.push_str("</section>\n");
 }
 
@@ -212,4 +217,79 @@ fn foot(out: &mut String, page: &Page) {
          <script>{PAGE_SCRIPT}</script>\n<script>{TIMELINE_SCRIPT}</script>\n</body>\n</html>\n",
         page.origin.version
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::style;
+    use crate::render::contrast::contrast;
+    use crate::table::figure::Role;
+
+    /// Names and values of the custom properties that every rule of a selector sets.
+    fn properties(style: &str, selector: &str) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
+        for (at, _) in style.match_indices(selector) {
+            let rest = style[at + selector.len()..].trim_start();
+            let Some(body) = rest.strip_prefix('{').and_then(|rest| rest.split('}').next()) else {
+                continue;
+            };
+            for (name, value) in body.split(';').filter_map(|one| one.split_once(':')) {
+                all.insert(name.trim().to_owned(), value.trim().to_owned());
+            }
+        }
+        all
+    }
+
+    fn colour(theme: &BTreeMap<String, String>, name: &str) -> (u8, u8, u8) {
+        let value = &theme[name];
+        let hex = value.strip_prefix('#').unwrap_or_else(|| panic!("{name}: {value}"));
+        let [_, red, green, blue] = u32::from_str_radix(hex, 16).unwrap().to_be_bytes();
+        (red, green, blue)
+    }
+
+    #[test]
+    fn words_of_the_page_pass_aa() {
+        let style = style();
+        let light = properties(&style, ":root");
+        let dark = properties(&style, ":root[data-theme=\"dark\"]");
+        let preferred = properties(&style, ":root:not([data-theme=\"light\"])");
+        assert_eq!(dark, preferred, "a chosen dark page and a preferred one look the same");
+        let words = ["--text", "--mute", "--link", "--warn", "--loss", "--fig-text", "--fig-muted"];
+        for (name, theme) in [("light", &light), ("dark", &dark)] {
+            let of = |a: &str, b: &str| contrast(colour(theme, a), colour(theme, b));
+            for ground in ["--bg", "--soft"] {
+                for word in words {
+                    let ratio = of(word, ground);
+                    assert!(ratio >= 4.5, "{name}: {word} on {ground}: {ratio:.2}");
+                }
+            }
+            for (word, ground) in [("--loss", "--loss-bg"), ("--link", "--loss-bg")] {
+                let ratio = of(word, ground);
+                assert!(ratio >= 4.5, "{name}: {word} on {ground}: {ratio:.2}");
+            }
+            assert!(of("--focus", "--bg") >= 3.0, "{name}: the focus ring");
+            for role in Role::ALL {
+                let fill = format!("--fig-{}", role.key());
+                assert!(of(&fill, "--bg") >= 3.0, "{name}: {fill} on the page");
+                assert!(of("--fig-on", &fill) >= 4.5, "{name}: words on {fill}");
+            }
+        }
+    }
+
+    /// Every class of the timeline has the colour of a figure, or of idle time.
+    #[test]
+    fn the_timeline_has_no_colours_of_its_own() {
+        let light = properties(&style(), ":root");
+        let classes: Vec<_> = light.iter().filter(|(name, _)| name.starts_with("--c-")).collect();
+        assert!(classes.len() > 15, "{}", classes.len());
+        for (name, value) in classes {
+            let role = value.strip_prefix("var(").and_then(|rest| rest.strip_suffix(')'));
+            match role {
+                Some(role) => assert!(light.contains_key(role), "{name}: {role}"),
+                None => assert!(matches!(name.as_str(), "--c-idle" | "--c-between"), "{name}"),
+            }
+        }
+    }
 }

@@ -53,7 +53,7 @@ pub(super) fn push(out: &mut String, page_table: &PageTable, room: &mut usize) {
 
 /// Tables whose last column is a sentence.
 fn is_prose(key: &str) -> bool {
-    matches!(key, "trust" | "trust_all" | "issues" | "flags" | "checks" | "census")
+    matches!(key, "trust" | "issues" | "flags" | "checks" | "census")
 }
 
 /// Whether a column takes what room is left: names, paths and sentences stand last.
@@ -169,4 +169,33 @@ fn notes(out: &mut String, page_table: &PageTable, n_shown: usize) {
         let _ = write!(out, "<li>{}</li>", text(note));
     }
     out.push_str("</ul>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::push;
+    use crate::table::Table;
+    use crate::table::page::PageTable;
+
+    /// A table that has no room on the page names the table that `--table` knows, whatever it is called on the page.
+    #[test]
+    fn the_hint_about_rows_names_a_table_of_the_command() {
+        let checks = Table {
+            key: "trust",
+            title: "Every check".to_owned(),
+            columns: Vec::new(),
+            rows: vec![Vec::new()],
+            n_group_columns: 0,
+            notes: Vec::new(),
+        };
+        let table =
+            PageTable { command: "analyze", table: checks, anchor: "trust_all", is_folded: true };
+        let mut out = String::new();
+        push(&mut out, &table, &mut 0);
+        assert!(out.contains("id=\"analyze-trust_all\""), "{out}");
+        assert!(
+            out.contains("<code>omni-trace analyze … --format csv --table trust</code>"),
+            "{out}"
+        );
+    }
 }

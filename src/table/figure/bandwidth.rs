@@ -148,6 +148,7 @@ fn exposed(report: &BandwidthReport) -> Figure {
 fn collectives(report: &BandwidthReport) -> Figure {
     const TITLE: &str =
         "Collective bandwidth by size: bus bandwidth (busbw) and algorithm bandwidth (algbw)";
+    const BUS_ALONE: &str = "Collective bandwidth by size: bus bandwidth (busbw)";
     let mut by_operation: BTreeMap<String, [Vec<RatePoint>; 2]> = BTreeMap::new();
     for row in &report.collectives {
         let (Some(operation), Some(bytes)) = (row.operation, row.bytes.filter(|&b| b > 0)) else {
@@ -205,7 +206,7 @@ fn collectives(report: &BandwidthReport) -> Figure {
     };
     Figure {
         key: "collectives",
-        title: TITLE.to_owned(),
+        title: if is_crowded { BUS_ALONE } else { TITLE }.to_owned(),
         subtitle: subtitle(report),
         kind: FigureKind::Rates(rates),
         notes,
