@@ -116,3 +116,32 @@ fn text_rounds_the_same_numbers() {
         }
     }
 }
+
+/// Every figure of the verdict is the field that it names, or that field's share of the other; without the tables that it
+/// is made from, the verdict is the same.
+#[test]
+fn the_verdict_says_what_the_fields_say() {
+    for name in ["pipeline", "h100_rust_light", "vllm_tp2_step", "compact_exporter"] {
+        let path = fixture(name);
+        let arguments = ["analyze", path.as_str()];
+        let json: Value = serde_json::from_str(&run(&arguments, &["--format", "json"])).unwrap();
+        let rows = json["verdict"].as_array().unwrap();
+        let parts = rows.iter().flat_map(|row| row["sentence"].as_array().unwrap());
+        let figures: Vec<&Value> = parts.filter_map(|part| part.get("figure")).collect();
+        assert!(figures.len() > 5, "{name}: {} figures", figures.len());
+        for figure in figures {
+            let field = |key: &str| json.pointer(figure[key].as_str().unwrap()).unwrap();
+            if figure["of"].is_null() {
+                assert_eq!(figure["value"], *field("path"), "{figure}");
+            } else {
+                let share = field("path").as_f64().unwrap() * 100.0 / field("of").as_f64().unwrap();
+                // Reading JSON may be off by the last digit of a float.
+                let value = figure["value"].as_f64().unwrap();
+                assert!((value - share).abs() <= share.abs() * 1e-14, "{share}: {figure}");
+            }
+        }
+        let alone = run(&arguments, &["--table", "verdict", "--format", "csv"]);
+        assert_eq!(cells(&alone).len(), rows.len() + 1, "{name}");
+        assert!(run(&arguments, &[]).contains(&run(&arguments, &["--table", "verdict"])), "{name}");
+    }
+}

@@ -15,6 +15,7 @@ use crate::analyze::kernels::{activity_stats, merge_durations};
 use crate::analyze::trust::{TrustLine, trust};
 use crate::read::Input;
 use crate::read::logs::LogInput;
+use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
     Across, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
     IterationRow, IterationSummaryRow, JoinedRows, KernelRow, KeyAverageRow, SCHEMA_VERSION,
@@ -73,7 +74,7 @@ impl Analyzed {
             self.across.as_ref().map(Across::from).unwrap_or_default();
         let JoinedRows { log_clocks, joined_stages, joined_requests, .. } =
             self.joined.unwrap_or_default();
-        AnalyzeReport {
+        let mut report = AnalyzeReport {
             placements,
             clocks,
             blame,
@@ -82,7 +83,11 @@ impl Analyzed {
             joined_stages,
             joined_requests,
             ..report
+        };
+        if plan.needs(&["verdict"]) {
+            report.verdict = VerdictRow::of(verdict(&report));
         }
+        report
     }
 }
 

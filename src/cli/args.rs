@@ -236,6 +236,7 @@ impl AnalyzeArgs {
             common: CommonArgs {
                 format: Format::Text,
                 output: None,
+                width: None,
                 threads: args.threads,
                 quiet: args.quiet,
                 strict: args.strict,
@@ -409,6 +410,10 @@ pub(super) struct CommonArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 
+    /// Columns that text is laid out for, 0 for any. Default: those of the terminal, any elsewhere.
+    #[arg(long, value_name = "N")]
+    pub(super) width: Option<u16>,
+
     /// Threads for reading and analysis. Default: one per core. The result does not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
@@ -460,6 +465,8 @@ pub(super) enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(super) enum TableKey {
+    /// What the figures come to, in sentences.
+    Verdict,
     /// The input files.
     Inputs,
     /// How far the figures can be trusted, check by check.

@@ -25,6 +25,7 @@ use crate::render::torch_table::{TorchTableOptions, torch_table};
 use crate::table::figure::analyze_figures;
 use crate::table::page::Page;
 use crate::table::torch::TorchTable;
+use crate::table::verdict::verdict_summary;
 use crate::table::{
     AnalyzeReport, Table, joined_request_summary, log_clock_summary, trust_summary,
 };
@@ -157,7 +158,11 @@ fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[Results]) -> St
 }
 
 fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
-    let tables = report.tables(|name| plan.shows_name(name));
+    let mut tables = report.tables(|name| plan.shows_name(name));
+    if plan.common.is_terminal {
+        // A terminal shows the end of what was printed: the verdict stands there.
+        tables.rotate_left(1);
+    }
     let cut = |table: Table| for_people(plan, report, table);
     rendered(&plan.common, &plan.choice, report, tables, |table| is_news(plan, table), cut)
 }
@@ -172,6 +177,7 @@ fn is_news(plan: &AnalyzePlan, table: &Table) -> bool {
 /// names what is fine in one line, unless it was asked for.
 fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
     match table.key {
+        "verdict" => verdict_summary(&report.verdict),
         "trust" if plan.choice.is_default() => trust_summary(&report.trust),
         "idle_gaps" => table.top(plan.top_gaps),
         "log_clocks" => log_clock_summary(&report.log_clocks),

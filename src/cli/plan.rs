@@ -25,6 +25,19 @@ const N_GAPS: usize = 10;
 /// Tables with a row for every event of some kind are for those who ask for them.
 const BY_REQUEST: [&str; 1] = ["iterations"];
 
+/// Tables that the verdict is made from.
+const VERDICT_TABLES: [&str; 9] = [
+    "breakdown",
+    "threads",
+    "devices",
+    "idle",
+    "iteration_summary",
+    "key_averages",
+    "kernels",
+    "blame",
+    "stragglers",
+];
+
 /// Tables whose rows the figures draw, shown or not.
 const FIGURE_TABLES: [&str; 7] =
     ["breakdown", "threads", "devices", "idle", "iterations", "kernels", "blame"];
@@ -35,6 +48,8 @@ pub(super) struct CommonPlan {
     pub(super) format: Format,
     pub(super) target: Target,
     pub(super) style: TextStyle,
+    /// Whether the text goes to a terminal.
+    pub(super) is_terminal: bool,
     pub(super) read: ReadOptions,
     pub(super) is_quiet: bool,
     pub(super) is_strict: bool,
@@ -118,9 +133,10 @@ impl AnalyzePlan {
     /// Whether any of some tables is asked for: what only serves others need not be computed.
     pub(super) fn needs(&self, keys: &[&str]) -> bool {
         let is_drawn = |key: &&str| self.figures.is_some() && FIGURE_TABLES.contains(key);
+        let is_told = |key: &&str| self.shows("verdict") && VERDICT_TABLES.contains(key);
         self.is_page
             || self.common.format == Format::Json
-            || keys.iter().any(|key| self.shows(key) || is_drawn(key))
+            || keys.iter().any(|key| self.shows(key) || is_drawn(key) || is_told(key))
     }
 
     /// Whether a name is shown.
@@ -162,13 +178,15 @@ impl CommonPlan {
     /// Resolves what every command takes.
     pub(super) fn of(args: &CommonArgs) -> Self {
         let target = args.output.clone().map_or(Target::Stdout, Target::File);
+        let style = style(&target);
         let mut read = ReadOptions::default();
         if let Some(threads) = args.threads {
             read.threads = usize::from(threads);
         }
         Self {
             format: args.format,
-            style: style(&target),
+            style: TextStyle { width: args.width.map_or(style.width, width_of), ..style },
+            is_terminal: is_terminal(&target),
             target,
             read,
             is_quiet: args.quiet,
@@ -179,12 +197,21 @@ impl CommonPlan {
 
 /// Width and colours of a terminal; neither for a pipe or a file.
 pub(super) fn style(target: &Target) -> TextStyle {
-    if *target != Target::Stdout || !std::io::stdout().is_terminal() {
+    if !is_terminal(target) {
         return TextStyle::default();
     }
     let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     let is_coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     TextStyle { width, is_coloured }
+}
+
+fn is_terminal(target: &Target) -> bool {
+    *target == Target::Stdout && std::io::stdout().is_terminal()
+}
+
+/// The width that an argument asks for.
+fn width_of(columns: u16) -> Option<usize> {
+    (columns > 0).then_some(usize::from(columns))
 }
 
 /// The part of the window that was asked for; all of it where none was.

@@ -1,5 +1,6 @@
-//! A table as CSV after RFC 4180: CRLF lines, a heading of column keys, exact numbers, empty where not recorded.
+//! A table as CSV after RFC 4180: CRLF lines, a heading of column keys, exact numbers, empty where not recorded. Sentences are for people and read as in text.
 
+use super::human;
 use crate::table::{Cell, Table};
 
 /// The table. Durations are integer nanoseconds and shares are in percent, as the column keys say.
@@ -28,6 +29,7 @@ fn value(cell: &Cell) -> String {
         Cell::Count(n) | Cell::Bytes(n) => n.to_string(),
         Cell::Ns(ns) => ns.to_string(),
         Cell::Percent(value) | Cell::Rate(value) => value.to_string(),
+        Cell::Sentence(parts) => human::sentence(parts),
         Cell::NotRecorded => String::new(),
     }
 }

@@ -1,6 +1,7 @@
-//! Numbers as people read them. The one place that rounds; CSV and JSON never come here.
+//! Numbers as people read them. The one place that rounds; numbers of CSV and JSON never come here.
 
 use crate::table::Cell;
+use crate::table::verdict::Part;
 
 /// What stands where a trace does not say.
 pub const NOT_RECORDED: &str = "-";
@@ -14,7 +15,25 @@ pub fn cell(cell: &Cell) -> String {
         Cell::Bytes(n) => bytes(*n),
         Cell::Percent(value) => format!("{value:.2} %"),
         Cell::Rate(value) => rate(*value),
+        Cell::Sentence(parts) => sentence(parts),
         Cell::NotRecorded => NOT_RECORDED.to_owned(),
+    }
+}
+
+/// A sentence with its figures.
+pub fn sentence(parts: &[Part]) -> String {
+    let part = |part: &Part| match part {
+        Part::Words(text) | Part::Name(text) => visible(text),
+        Part::Figure(one) => figure(&one.cell),
+    };
+    parts.iter().map(part).collect()
+}
+
+/// A figure of a sentence.
+pub fn figure(value: &Cell) -> String {
+    match value {
+        Cell::Percent(value) => share(*value),
+        other => cell(other),
     }
 }
 

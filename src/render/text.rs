@@ -1,12 +1,12 @@
 //! Tables for a terminal: aligned columns, the name last.
 //!
 //! Names are never cut. The last column is words and is not padded, so long names cost nothing to the other columns;
-//! where the width is known it is wrapped under itself.
+//! where the width is known it is wrapped under itself: sentences between words, names anywhere, so that nothing is lost.
 
 use std::fmt::Write as _;
 
 use super::human;
-use crate::table::Table;
+use crate::table::{Cell, Table};
 
 /// How text is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ fn rows(out: &mut String, table: &Table, style: TextStyle) {
         })
         .collect();
     let names: Vec<String> = table.columns.iter().map(|c| c.name.to_owned()).collect();
-    line(out, table, &names, &widths, style);
+    line(out, table, &names, &widths, style, Break::Anywhere);
     let rule: Vec<String> = table
         .columns
         .iter()
@@ -61,11 +61,21 @@ fn rows(out: &mut String, table: &Table, style: TextStyle) {
             "-".repeat(if is_open(table, c) { column.name.len() } else { widths[c] })
         })
         .collect();
-    line(out, table, &rule, &widths, style);
+    line(out, table, &rule, &widths, style, Break::Anywhere);
     for (i, row) in cells.iter().enumerate() {
         let above = i.checked_sub(1).map(|above| &cells[above]);
-        line(out, table, &without_repeats(row, above, table.n_group_columns), &widths, style);
+        let is_sentence = matches!(table.rows[i].last(), Some(Cell::Sentence(_)));
+        let between = if is_sentence { Break::BetweenWords } else { Break::Anywhere };
+        let row = without_repeats(row, above, table.n_group_columns);
+        line(out, table, &row, &widths, style, between);
     }
+}
+
+/// Where a text may be broken into lines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Break {
+    Anywhere,
+    BetweenWords,
 }
 
 /// A row whose group is that of the row above shows it blank.
@@ -81,14 +91,21 @@ fn is_open(table: &Table, column: usize) -> bool {
     column + 1 == table.columns.len() && !table.columns[column].is_right_aligned()
 }
 
-fn line(out: &mut String, table: &Table, cells: &[String], widths: &[usize], style: TextStyle) {
+fn line(
+    out: &mut String,
+    table: &Table,
+    cells: &[String],
+    widths: &[usize],
+    style: TextStyle,
+    between: Break,
+) {
     let start = out.len();
     for (c, cell) in cells.iter().enumerate() {
         out.push_str("  ");
         let width = widths[c];
         if is_open(table, c) {
             let indent = out[start..].chars().count();
-            wrap(out, cell, indent, style.width);
+            wrap(out, cell, indent, style.width, between);
         } else if table.columns[c].is_right_aligned() {
             let _ = write!(out, "{cell:>width$}");
         } else {
@@ -102,7 +119,7 @@ fn line(out: &mut String, table: &Table, cells: &[String], widths: &[usize], sty
 /// Appends `text`, broken into lines of what is left of the width, each under the first.
 ///
 /// Where little is left, a text that does not fit starts on a line of its own.
-fn wrap(out: &mut String, text: &str, indent: usize, width: Option<usize>) {
+fn wrap(out: &mut String, text: &str, indent: usize, width: Option<usize>, between: Break) {
     let Some(width) = width else {
         out.push_str(text);
         return;
@@ -114,15 +131,42 @@ fn wrap(out: &mut String, text: &str, indent: usize, width: Option<usize>) {
         room = width.saturating_sub(indent).max(1);
         let _ = write!(out, "\n{:indent$}", "");
     }
-    let mut used = 0;
-    for character in text.chars() {
-        if used == room {
+    for (i, piece) in pieces(text, room, between).enumerate() {
+        if i > 0 {
             let _ = write!(out, "\n{:indent$}", "");
-            used = 0;
         }
-        out.push(character);
-        used += 1;
+        out.push_str(piece);
     }
+}
+
+/// A text in pieces of at most `room` characters; between words where that is wanted and a word has room at all.
+fn pieces(text: &str, room: usize, between: Break) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = rest.char_indices().nth(room).map_or(rest.len(), |(at, _)| at);
+        let space = match between {
+            Break::BetweenWords if end < rest.len() => {
+                let follows = usize::from(rest[end..].starts_with(' '));
+                last_space(&rest[..end + follows])
+            }
+            _ => None,
+        };
+        let (piece, next) = match space {
+            Some(space) => (&rest[..space], &rest[space + 1..]),
+            None => rest.split_at(end),
+        };
+        rest = next;
+        Some(piece)
+    })
+}
+
+/// Where a text may end before a space: not between a number and its unit.
+fn last_space(text: &str) -> Option<usize> {
+    let is_after_digit = |at: usize| text[..at].ends_with(|c: char| c.is_ascii_digit());
+    text.rmatch_indices(' ').map(|(at, _)| at).find(|&at| !is_after_digit(at))
 }
 
 #[cfg(test)]
@@ -171,6 +215,20 @@ mod tests {
                 assert!(glued.contains(&human::cell(&row[1])), "{glued}");
             }
         }
+    }
+
+    #[test]
+    fn sentences_are_broken_between_words_and_not_before_units() {
+        let pieces_of = |text: &'static str, room| -> Vec<&str> {
+            super::pieces(text, room, super::Break::BetweenWords).collect()
+        };
+        let text = "Device 0: busy for 1.2 % of it.";
+        assert_eq!(pieces_of(text, 10), ["Device 0:", "busy for", "1.2 % of", "it."]);
+        assert_eq!(pieces_of("busy for 1.2 % of", 12), ["busy for", "1.2 % of"]);
+        let long = "a kernel_of_some_length here";
+        assert_eq!(pieces_of(long, 8), ["a", "kernel_o", "f_some_l", "ength", "here"]);
+        assert_eq!(pieces_of("abcd 6789", 4), ["abcd", "6789"]);
+        assert_eq!(pieces_of("µµµµ µµ", 5), ["µµµµ", "µµ"]);
     }
 
     #[test]

@@ -111,6 +111,8 @@ pub enum Cell {
     Percent(f64),
     /// A rate, in the unit of its column.
     Rate(f64),
+    /// A sentence with figures in it.
+    Sentence(Vec<verdict::Part>),
     /// The trace does not say: another answer than zero.
     NotRecorded,
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::verdict::VerdictRow;
 use super::{
     BlameRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow, GapRow, InputRow,
     IssueRow, IterationRow, IterationSummaryRow, JoinedRequestRow, JoinedStageRow, KernelRow,
@@ -67,6 +68,8 @@ pub struct AnalyzeReport {
     pub joined_stages: Vec<JoinedStageRow>,
     /// Each request in each stage against its inputs.
     pub joined_requests: Vec<JoinedRequestRow>,
+    /// What the figures come to, in sentences: about all inputs first, then about each.
+    pub verdict: Vec<VerdictRow>,
 }
 
 impl AnalyzeReport {
@@ -77,6 +80,7 @@ impl AnalyzeReport {
         let waits = self.waits.iter().filter(|row| shows_name(&row.name));
         let who = |input: usize| self.name_of(input);
         vec![
+            Table::of("verdict", "Verdict", &self.verdict),
             Table::of("inputs", "Inputs", &self.inputs),
             trust_table(&self.trust),
             breakdown_table(&self.breakdown),

@@ -5,6 +5,9 @@
 
 mod cautions;
 mod frames;
+mod row;
+
+pub use row::{VerdictRow, verdict_summary};
 
 use super::stages::StagesReport;
 use super::{
@@ -389,7 +392,7 @@ fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
         )
         .words(" of all device time (sum) in ")
         .figure(Cell::Count(row.count), path("count"))
-        .words(" launches.");
+        .words(if row.count == 1 { " launch." } else { " launches." });
     Some(line.see("kernels"))
 }
 
@@ -414,7 +417,7 @@ fn top_operator(report: &AnalyzeReport) -> Option<Sentence> {
         )
         .words(" of all self CPU in ")
         .figure(Cell::Count(row.count), path("count"))
-        .words(" calls.");
+        .words(if row.count == 1 { " call." } else { " calls." });
     Some(line.see("key_averages"))
 }
 

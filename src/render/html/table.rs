@@ -135,17 +135,21 @@ fn push_cell(out: &mut String, table: &Table, i: usize, cell: &Cell, is_repeated
     if !class.is_empty() {
         let _ = write!(out, " class=\"{class}\"");
     }
-    let exact = match cell {
-        Cell::Count(n) | Cell::Bytes(n) => Some(n.to_string()),
-        Cell::Ns(ns) => Some(ns.to_string()),
-        Cell::Percent(value) | Cell::Rate(value) => Some(value.to_string()),
-        Cell::Text(_) | Cell::NotRecorded => None,
-    };
-    if let Some(exact) = exact {
+    if let Some(exact) = exact(cell) {
         let _ = write!(out, " data-v={exact}");
     }
     out.push('>');
     out.push_str(&text(&human::cell(cell)));
+}
+
+/// The exact number of a cell.
+pub(super) fn exact(cell: &Cell) -> Option<String> {
+    match cell {
+        Cell::Count(n) | Cell::Bytes(n) => Some(n.to_string()),
+        Cell::Ns(ns) => Some(ns.to_string()),
+        Cell::Percent(value) | Cell::Rate(value) => Some(value.to_string()),
+        Cell::Text(_) | Cell::Sentence(_) | Cell::NotRecorded => None,
+    }
 }
 
 fn notes(out: &mut String, page_table: &PageTable, n_shown: usize) {

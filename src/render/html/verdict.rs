@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::escape::text;
+use super::table::exact;
 use crate::render::human;
-use crate::table::Cell;
 use crate::table::page::{Page, table_id};
 use crate::table::verdict::{Figure, Part, Sentence, Tone};
 
@@ -51,19 +51,13 @@ fn push_sentence(out: &mut String, page: &Page, sentence: &Sentence) {
 }
 
 fn push_figure(out: &mut String, figure: &Figure, target: Option<&str>) {
-    let (exact, words) = match &figure.cell {
-        Cell::Percent(value) => (value.to_string(), human::share(*value)),
-        Cell::Rate(value) => (value.to_string(), human::rate(*value)),
-        Cell::Ns(ns) => (ns.to_string(), human::duration(*ns)),
-        Cell::Count(n) | Cell::Bytes(n) => (n.to_string(), human::cell(&figure.cell)),
-        Cell::Text(_) | Cell::NotRecorded => (String::new(), human::cell(&figure.cell)),
-    };
+    let exact = exact(&figure.cell).unwrap_or_default();
     let of = figure.of.as_ref().map_or(String::new(), |of| format!(" data-of=\"{of}\""));
     let source = format!(
         "data-value=\"{exact}\" data-command=\"{}\" data-path=\"{}\"{of}",
         figure.command, figure.path
     );
-    let words = text(&words);
+    let words = text(&human::figure(&figure.cell));
     let _ = match target {
         Some(id) => write!(out, "<a class=\"fig\" href=\"#{id}\" {source}>{words}</a>"),
         None => write!(out, "<span class=\"fig\" {source}>{words}</span>"),
