@@ -155,7 +155,9 @@ fn value_end(text: &[u8], at: usize, depth: usize, inside: In) -> Result<usize, 
         _ => {
             let is_end = |b: &u8| matches!(b, b',' | b'}' | b']' | b'\n' | b'\r');
             let len = text[at..].iter().position(is_end).ok_or(Incomplete)?;
-            Ok(at + text[at..at + len].trim_ascii_end().len())
+            // A form feed is trimmed and yet no space of JSON: what is left may be nothing, which is no value.
+            let word = text[at..at + len].trim_ascii_end();
+            if word.is_empty() { Err(Odd) } else { Ok(at + word.len()) }
         }
     }
 }
@@ -251,6 +253,15 @@ mod tests {
         let mut by_fast = RawEvent::default();
         fast::parse_event(text.as_bytes(), 0, &mut by_fast).unwrap();
         assert_eq!(parse(text), Some((by_fast, Reading::Valid)));
+    }
+
+    #[test]
+    fn a_form_feed_is_no_value() {
+        for text in
+            ["{\"ph\":\"X\",\"args\":{\"x\":[\u{c}]}}", "{\"ph\":\"X\",\"ts\":\u{c},\"dur\":1}"]
+        {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
     }
 
     #[test]
