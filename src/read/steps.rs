@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::chrome::boundary::last_event_start;
 use super::chrome::decode::Decoder;
 use super::chrome::event::RawEvent;
-use super::chrome::fast::{parse_event, skip_space};
+use super::chrome::fast::skip_space;
+use super::chrome::template::Templates;
 use super::chrome::walk::walk;
 use super::source::ByteStream;
 use super::{Progress, ReadError};
@@ -52,12 +53,13 @@ pub fn cut(text: &[u8]) -> Vec<&[u8]> {
 /// Scans the events of a block to spans without giving them meaning. Returns their number.
 pub fn scan(block: &[u8]) -> u64 {
     let mut event = RawEvent::default();
+    let mut templates = Templates::default();
     let (mut at, mut n_events) = (0, 0);
     loop {
         at = skip_space(block, at);
         match block.get(at) {
             Some(b',') => at += 1,
-            Some(b'{') => match parse_event(block, at, &mut event) {
+            Some(b'{') => match templates.parse_event(block, at, &mut event) {
                 Ok(end) => {
                     at = end;
                     n_events += 1;

@@ -2,7 +2,8 @@
 
 use super::boundary::{next_event_start, next_sure_event_start};
 use super::event::RawEvent;
-use super::fast::{self, Refusal, skip_space};
+use super::fast::{Refusal, skip_space};
+use super::template::Templates;
 use super::tolerant::{self, Reading};
 use crate::diag::{IssueKind, Reporter};
 
@@ -35,6 +36,7 @@ pub(crate) enum BlockEnd {
 /// Gives the events of `text`, which lies inside the event array, to a sink. `base` is its offset in the decompressed input.
 pub(crate) fn walk<S: Sink>(text: &[u8], base: u64, tolerant_only: bool, sink: &mut S) -> BlockEnd {
     let mut event = RawEvent::default();
+    let mut templates = Templates::default();
     let mut at = 0;
     loop {
         at = skip_space(text, at);
@@ -46,7 +48,7 @@ pub(crate) fn walk<S: Sink>(text: &[u8], base: u64, tolerant_only: bool, sink: &
                 let parsed = if tolerant_only {
                     Err(Refusal::Odd)
                 } else {
-                    fast::parse_event(text, at, &mut event)
+                    templates.parse_event(text, at, &mut event)
                 };
                 let offset = base + at as u64;
                 let next = match parsed {
