@@ -98,7 +98,8 @@ fn merge(
     };
     let report = merged.report(&inputs, output);
     show(args, destination, &report)?;
-    let outcome = rewriting::outcome(&args.output, inputs.iter().map(|first| &first.input.diag));
+    let outcome =
+        rewriting::outcome(&args.output, &written, inputs.iter().map(|first| &first.input.diag));
     Ok((report, outcome))
 }
 
@@ -152,7 +153,7 @@ fn rewrite_merged(
     });
     report.issues.extend(rows::issues(0, &first.input.diag));
     show(args, destination, &report)?;
-    let outcome = rewriting::outcome(&args.output, std::iter::once(&first.input.diag));
+    let outcome = rewriting::outcome(&args.output, &written, std::iter::once(&first.input.diag));
     Ok((report, outcome))
 }
 

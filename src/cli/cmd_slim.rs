@@ -71,7 +71,7 @@ fn slim(
         issues: rows::issues(0, &first.input.diag).collect(),
     };
     rewriting::show(&args.output, destination, &report, || report.tables())?;
-    Ok(rewriting::outcome(&args.output, std::iter::once(&first.input.diag)))
+    Ok(rewriting::outcome(&args.output, &written, std::iter::once(&first.input.diag)))
 }
 
 fn config(args: &SlimArgs) -> SlimConfig {

@@ -236,9 +236,16 @@ pub(super) fn show<R: Serialize>(
 /// Whether data was lost, told and judged.
 pub(super) fn outcome<'a>(
     args: &TraceOutputArgs,
+    written: &Written,
     mut diags: impl Iterator<Item = &'a Reporter>,
 ) -> Outcome {
-    let is_lossy = diags.any(|diag| diag.worst() >= Some(Severity::DataLoss));
+    let n_left_out = written.n_left_out;
+    if n_left_out > 0 && !args.quiet {
+        let events = if n_left_out == 1 { "event has" } else { "events have" };
+        say(&format!("warning: {n_left_out} {events} no place in a Perfetto trace and went"));
+        say("hint: .json and .json.gz keep every event");
+    }
+    let is_lossy = n_left_out > 0 || diags.any(|diag| diag.worst() >= Some(Severity::DataLoss));
     if is_lossy && args.strict {
         return Outcome::DataLost;
     }

@@ -135,6 +135,11 @@ fn raw(json: &[u8]) -> DebugAnnotation {
     DebugAnnotation { legacy_json_value: Some(text), ..DebugAnnotation::default() }
 }
 
+/// A number as JSON. Perfetto's importer drops one that nothing follows: it waits for further digits.
+fn raw_number(json: &[u8]) -> DebugAnnotation {
+    raw(&[json, b" "].concat())
+}
+
 /// A value with its text. What would not print as its text is kept as JSON.
 fn of_value(value: &Value, json: &[u8]) -> DebugAnnotation {
     match value {
@@ -144,34 +149,28 @@ fn of_value(value: &Value, json: &[u8]) -> DebugAnnotation {
         Value::Bool(value) => {
             DebugAnnotation { bool_value: Some(*value), ..DebugAnnotation::default() }
         }
-        Value::Number(number) => match number.as_f64().filter(|v| v.to_string().as_bytes() == json)
-        {
-            Some(value) => {
-                DebugAnnotation { double_value: Some(value), ..DebugAnnotation::default() }
-            }
-            None => raw(json),
-        },
+        Value::Number(number) => of_number(number.as_f64(), json),
         Value::Array(items) if !items.is_empty() && items.iter().all(is_small) => {
-            let array_values = items.iter().map(|item| of_value(item, item.to_string().as_bytes()));
             // Spaces between numbers are the writer's; they read back without.
-            DebugAnnotation {
-                array_values: array_values.map(whole).collect(),
-                ..DebugAnnotation::default()
-            }
+            let array_values = items.iter().map(|item| of_value(item, item.to_string().as_bytes()));
+            DebugAnnotation { array_values: array_values.collect(), ..DebugAnnotation::default() }
         }
         _ => raw(json),
+    }
+}
+
+/// A number with its text.
+fn of_number(value: Option<f64>, json: &[u8]) -> DebugAnnotation {
+    if let Some(whole) = std::str::from_utf8(json).ok().and_then(whole_number) {
+        return whole;
+    }
+    match value.filter(|value| value.to_string().as_bytes() == json) {
+        Some(value) => DebugAnnotation { double_value: Some(value), ..DebugAnnotation::default() },
+        None => raw_number(json),
     }
 }
 
 /// Numbers and strings: what a list shows as a list.
 fn is_small(value: &Value) -> bool {
     value.is_u64() || value.is_string()
-}
-
-/// A whole number inside a list.
-fn whole(mut annotation: DebugAnnotation) -> DebugAnnotation {
-    if let Some(number) = annotation.legacy_json_value.as_deref().and_then(whole_number) {
-        annotation = number;
-    }
-    annotation
 }

@@ -5,6 +5,7 @@
 
 mod annotations;
 mod edit;
+mod flows;
 mod gzip;
 mod json;
 mod json_text;

@@ -3,7 +3,8 @@
 //! Perfetto has no complete events: a slice is a begin and an end, and an end closes the innermost open slice of its
 //! track. So slices are written in the order of the store, each track as a sequence of its own with an incremental clock;
 //! their arguments, which come in the order of the file, wait in a spill file. What is no slice follows on a sequence of
-//! its own with absolute times, so that at the same instant it finds the slices already open.
+//! its own with absolute times, so that at the same instant it finds the slices already open; but for the ends of flows that
+//! would not find theirs there, which stand right after its begin.
 
 use std::io::{self, Write};
 
@@ -26,6 +27,7 @@ const SLICE_END: i32 = 2;
 pub(super) const INSTANT: i32 = 3;
 const COUNTER: i32 = 4;
 const EXPLICIT: i32 = 3;
+const EXPLICIT_ORDERING: i32 = 1;
 const CLEARED: u32 = 1;
 pub(super) const NEEDS_STATE: u32 = 2;
 /// The sequence of what is no slice; the first packet starts it.
@@ -77,13 +79,15 @@ pub(crate) fn write_perfetto(
         sources.iter().filter_map(first_ns).min().unwrap_or(0).saturating_add(file.base_ns);
     file.head(base_time_ns, members)?;
     let mut tally = Tally::default();
+    let mut n_left_out = 0;
     for source in sources {
         let spilled = Spilled::collect(source, file.base_ns, pass, spill)?;
         tally.merge(&spilled.tally);
+        n_left_out += spilled.n_left_out;
         file.source(source, spilled)?;
     }
     file.packets.out.flush()?;
-    Ok(Written { text_bytes: file.packets.bytes, tally })
+    Ok(Written { text_bytes: file.packets.bytes, tally, n_left_out })
 }
 
 fn first_ns(source: &Source<'_>) -> Option<i64> {
@@ -130,6 +134,13 @@ impl<W: Write> File<W> {
             clock_snapshot: Some(snapshot),
             interned_data: Some(known_keys()),
             ..TracePacket::default()
+        })?;
+        // Perfetto takes the order of processes and threads from the ranks of their tracks if its root says so.
+        self.descriptor(TrackDescriptor {
+            uuid: Some(0),
+            process_ordering: Some(EXPLICIT_ORDERING),
+            thread_ordering: Some(EXPLICIT_ORDERING),
+            ..TrackDescriptor::default()
         })?;
         let uuid = self.uuid();
         let descriptor = TrackDescriptor {
@@ -201,8 +212,6 @@ impl<W: Write> File<W> {
                 process: Some(process),
                 child_ordering: Some(EXPLICIT),
                 sibling_order_rank: i32::try_from(plan.sort_index).ok(),
-                process_ordering: Some(1),
-                thread_ordering: Some(1),
                 ..TrackDescriptor::default()
             })?;
             uuids.push((key.clone(), uuid));
@@ -297,6 +306,7 @@ impl<W: Write> File<W> {
             }
             let begin = writer.begin(source, slice, shift(start_ns), spilled.arguments(number)?);
             self.packets.put(&begin)?;
+            spilled.ends_inside(number, uuid, |packet| self.packets.put(packet))?;
             open.push(end_ns);
         }
         while let (Some(writer), Some(end_ns)) = (&mut writer, open.pop()) {

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::value::RawValue;
 
 use super::edit::ByEvent;
+use super::flows::FlowLanes;
 use super::lanes::lanes_of;
 use crate::model::Identity;
 use crate::store::{Part, PartProcess, PartThread, Store, TrackId};
@@ -78,6 +79,8 @@ pub(crate) struct TrackPlan {
     pub(crate) tid: Option<i64>,
     /// Numbers of its lanes.
     pub(crate) lanes: Vec<i64>,
+    /// Lanes of the ends of flows.
+    pub(crate) flow_lanes: FlowLanes,
     pub(crate) original_name: Option<String>,
 }
 
@@ -281,6 +284,7 @@ fn plan_tracks(store: &Store, plan: &mut InputPlan) {
             plan.thread_names.push((new_pid, number, format!("{name} (overlap {lane})")));
             planned.lanes.push(number);
         }
+        planned.flow_lanes = FlowLanes::of(store, &lanes.moved);
         for (slice, lane) in lanes.moved {
             let number = store.slices.event_number(slice as usize);
             let number =

@@ -97,7 +97,7 @@ impl<'p> Rewriter<'p> {
     fn put_event(&mut self, number: u64, event: &RawEvent<'_>, is_repaired: bool) {
         self.find_track(event);
         let Some(track) = &self.last else { return };
-        let lane = self.plan.lane_of_event.get(number as u32).copied().unwrap_or(0);
+        let lane = lane_of(self.plan, track, number, event);
         let shift_ns = self.shift_of(event);
         let out = &mut self.out;
         if !out.is_empty() {
@@ -179,6 +179,16 @@ impl Visitor for Rewriter<'_> {
             Some(level) => Body::Gzip(BlockCompressor::new(level).block(&text)),
         };
         Rewritten { body, text_bytes, tally: self.tally }
+    }
+}
+
+/// The lane of an event: its own where it is a slice, that of its slice where it is the end of a flow.
+#[inline]
+fn lane_of(plan: &InputPlan, track: &Track<'_>, number: u64, event: &RawEvent<'_>) -> u16 {
+    let Some(planned) = track.track.filter(|planned| !planned.lanes.is_empty()) else { return 0 };
+    match (event.ph.inner(), event.ts.as_ns(), flow_id(event.id)) {
+        (b"s" | b"t" | b"f", Some(ts_ns), Some(id)) => planned.flow_lanes.lane(ts_ns, id),
+        _ => plan.lane_of_event.get(number as u32).copied().unwrap_or(0),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a pass in the order of the file puts aside for writing in another order: encoded arguments, and packets that are
 //! no slices.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use omni_trace_proto::perfetto::{
@@ -10,6 +11,7 @@ use omni_trace_proto::prost::Message;
 
 use super::annotations::annotations;
 use super::edit::{Edit, Tally};
+use super::flows::flow_target;
 use super::perfetto::{HEAD_SEQUENCE, INSTANT, NEEDS_STATE, absolute, unsigned};
 use super::plan::{IdKey, InputPlan};
 use super::rewrite::key_of;
@@ -32,7 +34,12 @@ pub(super) struct Spilled {
     others: std::fs::File,
     /// Length of the others.
     n_others: u64,
+    /// Ends of flows that bind to their slice only inside of it, by the slice's event number: packets, each with its
+    /// length before.
+    inside: BTreeMap<u32, Vec<u8>>,
     pub(super) tally: Tally,
+    /// Events that have no place in a Perfetto trace.
+    pub(super) n_left_out: u64,
     /// The uuid of each track, once it has one.
     pub(super) tracks: Vec<u64>,
 }
@@ -48,7 +55,8 @@ impl Spilled {
         let mut others = io::BufWriter::with_capacity(1 << 16, spill()?);
         let mut offsets = vec![(0, 0); source.store.n_events as usize];
         let mut tally = Tally::default();
-        let (mut at, mut n_others) = (0_u64, 0_u64);
+        let mut inside: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        let (mut at, mut n_others, mut n_left_out) = (0_u64, 0_u64, 0_u64);
         let make = || Encoder {
             store: source.store,
             plan: source.plan,
@@ -65,6 +73,10 @@ impl Spilled {
                 at += u64::from(len);
             }
             n_others += block.others.len() as u64;
+            n_left_out += block.n_left_out;
+            for (slice, packet) in block.inside {
+                inside.entry(slice).or_default().extend_from_slice(&packet);
+            }
             arguments.write_all(&block.arguments)?;
             others.write_all(&block.others)
         })?;
@@ -76,7 +88,9 @@ impl Spilled {
             offsets,
             others: file(others)?,
             n_others,
+            inside,
             tally,
+            n_left_out,
             tracks: vec![0; source.store.tracks.len()],
         })
     }
@@ -93,30 +107,54 @@ impl Spilled {
         }
     }
 
+    /// Gives the ends of flows that stand inside a slice, on the slice's track.
+    pub(super) fn ends_inside(
+        &mut self,
+        slice: u32,
+        uuid: u64,
+        put: impl FnMut(&TracePacket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match self.inside.remove(&slice) {
+            Some(packets) => each_packet(packets.as_slice(), |_| Some(uuid), put),
+            None => Ok(()),
+        }
+    }
+
     /// Gives the packets that are no slices; their track numbers become the tracks' uuids.
     pub(super) fn each_other(
         &mut self,
         mut put: impl FnMut(&TracePacket) -> io::Result<()>,
     ) -> io::Result<()> {
         self.others.seek(SeekFrom::Start(0))?;
-        let mut reader = io::BufReader::with_capacity(1 << 16, (&self.others).take(self.n_others));
-        let mut bytes = Vec::new();
-        let mut len = [0; 4];
-        loop {
-            match reader.read_exact(&mut len) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-                Err(error) => return Err(error),
-            }
-            bytes.resize(u32::from_le_bytes(len) as usize, 0);
-            reader.read_exact(&mut bytes)?;
-            let mut packet = TracePacket::decode(bytes.as_slice()).map_err(io::Error::other)?;
-            if let Some(event) = &mut packet.track_event {
-                let number = event.track_uuid.unwrap_or(0) as usize;
-                event.track_uuid = self.tracks.get(number).copied();
-            }
-            put(&packet)?;
+        let uuid = |number: u64| self.tracks.get(number as usize).copied();
+        let reader = io::BufReader::with_capacity(1 << 16, (&self.others).take(self.n_others));
+        each_packet(reader, uuid, &mut put)?;
+        // Ends whose slices went.
+        self.inside.values().try_for_each(|packets| each_packet(packets.as_slice(), uuid, &mut put))
+    }
+}
+
+/// Gives packets that stand with their lengths before them, the track number of each exchanged for a uuid.
+fn each_packet(
+    mut reader: impl Read,
+    uuid: impl Fn(u64) -> Option<u64>,
+    mut put: impl FnMut(&TracePacket) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let mut len = [0; 4];
+    loop {
+        match reader.read_exact(&mut len) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error),
         }
+        bytes.resize(u32::from_le_bytes(len) as usize, 0);
+        reader.read_exact(&mut bytes)?;
+        let mut packet = TracePacket::decode(bytes.as_slice()).map_err(io::Error::other)?;
+        if let Some(event) = &mut packet.track_event {
+            event.track_uuid = uuid(event.track_uuid.unwrap_or(0));
+        }
+        put(&packet)?;
     }
 }
 
@@ -157,7 +195,10 @@ struct Encoded {
     lengths: Vec<(u32, u32)>,
     /// Packets of events that are no slices, each with its length before; their track uuids are track numbers.
     others: Vec<u8>,
+    /// Ends of flows that stand inside a slice, by its event number, in the same form.
+    inside: Vec<(u32, Vec<u8>)>,
     tally: Tally,
+    n_left_out: u64,
 }
 
 /// Encodes the events of one block.
@@ -183,8 +224,12 @@ impl Visitor for Encoder<'_> {
         let is_repaired = reading == Reading::Repaired;
         match event.ph.inner() {
             b"X" | b"B" => self.slice(number as u32, event, is_repaired),
-            b"i" | b"I" | b"R" | b"s" | b"t" | b"f" => self.other(event, is_repaired),
-            _ => {}
+            b"i" | b"I" | b"R" | b"s" | b"t" | b"f" | b"b" | b"n" | b"e" => {
+                self.other(event, is_repaired);
+            }
+            // Ends of slices, samples and names are written from the store.
+            b"E" | b"C" | b"M" => {}
+            _ => self.block.n_left_out += 1,
         }
     }
 
@@ -224,25 +269,22 @@ impl Encoder<'_> {
         found
     }
 
-    /// Instants and flow ends.
+    /// Instants, ends of flows and asynchronous events.
     fn other(&mut self, event: &RawEvent<'_>, is_repaired: bool) {
         let Some(ts_ns) = event.ts.as_ns() else { return };
         let Some(track) = self.track_number(event) else { return };
         let phase = event.ph.inner();
-        let is_flow = matches!(phase, b"s" | b"t" | b"f");
-        let legacy_event = is_flow.then(|| LegacyEvent {
-            phase: phase.first().map(|&phase| i32::from(phase)),
-            unscoped_id: flow_id(event.id).map(|id| id.wrapping_add(self.plan.id_offset)),
-            bind_to_enclosing: (phase == b"f").then_some(true),
-            ..LegacyEvent::default()
-        });
-        if legacy_event.as_ref().is_some_and(|flow| flow.unscoped_id.is_none()) {
+        let is_instant = matches!(phase, b"i" | b"I" | b"R");
+        let id = flow_id(event.id);
+        if !is_instant && id.is_none() {
+            // Reading counts flows without an id.
+            self.block.n_left_out += u64::from(!matches!(phase, b"s" | b"t" | b"f"));
             return;
         }
-        let legacy_event = legacy_event.or_else(|| scope_of(event));
+        let legacy_event = if is_instant { scope_of(event) } else { Some(self.legacy(event, id)) };
         let text = |value: RawValue<'_>| value.text().0.into_owned();
         let track_event = TrackEvent {
-            r#type: (!is_flow).then_some(INSTANT),
+            r#type: is_instant.then_some(INSTANT),
             track_uuid: Some(track as u64),
             categories: if event.cat.is_absent() { Vec::new() } else { vec![text(event.cat)] },
             name: Some(text(event.name)),
@@ -253,9 +295,35 @@ impl Encoder<'_> {
         let time_ns = ts_ns.saturating_add(self.plan.shift_ns).saturating_add(self.base_ns);
         let mut packet = absolute(time_ns, HEAD_SEQUENCE, track_event);
         packet.sequence_flags = Some(NEEDS_STATE);
-        let len = packet.encoded_len() as u32;
-        self.block.others.extend_from_slice(&len.to_le_bytes());
-        packet.encode(&mut self.block.others).expect("a vector takes any number of bytes");
+        let is_flow = matches!(phase, b"s" | b"t" | b"f");
+        match id.filter(|_| is_flow).and_then(|id| self.slice_around(track, ts_ns, id)) {
+            Some(slice) => {
+                let mut bytes = Vec::new();
+                put_packet(&packet, &mut bytes);
+                self.block.inside.push((slice, bytes));
+            }
+            None => put_packet(&packet, &mut self.block.others),
+        }
+    }
+
+    fn legacy(&self, event: &RawEvent<'_>, id: Option<u64>) -> LegacyEvent {
+        let phase = event.ph.inner();
+        let bind =
+            event.others.iter().find(|(key, _)| *key == b"bp").map(|(_, value)| value.inner());
+        LegacyEvent {
+            phase: phase.first().map(|&phase| i32::from(phase)),
+            unscoped_id: id.map(|id| id.wrapping_add(self.plan.id_offset)),
+            bind_to_enclosing: (phase == b"f" && bind == Some(b"e")).then_some(true),
+            ..LegacyEvent::default()
+        }
+    }
+
+    /// The event number of the slice that the end of a flow must stand inside of: one without length, or on a lane.
+    fn slice_around(&self, track: usize, ts_ns: i64, id: u64) -> Option<u32> {
+        let slice = flow_target(self.store, &self.store.tracks[track], ts_ns, id)?;
+        let number = self.store.slices.event_number(slice)?;
+        let is_moved = self.plan.lane_of_event.get(number).is_some();
+        (is_moved || self.store.slices.end_ns(slice) == ts_ns).then_some(number)
     }
 
     /// The number of the event's track in the store.
@@ -266,6 +334,12 @@ impl Encoder<'_> {
             IdKey::of(store, &track.tid) == tid && IdKey::of(store, &track.pid) == pid
         })
     }
+}
+
+/// A packet with its length before.
+fn put_packet(packet: &TracePacket, out: &mut Vec<u8>) {
+    out.extend_from_slice(&(packet.encoded_len() as u32).to_le_bytes());
+    packet.encode(out).expect("a vector takes any number of bytes");
 }
 
 /// The scope of an instant that is more than its thread.

@@ -51,6 +51,8 @@ pub(crate) struct Written {
     pub(crate) text_bytes: u64,
     /// What stayed and what went.
     pub(crate) tally: Tally,
+    /// Events that the format has no place for.
+    pub(crate) n_left_out: u64,
 }
 
 /// How to read the inputs again.
@@ -95,5 +97,5 @@ pub(crate) fn write_json(
     }
     let text_bytes = file.text_bytes();
     file.finish()?.flush()?;
-    Ok(Written { text_bytes, tally })
+    Ok(Written { text_bytes, tally, n_left_out: 0 })
 }

@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn patience_ends_where_no_event_is_like_another() {
-        let text: String = (0..300).map(|i| format!("{{\"k{i}\": 1}},")).collect();
+        let text: String = (0..PATIENCE + 1).map(|i| format!("{{\"k{i}\": 1}},")).collect();
         let mut templates = Templates::default();
         let mut event = RawEvent::default();
         let mut at = 0;
@@ -347,7 +347,6 @@ mod tests {
             at = templates.parse_event(text.as_bytes(), at, &mut event).unwrap() + 1;
         }
         assert_eq!(templates.patience, 0);
-        assert!(PATIENCE < 300);
     }
 
     proptest! {

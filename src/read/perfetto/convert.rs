@@ -419,7 +419,8 @@ fn categories_of(event: &TrackEvent, sequence: &Sequence) -> String {
 /// The id of a legacy event as members: the first that it has.
 fn legacy_id(legacy: &LegacyEvent) -> String {
     let id = legacy.unscoped_id.or(legacy.global_id).or(legacy.local_id).or(legacy.bind_id);
-    let bind = if legacy.phase() == i32::from(b'f') { ",\"bp\":\"e\"" } else { "" };
+    let is_bound = legacy.phase() == i32::from(b'f') && legacy.bind_to_enclosing();
+    let bind = if is_bound { ",\"bp\":\"e\"" } else { "" };
     format!(",\"id\":{}{bind}", id.unwrap_or(0))
 }
 
