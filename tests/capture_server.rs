@@ -59,12 +59,15 @@ fn answer(
     stop_takes: Duration,
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let (mut first, mut line) = (String::new(), String::new());
+    let (mut first, mut line, mut length) = (String::new(), String::new(), 0);
     stream.read_line(&mut first)?;
-    // None of the calls has a body here.
     while stream.read_line(&mut line)? > 0 && !line.trim().is_empty() {
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
         line.clear();
     }
+    stream.read_exact(&mut vec![0; length])?;
     let call = first.trim().trim_end_matches(" HTTP/1.1").to_owned();
     calls.lock().expect("no test has failed in there").push(call.clone());
     if call == ORDER[2] {
@@ -119,10 +122,11 @@ fn a_server_that_writes_nothing_is_an_error_and_a_damaged_trace_is_named() {
     let local = Local::start(Duration::ZERO, None);
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
     let path = dir.path().to_str().expect("temporary paths are UTF-8");
-    let args = ["--trace-dir", path, "--trace-timeout", "500ms", "--", "true"];
+    let args = ["--stages", "7", "--trace-dir", path, "--trace-timeout", "500ms", "--", "true"];
     let output = capture(&local, &args).output().expect("it runs");
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("no complete trace appeared"), "{}", said(&output));
+    assert!(said(&output).contains("Does the server have stage 7?"), "{}", said(&output));
     let write = format!("head -c 300 {TRACE} > {path}/x-rank-0.1.pt.trace.json.gz");
     let args = ["--trace-dir", path, "--trace-timeout", "2s", "--", "sh", "-c", &write];
     let output = capture(&local, &args).current_dir(root()).output().expect("it runs");

@@ -142,7 +142,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub ring_chunks: usize,
 
-    /// Give up on a stage that made no progress for this many seconds while it was not waiting.
+    /// Give up on a stage that made no progress for this many seconds; waiting for another stage is none to give up on.
     #[arg(long, value_name = "S", default_value_t = 300)]
     pub stage_timeout: u64,
 

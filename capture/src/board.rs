@@ -1,6 +1,6 @@
 //! The status board: shared memory in which workers say what they are doing and the supervisor says "stop".
 //!
-//! Tells a hung stage from one that waits for it. It must not carry data.
+//! Tells a hung stage from those that wait for it: these go on looking. It must not carry data.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -85,7 +85,12 @@ impl Board {
     pub fn set(&self, worker: usize, activity: Activity) {
         let slot = SLOTS_START + worker * SLOT_BYTES;
         self.memory.word(slot + ACTIVITY).store(activity as u32, Relaxed);
-        self.memory.word64(slot + STEPS).fetch_add(1, Relaxed);
+        self.beat(worker);
+    }
+
+    /// Says that a worker goes on with what it does. Waiting is a loop too: one that says nothing is stopped.
+    pub fn beat(&self, worker: usize) {
+        self.memory.word64(SLOTS_START + worker * SLOT_BYTES + STEPS).fetch_add(1, Relaxed);
     }
 
     /// What a worker does, and a number that changes with its progress.
@@ -107,6 +112,8 @@ mod tests {
         assert_eq!(board.get(1), (Activity::Starting, 0));
         board.set(1, Activity::Iterating);
         assert_eq!(board.get(1), (Activity::Iterating, 1));
+        board.beat(1);
+        assert_eq!(board.get(1), (Activity::Iterating, 2));
         assert_eq!(board.get(0), (Activity::Starting, 0));
         assert!(!board.aborted());
         board.abort();

@@ -127,6 +127,7 @@ impl Desk<'_> {
             if attempt(waiter, on_spin) == Turn::Ready {
                 return Ok(None);
             }
+            self.board.beat(self.index);
             if self.board.aborted() {
                 return Err(CaptureError::Aborted);
             }

@@ -10,22 +10,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, bail};
 use clap::Parser;
 use omni_trace_capture::args::{Cli, DeviceChoice};
-use omni_trace_capture::output::manifest::Outcome;
+use omni_trace_capture::output::manifest::{self, Outcome};
+use omni_trace_capture::pipelines::Devices;
 use omni_trace_capture::plan::Plan;
 use omni_trace_capture::supervisor::{self, Finished, WORKER_ARG};
 use omni_trace_capture::{ffi, pipelines, worker};
 use omni_trace_driver::pipeline::PARENT_VAR;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
-/// The argument that makes this program count CUDA devices and say how many.
+/// The argument that makes this program count CUDA devices and say how many, and why there are none.
 const DEVICES_ARG: &str = "__devices";
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some(WORKER_ARG) => ffi::exit_now(worker::main()),
         Some(DEVICES_ARG) => {
-            let devices = ffi::load_cuda().map_or(0, |()| ffi::cuda_devices());
-            say(&mut std::io::stdout(), &devices.to_string());
+            let (count, why_none) = match ffi::load_cuda() {
+                Ok(()) => (ffi::cuda_devices(), "the driver shows none".to_owned()),
+                Err(error) => (0, error.to_string()),
+            };
+            say(&mut std::io::stdout(), &format!("{count}\n{why_none}"));
             ffi::exit_now(0)
         }
         // The parts without torch, for those who have only this program.
@@ -52,12 +56,19 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     let interrupts = Arc::new(AtomicUsize::new(0));
     watch_signals(&interrupts)?;
     end_with_parent()?;
-    let devices = if cli.run.device == DeviceChoice::Cpu { 0 } else { count_devices()? };
-    let (mut plan, notes) = pipelines::plan(cli, devices, |name| std::env::var(name).ok())?;
-    if plan.out_dir.join(omni_trace_capture::output::manifest::JSON_NAME).exists() {
+    let devices = match cli.run.device {
+        DeviceChoice::Cpu => Devices::none("--device cpu was given"),
+        DeviceChoice::Auto | DeviceChoice::Cuda => look_for_devices()?,
+    };
+    let (mut plan, mut notes) = pipelines::plan(cli, &devices, |name| std::env::var(name).ok())?;
+    if plan.out_dir.join(manifest::JSON_NAME).exists() {
         // One directory a capture: an earlier one is not touched.
         let seconds = plan.started_unix_ns / 1_000_000_000;
         let name = omni_trace_capture::output::names::capture_dir(seconds, &plan.pipeline);
+        notes.push(format!(
+            "{} holds an earlier capture; this one goes to {name} in it",
+            plan.out_dir.display()
+        ));
         plan.out_dir = plan.out_dir.join(name);
     }
     std::fs::create_dir_all(&plan.out_dir)
@@ -97,23 +108,29 @@ fn end_with_parent() -> anyhow::Result<()> {
 }
 
 /// CUDA devices as a process of its own sees them: this one never loads the CUDA half of libtorch.
-fn count_devices() -> anyhow::Result<usize> {
+fn look_for_devices() -> anyhow::Result<Devices> {
     let output = std::process::Command::new(std::env::current_exe()?)
         .arg(DEVICES_ARG)
         .output()
         .context("cannot look for CUDA devices")?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(0))
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (count, why_none) = text.split_once('\n').unwrap_or((&text, ""));
+    match count.trim().parse() {
+        Ok(count) if count > 0 => Ok(Devices { count, why_none: String::new() }),
+        _ => Ok(Devices::none(why_none.trim())),
+    }
 }
 
 fn print_outcome(plan: &Plan, finished: &Finished) {
     let mut err = std::io::stderr();
-    for note in &finished.notes {
+    let warnings: Vec<String> =
+        finished.results.iter().filter_map(|result| supervisor::describe(result, plan)).collect();
+    // The cause of an early end is a note of the manifest and one of the warnings.
+    for note in finished.notes.iter().filter(|note| !warnings.contains(note)) {
         say(&mut err, &format!("note: {note}"));
     }
-    for result in &finished.results {
-        if let Some(text) = supervisor::describe(result, plan) {
-            say(&mut err, &format!("warning: {text}"));
-        }
+    for text in &warnings {
+        say(&mut err, &format!("warning: {text}"));
     }
     let mut out = std::io::stdout();
     for (result, window) in

@@ -173,7 +173,7 @@ pub struct Plan {
     pub prompt_tokens: i64,
     /// Ring size in bytes and chunks.
     pub ring: (usize, usize),
-    /// Seconds without progress after which a worker counts as hung.
+    /// Seconds without progress after which a worker counts as hung; waiting for another stage is progress.
     pub stage_timeout_s: u64,
     /// Fault injection for tests: this stage and rank stops at this iteration.
     pub fault: Option<Fault>,

@@ -338,6 +338,27 @@ fn a_killed_worker_is_reported_and_a_killed_supervisor_takes_its_workers_along()
 }
 
 #[test]
+fn a_stage_that_is_stopped_from_outside_is_reported_and_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let args =
+        "--pipeline omni --requests 1000000000 --stages 0 --max-seconds 100000 --stage-timeout 2";
+    let child = command(&out, args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("three workers", || children(child.id()).len() == 3);
+    std::thread::sleep(Duration::from_millis(1500));
+    // It may compute or wait for its input at this moment: neither goes on.
+    send(children(child.id())[2], Signal::STOP);
+    let began = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("hung: no progress for 2 s while"), "{said}");
+    let manifest = assert_tidy(&out);
+    assert_eq!(manifest["stages"][0]["workers"][0]["windows"][0]["reason"], "interrupted");
+}
+
+#[test]
 fn mistakes_are_said_before_anything_runs() {
     let cases = [
         ("--pipeline nonsense", "unknown pipeline 'nonsense'"),

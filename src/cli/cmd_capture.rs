@@ -38,7 +38,14 @@ pub(super) fn run(args: &CaptureArgs) -> i32 {
     let (paths, logs) = match left {
         Left::Nothing => return code,
         Left::Pipeline(dir) => {
-            code = code.max(profiler_tables::write(&dir));
+            let tables = profiler_tables::write(&dir);
+            code = code.max(tables.code);
+            if tables.n_traces == 0 {
+                if code == 0 {
+                    say(&format!("next: omni-trace stages {}", dir.display()));
+                }
+                return code;
+            }
             (vec![dir.clone()], vec![dir])
         }
         Left::Traces(paths) => (paths, Vec::new()),

@@ -23,22 +23,30 @@ const KIND: &str = "profiler_table";
 /// Exit code where something is missing.
 const INCOMPLETE: i32 = 1;
 
-/// Writes the tables and lists them, or says why not, there and on standard error. Gives an exit code.
-pub(super) fn write(dir: &Path) -> i32 {
+/// What came of it.
+pub(super) struct Tables {
+    /// The exit code.
+    pub code: i32,
+    /// Traces that the manifest lists.
+    pub n_traces: usize,
+}
+
+/// Writes the tables and lists them, or says why not, there and on standard error.
+pub(super) fn write(dir: &Path) -> Tables {
     match write_all(dir) {
-        Ok(missing) => {
+        Ok((n_traces, missing)) => {
             missing.iter().for_each(|text| say(&format!("warning: {text}")));
-            if missing.is_empty() { 0 } else { INCOMPLETE }
+            Tables { code: if missing.is_empty() { 0 } else { INCOMPLETE }, n_traces }
         }
         Err(error) => {
             say(&format!("warning: no profiler tables: {error:#}"));
-            INCOMPLETE
+            Tables { code: INCOMPLETE, n_traces: 0 }
         }
     }
 }
 
-/// Gives what is missing, for people.
-fn write_all(dir: &Path) -> anyhow::Result<Vec<String>> {
+/// Gives how many traces there are, and which tables are missing, for people.
+fn write_all(dir: &Path) -> anyhow::Result<(usize, Vec<String>)> {
     let path = dir.join(MANIFEST);
     let context = || format!("cannot read {}", path.display());
     let bytes = std::fs::read(&path).with_context(context)?;
@@ -51,12 +59,13 @@ fn write_all(dir: &Path) -> anyhow::Result<Vec<String>> {
             Err(error) => missing.push(format!("{name} was not made: {error:#}")),
         }
     }
+    let n_traces = files.len() + missing.len();
     manifest.files.extend(files);
     manifest.notes.extend(missing.iter().cloned());
     let json = serde_json::to_vec_pretty(&manifest)?;
     Target::File(path).write(&manifest.encode_to_vec())?;
     Target::File(dir.join(MANIFEST_JSON)).write(&json)?;
-    Ok(missing)
+    Ok((n_traces, missing))
 }
 
 /// Every window with a trace, with whose it is.

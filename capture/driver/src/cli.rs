@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::args::DriveCli;
 use crate::collect::{self, Found, State};
-use crate::http::Server;
+use crate::http::{Failure, Server};
 use crate::launch::{self, Settings};
 use crate::pipeline;
 use crate::server::{self, Driven, Request, Start, Stop};
@@ -143,7 +143,6 @@ fn drive_server(cli: &DriveCli, url: &str, interrupts: &AtomicUsize) -> anyhow::
     let before = cli.trace_dir.as_deref().map(look).transpose()?;
     let address = Server::new(url);
     let driven = server::drive(&address, &request, workload, interrupts, &mut |text| say(text));
-    driven.notes.iter().for_each(|note| say(&format!("note: {note}")));
     let mut captured = Captured::nothing(judge(&driven, address.base()));
     let stopped = matches!(driven.stop, Some(Stop::Stopped(_) | Stop::StoppedElsewhere(_)));
     match (&cli.trace_dir, &before) {
@@ -174,6 +173,10 @@ fn judge(driven: &Driven, base: &str) -> i32 {
         )),
         Start::Rejected(status, text) => fail(&format!("{base}: start refused ({status}): {text}")),
         Start::NoAnswer(failure) => fail(&format!("{base}: cannot start the profiler: {failure}")),
+        Start::Abandoned(after) => fail(&format!(
+            "gave up waiting for the start after {:.0} s; the profiler may start yet",
+            after.as_secs_f64()
+        )),
     };
     let workload = match &driven.workload {
         None | Some(WorkloadEnd::Done) => DONE,
@@ -196,6 +199,9 @@ fn judge(driven: &Driven, base: &str) -> i32 {
         Some(Stop::Rejected(status, text)) => {
             fail(&format!("{base}: stop refused ({status}): {text}"))
         }
+        Some(Stop::NoAnswer(Failure::Refused)) => fail(&format!(
+            "{base}: nobody listens there any more: the server ended before its profiler was stopped"
+        )),
         Some(Stop::NoAnswer(failure)) => {
             fail(&format!("{base}: no answer to the stop: {failure}; the profiler may still run"))
         }
@@ -275,12 +281,28 @@ fn collect_traces(
     let whole: Vec<PathBuf> =
         found.into_iter().filter(|f| f.state == State::Complete).map(|f| f.path).collect();
     if whole.is_empty() {
+        if n_found == 0 && cli.server.is_some() {
+            say(&format!("note: {}", where_traces_may_be(dir, &cli.stages)));
+        }
         let text = format!("no complete trace appeared in {}", dir.display());
         return Ok(Captured::nothing(fail(&text)));
     }
     let is_all = whole.len() == n_found && whole.len() >= cli.expect;
     let code = if is_all { DONE } else { INCOMPLETE };
     Ok(Captured { code, left: Left::Traces(whole) })
+}
+
+/// What to look at where a server has answered well and written nothing.
+fn where_traces_may_be(dir: &Path, stages: &[u32]) -> String {
+    let dir = format!("is {} the server's profiler directory, and on this machine?", dir.display());
+    match stages {
+        [] => dir,
+        // vLLM-Omni 0.30 answers 200 for a stage that it does not have.
+        _ => {
+            let stages: Vec<String> = stages.iter().map(u32::to_string).collect();
+            format!("{dir} Does the server have stage {}?", stages.join(", "))
+        }
+    }
 }
 
 fn report_trace(trace: &Found) {

@@ -40,6 +40,13 @@ pub enum Missing {
         "{PROGRAM} needs libtorch {LIBTORCH_VERSION}, which is not in {0} and not named by {LIBTORCH_VAR}.\nInstall it with:\n  capture/install-libtorch.sh\nor, on a GPU machine with PyTorch {LIBTORCH_VERSION}:\n  export {LIBTORCH_VAR}=$(python3 -c 'import torch; print(torch.__path__[0])')"
     )]
     Libtorch(String),
+    /// libtorch is there and does not fit the program.
+    #[error(
+        "{0} did not start: the line above is the loader's. It needs libtorch {LIBTORCH_VERSION} exactly, whole; what was found is of \
+         another version or damaged.\nInstall the right one with:\n  capture/install-libtorch.sh\nand unset {LIBTORCH_VAR} and \
+         LD_LIBRARY_PATH, which are looked at first"
+    )]
+    Unfit(String),
 }
 
 /// Where `install-libtorch.sh` puts libtorch.

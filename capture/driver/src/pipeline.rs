@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli::{Captured, Left};
@@ -21,6 +21,8 @@ use crate::locate;
 pub const PARENT_VAR: &str = "OMNI_TRACE_CAPTURE_PARENT";
 /// The file that makes a directory one of a capture.
 pub const MANIFEST: &str = "manifest.pb";
+/// How a program ends whose libraries cannot be loaded; the loader has said which, and why.
+const NOT_LOADED: i32 = 127;
 /// Between two looks at the program and at the user's wishes.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -41,6 +43,9 @@ pub fn run(args: &[OsString], interrupts: &AtomicUsize) -> anyhow::Result<Captur
         .spawn(move || output.and_then(pass_on))
         .with_context(cannot)?;
     let code = wait(&mut child, interrupts).with_context(cannot)?;
+    if code == NOT_LOADED {
+        bail!(locate::Missing::Unfit(located.program.display().to_string()));
+    }
     let last = reader.join().ok().flatten();
     let dir = last.as_deref().and_then(directory);
     Ok(Captured { code, left: dir.map_or(Left::Nothing, Left::Pipeline) })

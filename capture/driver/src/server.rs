@@ -1,6 +1,7 @@
 //! Drives the profiler of a running vLLM or vLLM-Omni server: start, workload, stop.
 //!
-//! Stop is called exactly when start succeeded, also when the workload fails or the user interrupts. Prints nothing;
+//! Stop is called exactly when start succeeded, also when the workload fails or the user interrupts, and with the same
+//! stages: vLLM-Omni answers with an error where a stage that has no profiler is asked to stop it. Prints nothing;
 //! progress goes to the caller.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +17,7 @@ use crate::workload::{Workload, WorkloadEnd};
 const QUICK: Duration = Duration::from_secs(10);
 /// Limit for the start, which may wait for every worker of the server.
 const START: Duration = Duration::from_secs(120);
-/// Between two signs of life while a stop runs.
+/// Between two signs of life while a start or a stop runs.
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks at the user's wishes.
 const TICK: Duration = Duration::from_millis(50);
@@ -53,6 +54,8 @@ pub enum Start {
     Rejected(u16, String),
     /// No answer.
     NoAnswer(Failure),
+    /// The user would not wait any longer for an answer; the profiler may start yet.
+    Abandoned(Duration),
 }
 
 /// How the stop came out.
@@ -81,12 +84,12 @@ pub struct Driven {
     pub workload: Option<WorkloadEnd>,
     /// The stop; `None` when there was nothing to stop.
     pub stop: Option<Stop>,
-    /// What there is to say, for people.
+    /// What there is to say, for people. It was also given to the caller as progress, when it became known.
     pub notes: Vec<String>,
 }
 
 /// Starts the profiler, runs the workload, stops the profiler. `interrupts` counts the user's wishes to end: one ends
-/// the workload and stops in order, two give up waiting for the stop.
+/// the workload and stops in order, two give up waiting for the start or the stop.
 pub fn drive(
     server: &Server,
     request: &Request,
@@ -96,32 +99,50 @@ pub fn drive(
 ) -> Driven {
     let version = version(server);
     let (body, notes) = start_body(request, version.as_deref());
+    // Said before the workload: who reads them may want to end here.
+    notes.iter().for_each(|note| progress(&format!("note: {note}")));
     let mut driven = Driven { version, start: Start::Off, workload: None, stop: None, notes };
     if interrupts.load(Ordering::Relaxed) > 0 {
         driven.start = Start::NoAnswer(Failure::Other("interrupted before the start".into()));
         return driven;
     }
-    driven.start = judge_start(server.post("/start_profile", body.as_deref(), START));
-    match &driven.start {
-        Start::Started => {}
-        Start::Off => {
-            driven.notes.push(how_to_turn_on(driven.version.as_deref()));
-            return driven;
-        }
-        Start::NoAnswer(Failure::Dropped | Failure::TimedOut(_)) => {
-            driven.notes.push(
-                "whether the profiler runs now is not known; POST /stop_profile ends it if it does"
-                    .into(),
-            );
-            return driven;
-        }
-        _ => return driven,
+    let call = Call { server, path: "/start_profile", body, limit: START };
+    driven.start = match call.post(interrupts, "still starting", progress) {
+        Waited::Answer(answer, _) => judge_start(answer),
+        Waited::Abandoned(after) => Start::Abandoned(after),
+    };
+    if driven.start != Start::Started {
+        let version = driven.version.as_deref();
+        let note = after_no_start(&driven.start, version);
+        note.iter().for_each(|note| progress(&format!("note: {note}")));
+        driven.notes.extend(note);
+        return driven;
     }
     progress("profiler started");
     driven.workload = Some(workload.run(interrupts));
     progress("stopping the profiler; on big traces this takes minutes");
-    driven.stop = Some(stop(server, request, interrupts, progress));
+    let body = body_text(stages_of(request));
+    let call = Call { server, path: "/stop_profile", body, limit: request.stop_timeout };
+    driven.stop = Some(match call.post(interrupts, "still stopping", progress) {
+        Waited::Answer(answer, took) => judge_stop(answer, took),
+        Waited::Abandoned(after) => Stop::Abandoned(after),
+    });
     driven
+}
+
+/// What helps where the profiler did not start.
+fn after_no_start(start: &Start, version: Option<&str>) -> Option<String> {
+    match start {
+        Start::Off => Some(how_to_turn_on(version)),
+        Start::Rejected(_, text) if text.contains("not enabled") => {
+            Some("a stage has no profiler: name those that have one with --stages, or configure it in the server's deploy configuration (profiler_config of the stage)".into())
+        }
+        Start::NoAnswer(Failure::Dropped | Failure::TimedOut(_)) | Start::Abandoned(_) => Some(
+            "whether the profiler runs now is not known; POST /stop_profile ends it if it does"
+                .into(),
+        ),
+        _ => None,
+    }
 }
 
 /// The server's version as it gives it; `None` when it gives none.
@@ -137,14 +158,23 @@ pub fn major_minor(version: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// The start's body, and what the version at hand will not heed.
+/// The stages asked for, as start and stop of vLLM-Omni take them.
+fn stages_of(request: &Request) -> Map<String, Value> {
+    let stages = (!request.stages.is_empty()).then(|| request.stages.clone().into());
+    stages.into_iter().map(|stages| ("stages".to_owned(), stages)).collect()
+}
+
+fn body_text(body: Map<String, Value>) -> Option<String> {
+    (!body.is_empty()).then(|| Value::Object(body).to_string())
+}
+
+/// The start's body, and what the server at hand will not heed.
 fn start_body(request: &Request, version: Option<&str>) -> (Option<String>, Vec<String>) {
-    let mut body = Map::new();
+    let mut body = stages_of(request);
     let mut notes = Vec::new();
-    if !request.stages.is_empty() {
-        body.insert("stages".into(), request.stages.clone().into());
-    }
-    let understood = version.and_then(major_minor).is_none_or(|v| v >= LIMITS_IN_BODY);
+    // Only vLLM-Omni has stages, and its routes take nothing else.
+    let is_omni = !request.stages.is_empty();
+    let understood = !is_omni && version.and_then(major_minor).is_none_or(|v| v >= LIMITS_IN_BODY);
     let limits = [
         ("max_iterations", request.max_iters),
         // vLLM counts the iteration that starts the profiler as one of the delay.
@@ -164,14 +194,14 @@ fn start_body(request: &Request, version: Option<&str>) -> (Option<String>, Vec<
         }
     }
     if !unheeded.is_empty() {
+        let server = if is_omni { "vLLM-Omni" } else { "vLLM" };
         notes.push(format!(
-            "vLLM {} takes {} from its own start only, not from /start_profile: give them to the server",
+            "{server} {} takes {} from its own start only, not from /start_profile: give them to the server",
             version.unwrap_or("of unknown version"),
             unheeded.join(", ")
         ));
     }
-    let text = (!body.is_empty()).then(|| Value::Object(body).to_string());
-    (text, notes)
+    (body_text(body), notes)
 }
 
 fn judge_start(answer: Result<Answer, Failure>) -> Start {
@@ -218,36 +248,51 @@ fn message(body: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-fn stop(
-    server: &Server,
-    request: &Request,
-    interrupts: &AtomicUsize,
-    progress: &mut dyn FnMut(&str),
-) -> Stop {
-    let began = Instant::now();
-    let already = interrupts.load(Ordering::Relaxed);
-    let (tell, hear) = sync_channel(1);
-    let (asked, limit) = (server.clone(), request.stop_timeout);
-    let thread = std::thread::Builder::new().name("stop-profile".into()).spawn(move || {
-        // Nobody hears it when the user has given up.
-        tell.send(asked.post("/stop_profile", None, limit)).ok();
-    });
-    if let Err(error) = thread {
-        return Stop::NoAnswer(Failure::Other(error.to_string()));
-    }
-    let mut next = PROGRESS_EVERY;
-    loop {
-        match hear.recv_timeout(TICK) {
-            Ok(answer) => return judge_stop(answer, began.elapsed()),
-            Err(RecvTimeoutError::Disconnected) => return Stop::NoAnswer(Failure::Dropped),
-            Err(RecvTimeoutError::Timeout) => {}
+/// A call that may take long.
+struct Call<'a> {
+    server: &'a Server,
+    path: &'static str,
+    body: Option<String>,
+    limit: Duration,
+}
+
+/// How waiting for an answer ended, and after how long.
+enum Waited {
+    Answer(Result<Answer, Failure>, Duration),
+    Abandoned(Duration),
+}
+
+impl Call<'_> {
+    /// Posts it and waits, with signs of life that begin with `words`, until the user will not wait any longer.
+    fn post(self, interrupts: &AtomicUsize, words: &str, progress: &mut dyn FnMut(&str)) -> Waited {
+        let began = Instant::now();
+        let already = interrupts.load(Ordering::Relaxed);
+        let (tell, hear) = sync_channel(1);
+        let (server, body) = (self.server.clone(), self.body);
+        let thread = std::thread::Builder::new().name("profiler-call".into()).spawn(move || {
+            // Nobody hears it when the user has given up.
+            tell.send(server.post(self.path, body.as_deref(), self.limit)).ok();
+        });
+        if let Err(error) = thread {
+            return Waited::Answer(Err(Failure::Other(error.to_string())), began.elapsed());
         }
-        if interrupts.load(Ordering::Relaxed) > already.max(1) {
-            return Stop::Abandoned(began.elapsed());
-        }
-        if began.elapsed() >= next {
-            progress(&format!("still stopping, {} s", began.elapsed().as_secs()));
-            next += PROGRESS_EVERY;
+        let mut next = PROGRESS_EVERY;
+        loop {
+            match hear.recv_timeout(TICK) {
+                Ok(answer) => return Waited::Answer(answer, began.elapsed()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Waited::Answer(Err(Failure::Dropped), began.elapsed());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            // The first wish to end is heeded when the answer is there: then it is known what is to be stopped.
+            if interrupts.load(Ordering::Relaxed) > already.max(1) {
+                return Waited::Abandoned(began.elapsed());
+            }
+            if began.elapsed() >= next {
+                progress(&format!("{words}, {} s", began.elapsed().as_secs()));
+                next += PROGRESS_EVERY;
+            }
         }
     }
 }
@@ -275,15 +320,18 @@ mod tests {
             delay_iters: Some(3),
             ..Request::default()
         };
-        let (body, notes) = start_body(&request, Some("0.33.0"));
-        assert_eq!(
-            body.as_deref(),
-            Some(r#"{"stages":[1],"max_iterations":2,"delay_iterations":4}"#)
-        );
+        let all = Request { stages: vec![], ..request.clone() };
+        let (body, notes) = start_body(&all, Some("0.33.0"));
+        assert_eq!(body.as_deref(), Some(r#"{"max_iterations":2,"delay_iterations":4}"#));
         assert!(notes.is_empty());
-        let (body, notes) = start_body(&request, Some("0.30.0"));
-        assert_eq!(body.as_deref(), Some(r#"{"stages":[1]}"#));
-        assert!(notes[0].contains("max_iterations, delay_iterations"), "{notes:?}");
+        for (asked, body, server) in
+            [(all, None, "vLLM 0.30.0 "), (request, Some(r#"{"stages":[1]}"#), "vLLM-Omni 0.30.0 ")]
+        {
+            let (text, notes) = start_body(&asked, Some("0.30.0"));
+            assert_eq!(text.as_deref(), body);
+            assert!(notes[0].starts_with(server), "{notes:?}");
+            assert!(notes[0].contains("max_iterations, delay_iterations"), "{notes:?}");
+        }
         assert_eq!(start_body(&Request::default(), None), (None, vec![]));
     }
 

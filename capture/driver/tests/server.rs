@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use omni_trace_driver::http::{Failure, Server};
-use omni_trace_driver::server::{Driven, Request, Start, Stop, drive};
+use omni_trace_driver::server::{Driven, PROGRESS_EVERY, Request, Start, Stop, drive};
 use omni_trace_driver::workload::{Workload, WorkloadEnd};
 
 /// What the server does with a call.
@@ -148,12 +148,51 @@ fn stages_go_in_the_body_and_limits_where_the_version_takes_them() {
     let asked = Request { stages: vec![1, 2], max_iters: Some(4), ..request() };
     let local = Local::start(VERSION, OK, OK);
     let driven = drive_it(&local, &asked, workload());
-    assert_eq!(local.calls()[1], r#"POST /start_profile {"stages":[1,2]}"#);
-    assert!(driven.notes[0].contains("max_iterations"), "{:?}", driven.notes);
+    let stages = r#"{"stages":[1,2]}"#;
+    let calls =
+        [ORDER[0].into(), format!("{} {stages}", ORDER[1]), format!("{} {stages}", ORDER[2])];
+    assert_eq!(local.calls(), calls);
+    assert!(
+        driven.notes[0].contains("vLLM-Omni 0.30.0 takes max_iterations"),
+        "{:?}",
+        driven.notes
+    );
     let new = Reply::Answer(200, r#"{"version":"0.33.0"}"#);
     let local = Local::start(new, OK, OK);
-    drive_it(&local, &asked, workload());
-    assert_eq!(local.calls()[1], r#"POST /start_profile {"stages":[1,2],"max_iterations":4}"#);
+    drive_it(&local, &Request { stages: vec![], ..asked }, workload());
+    assert_eq!(local.calls()[1], r#"POST /start_profile {"max_iterations":4}"#);
+    assert_eq!(local.calls()[2], ORDER[2]);
+}
+
+/// vLLM-Omni 0.18 and 0.20 answer with what each worker returned, later ones with a word.
+#[test]
+fn every_success_of_vllm_omni_is_one() {
+    for body in ["[null]", "[null,[null,null]]", r#"{"status":"SUCCESS"}"#, "null"] {
+        let local = Local::start(VERSION, Reply::Answer(200, body), Reply::Answer(200, body));
+        let driven = drive_it(&local, &request(), workload());
+        assert_eq!(driven.start, Start::Started, "{body}");
+        assert!(matches!(driven.stop, Some(Stop::Stopped(_))), "{body}");
+        assert!(driven.notes.is_empty(), "{:?}", driven.notes);
+    }
+}
+
+#[test]
+fn a_stage_of_vllm_omni_without_a_profiler_is_explained() {
+    let text = "Failed to start profiler: Profiling is not enabled. For diffusion models, set --profiler-config via CLI. \
+                For omni models, add profiler_config to the relevant deploy config stage.";
+    let body: &'static str = format!(r#"{{"detail":"{text}"}}"#).leak();
+    let local = Local::start(VERSION, Reply::Answer(500, body), OK);
+    let driven = drive_it(&local, &request(), workload());
+    assert_eq!(driven.start, Start::Rejected(500, text.into()));
+    assert!(driven.notes[0].contains("--stages"), "{:?}", driven.notes);
+    assert_eq!(local.calls(), ORDER[..2]);
+    let failed = r#"{"detail":"Failed to stop profiler: disableProfiler called but no active profiling session found"}"#;
+    let local = Local::start(VERSION, OK, Reply::Answer(500, failed));
+    let stop = drive_it(&local, &request(), workload()).stop;
+    assert!(
+        matches!(&stop, Some(Stop::StoppedElsewhere(text)) if text.contains("no active")),
+        "{stop:?}"
+    );
 }
 
 #[test]
@@ -265,20 +304,60 @@ fn an_interrupt_ends_the_workload_and_stops_the_profiler() {
     assert_eq!(local.calls(), ORDER);
 }
 
-#[test]
-fn a_second_interrupt_gives_up_on_a_stop_that_takes_too_long() {
-    let local = Local::start(VERSION, OK, Reply::Late(Duration::from_secs(3)));
+/// Drives a server while the user wishes to end after each of these times.
+fn drive_interrupted(local: &Local, wishes: &[u64]) -> Driven {
     let interrupts = Arc::new(AtomicUsize::new(0));
-    let user = Arc::clone(&interrupts);
+    let (user, wishes) = (Arc::clone(&interrupts), wishes.to_vec());
     let thread = std::thread::spawn(move || {
-        for _ in 0..2 {
-            std::thread::sleep(Duration::from_millis(300));
+        for wait_ms in wishes {
+            std::thread::sleep(Duration::from_millis(wait_ms));
             user.fetch_add(1, Ordering::Relaxed);
         }
     });
-    let workload = Workload::Time(Duration::from_secs(100));
-    let driven =
-        drive(&Server::new(&local.address), &request(), workload, &interrupts, &mut |_| {});
+    let (server, workload) =
+        (Server::new(&local.address), Workload::Time(Duration::from_secs(100)));
+    let driven = drive(&server, &request(), workload, &interrupts, &mut |_| {});
     thread.join().unwrap();
+    driven
+}
+
+#[test]
+fn a_second_interrupt_gives_up_on_a_stop_that_takes_too_long() {
+    let local = Local::start(VERSION, OK, Reply::Late(Duration::from_secs(3)));
+    let driven = drive_interrupted(&local, &[300, 300]);
     assert!(matches!(driven.stop, Some(Stop::Abandoned(_))), "{:?}", driven.stop);
+}
+
+#[test]
+fn an_interrupt_while_the_profiler_starts_stops_what_has_started_and_nothing_else() {
+    let late = Reply::Late(Duration::from_secs(2));
+    let local = Local::start(VERSION, late.clone(), OK);
+    let driven = drive_interrupted(&local, &[500]);
+    assert_eq!((driven.start, driven.workload), (Start::Started, Some(WorkloadEnd::Interrupted)));
+    assert!(matches!(driven.stop, Some(Stop::Stopped(_))), "{:?}", driven.stop);
+    assert_eq!(local.calls(), ORDER);
+    let local = Local::start(VERSION, Reply::Answer(500, "no"), OK);
+    assert_eq!(drive_interrupted(&local, &[0]).stop, None);
+    let local = Local::start(VERSION, late, OK);
+    let driven = drive_interrupted(&local, &[300, 300]);
+    assert!(matches!(driven.start, Start::Abandoned(_)), "{:?}", driven.start);
+    assert!(driven.notes[0].contains("POST /stop_profile ends it"), "{:?}", driven.notes);
+    assert_eq!((driven.workload, driven.stop), (None, None));
+}
+
+#[test]
+fn a_slow_stop_shows_signs_of_life() {
+    let local = Local::start(VERSION, OK, Reply::Late(PROGRESS_EVERY + Duration::from_millis(500)));
+    let mut said = Vec::new();
+    let server = Server::new(&local.address);
+    let calm = AtomicUsize::new(0);
+    let driven =
+        drive(&server, &request(), workload(), &calm, &mut |text| said.push(text.to_owned()));
+    assert!(matches!(driven.stop, Some(Stop::Stopped(_))), "{:?}", driven.stop);
+    let expected = [
+        "profiler started",
+        "stopping the profiler; on big traces this takes minutes",
+        "still stopping, 5 s",
+    ];
+    assert_eq!(said, expected);
 }

@@ -34,6 +34,18 @@ pub enum End {
 }
 
 impl End {
+    /// The line for people about a worker that did not end in order.
+    pub fn describe(&self, place: &str) -> Option<String> {
+        match self {
+            Self::Done => None,
+            Self::Failed(why) => Some(format!("{place} failed: {why}")),
+            Self::Died(why) => Some(format!("{place} died: {why}")),
+            Self::Hung(why) => Some(format!("{place} hung: {why}")),
+            Self::Interrupted => Some(format!("{place} was ended early")),
+            Self::NotStarted(why) => Some(format!("{place} did not start: {why}")),
+        }
+    }
+
     fn words(&self) -> (&'static str, &str) {
         match self {
             Self::Done => ("done", ""),

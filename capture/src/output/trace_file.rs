@@ -1,7 +1,7 @@
 //! Turns the plain JSON that libtorch saved into a complete `.gz` with a checksum, under its final name.
 //!
 //! The name appears only when the file is complete: the work is done in the scratch directory, on the same file
-//! system, and ends with a rename.
+//! system, and ends with a rename. libtorch says nothing when the disk is full, so what it left is looked at.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -9,6 +9,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rustix::fs::statvfs;
 use sha2::{Digest, Sha256};
 
 /// What the file came to.
@@ -29,20 +30,41 @@ pub fn finish(json: &Path, scratch: &Path, target: &Path) -> io::Result<Written>
         std::fs::rename(&partial, target)?;
         Ok(written)
     });
+    // Best effort, and first: room that is needed elsewhere. The supervisor removes the whole scratch directory anyway.
+    std::fs::remove_file(json).ok();
     if written.is_err() {
-        // Best effort: the supervisor removes the whole scratch directory anyway.
         std::fs::remove_file(&partial).ok();
     }
-    std::fs::remove_file(json)?;
     written
 }
 
+/// libtorch's JSON, where it has written any.
+fn open(json: &Path) -> io::Result<File> {
+    File::open(json).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            io::Error::new(error.kind(), format!("libtorch wrote no trace{}", room(json)))
+        }
+        _ => error,
+    })
+}
+
+/// How much more would fit beside a file, for people.
+fn room(beside: &Path) -> String {
+    let about = beside.parent().and_then(|dir| statvfs(dir).ok());
+    about.map_or_else(String::new, |about| {
+        format!(
+            " ({} kB are free on its disk)",
+            about.f_bavail.saturating_mul(about.f_frsize) / 1000
+        )
+    })
+}
+
 fn compress(json: &Path, partial: &Path) -> io::Result<Written> {
-    let mut input = BufReader::with_capacity(1 << 20, File::open(json)?);
+    let mut input = BufReader::with_capacity(1 << 20, open(json)?);
     let output = Hashing { file: File::create(partial)?, hash: Sha256::new(), bytes: 0 };
     let mut encoder = GzEncoder::new(output, Compression::new(6));
     let mut buffer = vec![0; 1 << 20];
-    let mut json_bytes = 0;
+    let (mut json_bytes, mut last) = (0, None);
     loop {
         let n = input.read(&mut buffer)?;
         if n == 0 {
@@ -50,6 +72,11 @@ fn compress(json: &Path, partial: &Path) -> io::Result<Written> {
         }
         encoder.write_all(&buffer[..n])?;
         json_bytes += n as u64;
+        last = buffer[..n].iter().rfind(|byte| !byte.is_ascii_whitespace()).copied().or(last);
+    }
+    if last != Some(b'}') {
+        let text = format!("libtorch's trace is cut short after {json_bytes} bytes{}", room(json));
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
     }
     let Hashing { file, hash, bytes } = encoder.finish()?;
     file.sync_all()?;
@@ -67,8 +94,13 @@ pub fn checksum(path: &Path) -> io::Result<(String, u64)> {
 pub fn write_whole(target: &Path, contents: &[u8]) -> io::Result<()> {
     let mut partial = target.as_os_str().to_owned();
     partial.push(".partial");
-    std::fs::write(&partial, contents)?;
-    std::fs::rename(&partial, target)
+    let written =
+        std::fs::write(&partial, contents).and_then(|()| std::fs::rename(&partial, target));
+    if written.is_err() {
+        // It may never have been there.
+        std::fs::remove_file(&partial).ok();
+    }
+    written
 }
 
 struct HashSink<'a>(&'a mut Sha256);
@@ -126,5 +158,29 @@ mod tests {
         assert_eq!(checksum(&target).unwrap(), (written.sha256, written.bytes));
         let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
         assert_eq!(left.len(), 1);
+    }
+
+    #[test]
+    fn a_trace_that_is_missing_or_cut_short_never_gets_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (json, target) = (dir.path().join("a.json"), dir.path().join("a.json.gz"));
+        let missing = finish(&json, dir.path(), &target).unwrap_err().to_string();
+        assert!(
+            missing.starts_with("libtorch wrote no trace (") && missing.contains("kB are free")
+        );
+        std::fs::write(&json, "{\"traceEvents\": [{\"ph\": \"X\",\n").unwrap();
+        let cut = finish(&json, dir.path(), &target).unwrap_err().to_string();
+        assert!(cut.starts_with("libtorch's trace is cut short after 29 bytes"), "{cut}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_small_file_that_cannot_be_written_leaves_nothing() {
+        // The name of a folder cannot be taken by a file.
+        let dir = tempfile::tempdir().unwrap();
+        let taken = dir.path().join("taken");
+        std::fs::create_dir(&taken).unwrap();
+        assert!(write_whole(&taken, b"text").is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

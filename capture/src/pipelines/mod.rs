@@ -19,13 +19,29 @@ const UNLIMITED_REQUESTS: u32 = 4;
 /// Most worker processes of a capture.
 const MAX_WORKERS: u32 = 64;
 
+/// The CUDA devices of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Devices {
+    /// How many.
+    pub count: usize,
+    /// Why there are none.
+    pub why_none: String,
+}
+
+impl Devices {
+    /// No device, for this reason.
+    pub fn none(why: &str) -> Self {
+        Self { count: 0, why_none: why.to_owned() }
+    }
+}
+
 /// The plan, and what there is to say about it.
 pub fn plan(
     cli: &Cli,
-    cuda_devices: usize,
+    cuda: &Devices,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<(Plan, Vec<String>), CaptureError> {
-    let device = match (cli.run.device, cuda_devices) {
+    let device = match (cli.run.device, cuda.count) {
         (DeviceChoice::Cuda, _) => DeviceKind::Cuda,
         (DeviceChoice::Auto, n) if n > 0 => DeviceKind::Cuda,
         _ => DeviceKind::Cpu,
@@ -49,9 +65,7 @@ pub fn plan(
         stage.gate = settings.gate(stage.id)?;
     }
     check(&stages, &settings)?;
-    if device == DeviceKind::Cuda {
-        check_groups(&stages, cuda_devices)?;
-    }
+    check_devices(&stages, cuda)?;
     let bounded = stages.iter().filter_map(|s| s.gate.as_ref()).all(|gate| gate.is_bounded());
     let any_gate = stages.iter().any(|s| s.gate.is_some());
     let requests = match (cli.run.requests, bounded && any_gate) {
@@ -98,18 +112,24 @@ fn trace_id(unix_ns: u64) -> String {
     format!("{unix_ns:016X}{:016X}", u64::from(std::process::id()) << 32 | (unix_ns & 0xFFFF_FFFF))
 }
 
-/// NCCL refuses two ranks of a group on one device, with words that say nothing.
-fn check_groups(stages: &[StagePlan], cuda_devices: usize) -> Result<(), CaptureError> {
+/// Whether there is a device for every stage that wants one. NCCL refuses two ranks of a group on one device, with words
+/// that say nothing.
+fn check_devices(stages: &[StagePlan], cuda: &Devices) -> Result<(), CaptureError> {
+    let mut on_cuda = stages.iter().filter(|stage| stage.device == DeviceKind::Cuda);
+    if let (Some(stage), 0) = (on_cuda.clone().next(), cuda.count) {
+        return Err(CaptureError::Plan(format!(
+            "stage {} ({}) is to run on CUDA, and no device can be used: {}",
+            stage.id, stage.name, cuda.why_none
+        )));
+    }
     let too_large = |stage: &&StagePlan| {
-        crate::model::is_split(&stage.model)
-            && stage.ranks > 1
-            && stage.ranks as usize > cuda_devices
+        crate::model::is_split(&stage.model) && stage.ranks > 1 && stage.ranks as usize > cuda.count
     };
-    let Some(stage) = stages.iter().find(too_large) else { return Ok(()) };
+    let Some(stage) = on_cuda.find(too_large) else { return Ok(()) };
     Err(CaptureError::Plan(format!(
-        "stage {} has {} ranks and this machine {cuda_devices} CUDA device(s): NCCL needs one for each rank; give fewer \
-         --ranks, or --device cpu, which sums by Gloo",
-        stage.id, stage.ranks
+        "stage {} has {} ranks and this machine {} CUDA device(s): NCCL needs one for each rank; give fewer --ranks, or \
+         --device cpu, which sums by Gloo",
+        stage.id, stage.ranks, cuda.count
     )))
 }
 
@@ -135,4 +155,27 @@ fn check(stages: &[StagePlan], settings: &gates::Settings) -> Result<(), Capture
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn a_stage_on_cuda_needs_a_device_and_ranks_of_a_group_one_each() {
+        let plan_with = |line: &str, cuda: &Devices| {
+            let words = ["x", "--pipeline", "omni"].into_iter().chain(line.split_whitespace());
+            plan(&Cli::try_parse_from(words).unwrap(), cuda, |_| None).map_err(|e| e.to_string())
+        };
+        let none = Devices::none("no driver");
+        let refused = plan_with("--device cuda", &none).unwrap_err();
+        let expected = "stage 0 (thinker) is to run on CUDA, and no device can be used: no driver";
+        assert_eq!(refused, expected);
+        assert!(plan_with("", &none).unwrap().0.stages.iter().all(|s| s.device == DeviceKind::Cpu));
+        let one = Devices { count: 1, why_none: String::new() };
+        assert!(plan_with("--ranks 0:2", &one).unwrap_err().contains("NCCL needs one for each"));
+        assert!(plan_with("--ranks 2:2", &one).is_ok(), "the vocoder is not split");
+    }
 }

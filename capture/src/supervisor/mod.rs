@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::board::{Activity, Board};
 use crate::error::CaptureError;
-use crate::output::manifest::{self, About, End, Outcome, WorkerResult};
+use crate::output::manifest::{self, About, Outcome, WorkerResult};
 use crate::plan::Plan;
 use crate::recorder::unix_ns;
 use crate::report::Report;
@@ -43,6 +43,15 @@ pub struct Finished {
     pub requests: u64,
 }
 
+impl Finished {
+    fn lacks(&mut self, note: String) {
+        self.notes.push(note);
+        if self.outcome == Outcome::Complete {
+            self.outcome = Outcome::Incomplete;
+        }
+    }
+}
+
 /// Runs a plan. `interrupts` counts the user's wishes to end: one ends in order, two at once.
 pub fn run(
     plan: &Plan,
@@ -62,12 +71,19 @@ pub fn run(
         notes.extend(manifest::missing(&plan.stages[result.stage as usize], result));
     }
     let finished_unix_ns = unix_ns();
-    let files = orchestrator.write_logs(plan)?;
     let requests = orchestrator.requests_done();
-    let about = About { outcome: judged, finished_unix_ns, requests, notes: notes.clone(), files };
-    manifest::write(plan, &results, about)
-        .map_err(|source| CaptureError::File { path: plan.out_dir.clone(), source })?;
-    Ok(Finished { outcome: judged, results, notes, requests })
+    let mut finished = Finished { outcome: judged, results, notes, requests };
+    // Traces that are whole are kept and told of, also where the disk has no room for more.
+    let files = orchestrator.write_logs(plan).unwrap_or_else(|error| {
+        finished.lacks(format!("the logs could not all be written: {error}"));
+        Vec::new()
+    });
+    let (outcome, notes) = (finished.outcome, finished.notes.clone());
+    let about = About { outcome, finished_unix_ns, requests, notes, files };
+    if let Err(error) = manifest::write(plan, &finished.results, about) {
+        finished.lacks(format!("the manifest could not be written: {error}"));
+    }
+    Ok(finished)
 }
 
 fn run_in(
@@ -127,13 +143,17 @@ impl Watch<'_> {
             while let Ok(news) = self.crew.news(Duration::ZERO) {
                 self.take(news, notes)?;
             }
-            if self.ready == self.plan.workers().len() && self.aborted.is_none() {
+            if self.all_are_ready() && self.aborted.is_none() {
                 self.orchestrator.turn(self.open_gates == 0)?;
             }
             self.look_at_interrupts(notes);
             self.look_at_progress(notes);
         }
         Ok(())
+    }
+
+    fn all_are_ready(&self) -> bool {
+        self.ready == self.progress.len()
     }
 
     fn take(&mut self, news: News, notes: &mut Vec<String>) -> Result<(), CaptureError> {
@@ -152,9 +172,11 @@ impl Watch<'_> {
             Report::Ready { note, .. } => {
                 notes.extend(note.iter().cloned());
                 self.ready += 1;
-                if self.ready == self.plan.workers().len() {
+                if self.all_are_ready() {
                     self.orchestrator.begin(unix_ns());
                     self.crew.go();
+                    // Waiting for the others was no progress, and is over.
+                    self.progress.fill((u64::MAX, Instant::now()));
                 }
             }
             Report::GateClosed => self.open_gates = self.open_gates.saturating_sub(1),
@@ -195,7 +217,8 @@ impl Watch<'_> {
         }
     }
 
-    /// A worker that computes, saves or loads without any progress for too long is hung; one that waits is not.
+    /// A worker without any progress for too long is hung. One that waits for another looks around all the time, which
+    /// is progress.
     fn look_at_progress(&mut self, notes: &mut Vec<String>) {
         if self.looked.elapsed() < PROGRESS_EVERY {
             return;
@@ -208,16 +231,16 @@ impl Watch<'_> {
             if *seen != steps {
                 (*seen, *since) = (steps, Instant::now());
             }
-            let idle = matches!(activity, Activity::Waiting | Activity::Done);
-            // Before all are ready, a worker that has built its model waits for the others.
-            let starting = activity == Activity::Starting && self.crew.is_ready(worker);
-            if idle || starting || since.elapsed() < limit || !self.crew.is_running(worker) {
+            // Before all are ready, a worker that has built its model waits for the others, and sleeps.
+            let sleeps = self.crew.is_ready(worker) && self.ready < self.plan.workers().len();
+            let is_over = activity == Activity::Done || !self.crew.is_running(worker);
+            if sleeps || is_over || since.elapsed() < limit {
                 continue;
             }
             let why = format!("no progress for {} s while {}", limit.as_secs(), activity.as_str());
             self.crew.kill_as_hung(worker, &why);
-            let text = format!("{}: hung: {why}", self.crew.name_of(worker));
-            self.abort(&text, notes);
+            let why = self.crew.ended_badly(worker).unwrap_or(why);
+            self.abort(&why, notes);
         }
     }
 }
@@ -225,13 +248,5 @@ impl Watch<'_> {
 /// The line for people about each worker's end, where it is not in order.
 pub fn describe(result: &WorkerResult, plan: &Plan) -> Option<String> {
     let stage = &plan.stages[result.stage as usize];
-    let place = format!("stage {} ({}) rank {}", stage.id, stage.name, result.rank);
-    match &result.end {
-        End::Done => None,
-        End::Failed(why) => Some(format!("{place} failed: {why}")),
-        End::Died(why) => Some(format!("{place} died: {why}")),
-        End::Hung(why) => Some(format!("{place} hung: {why}")),
-        End::Interrupted => Some(format!("{place} was ended early")),
-        End::NotStarted(why) => Some(format!("{place} did not start: {why}")),
-    }
+    result.end.describe(&format!("stage {} ({}) rank {}", stage.id, stage.name, result.rank))
 }

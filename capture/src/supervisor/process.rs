@@ -125,13 +125,8 @@ impl Crew {
 
     /// Why a worker that has ended gives reason to end the capture.
     pub(super) fn ended_badly(&self, worker: usize) -> Option<String> {
-        match &self.members[worker].result.end {
-            End::Done | End::Interrupted => None,
-            End::Failed(why) => Some(format!("{}: failed: {why}", self.names[worker])),
-            End::Died(why) | End::Hung(why) | End::NotStarted(why) => {
-                Some(format!("{}: died: {why}", self.names[worker]))
-            }
-        }
+        let end = &self.members[worker].result.end;
+        if *end == End::Interrupted { None } else { end.describe(&self.names[worker]) }
     }
 
     pub(super) fn kill_as_hung(&mut self, worker: usize, why: &str) {
@@ -175,10 +170,6 @@ impl Crew {
 
     pub(super) fn pid_of(&self, worker: usize) -> u32 {
         self.members[worker].result.pid
-    }
-
-    pub(super) fn name_of(&self, worker: usize) -> &str {
-        &self.names[worker]
     }
 
     pub(super) fn into_results(mut self) -> Vec<WorkerResult> {
