@@ -269,3 +269,151 @@ fn instants_keep_their_scope_through_perfetto() {
         instants.map(|e| (e["name"].as_str().unwrap(), e["s"].as_str().unwrap())).collect();
     assert_eq!(scopes, [("mark g", "g"), ("mark p", "p"), ("mark t", "t")]);
 }
+
+/// Merges events that are given as text, to JSON. Gives the input, the output, its events and the report.
+fn merged_events(dir: &Path, events: &str) -> (PathBuf, PathBuf, Vec<Value>, Value) {
+    let (from, out) = (dir.join("from.json"), dir.join("out.json"));
+    std::fs::write(&from, format!(r#"{{"schemaVersion":1,"traceEvents":[{events}]}}"#)).unwrap();
+    let report = merge(&[&from], &out, &[]);
+    let text = std::fs::read_to_string(&out).unwrap();
+    assert!(!text.to_lowercase().contains("\\ud8"), "{text}");
+    let mut read: Value = serde_json::from_str(&text).unwrap();
+    let Value::Array(events) = read["traceEvents"].take() else { unreachable!("{read}") };
+    (from, out, events, report)
+}
+
+/// Perfetto's importer takes tids for 32 bits without a sign and 0 for the pid, and text for another thread than the number.
+#[test]
+fn tids_that_importers_confuse_are_renumbered_and_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let tids = [
+        "0",
+        "1000",
+        "\"1000\"",
+        "-5",
+        "4294967291",
+        "4294967295",
+        "4294967296",
+        "\"0\"",
+        "9223372036854775813",
+        "170141183460469231731687303715884105727",
+        "\"text\"",
+        "1",
+    ];
+    let mut events = String::new();
+    for (i, tid) in tids.iter().enumerate() {
+        let comma = if i > 0 { "," } else { "" };
+        let name = i;
+        write!(
+            events,
+            r#"{comma}{{"ph":"X","name":"{name}","pid":594,"tid":{tid},"ts":{},"dur":1}}"#,
+            2 * i
+        )
+        .unwrap();
+        // A process without a thread of its new number keeps its thread 0.
+        write!(events, r#",{{"ph":"X","name":"other","pid":8,"tid":0,"ts":1,"dur":1}}"#).unwrap();
+    }
+    let (from, out, written, _) = merged_events(dir.path(), &events);
+    assert_parts_are(&[&from], &out);
+    // Processes stand in the order of their pids: 8, then 594.
+    let tid_of = |name: &str| {
+        let event = written.iter().find(|event| event["name"] == name).unwrap();
+        (event["pid"].as_u64().unwrap(), event["tid"].as_u64().unwrap())
+    };
+    assert_eq!(tid_of("other"), (1000, 0));
+    let mut threads: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for i in 0..tids.len() {
+        let (pid, tid) = tid_of(&i.to_string());
+        assert_eq!(pid, 1001);
+        assert!((1..=u64::from(u32::MAX)).contains(&tid) || tid == 0, "{tid}");
+        threads.entry(tid).or_default().push(i);
+    }
+    let mut shared: Vec<Vec<usize>> = threads.into_values().filter(|of| of.len() > 1).collect();
+    shared.sort();
+    assert_eq!(shared, [vec![0, 7], vec![1, 2]]);
+}
+
+#[test]
+fn thread_0_beside_a_thread_of_the_new_pid_is_renumbered_and_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let event = |name: &str, tid: u32| {
+        format!(
+            r#"{{"ph":"X","cat":"python_function","name":"{name}","pid":594,"tid":{tid},"ts":1,"dur":9}}"#
+        )
+    };
+    let (from, out, written, _) = merged_events(
+        dir.path(),
+        &[event("idle", 0), event("main", 1000)].concat().replace("}{", "},{"),
+    );
+    assert_parts_are(&[&from], &out);
+    let tid =
+        |name: &str| written.iter().find(|event| event["name"] == name).unwrap()["tid"].clone();
+    assert_eq!((tid("idle"), tid("main")), (1_000_000_000.into(), 1000.into()));
+    let zero = omni_trace::store::TrackId::Int(0);
+    assert!(parts(&out)[0].store.tracks.iter().any(|track| track.tid == zero));
+}
+
+#[test]
+fn large_flow_ids_are_hex_text_and_surrogates_are_characters() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = r#"{"ph":"X","name":"\ud83d\ude00 \u00e9","pid":1,"tid":1,"ts":1,"dur":9,"args":{"k\ud83d\ude00":["\ud83d\ude00"]}},
+        {"ph":"X","name":"b","pid":1,"tid":2,"ts":1,"dur":9},
+        {"ph":"s","cat":"c","name":"c","id":18446744073709551615,"pid":1,"tid":1,"ts":1},
+        {"ph":"f","cat":"c","name":"c","id":18446744073709551615,"pid":1,"tid":2,"ts":2,"bp":"e"},
+        {"ph":"s","cat":"c","name":"c","id":9223372036854775807,"pid":1,"tid":1,"ts":3}"#;
+    let (from, out, written, _) = merged_events(dir.path(), events);
+    assert_parts_are(&[&from], &out);
+    let ids: Vec<&Value> =
+        written.iter().filter(|event| event["cat"] == "c").map(|event| &event["id"]).collect();
+    assert_eq!(
+        ids,
+        ["0xffffffffffffffff", "0xffffffffffffffff"]
+            .map(Value::from)
+            .iter()
+            .chain([&i64::MAX.into()])
+            .collect::<Vec<_>>()
+    );
+    let text = std::fs::read_to_string(&out).unwrap();
+    assert!(text.contains(r#""name":"😀 \u00e9""#) && text.contains(r#""k😀":["😀"]"#), "{text}");
+    // Moved by an offset of ids, over the border.
+    let again = dir.path().join("two.json");
+    merge(&[&from, &stage(0)], &again, &[]);
+    assert_parts_are(&[&from, &stage(0)], &again);
+}
+
+/// Importers give up a file at a time that is none; reading counts such events, and they are not written on.
+#[test]
+fn events_without_a_usable_time_are_left_out_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = r#"{"ph":"M","name":"process_name","pid":1,"tid":1,"ts":NaN,"args":{"name":"p"}},
+        {"ph":"X","name":"gone","pid":1,"tid":1,"ts":NaN,"dur":1},
+        {"ph":"X","name":"gone","pid":1,"tid":1,"dur":1},
+        {"ph":"X","name":"gone","pid":1,"tid":1,"ts":1,"dur":Infinity},
+        {"ph":"i","name":"gone","pid":1,"tid":1,"ts":null,"s":"t"},
+        {"name":"gone","pid":1,"tid":1,"ts":1},
+        {"ph":"X","name":"zero","pid":1,"tid":1,"ts":1},
+        {"ph":"X","name":"zero","pid":1,"tid":1,"ts":2,"dur":-7},
+        {"ph":"X","name":"kept","pid":1,"tid":1,"ts":3,"dur":2.5,"tts":NaN,"tdur":1.5}"#;
+    let (from, out, written, report) = merged_events(dir.path(), events);
+    let of = |name: &str| -> Vec<&Value> {
+        written.iter().filter(|event| event["name"] == name).collect()
+    };
+    assert!(of("gone").is_empty(), "{written:?}");
+    assert_eq!(of("zero").iter().map(|event| &event["dur"]).collect::<Vec<_>>(), [0, 0]);
+    assert_eq!((&of("kept")[0]["dur"], &of("kept")[0]["tdur"]), (&2.5.into(), &1.5.into()));
+    assert_eq!(of("kept")[0].get("tts"), None);
+    assert!(
+        written.iter().all(|event| event["ts"].is_number() || event["ph"] == "M"),
+        "{written:?}"
+    );
+    let issue = |kind: &str| {
+        let issues = report["issues"].as_array().unwrap();
+        issues.iter().find(|issue| issue["kind"] == kind).unwrap()["count"].as_u64().unwrap()
+    };
+    assert_eq!(
+        (issue("bad_timestamp"), issue("negative_duration"), issue("unreadable_event")),
+        (4, 1, 1)
+    );
+    let (a, b) = (read_input(&from, &options()).unwrap().store, &parts(&out)[0].store);
+    assert!(a.slices == b.slices && a.tracks == b.tracks);
+}

@@ -91,6 +91,152 @@ fn collapsed_waits_change_no_figure() {
     }
 }
 
+/// The largest text of a trace that the test over all of them takes.
+const LARGEST_BYTES: u64 = 40_000_000;
+
+#[test]
+fn analyze_of_the_slim_trace_is_that_of_the_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let analyze = |path: &Path| {
+        let output = omni_trace(&["analyze", "--format", "json", text(path)]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let mut n_compared = 0;
+    for path in common::real_traces() {
+        if std::fs::metadata(&path).unwrap().len() > LARGEST_BYTES {
+            continue;
+        }
+        let whole = analyze(&path);
+        if whole["inputs"][0]["json_bytes"].as_u64().unwrap() > LARGEST_BYTES {
+            continue;
+        }
+        // The name says whose trace it is.
+        let out = dir.path().join(path.file_name().unwrap());
+        for flags in [&[][..], &["--keep-waits"]] {
+            slim(&path, &out, flags);
+            let small = analyze(&out);
+            for table in ["devices", "kernels", "waits", "iterations", "iteration_summary"] {
+                assert_eq!(whole[table], small[table], "{table} of {} {flags:?}", path.display());
+            }
+        }
+        n_compared += 1;
+    }
+    assert!(n_compared > 60 || common::shared_traces().is_none(), "only {n_compared} compared");
+}
+
+/// Whether some slice of a thread reaches over the end of the one that it lies in.
+fn has_crossing_slices(store: &Store) -> bool {
+    store.tracks.iter().any(|track| {
+        let mut open: Vec<i64> = Vec::new();
+        track.slices.clone().any(|slice| {
+            open.retain(|&end_ns| end_ns > store.slices.ts_ns[slice]);
+            let end_ns = store.slices.end_ns(slice);
+            let crosses = open.last().is_some_and(|&outer_ns| end_ns > outer_ns);
+            open.push(end_ns);
+            crosses
+        })
+    })
+}
+
+#[test]
+fn overlapping_slices_get_lanes_that_reading_undoes() {
+    let dir = tempfile::tempdir().unwrap();
+    let [from, out, again, unnamed, packets] =
+        ["a.json", "b.json", "c.json", "d.json", "e.pftrace"].map(|name| dir.path().join(name));
+    // Overlaps, a thread 0 beside the one whose number is the pid, and processes that are no numbers.
+    let events = r#"{"ph":"M","name":"thread_name","pid":7,"tid":1,"args":{"name":"main"}},
+        {"ph":"M","name":"thread_sort_index","pid":7,"tid":1,"args":{"sort_index":3}},
+        {"ph":"X","cat":"cpu_op","name":"a","pid":7,"tid":1,"ts":1,"dur":10},
+        {"ph":"X","cat":"cpu_op","name":"b","pid":7,"tid":"1","ts":5,"dur":10,"args":{"x":[1, 2]}},
+        {"ph":"X","cat":"python_function","name":"idle","pid":7,"tid":0,"ts":2,"dur":10},
+        {"ph":"X","cat":"python_function","name":"f","pid":7,"tid":7,"ts":1,"dur":10},
+        {"ph":"X","cat":"Trace","name":"PyTorch Profiler (0)","pid":"Spans","tid":"PyTorch Profiler","ts":0,"dur":20},
+        {"ph":"i","name":"Iteration Start","s":"g","pid":"Traces","tid":"Trace PyTorch Profiler","ts":1},
+        {"ph":"i","name":"Record Window End","s":"g","pid":"","tid":"","ts":30}"#;
+    std::fs::write(&from, format!(r#"{{"schemaVersion": 1,"traceEvents":[{events}]}}"#)).unwrap();
+    slim(&from, &out, &["--keep-waits"]);
+    let written = std::fs::read_to_string(&out).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&written).unwrap();
+    let tid = |name: &str| {
+        let events = json["traceEvents"].as_array().unwrap();
+        events.iter().find(|event| event["name"] == name).unwrap()["tid"].clone()
+    };
+    let lanes = [tid("b"), tid("idle")].map(|tid| tid.as_u64().unwrap());
+    assert!(lanes.iter().all(|&lane| lane >= 1_000_000_000) && lanes[0] != lanes[1], "{lanes:?}");
+    assert_eq!((tid("a"), tid("f")), (1.into(), 7.into()));
+    assert!(written.contains(r#""name":"main (overlap 1)""#), "{written}");
+    // Without the member that says what the lanes were, they are threads, and nothing crosses on them.
+    std::fs::write(&unnamed, written.replace("omniTraceLanes", "other")).unwrap();
+    assert!(has_crossing_slices(&store(&from)) && !has_crossing_slices(&store(&unnamed)));
+
+    let original = store(&from);
+    let same = |path: &Path| {
+        let read = store(path);
+        assert_eq!(read.tracks, original.tracks);
+        assert_eq!(figures(&read), figures(&original));
+        assert!(read.slices == original.slices && read.instants == original.instants);
+        assert_eq!(read.n_events, original.n_events);
+        assert_eq!(read.meta.entries[0], original.meta.entries[0]);
+        assert!(!read.meta.entries.iter().any(|(key, _)| key == "omniTraceLanes"));
+    };
+    same(&out);
+    slim(&out, &again, &["--keep-waits"]);
+    assert_eq!(std::fs::read_to_string(&again).unwrap(), written);
+    let merged = omni_trace(&["merge", text(&out), "-q", "-o", text(&packets)]);
+    assert!(merged.status.success());
+    let slices = |path: &Path| {
+        let paths = [path.to_owned()];
+        let progress = std::sync::Arc::default();
+        let inputs = omni_trace::read::read_inputs(&paths, &ReadOptions::default(), &progress);
+        inputs.unwrap().swap_remove(0).store.slices.ts_ns.clone()
+    };
+    assert_eq!(slices(&packets), slices(&from));
+}
+
+#[test]
+fn slim_traces_of_real_overlaps_have_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, unnamed) = (dir.path().join("out.json"), dir.path().join("unnamed.json"));
+    let wanted = ["b200_vllm_eager", "v030_tp2_mp/1795302253148473390-rank-0"];
+    for path in common::real_traces() {
+        if !wanted.iter().any(|part| text(&path).contains(part)) {
+            continue;
+        }
+        slim(&path, &out, &["--keep-waits"]);
+        let written = std::fs::read_to_string(&out).unwrap();
+        std::fs::write(&unnamed, written.replace("omniTraceLanes", "other")).unwrap();
+        assert!(has_crossing_slices(&store(&path)), "{}", path.display());
+        assert!(!has_crossing_slices(&store(&unnamed)), "{}", path.display());
+    }
+}
+
+#[test]
+fn what_was_written_is_told_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = dir.path().join("a.json");
+    let event = r#"{"ph":"X","name":"a","pid":1,"tid":1,"ts":1,"dur":2}"#;
+    std::fs::write(&from, format!(r#"{{"traceEvents":[{event}]}}"#)).unwrap();
+    for command in ["merge", "slim"] {
+        for (name, is_compressed) in [("b.json.gz", true), ("b.json", false), ("b.pftrace", false)]
+        {
+            let out = dir.path().join(name);
+            let told = |flags: &[&str]| {
+                let args = [&[command, text(&from), "-o", text(&out)], flags].concat();
+                String::from_utf8(omni_trace(&args).stderr).unwrap()
+            };
+            let stderr = told(&[]);
+            let bytes = std::fs::metadata(&out).unwrap().len();
+            let size = omni_trace::render::human::bytes(bytes);
+            let start = format!("wrote {}: {size}", out.display());
+            let last = stderr.lines().last().unwrap();
+            assert!(last.starts_with(&start) && last.ends_with(" s"), "{stderr}");
+            assert_eq!(last.contains(" B of JSON) in "), is_compressed, "{stderr}");
+            assert_eq!(told(&["-q"]), "");
+        }
+    }
+}
+
 #[test]
 fn filters_take_what_they_say() {
     let Some(path) =

@@ -108,7 +108,7 @@ fn show(args: &MergeArgs, destination: &Destination, report: &MergeReport) -> an
     if let Some(path) = &args.html {
         pages::write(path, Page::of_merge(report), &[])?;
     }
-    rewriting::show(&args.output, destination, report, || report.tables())
+    rewriting::show(&args.output, destination, report, &report.output, || report.tables())
 }
 
 fn is_merged(first: &FirstPass) -> bool {
@@ -227,6 +227,7 @@ impl Merged {
                 identity: input.identity,
                 label,
                 store: input.store,
+                is_gone: &[],
                 shift_ns: clock.shift_ns,
                 clock_offset_ns: clock.correction_ns,
             })

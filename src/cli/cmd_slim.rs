@@ -11,11 +11,11 @@ use crate::align::{AlignInput, input_label};
 use crate::analyze::base::TimeConfig;
 use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
 use crate::read::Progress;
-use crate::store::{LAYOUT_KEY, PARTS_KEY};
+use crate::store::{LANES_KEY, LAYOUT_KEY, PARTS_KEY};
 use crate::table::{OutputRow, SCHEMA_VERSION, SlimReport, SlimRow};
 use crate::write::{
-    Collapsed, Edit, InputPlan, Pass, PlanInput, Source, Tally, merged_members, plan_merge,
-    plan_same,
+    Collapsed, Edit, InputPlan, Pass, PlanInput, Source, Tally, merged_members, plan_alone,
+    plan_merge, plan_same,
 };
 
 /// Runs the command.
@@ -45,7 +45,7 @@ fn slim(
         return Err(Hinted { what, hint }.into());
     }
     let edit = edit_of(args, first, &choice);
-    let (plan, members) = plan_of(first, destination)?;
+    let (plan, members) = plan_of(first, &choice, destination)?;
     let source =
         Source { again: &first.again, store: &first.input.store, plan: &plan, edit: Some(&edit) };
     let pass = Pass { options: &options, progress: &progress };
@@ -70,7 +70,7 @@ fn slim(
         categories: categories(&written.tally),
         issues: rows::issues(0, &first.input.diag).collect(),
     };
-    rewriting::show(&args.output, destination, &report, || report.tables())?;
+    rewriting::show(&args.output, destination, &report, &report.output, || report.tables())?;
     Ok(rewriting::outcome(&args.output, &written, std::iter::once(&first.input.diag)))
 }
 
@@ -120,9 +120,10 @@ fn edit_of(args: &SlimArgs, first: &FirstPass, choice: &SlimChoice) -> Edit {
     edit
 }
 
-/// JSON keeps processes and top-level members as they are; Perfetto needs numbers for all, as a merged file has them.
+/// JSON keeps processes and top-level members as they are, with lanes for what overlaps; Perfetto needs numbers for all, as a merged file has them.
 fn plan_of(
     first: &FirstPass,
+    choice: &SlimChoice,
     destination: &Destination,
 ) -> anyhow::Result<(InputPlan, Vec<(String, String)>)> {
     let input = &first.input;
@@ -135,7 +136,12 @@ fn plan_of(
         if meta.entry(LAYOUT_KEY).is_none() {
             members.push((LAYOUT_KEY.to_owned(), format!("\"{}\"", meta.layout.name())));
         }
-        return Ok((InputPlan::default(), members));
+        let plan = plan_alone(&input.store, &choice.is_gone);
+        let threads = plan.threads();
+        if !threads.is_empty() {
+            members.push((LANES_KEY.to_owned(), serde_json::to_string(&threads)?));
+        }
+        return Ok((plan, members));
     }
     let align = AlignInput { path: &input.path, identity: &input.identity, store: &input.store };
     let label = input_label(&align);
@@ -144,6 +150,7 @@ fn plan_of(
         identity: &input.identity,
         label: &label,
         store: &input.store,
+        is_gone: &choice.is_gone,
         shift_ns: 0,
         clock_offset_ns: 0,
     }]);

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -18,8 +19,8 @@ use super::trace_output::{AtomicFile, PipeOutput, spill_file};
 use crate::diag::{Reporter, Severity};
 use crate::read::events::{Again, read_apart_for_rewriting, read_for_rewriting};
 use crate::read::{Input, Progress, ReadOptions};
-use crate::render::{csv, json, markdown, text};
-use crate::table::Table;
+use crate::render::{csv, human, json, markdown, text};
+use crate::table::{OutputRow, Table};
 use crate::write::{Pass, Source, WriteError, Written, write_json, write_perfetto};
 
 /// What the first pass over an input gave.
@@ -92,6 +93,8 @@ enum Kind {
 pub(super) struct Destination {
     path: PathBuf,
     kind: Kind,
+    /// When the command began.
+    started: Instant,
 }
 
 impl Destination {
@@ -111,7 +114,7 @@ impl Destination {
             let hint = "let its name end in .json, .json.gz or .pftrace".to_owned();
             return Err(Hinted { what, hint }.into());
         };
-        Ok(Self { path: args.output.clone(), kind })
+        Ok(Self { path: args.output.clone(), kind, started: Instant::now() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -207,11 +210,12 @@ impl Destination {
     }
 }
 
-/// Prints the report: on standard output, or on standard error where the trace itself goes there.
+/// Prints the report: on standard output, or on standard error where the trace itself goes there; then what was written.
 pub(super) fn show<R: Serialize>(
     args: &TraceOutputArgs,
     destination: &Destination,
     report: &R,
+    output: &OutputRow,
     tables: impl Fn() -> Vec<Table>,
 ) -> anyhow::Result<()> {
     if args.quiet {
@@ -230,7 +234,21 @@ pub(super) fn show<R: Serialize>(
         rendered.lines().for_each(say);
         return Ok(());
     }
-    Target::Stdout.write(rendered.as_bytes())
+    Target::Stdout.write(rendered.as_bytes())?;
+    say(&written(destination, output));
+    Ok(())
+}
+
+/// `wrote merged.json.gz: 3.50 MB (12.65 MB of JSON) in 0.4 s`.
+fn written(destination: &Destination, output: &OutputRow) -> String {
+    // A device or a pipe has no size.
+    let bytes = output.bytes.filter(|&bytes| bytes > 0).unwrap_or(output.text_bytes);
+    let text = match destination.kind {
+        Kind::JsonGzip(_) => format!(" ({} of JSON)", human::bytes(output.text_bytes)),
+        Kind::Json | Kind::Perfetto => String::new(),
+    };
+    let seconds = destination.started.elapsed().as_secs_f64();
+    format!("wrote {}: {}{text} in {seconds:.1} s", output.path, human::bytes(bytes))
 }
 
 /// Whether data was lost, told and judged.

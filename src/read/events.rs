@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use super::chrome::decode::flow_id;
-pub(crate) use super::chrome::event::{RawEvent, RawValue, key_text};
+pub(crate) use super::chrome::event::{RawEvent, RawValue, key_text, utf16_unit};
 pub(crate) use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
 pub(crate) use super::ids::{id_space, shifted_id};
+use super::lanes::{Joined, Lanes};
 use super::parts::{Restorer, SplitPlan};
 use super::pipeline::{Opened, PassError};
 use super::trace::{EventIndex, ReadTrace};
@@ -88,7 +89,7 @@ pub(crate) fn visit<V: Visitor>(
     make: &(impl Fn() -> V + Sync),
     mut take: impl FnMut(V::Output) -> io::Result<()>,
 ) -> Result<(), VisitError> {
-    let opened = Opened::new(&again.path, progress).map_err(VisitError::Read)?;
+    let mut opened = Opened::new(&again.path, progress).map_err(VisitError::Read)?;
     let numbered = |offset: u64| Numbered {
         visitor: make(),
         // A block that is not in the index was cut wrongly; what it gives is thrown away.
@@ -96,7 +97,11 @@ pub(crate) fn visit<V: Visitor>(
         reporter: Reporter::default(),
     };
     let finished = match again.part {
-        None => opened.run(options, &numbered, &mut |_, output| take(output)),
+        None => {
+            let lanes = Lanes::take(&mut opened.head.entries);
+            let joined = |offset: u64| Joined::new(&lanes, numbered(offset));
+            opened.run(options, &joined, &mut |_, output| take(output))
+        }
         Some(part) => {
             let plan = SplitPlan::new(&parts_of(&opened.head.entries));
             let restored = |offset: u64| OnePart {

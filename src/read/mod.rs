@@ -8,6 +8,7 @@ mod discover;
 mod error;
 pub(crate) mod events;
 mod ids;
+mod lanes;
 pub mod logs;
 mod map;
 mod names;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::chrome::decode::Decoder;
 use super::chrome::meta;
+use super::lanes::{Joined, Lanes};
 use super::parts::{PartsSink, SplitPlan};
 use super::pipeline::{Finished, Opened, PassError};
 use super::{Progress, ReadError, ReadOptions};
@@ -92,13 +93,14 @@ pub(super) fn read_parts(
 
 fn read_opened(
     path: &Path,
-    opened: Opened,
+    mut opened: Opened,
     options: &ReadOptions,
     keeps_order: bool,
 ) -> Result<(ReadTrace, EventIndex), ReadError> {
     let mut builder = StoreBuilder::new(keeps_order);
     let mut index = EventIndex::default();
-    let make = |_: u64| Decoder::new(keeps_order);
+    let lanes = Lanes::take(&mut opened.head.entries);
+    let make = |_: u64| Joined::new(&lanes, Decoder::new(keeps_order));
     let finished = opened.run(options, &make, &mut |offset, chunk| {
         if keeps_order {
             index.first_of_block.insert(offset, builder.n_events());

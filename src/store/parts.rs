@@ -12,6 +12,10 @@ use crate::model::{Identity, Role};
 /// The top-level key under which a merged file lists its inputs.
 pub const PARTS_KEY: &str = "omniTraceInputs";
 
+/// The top-level key under which a trace that was written anew under its own pids lists the tids that were not its own, as
+/// [`PartThread`]s.
+pub const LANES_KEY: &str = "omniTraceLanes";
+
 /// The top-level key that keeps which writer laid the events out, once they were written anew.
 pub const LAYOUT_KEY: &str = "omniTraceLayout";
 

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::read::events::RawValue;
+use crate::read::events::{RawValue, utf16_unit as unit};
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
@@ -46,13 +46,17 @@ pub(crate) fn put_inner(inner: &[u8], is_repaired: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the escape whose backslash stands before `at`, or an escaped backslash where it is none. Gives the position after.
+/// Appends the escape whose backslash stands before `at`, or an escaped backslash where it is none. Gives the position
+/// after. Halves of surrogate pairs, at which Perfetto's importer gives up the whole file, become the character.
 fn put_escape(inner: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
     let n = match inner.get(at) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 1,
         Some(b'u')
             if inner.len() >= at + 5 && inner[at + 1..at + 5].iter().all(u8::is_ascii_hexdigit) =>
         {
+            if let Some(next) = put_surrogates(inner, at, out) {
+                return next;
+            }
             5
         }
         _ => {
@@ -65,6 +69,36 @@ fn put_escape(inner: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
     at + n
 }
 
+/// Appends the character of the surrogate pair whose first `u` stands at `at`; of a lone half, as readers take it, the
+/// replacement character. Gives the position after; `None` where it is no half.
+fn put_surrogates(inner: &[u8], at: usize, out: &mut Vec<u8>) -> Option<usize> {
+    let (end, character) = match unit(inner.get(at + 1..)?)? {
+        high @ 0xD800..0xDC00 => {
+            let low = inner.get(at + 5..).and_then(|rest| unit(rest.strip_prefix(b"\\u")?));
+            match low {
+                Some(low @ 0xDC00..0xE000) => {
+                    (at + 11, char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00))?)
+                }
+                _ => (at + 5, char::REPLACEMENT_CHARACTER),
+            }
+        }
+        0xDC00..0xE000 => (at + 5, char::REPLACEMENT_CHARACTER),
+        _ => return None,
+    };
+    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    Some(end)
+}
+
+/// Appends text that is valid JSON: only surrogate pairs change.
+fn put_valid(text: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &text[at..]) {
+        out.extend_from_slice(&text[at..at + found]);
+        at = put_escape(text, at + found + 1, out);
+    }
+    out.extend_from_slice(&text[at..]);
+}
+
 /// Appends any value.
 #[inline]
 pub(crate) fn put_value(value: RawValue<'_>, is_repaired: bool, out: &mut Vec<u8>) {
@@ -75,7 +109,7 @@ pub(crate) fn put_value(value: RawValue<'_>, is_repaired: bool, out: &mut Vec<u8
             out.push(b'"');
         }
         text if is_plain_scalar(text) => out.extend_from_slice(text),
-        text if is_valid(text) => out.extend_from_slice(text),
+        text if is_valid(text) => put_valid(text, out),
         text => put_string(&String::from_utf8_lossy(text), out),
     }
 }
@@ -165,6 +199,26 @@ mod tests {
         assert_eq!(value(b"\"a\\qb\\u12\"", false), r#""a\\qb\\u12""#);
         assert_eq!(value(br#""say "hi" \" now""#, true), r#""say \"hi\" \" now""#);
         assert_eq!(value(b"\"\xff\"", false), "\"\u{FFFD}\"");
+    }
+
+    #[test]
+    fn surrogates_become_their_character_and_nothing_else_changes() {
+        let cases = [
+            (r#""a\ud83d\ude00b\u00e9\n""#, r#""a😀b\u00e9\n""#),
+            (r#""\uD83D\uDE00\ud83d\ude00""#, r#""😀😀""#),
+            (r#""lone \ud83d end \ude00""#, "\"lone \u{FFFD} end \u{FFFD}\""),
+            (r#""\ud83d\u00e9\ud83d""#, "\"\u{FFFD}\\u00e9\u{FFFD}\""),
+            (r#""\\ud83d\\ude00""#, r#""\\ud83d\\ude00""#),
+            (
+                r#"[ "\ud83d\ude00", {"\ud83d\ude00\"": "\u0041"}]"#,
+                r#"[ "😀", {"😀\"": "\u0041"}]"#,
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(value(text.as_bytes(), false), expected);
+            let read = |text: &str| RawValue(text.as_bytes()).text().0.into_owned();
+            assert_eq!(read(text) == read(expected), text.starts_with('"'), "{text}");
+        }
     }
 
     #[test]

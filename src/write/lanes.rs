@@ -1,4 +1,4 @@
-//! Lanes for slices that overlap others of their track without nesting in them.
+//! Lanes for slices that overlap others of their track without nesting in them, or nest too deep.
 //!
 //! Viewers show a track as one stack: a slice may lie inside another or beside it, not across its end. Annotations that
 //! cross Python frames, kernels that overlap on one stream, and the stacks of several idle threads that a writer puts on
@@ -10,6 +10,9 @@ use foldhash::fast::FixedState;
 
 use crate::model::EventKind;
 use crate::store::{Store, Track};
+
+/// Slices that may be open on one lane at once: Perfetto's importer drops what is deeper than 512.
+const MAX_OPEN: usize = 500;
 
 /// The lanes of one track, beyond its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,17 +33,17 @@ struct Lane {
 }
 
 impl Lane {
-    /// Whether a slice nests on this lane. Closes what ended before it.
+    /// Whether a slice nests on this lane, and not too deep for viewers. Closes what ended before it.
     fn accepts(&mut self, start_ns: i64, end_ns: i64) -> bool {
         while self.open.last().is_some_and(|&open| open <= start_ns) {
             self.open.pop();
         }
-        self.open.last().is_none_or(|&open| end_ns <= open)
+        self.open.len() < MAX_OPEN && self.open.last().is_none_or(|&open| end_ns <= open)
     }
 }
 
-/// The lanes that the track at `track` needs.
-pub(crate) fn lanes_of(store: &Store, track: &Track) -> TrackLanes {
+/// The lanes that the slices of a track need that stay; `is_gone` is by slice, and empty where all stay.
+pub(crate) fn lanes_of(store: &Store, track: &Track, is_gone: &[bool]) -> TrackLanes {
     let slices = &store.slices;
     let mut lane = Lane::default();
     let nests = |slice: usize| {
@@ -49,15 +52,23 @@ pub(crate) fn lanes_of(store: &Store, track: &Track) -> TrackLanes {
         lane.open.push(end_ns);
         accepts
     };
-    if track.slices.clone().all(nests) { TrackLanes::default() } else { assign(store, track) }
+    if staying(track, is_gone).all(nests) {
+        TrackLanes::default()
+    } else {
+        assign(store, track, is_gone)
+    }
 }
 
-/// Gives every slice of a track its lane.
-fn assign(store: &Store, track: &Track) -> TrackLanes {
+fn staying<'a>(track: &Track, is_gone: &'a [bool]) -> impl Iterator<Item = usize> + 'a {
+    track.slices.clone().filter(|&slice| is_gone.get(slice).is_none_or(|gone| !gone))
+}
+
+/// Gives every slice of a track that stays its lane.
+fn assign(store: &Store, track: &Track, is_gone: &[bool]) -> TrackLanes {
     let mut lanes = vec![Lane::default()];
     let mut lane_of_frame: LaneOfFrame = HashMap::default();
     let mut found = TrackLanes::default();
-    for slice in track.slices.clone() {
+    for slice in staying(track, is_gone) {
         let (start_ns, end_ns) = (store.slices.ts_ns[slice], store.slices.end_ns(slice));
         let number = match preferred(store, slice, &lane_of_frame) {
             Preferred::Lane(lane) if lanes[lane].accepts(start_ns, end_ns) => lane,
@@ -113,7 +124,7 @@ fn preferred(store: &Store, slice: usize, lane_of_frame: &LaneOfFrame) -> Prefer
 mod tests {
     use proptest::prelude::*;
 
-    use super::lanes_of;
+    use super::{MAX_OPEN, lanes_of};
     use crate::diag::Reporter;
     use crate::store::{ChunkBuilder, SliceRow, Store, TraceMeta, TrackId};
 
@@ -142,14 +153,28 @@ mod tests {
     #[test]
     fn nested_and_touching_slices_stay() {
         let store = store_of(&[(0, 10), (0, 10), (0, 4), (4, 6), (10, 5), (10, 0), (15, 0)]);
-        assert_eq!(lanes_of(&store, &store.tracks[0]).n_lanes, 0);
+        assert_eq!(lanes_of(&store, &store.tracks[0], &[]).n_lanes, 0);
     }
 
     #[test]
     fn a_crossing_slice_gets_a_lane() {
         let store = store_of(&[(0, 10), (5, 10), (12, 1)]);
-        let lanes = lanes_of(&store, &store.tracks[0]);
+        let lanes = lanes_of(&store, &store.tracks[0], &[]);
         assert_eq!(lanes.moved, [(1, 1)]);
+        assert_eq!(lanes_of(&store, &store.tracks[0], &[true, false, false]).n_lanes, 0);
+    }
+
+    #[test]
+    fn what_nests_too_deep_gets_a_lane() {
+        let depth = MAX_OPEN as i64 * 2 + 7;
+        let mut spans: Vec<(i64, i64)> = (0..depth).map(|i| (i, 4 * depth - 2 * i)).collect();
+        spans.push((5 * depth, 1));
+        let store = store_of(&spans);
+        let lanes = lanes_of(&store, &store.tracks[0], &[]);
+        let expected: Vec<(u32, u16)> =
+            (MAX_OPEN..depth as usize).map(|i| (i as u32, (i / MAX_OPEN) as u16)).collect();
+        assert_eq!(lanes.moved, expected);
+        assert_eq!(lanes.n_lanes, 2);
     }
 
     proptest! {
@@ -157,7 +182,7 @@ mod tests {
         #[test]
         fn no_two_slices_of_a_lane_cross(spans in prop::collection::vec((0..60_i64, 0..30_i64), 0..60)) {
             let store = store_of(&spans);
-            let lanes = store.tracks.first().map(|track| lanes_of(&store, track)).unwrap_or_default();
+            let lanes = store.tracks.first().map(|track| lanes_of(&store, track, &[])).unwrap_or_default();
             let lane = |slice: usize| lanes.moved.iter().find(|m| m.0 as usize == slice).map_or(0, |m| m.1);
             let span = |slice: usize| (store.slices.ts_ns[slice], store.slices.end_ns(slice));
             for a in 0..spans.len() {

@@ -18,5 +18,5 @@ mod trace;
 
 pub use edit::{Amount, COLLAPSED_COUNT_KEY, COLLAPSED_NS_KEY, Collapsed, Edit, Tally, TallyRow};
 pub(crate) use perfetto::write_perfetto;
-pub use plan::{InputPlan, PlanInput, plan_merge, plan_same};
+pub use plan::{InputPlan, PlanInput, plan_alone, plan_merge, plan_same};
 pub(crate) use trace::{Pass, Source, WriteError, Written, merged_members, write_json};

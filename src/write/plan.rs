@@ -11,7 +11,7 @@ use super::edit::ByEvent;
 use super::flows::FlowLanes;
 use super::lanes::lanes_of;
 use crate::model::Identity;
-use crate::store::{Part, PartProcess, PartThread, Store, TrackId};
+use crate::store::{Part, PartProcess, PartThread, Store, Track, TrackId};
 
 /// Numbers of threads that had none, and of lanes, start here.
 const FIRST_THREAD_NUMBER: i64 = 1_000_000_000;
@@ -57,6 +57,8 @@ pub struct PlanInput<'a> {
     pub label: &'a str,
     /// Its events; the order of the file must have been kept.
     pub store: &'a Store,
+    /// Whether each slice goes; empty where all stay.
+    pub is_gone: &'a [bool],
     /// What is added to its timestamps, in nanoseconds.
     pub shift_ns: i64,
     /// The part of the shift that corrects its clock.
@@ -89,7 +91,6 @@ pub(crate) struct TrackPlan {
 pub struct InputPlan {
     pub(crate) shift_ns: i64,
     pub(crate) id_offset: u64,
-    /// Empty where processes keep their pids and names.
     pub(crate) processes: BTreeMap<IdKey, ProcessPlan>,
     /// Tracks that are renumbered or have lanes.
     pub(crate) tracks: BTreeMap<(IdKey, IdKey), TrackPlan>,
@@ -97,7 +98,7 @@ pub struct InputPlan {
     pub(crate) lane_of_event: ByEvent<u16>,
     /// Names of new threads: (pid, tid, name).
     pub(crate) thread_names: Vec<(i64, i64, String)>,
-    /// Whether nothing is to be named anew or added.
+    /// Whether processes keep their pids and names.
     pub(crate) is_same: bool,
     /// How to undo all this.
     pub(crate) part: Part,
@@ -112,6 +113,18 @@ impl InputPlan {
     /// Tracks added for slices that overlap without nesting.
     pub fn n_lanes(&self) -> u64 {
         self.tracks.values().map(|track| track.lanes.len() as u64).sum()
+    }
+
+    /// Threads that have another tid, and lanes.
+    pub fn threads(&self) -> Vec<PartThread> {
+        let mut threads = Vec::new();
+        for ((pid, tid), track) in &self.tracks {
+            let pid = self.processes[pid].pid;
+            let named = |number, name| PartThread { pid, tid: number, of: tid.json(), name };
+            threads.extend(track.tid.map(|number| named(number, track.original_name.clone())));
+            threads.extend(track.lanes.iter().map(|&number| named(number, None)));
+        }
+        threads
     }
 
     /// Slices on such tracks.
@@ -132,6 +145,14 @@ pub fn plan_same(store: &Store) -> InputPlan {
         plan.processes.insert(key, process);
     }
     plan.is_same = true;
+    plan
+}
+
+/// Plans to write an input under the pids and names that it has, but with lanes. `is_gone` says of each slice whether it
+/// goes.
+pub fn plan_alone(store: &Store, is_gone: &[bool]) -> InputPlan {
+    let mut plan = plan_same(store);
+    plan_tracks(store, is_gone, &mut plan);
     plan
 }
 
@@ -161,7 +182,7 @@ fn plan_input(input: &PlanInput<'_>, first_pid: i64, id_offset: u64) -> InputPla
         let original_name = process_name(store, &key);
         plan.processes.insert(key, ProcessPlan { pid, name, sort_index: pid, original_name });
     }
-    plan_tracks(store, &mut plan);
+    plan_tracks(store, input.is_gone, &mut plan);
     plan.part = part_of(input, &plan);
     plan
 }
@@ -186,13 +207,6 @@ fn part_of(input: &PlanInput<'_>, plan: &InputPlan) -> Part {
         })
         .collect();
     processes.sort_by_key(|process| process.pid);
-    let mut threads = Vec::new();
-    for ((pid, tid), track) in &plan.tracks {
-        let pid = plan.processes[pid].pid;
-        let named = |number, name| PartThread { pid, tid: number, of: tid.json(), name };
-        threads.extend(track.tid.map(|number| named(number, track.original_name.clone())));
-        threads.extend(track.lanes.iter().map(|&number| named(number, None)));
-    }
     Part {
         path: input.path.to_string_lossy().into_owned(),
         label: input.label.to_owned(),
@@ -202,7 +216,7 @@ fn part_of(input: &PlanInput<'_>, plan: &InputPlan) -> Part {
         clock_offset_ns: input.clock_offset_ns,
         id_offset: plan.id_offset,
         processes,
-        threads,
+        threads: plan.threads(),
         metadata: meta.entries.iter().filter_map(raw).collect(),
         ..Part::of_identity(input.identity)
     }
@@ -251,8 +265,8 @@ fn host_role(store: &Store, pid: &TrackId, number: i128) -> String {
     if is_plain { format!("host pid {number}") } else { format!("host pid {number} · {name}") }
 }
 
-/// Numbers for threads that have none, and lanes.
-fn plan_tracks(store: &Store, plan: &mut InputPlan) {
+/// Numbers for threads that have none or an unusable one, and lanes.
+fn plan_tracks(store: &Store, is_gone: &[bool], plan: &mut InputPlan) {
     let mut used: BTreeSet<(TrackId, i128)> = BTreeSet::new();
     used.extend(store.tracks.iter().filter_map(|track| Some((track.pid, track.tid.as_int()?))));
     let mut fresh = |pid: TrackId| {
@@ -263,14 +277,15 @@ fn plan_tracks(store: &Store, plan: &mut InputPlan) {
         number
     };
     let mut moved = Vec::new();
-    for track in &store.tracks {
-        let needs_number = track.tid.as_int().is_none_or(|tid| i64::try_from(tid).is_err());
-        let lanes = lanes_of(store, track);
+    for (i, track) in store.tracks.iter().enumerate() {
+        let needs_number = !is_usable_tid(store, i, plan);
+        let lanes = lanes_of(store, track, is_gone);
         if !needs_number && lanes.n_lanes == 0 {
             continue;
         }
         let (pid, tid) = (IdKey::of(store, &track.pid), IdKey::of(store, &track.tid));
-        let new_pid = plan.processes[&pid].pid;
+        // Without a number for its process, a track stays as it is.
+        let Some(new_pid) = plan.processes.get(&pid).map(|process| process.pid) else { continue };
         let name = thread_name(store, track);
         let original_name = track.thread_name.map(|name| store.strings.get(name).to_owned());
         let mut planned = TrackPlan { original_name, ..TrackPlan::default() };
@@ -296,7 +311,25 @@ fn plan_tracks(store: &Store, plan: &mut InputPlan) {
     plan.lane_of_event = moved.into_iter().collect();
 }
 
-fn thread_name(store: &Store, track: &crate::store::Track) -> String {
+/// Whether importers keep the track apart by its tid: they take it for 32 bits, and 0 for the pid. Text stays where pids do.
+fn is_usable_tid(store: &Store, number: usize, plan: &InputPlan) -> bool {
+    let track = &store.tracks[number];
+    match track.tid.as_int() {
+        Some(0) => {
+            let pid = plan.processes.get(&IdKey::of(store, &track.pid)).map(|process| process.pid);
+            let is_main =
+                |other: &Track| other.pid == track.pid && other.tid.as_int() == pid.map(i128::from);
+            let has_instant = || store.instants.iter().any(|i| i.track as usize == number);
+            // Names of processes stand on a thread 0 that nothing else is on.
+            let is_bare = track.slices.is_empty() && !has_instant();
+            pid.is_none() || is_bare || !store.tracks.iter().any(is_main)
+        }
+        Some(tid) => u32::try_from(tid).is_ok(),
+        None => plan.is_same,
+    }
+}
+
+fn thread_name(store: &Store, track: &Track) -> String {
     match track.thread_name {
         Some(name) => store.strings.get(name).trim().to_owned(),
         None => match store.track_id_text(&track.tid) {

@@ -1,7 +1,8 @@
 //! Events of an input, as spans of their text, to events of the output, as text.
 //!
 //! Only what a plan changes is changed: pid, tid, ts, ids and the names of processes. Everything else, unknown keys too, is
-//! copied byte for byte, as far as it is valid JSON. One event a line, without spaces.
+//! copied byte for byte, as far as it is valid JSON. What importers give up a file at is left out or written otherwise: events
+//! without a time, durations below 0, ids beyond 63 bits. One event a line, without spaces.
 
 use std::io::Write as _;
 
@@ -12,6 +13,9 @@ use super::plan::{IdKey, InputPlan, ProcessPlan, TrackPlan};
 use crate::model::time::write_us;
 use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, id_space, shifted_id};
 use crate::store::{ADDED_KEY, ORIGINAL_KEY};
+
+/// The first id that Perfetto's importer does not take as a number; as a string of hex digits it does.
+const LARGE_ID: u64 = 1 << 63;
 
 /// Between two events.
 pub(crate) const SEPARATOR: &[u8] = b",\n";
@@ -88,17 +92,17 @@ impl<'p> Rewriter<'p> {
     }
 
     /// Metadata has no time: the 0 that some writers give it stays.
-    fn shift_of(&self, event: &RawEvent<'_>) -> i64 {
+    fn shift_of(&self, event: &RawEvent<'_>, times: Times) -> i64 {
         let shift_ns = self.plan.shift_ns;
-        let is_before = || event.ts.as_ns().is_none_or(|ts_ns| ts_ns.saturating_add(shift_ns) < 0);
+        let is_before = || times.ts_ns.is_none_or(|ts_ns| ts_ns.saturating_add(shift_ns) < 0);
         if event.ph.inner() == b"M" && is_before() { 0 } else { shift_ns }
     }
 
-    fn put_event(&mut self, number: u64, event: &RawEvent<'_>, is_repaired: bool) {
+    fn put_event(&mut self, number: u64, event: &RawEvent<'_>, times: Times, is_repaired: bool) {
         self.find_track(event);
         let Some(track) = &self.last else { return };
         let lane = lane_of(self.plan, track, number, event);
-        let shift_ns = self.shift_of(event);
+        let shift_ns = self.shift_of(event, times);
         let out = &mut self.out;
         if !out.is_empty() {
             out.extend_from_slice(SEPARATOR);
@@ -111,10 +115,10 @@ impl<'p> Rewriter<'p> {
             0 => out.extend_from_slice(&track.text[usize::from(is_repaired)]),
             lane => put_track(event, track, lane, is_repaired, out),
         }
-        put_time(event.ts, shift_ns, is_repaired, out);
-        put_member(b",\"dur\":", event.dur, is_repaired, out);
+        put_time(event.ts, times.ts_ns, shift_ns, is_repaired, out);
+        put_duration(event, times.dur_ns, is_repaired, out);
         put_flow_id(event.id, self.plan.id_offset, is_repaired, out);
-        for &(key, value) in &event.others {
+        for &(key, value) in event.others.iter().filter(|other| !is_bad_time(other.0, other.1)) {
             put_key(key, is_repaired, b",\"", out);
             put_value(value, is_repaired, out);
         }
@@ -144,13 +148,11 @@ impl<'p> Rewriter<'p> {
             return;
         }
         let (Some(value), Some(track)) = (event.arg(b"sort_index"), &self.last) else { return };
-        let (Some(process), Some(planned)) = (track.process, track.track) else { return };
-        for lane in planned.tid.iter().chain(&planned.lanes) {
-            let _ = write!(
-                self.out,
-                ",\n{{\"ph\":\"M\",\"name\":\"thread_sort_index\",\"pid\":{},\"tid\":{lane},\"args\":{{\"sort_index\":",
-                process.pid
-            );
+        let n_lanes = track.track.map_or(0, |planned| planned.lanes.len());
+        for lane in 1..=n_lanes {
+            self.out.extend_from_slice(b",\n{\"ph\":\"M\",\"name\":\"thread_sort_index\"");
+            put_track(event, track, lane as u16, is_repaired, &mut self.out);
+            self.out.extend_from_slice(b",\"args\":{\"sort_index\":");
             put_value(value, is_repaired, &mut self.out);
             let _ = write!(self.out, ",\"{ADDED_KEY}\":true}}}}");
         }
@@ -161,14 +163,14 @@ impl Visitor for Rewriter<'_> {
     type Output = Rewritten;
 
     fn event(&mut self, number: u64, event: &RawEvent<'_>, reading: Reading) {
-        if let Some(edit) = self.edit {
-            let is_gone = edit.drops(number, event);
-            self.tally.count(event, is_gone);
-            if is_gone {
-                return;
-            }
+        let times =
+            Times::of(event).filter(|_| !self.edit.is_some_and(|edit| edit.drops(number, event)));
+        if self.edit.is_some() {
+            self.tally.count(event, times.is_none());
         }
-        self.put_event(number, event, reading == Reading::Repaired);
+        if let Some(times) = times {
+            self.put_event(number, event, times, reading == Reading::Repaired);
+        }
     }
 
     fn finish(self) -> Rewritten {
@@ -194,8 +196,7 @@ fn lane_of(plan: &InputPlan, track: &Track<'_>, number: u64, event: &RawEvent<'_
 
 /// A pid or tid as the store keys it.
 pub(super) fn key_of(value: RawValue<'_>) -> IdKey {
-    let number = std::str::from_utf8(value.0).ok().and_then(|text| text.parse().ok());
-    number.map_or_else(|| IdKey::Text(value.text().0.into_owned()), IdKey::Int)
+    value.as_track_number().map_or_else(|| IdKey::Text(value.text().0.into_owned()), IdKey::Int)
 }
 
 #[inline]
@@ -224,7 +225,7 @@ fn put_track(
         Some(process) => {
             let _ = write!(out, ",\"pid\":{}", process.pid);
         }
-        None => put_member(b",\"pid\":", event.pid, is_repaired, out),
+        None => put_track_id(b",\"pid\":", event.pid, is_repaired, out),
     }
     let number = track.track.and_then(|planned| match lane {
         0 => planned.tid,
@@ -234,25 +235,80 @@ fn put_track(
         Some(number) => {
             let _ = write!(out, ",\"tid\":{number}");
         }
-        None => put_member(b",\"tid\":", event.tid, is_repaired, out),
+        None => put_track_id(b",\"tid\":", event.tid, is_repaired, out),
     }
 }
 
-fn put_time(ts: RawValue<'_>, shift_ns: i64, is_repaired: bool, out: &mut Vec<u8>) {
-    match ts.as_ns() {
+/// Appends a pid or tid. A number loses the quotes that some writers give it on some events and not on others.
+fn put_track_id(key: &[u8], id: RawValue<'_>, is_repaired: bool, out: &mut Vec<u8>) {
+    match id.as_track_number() {
+        Some(_) => put_member(key, RawValue(id.inner()), is_repaired, out),
+        None => put_member(key, id, is_repaired, out),
+    }
+}
+
+fn put_time(
+    ts: RawValue<'_>,
+    ts_ns: Option<i64>,
+    shift_ns: i64,
+    is_repaired: bool,
+    out: &mut Vec<u8>,
+) {
+    match ts_ns {
         Some(ts_ns) if shift_ns != 0 => {
             out.extend_from_slice(b",\"ts\":");
             write_us(ts_ns.saturating_add(shift_ns), out);
         }
-        _ => put_member(b",\"ts\":", ts, is_repaired, out),
+        Some(_) => put_member(b",\"ts\":", ts, is_repaired, out),
+        None => {}
     }
 }
 
+/// Appends the duration as reading takes it: of a complete event, one that is missing or negative is 0.
+fn put_duration(event: &RawEvent<'_>, dur_ns: Option<i64>, is_repaired: bool, out: &mut Vec<u8>) {
+    match dur_ns {
+        Some(0..) => put_member(b",\"dur\":", event.dur, is_repaired, out),
+        _ if event.ph.inner() == b"X" => out.extend_from_slice(b",\"dur\":0"),
+        _ => {}
+    }
+}
+
+/// When an event was, where it says so.
+#[derive(Clone, Copy)]
+struct Times {
+    ts_ns: Option<i64>,
+    dur_ns: Option<i64>,
+}
+
+impl Times {
+    /// `None` where an event does not say when it was and its phase needs that. Reading has counted those as lost; importers
+    /// give up the whole file at some of them.
+    fn of(event: &RawEvent<'_>) -> Option<Self> {
+        let times = Self { ts_ns: event.ts.as_ns(), dur_ns: event.dur.as_ns() };
+        let is_usable = match event.ph.inner() {
+            b"" => false,
+            b"M" => true,
+            b"X" => times.ts_ns.is_some() && (event.dur.is_absent() || times.dur_ns.is_some()),
+            _ => times.ts_ns.is_some(),
+        };
+        is_usable.then_some(times)
+    }
+}
+
+/// Whether a further member is a time of the thread's own clock that is none.
+fn is_bad_time(key: &[u8], value: RawValue<'_>) -> bool {
+    matches!(key, b"tts" | b"tdur") && value.as_ns().is_none()
+}
+
 fn put_flow_id(id: RawValue<'_>, offset: u64, is_repaired: bool, out: &mut Vec<u8>) {
-    match flow_id(id) {
+    match flow_id(id).map(|number| number.wrapping_add(offset)) {
+        Some(number @ LARGE_ID..) => {
+            // Writing to a vector cannot fail.
+            let _ = write!(out, ",\"id\":\"{number:#x}\"");
+        }
         Some(number) if offset != 0 => {
             out.extend_from_slice(b",\"id\":");
-            put_number(number.wrapping_add(offset), out);
+            put_number(number, out);
         }
         _ => put_member(b",\"id\":", id, is_repaired, out),
     }
@@ -319,9 +375,6 @@ fn put_process_arg(name: &[u8], key: &[u8], process: &ProcessPlan, out: &mut Vec
 /// The metadata events that an input did not have: names and order of its processes, names of its new threads.
 pub(crate) fn added_events(plan: &InputPlan) -> Vec<u8> {
     let mut out = Vec::new();
-    if plan.is_same {
-        return out;
-    }
     let mut put = |name: &str, pid: i64, tid: i64, key: &str, value: serde_json::Value| {
         let separator = if out.is_empty() { "" } else { ",\n" };
         let _ = write!(
@@ -329,7 +382,8 @@ pub(crate) fn added_events(plan: &InputPlan) -> Vec<u8> {
             "{separator}{{\"ph\":\"M\",\"name\":\"{name}\",\"pid\":{pid},\"tid\":{tid},\"ts\":0,\"args\":{{\"{key}\":{value},\"{ADDED_KEY}\":true}}}}"
         );
     };
-    let mut processes: Vec<&ProcessPlan> = plan.processes.values().collect();
+    let mut processes: Vec<&ProcessPlan> =
+        plan.processes.values().filter(|_| !plan.is_same).collect();
     processes.sort_by_key(|process| process.pid);
     for process in processes {
         put("process_name", process.pid, 0, "name", process.name.as_str().into());

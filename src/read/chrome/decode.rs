@@ -156,8 +156,7 @@ impl Decoder {
     }
 
     fn track_id(&mut self, value: RawValue<'_>, offset: u64) -> TrackId<LocalStr> {
-        let number = std::str::from_utf8(value.0).ok().and_then(|text| text.parse().ok());
-        match number {
+        match value.as_track_number() {
             Some(number) => TrackId::Int(number),
             None => TrackId::Text(self.string(value, offset)),
         }

@@ -67,6 +67,14 @@ impl<'a> RawValue<'a> {
         std::str::from_utf8(self.inner()).ok()?.parse().ok()
     }
 
+    /// A pid or tid that is a number, also where it is written as a string: `"123"` is the thread 123.
+    pub(crate) fn as_track_number(self) -> Option<i128> {
+        let text = std::str::from_utf8(self.inner()).ok()?;
+        let number: i128 = text.parse().ok()?;
+        let is_plain = !self.is_string() || number.to_string() == text;
+        is_plain.then_some(number)
+    }
+
     /// A finite number.
     pub(crate) fn as_f64(self) -> Option<f64> {
         let value: f64 = std::str::from_utf8(self.inner()).ok()?.trim().parse().ok()?;
@@ -175,21 +183,23 @@ fn unescape(bytes: &[u8]) -> (String, bool) {
     }
 }
 
+/// The UTF-16 unit that the four hex digits after a `\u` give.
+pub(crate) fn utf16_unit(text: &[u8]) -> Option<u32> {
+    let hex = text.get(..4)?;
+    hex.iter().all(u8::is_ascii_hexdigit).then_some(())?;
+    u32::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
+}
+
 /// Decodes what follows `\u`; gives what is left.
 fn push_unicode<'a>(out: &mut Vec<u8>, rest: &'a [u8]) -> &'a [u8] {
-    let unit = |text: &[u8]| {
-        let hex = text.get(..4)?;
-        hex.iter().all(u8::is_ascii_hexdigit).then_some(())?;
-        u32::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
-    };
-    let Some(high) = unit(rest) else {
+    let Some(high) = utf16_unit(rest) else {
         out.extend_from_slice(b"\\u");
         return rest;
     };
     let mut left = &rest[4..];
     let mut code = high;
     if (0xD800..0xDC00).contains(&high)
-        && let Some(low) = left.strip_prefix(b"\\u").and_then(unit)
+        && let Some(low) = left.strip_prefix(b"\\u").and_then(utf16_unit)
         && (0xDC00..0xE000).contains(&low)
     {
         code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
@@ -212,6 +222,18 @@ mod tests {
         assert_eq!(text(r#""bad \q \u12""#), r"bad \q \u12");
         assert_eq!(text("[1, 2]"), "[1, 2]");
         assert_eq!(RawValue(b"\"\xff\"").text(), ("\u{FFFD}".into(), true));
+    }
+
+    #[test]
+    fn quoted_numbers_are_the_thread_of_that_number() {
+        let number = |text: &'static str| RawValue(text.as_bytes()).as_track_number();
+        assert_eq!(
+            (number("123"), number("\"123\""), number("\"-1\"")),
+            (Some(123), Some(123), Some(-1))
+        );
+        for text in ["", "\"\"", "\"007\"", "\"+7\"", "\" 7\"", "\"stream 7 \"", "7.0", "null"] {
+            assert_eq!(number(text), None, "{text}");
+        }
     }
 
     #[test]
