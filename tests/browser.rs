@@ -102,7 +102,7 @@ fn searching_leaves_what_matches(browser: &Browser) {
     assert_eq!(said, format!("{} of {} rows", found.len(), all.len()));
 }
 
-/// What is copied are the rows and columns that are seen, with exact numbers: those of `--format csv`.
+/// What is copied are the rows and columns that are seen, with exact numbers and in the order of `--format csv`.
 fn columns_and_csv(browser: &Browser) {
     let copied = browser.run(
         "var b = document.getElementById('analyze-key_averages');\
@@ -113,17 +113,124 @@ fn columns_and_csv(browser: &Browser) {
     let copied = copied.as_str().expect("CSV").to_owned();
     let output = omni_trace(&["analyze", "fixtures/pipeline", "--format", "csv", "--quiet"]);
     let all = String::from_utf8(output.stdout).expect("UTF-8");
-    let at = all.lines().next().expect("a heading").split(',').position(|key| key == "device_type");
-    let without = |line: &str| {
-        let mut fields: Vec<&str> = line.split(',').collect();
-        fields.remove(at.expect("the column is there"));
-        fields.join(",")
+    let keys: Vec<&str> = all.lines().next().expect("a heading").split(',').collect();
+    let seen: Vec<&str> = copied.lines().next().expect("a heading").split(',').collect();
+    assert!(!seen.contains(&"device_type") && seen.len() >= keys.len() - 4, "{seen:?}");
+    let places: Vec<usize> =
+        seen.iter().map(|key| keys.iter().position(|k| k == key).expect("a known key")).collect();
+    assert!(places.is_sorted(), "another order than CSV: {seen:?}");
+    let cut = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        places.iter().map(|&i| fields[i]).collect::<Vec<_>>().join(",")
     };
     let wanted: Vec<String> =
-        all.lines().filter(|line| line.ends_with(",aten::mm")).map(without).collect();
+        all.lines().filter(|line| line.ends_with(",aten::mm")).map(cut).collect();
     assert!(!wanted.is_empty());
     for line in &wanted {
         assert!(copied.lines().any(|copy| copy == line), "{line} is not in\n{copied}");
+    }
+}
+
+/// Where there is no room minor columns go, and say so; names stand first and stay in sight.
+#[test]
+fn tables_fit_their_place() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = report(&["fixtures/pipeline"], folder.path());
+    let seen = |width: u32| {
+        browser.resize(width, 900);
+        browser.open(&page);
+        let state = browser.run(
+            "var b = document.getElementById('analyze-key_averages'), s = b.querySelector('.scroll');\
+             var h = Array.from(b.querySelectorAll('th[scope=col]'));\
+             s.scrollLeft = 200;\
+             return [h.filter(c => !c.hidden).map(c => c.dataset.key).join(), b.querySelector('.cols summary').textContent,\
+             String(s.classList.contains('more')), String(Math.round(b.querySelector('tbody th').getBoundingClientRect().left - s.getBoundingClientRect().left))]",
+        );
+        texts(&state)
+    };
+    let wide = seen(2560);
+    assert!(wide[0].starts_with("name,self_cpu_ns,") && wide[0].contains("cpu_avg_ns"), "{wide:?}");
+    assert_eq!(wide[1], "Columns");
+    let narrow = seen(400);
+    assert!(!narrow[0].contains("cpu_avg_ns") && narrow[0].contains("cpu_total_ns"), "{narrow:?}");
+    assert_eq!(narrow[1], "Columns: 8 of 11");
+    assert_eq!(narrow[2], "true", "nothing says that the table goes on");
+    assert!(narrow[3] == "1" || narrow[3] == "0", "the name went out of sight: {narrow:?}");
+    // What is chosen stays.
+    browser.run("document.querySelectorAll('#analyze-key_averages .cols input').forEach(i => { if (!i.checked) i.click(); })");
+    let chosen =
+        "return document.querySelector('#analyze-key_averages th[data-key=cpu_avg_ns]').hidden";
+    browser.resize(420, 900);
+    browser.run("window.dispatchEvent(new Event('resize'))");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(browser.run(chosen), false);
+}
+
+/// What a mouse does a keyboard does too; headings are in order, and what can be worked has a name.
+#[test]
+fn the_page_can_be_used_without_a_mouse() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = report(&["fixtures/pipeline", "--logs", LOG], folder.path());
+    browser.resize(1280, 900);
+    browser.open(&page);
+    browser.run("document.querySelectorAll('details:not(.cols)').forEach(d => d.open = true)");
+    browser.type_into("#analyze-key_averages th[data-key=self_cpu_ns] button", "\u{E007}");
+    let order =
+        "return document.querySelector('#analyze-key_averages th[data-key=self_cpu_ns]').ariaSort";
+    assert_eq!(browser.run(order), "descending");
+    let columns = "#analyze-key_averages .cols";
+    browser.type_into(&format!("{columns} summary"), "\u{E007}");
+    let is_open = format!("return document.querySelector('{columns}').open");
+    assert_eq!(browser.run(&is_open), true);
+    browser.type_into(&format!("{columns} summary"), "\u{E00C}");
+    assert_eq!(browser.run(&is_open), false);
+    let skipped = browser.run(
+        "var last = 0; return Array.from(document.querySelectorAll('h1, h2, h3, h4')).filter(h => {\
+           var level = Number(h.tagName[1]), bad = level > last + 1; last = level; return bad; }).map(h => h.textContent)",
+    );
+    assert_eq!(texts(&skipped), Vec::<String>::new());
+    let nameless = browser.run(
+        "return Array.from(document.querySelectorAll('a, button, input, summary, canvas, [tabindex], svg[role=img]')).filter(e =>\
+           !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim() || e.closest('label')))\
+         .map(e => e.outerHTML.slice(0, 120))",
+    );
+    assert_eq!(texts(&nameless), Vec::<String>::new());
+    assert_eq!(browser.run("return document.documentElement.lang"), "en");
+}
+
+/// Pointing at a wait tells who was busy meanwhile: for the whole of a lane's waits not more than the blame table says.
+#[test]
+fn a_wait_tells_who_was_busy() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = report(&["fixtures/pipeline"], folder.path());
+    browser.resize(1280, 900);
+    browser.open(&page);
+    let tip = browser.run(
+        "var c = document.querySelector('#timeline-view canvas'), b = c.getBoundingClientRect(), t = document.querySelector('.tl-tip');\
+         for (var y = b.height; y > 0; y -= 2) {\
+           c.dispatchEvent(new PointerEvent('pointermove', {clientX: b.left + b.width * .5, clientY: b.top + y, bubbles: true}));\
+           if (!t.hidden && t.textContent.includes('IPC wait')) return t.textContent; }",
+    );
+    let tip = tip.as_str().expect("a wait").to_owned();
+    let lines: Vec<&str> = tip.lines().collect();
+    assert!(lines[0].starts_with("#2 stage 2 llm rank 0 · thread"), "{tip}");
+    let at = lines.iter().position(|line| *line == "Busy meanwhile:").expect("who was busy");
+    let machine = json_of(&["analyze", "fixtures/pipeline"]);
+    let waits = machine["waits"].as_array().expect("waits");
+    let wait = waits.iter().find(|w| w["input"] == 2 && w["class"] == "ipc_wait").expect("a wait");
+    let length = lines[1].rsplit(['(', ')']).nth(1).expect("a length");
+    let slack = read_number(length) - wait["max_ns"].as_f64().expect("nanoseconds");
+    assert!(slack <= 500.0, "the wait is longer than the longest: {tip}");
+    for (line, input) in
+        lines[at + 1..].iter().zip(["#0 stage 0 llm rank 0", "#1 stage 1 llm rank 0"])
+    {
+        let device = line.strip_prefix(input).and_then(|rest| rest.split("device ").nth(1));
+        let device = read_number(device.unwrap_or_else(|| panic!("{tip}")));
+        let busy = machine["devices"][usize::from(input.starts_with("#1"))]["busy_ns"].as_f64();
+        assert!(device > 0.0 && device <= busy.expect("nanoseconds") + 1.0, "{tip}");
     }
 }
 

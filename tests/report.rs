@@ -89,6 +89,46 @@ fn tables_are_tables() {
     }
 }
 
+/// What is only good to know is said once for all inputs, and each file has its size and checksum.
+#[test]
+fn what_inputs_share_is_said_once_and_files_can_be_told() {
+    let page = page_of(&["fixtures/pipeline"]);
+    let cells = |key: &str| {
+        let table = page.split(&format!("id=\"{key}\"")).nth(1).expect("the table is there");
+        let body = table.split("<tbody>").nth(1).and_then(|rest| rest.split("</tbody>").next());
+        body.expect("a body").to_owned()
+    };
+    for key in ["analyze-trust", "analyze-issues"] {
+        let body = cells(key);
+        assert_eq!(body.matches("<tr>").count(), 1, "{key}: {body}");
+        assert!(body.trim_start().starts_with("<tr><td class=\"t\">all 3"), "{key}: {body}");
+    }
+    let body = cells("page-files");
+    let folder = root().join("fixtures/pipeline");
+    let traces = names(&folder).into_iter().filter(|name| name.ends_with(".gz"));
+    let traces: Vec<PathBuf> = traces.map(|name| folder.join(name)).collect();
+    assert_eq!((traces.len(), body.matches("<tr>").count()), (3, 3));
+    for trace in traces {
+        let bytes = std::fs::read(trace).expect("the trace");
+        let hash: String =
+            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(body.contains(&hash), "{hash} is not in {body}");
+        assert!(body.contains(&format!("data-v={}>", bytes.len())));
+    }
+}
+
+/// With many inputs the first screen is what holds for all of them; each one's own verdict is folded.
+#[test]
+fn many_inputs_do_not_push_the_answer_away() {
+    let Some(traces) = common::shared_traces() else { return };
+    let page = page_of(&[traces.join("public/dlrm_8rank").to_str().expect("UTF-8")]);
+    let verdict = between(&page, "<section id=\"verdict\"", "</section>")[0];
+    let (all, own) = verdict.split_once("<details>").expect("something is folded");
+    assert_eq!(all.matches("<h3>").count(), 1);
+    assert_eq!(own.matches("<h3>").count(), 8);
+    assert!(all.contains("Kernels were busy for "), "{all}");
+}
+
 /// The policy names exactly the scripts and styles of the page, and lets nothing else in.
 #[test]
 fn the_policy_is_of_this_page() {

@@ -73,7 +73,8 @@ fn run_plan(plan: &AnalyzePlan, html: Option<&Path>) -> anyhow::Result<Outcome> 
         let report = analyzed.into_report(plan, &inputs);
         if let (Some(path), Some(overview)) = (html, overview) {
             let shows = |name: &str| plan.shows_name(name);
-            pages::write(path, Page::of_analyze(&report, None, None, overview, shows), &inputs)?;
+            let page = Page::of_analyze(&report, None, None, overview, shows);
+            pages::write(path, page, &inputs, logs.iter().map(|log| log.path.as_path()))?;
         }
         if let Some(figures) = &plan.figures {
             figures.write(&analyze_figures(&report), plan.common.is_quiet)?;

@@ -83,7 +83,12 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
         report.add_joined(join.join(&inputs, &bases, &logs, plan.common.is_quiet));
     }
     if let Some(path) = html {
-        pages::write(path, Page::of_bandwidth(&report), &inputs)?;
+        pages::write(
+            path,
+            Page::of_bandwidth(&report),
+            &inputs,
+            logs.iter().map(|log| log.path.as_path()),
+        )?;
     }
     if let Some(figures) = &plan.figures {
         figures.write(&bandwidth_figures(&report), plan.common.is_quiet)?;

@@ -106,7 +106,8 @@ fn merge(
 /// The report, and the page of it where one was asked for.
 fn show(args: &MergeArgs, destination: &Destination, report: &MergeReport) -> anyhow::Result<()> {
     if let Some(path) = &args.html {
-        pages::write(path, Page::of_merge(report), &[])?;
+        let files = report.inputs.iter().map(|input| Path::new(&input.path));
+        pages::write(path, Page::of_merge(report), &[], files)?;
     }
     rewriting::show(&args.output, destination, report, &report.output, || report.tables())
 }

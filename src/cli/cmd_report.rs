@@ -52,7 +52,7 @@ fn report(plan: &AnalyzePlan, folder: &Path) -> anyhow::Result<Outcome> {
     let page = Page::of_analyze(&report, Some(&bandwidth), stages.as_ref(), overview, shows);
     let index = folder.join("index.html");
     FigurePlan::in_folder(folder).write(&page.figures(), true)?;
-    pages::write(&index, page, &inputs)?;
+    pages::write(&index, page, &inputs, logs.iter().map(|log| log.path.as_path()))?;
     if !plan.common.is_quiet {
         say(&format!("{} is the report", index.display()));
     }

@@ -1,6 +1,6 @@
 //! `omni-trace stages`: read the logs, gather what they tell, show it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rayon::prelude::*;
@@ -59,7 +59,7 @@ fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
         plan.paths.par_iter().map(|path| read_log(path)).collect::<Result<_, _>>()?;
     let report = report(&inputs);
     if let Some(path) = html {
-        pages::write(path, Page::of_stages(&report), &[])?;
+        pages::write(path, Page::of_stages(&report), &[], plan.paths.iter().map(PathBuf::as_path))?;
     }
     if let Some(figures) = &plan.figures {
         figures.write(&stages_figures(&report), plan.common.is_quiet)?;

@@ -1,8 +1,13 @@
 //! HTML pages: from what a command knows to a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::fs::{File, Metadata};
+use std::io::Read as _;
 use std::path::Path;
+
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 use super::analyzed::Analyzed;
 use super::output::Target;
@@ -11,12 +16,44 @@ use crate::analyze::overview::{OverviewInput, overview};
 use crate::read::Input;
 use crate::render::html;
 use crate::table::OverviewData;
-use crate::table::page::{Origin, Page};
+use crate::table::page::{FileRow, Origin, Page};
 
-/// Writes a page, which appears whole or not at all. `inputs` are the traces that it is about.
-pub(super) fn write(path: &Path, page: Page, inputs: &[Input]) -> anyhow::Result<()> {
-    let page = Page { origin: origin(inputs), ..page };
+/// A larger file would be hashed longer than a page may take.
+const MAX_HASHED_BYTES: u64 = 512 << 20;
+
+/// Writes a page, which appears whole or not at all. `inputs` are the traces that it is about, `logs` the logs.
+pub(super) fn write<'a>(
+    path: &Path,
+    page: Page,
+    inputs: &'a [Input],
+    logs: impl IntoIterator<Item = &'a Path>,
+) -> anyhow::Result<()> {
+    let mut files: Vec<&Path> = inputs.iter().map(|input| input.path.as_path()).collect();
+    files.extend(logs);
+    // A merged file is several inputs.
+    files.dedup();
+    let page = page.with_origin(origin(inputs, &files));
     Target::File(path.to_owned()).write(html::page(&page).as_bytes())
+}
+
+/// What tells whether a file is the same when the page is made again.
+fn file_row(path: &Path) -> FileRow {
+    let bytes = std::fs::metadata(path).ok().filter(Metadata::is_file).map(|meta| meta.len());
+    let sha256 = bytes.filter(|&bytes| bytes <= MAX_HASHED_BYTES).and_then(|_| sha256(path).ok());
+    FileRow { path: path.to_string_lossy().into_owned(), bytes, sha256 }
+}
+
+fn sha256(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut block = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut block)? {
+            0 => break,
+            n => hash.update(&block[..n]),
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The overview timeline of analyzed inputs.
@@ -51,30 +88,39 @@ pub(super) fn overview_of(inputs: &[Input], analyzed: &Analyzed) -> OverviewData
 }
 
 /// How this run was asked for, and what wrote its inputs.
-fn origin(inputs: &[Input]) -> Origin {
-    let mut by_value: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+fn origin(inputs: &[Input], files: &[&Path]) -> Origin {
+    let mut by_value: BTreeMap<(String, String), BTreeSet<usize>> = BTreeMap::new();
     for (number, input) in inputs.iter().enumerate() {
         let mut add = |key: &str, value: &str| {
             let value = value.trim_matches('"').to_owned();
-            by_value.entry((key.to_owned(), value)).or_default().push(format!("#{number}"));
+            by_value.entry((key.to_owned(), value)).or_default().insert(number);
         };
-        let versions = input.store.meta.entries.iter();
+        let meta = &input.store.meta;
+        let versions = meta.entries.iter();
         for (key, value) in versions.filter(|(key, _)| key.to_lowercase().contains("version")) {
             add(key, value);
         }
-        if let Some(version) =
-            input.store.meta.distributed.as_ref().and_then(|d| d.nccl_version.as_ref())
-        {
+        if let Some(version) = meta.distributed.as_ref().and_then(|d| d.nccl_version.as_ref()) {
             add("nccl_version", version);
         }
+        meta.devices.iter().for_each(|device| add("device", &device.name));
     }
+    let numbers = |of: BTreeSet<usize>| {
+        let numbers: Vec<String> = of.iter().map(|number| format!("#{number}")).collect();
+        match inputs.len() {
+            1 => String::new(),
+            n if n == of.len() => format!("all {n} inputs"),
+            _ => numbers.join(", "),
+        }
+    };
     Origin {
         command_line: command_line(std::env::args_os().skip(1)),
         version: env!("CARGO_PKG_VERSION"),
         written_by: by_value
             .into_iter()
-            .map(|((key, value), inputs)| (inputs.join(", "), key, value))
+            .map(|((key, value), of)| (numbers(of), key, value))
             .collect(),
+        files: files.par_iter().map(|path| file_row(path)).collect(),
     }
 }
 

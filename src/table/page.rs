@@ -2,10 +2,16 @@
 //!
 //! What a command does not know is a section that says why it is empty.
 
+mod columns;
+mod over_inputs;
+
 use super::figure::{Figure, analyze_figures, bandwidth_figures, merge_figures, stages_figures};
 use super::stages::{StagesReport, waterfall_chart};
 use super::verdict::{Verdict, verdict, verdict_of_logs};
-use super::{AnalyzeReport, BandwidthReport, MergeReport, OverviewData, Table, trust_summary};
+use super::{
+    AnalyzeReport, BandwidthReport, Cell, Column, MergeReport, OverviewData, Table, TableRow, Unit,
+    trust_summary,
+};
 
 /// A table of a page.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +24,8 @@ pub struct PageTable {
     pub anchor: &'static str,
     /// Whether it is folded at first: for looking things up.
     pub is_folded: bool,
+    /// Keys of the columns that go first where the table is wider than its place.
+    pub minor_columns: &'static [&'static str],
 }
 
 impl PageTable {
@@ -37,7 +45,12 @@ impl PageTable {
                 | "throughput"
                 | "overview"
         );
-        Self { command, anchor: table.key, table, is_folded }
+        let minor_columns = columns::minor(command, table.key);
+        Self { command, anchor: table.key, table, is_folded, minor_columns }
+    }
+
+    fn map_table(self, change: impl FnOnce(Table) -> Table) -> Self {
+        Self { table: change(self.table), ..self }
     }
 
     /// Its id on the page.
@@ -82,8 +95,37 @@ pub struct Origin {
     pub command_line: String,
     /// Version of the program.
     pub version: &'static str,
-    /// What the inputs say of the software that wrote them: (input, name, value).
+    /// What the inputs say of the software and devices they are of: (inputs, name, value).
     pub written_by: Vec<(String, String, String)>,
+    /// The files that were read.
+    pub files: Vec<FileRow>,
+}
+
+/// A file that was read, as what tells whether it is the same file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRow {
+    /// Path as given or found.
+    pub path: String,
+    /// Its size; `None` for standard input.
+    pub bytes: Option<u64>,
+    /// SHA-256 in hexadecimal digits; `None` where it would take long, or the file cannot be read twice.
+    pub sha256: Option<String>,
+}
+
+impl TableRow for FileRow {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("bytes", "bytes", Unit::Count, "size of the file"),
+        Column::new("SHA-256", "sha256", Unit::Text, "what sha256sum prints of the file"),
+        Column::new("path", "path", Unit::Text, "path as given or found"),
+    ];
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            Cell::or_none(self.bytes, Cell::Count),
+            Cell::or_none(self.sha256.clone(), Cell::Text),
+            Cell::Text(self.path.clone()),
+        ]
+    }
 }
 
 /// A whole page.
@@ -111,6 +153,16 @@ impl Drawer {
         Self { tables: tables.into_iter().map(|table| PageTable::of(command, table)).collect() }
     }
 
+    fn of_stages(report: Option<&StagesReport>) -> Self {
+        let mut tables = report.map(StagesReport::tables).unwrap_or_default();
+        if let Some(report) = report {
+            for table in tables.iter_mut().filter(|table| table.key == "waterfall") {
+                *table = waterfall_chart(&report.waterfall);
+            }
+        }
+        Self::of("stages", tables)
+    }
+
     fn take(&mut self, keys: &[&str]) -> Vec<PageTable> {
         let mut taken = Vec::new();
         for key in keys {
@@ -119,6 +171,12 @@ impl Drawer {
             }
         }
         taken
+    }
+
+    /// A table whose rows that several of `n` inputs share are said once.
+    fn take_over_inputs(&mut self, key: &str, n: usize) -> Vec<PageTable> {
+        let taken = self.take(&[key]).into_iter();
+        taken.map(|one| one.map_table(|table| over_inputs::together(table, n))).collect()
     }
 }
 
@@ -140,6 +198,17 @@ impl Page {
     /// The figures of all sections.
     pub fn figures(&self) -> Vec<Figure> {
         self.sections.iter().flat_map(|section| section.figures.iter().cloned()).collect()
+    }
+
+    /// Says how the page was made, and of which files.
+    pub fn with_origin(mut self, origin: Origin) -> Self {
+        let files = Table::of("files", "Files", &origin.files);
+        if let Some(inputs) = self.sections.iter_mut().find(|section| section.id == "inputs") {
+            let files = PageTable::of("page", files);
+            inputs.tables.extend(Some(files).filter(|files| !files.table.rows.is_empty()));
+        }
+        self.origin = origin;
+        self
     }
 
     /// Puts figures into the sections that they illustrate.
@@ -169,16 +238,23 @@ impl Page {
         shows_name: impl Fn(&str) -> bool,
     ) -> Self {
         let mut drawer = Drawer::of("analyze", report.tables(shows_name));
-        let mut trust = vec![PageTable::of("analyze", trust_summary(&report.trust))];
+        let n = report.inputs.len();
+        let summary = over_inputs::together(trust_summary(&report.trust), n);
+        let mut trust = vec![PageTable::of("analyze", summary)];
         let mut all_checks = drawer.take(&["trust"]);
         for table in &mut all_checks {
             table.table.title = "Every check".to_owned();
             table.anchor = "trust_all";
             table.is_folded = true;
         }
-        trust.extend(drawer.take(&["issues"]));
+        let mut issues = drawer.take_over_inputs("issues", n);
+        // What is only good to know does not stand in the way.
+        issues.iter_mut().for_each(|one| one.is_folded = over_inputs::are_all_info(&one.table));
+        trust.extend(issues);
+        let mut of_stages = Drawer::of_stages(stages);
+        trust.extend(of_stages.take(&["flags"]));
         trust.extend(all_checks);
-        let inputs = drawer.take(&["inputs"]);
+        let mut inputs = drawer.take(&["inputs"]);
         let no_device = if report.threads.is_empty() {
             "No device activity was recorded."
         } else {
@@ -237,7 +313,11 @@ impl Page {
         ];
         sections.extend(bandwidth_sections(bandwidth, "This page was made by a command that does not look at transfers; omni-trace report does."));
         let joined = drawer.take(&["joined_stages", "joined_requests", "log_clocks"]);
-        sections.push(stages_section(stages, joined));
+        // Transfers between stages stand among the copies where those are looked at.
+        let has_transfers = bandwidth.is_some_and(|report| !report.stage_transfers.is_empty());
+        of_stages.take(if has_transfers { &["transfers"] } else { &[] });
+        inputs.extend(of_stages.take(&["logs"]));
+        sections.push(stages_section(of_stages, stages.is_some(), joined));
         sections.push(section(
             "inputs",
             "Inputs",
@@ -267,7 +347,7 @@ impl Page {
             "Can these numbers be trusted?",
             "What was odd about the inputs.",
             "Nothing was odd about the inputs.",
-            drawer.take(&["issues"]),
+            drawer.take_over_inputs("issues", report.inputs.len()),
         )];
         sections.extend(bandwidth_sections(Some(report), ""));
         sections.push(section(
@@ -283,23 +363,19 @@ impl Page {
 
     /// The page of `stages`.
     pub fn of_stages(report: &StagesReport) -> Self {
-        let mut drawer = Drawer::of("stages", report.tables());
+        let mut drawer = Drawer::of_stages(Some(report));
+        let trust = drawer.take(&["flags", "issues"]);
+        let logs = drawer.take(&["logs"]);
         let sections = vec![
             section(
                 "trust",
                 "Can these numbers be trusted?",
                 "Figures to be read with care, and what was odd about the logs.",
                 "Nothing was odd about the logs.",
-                drawer.take(&["flags", "issues"]),
+                trust,
             ),
-            stages_section(Some(report), Vec::new()),
-            section(
-                "inputs",
-                "Inputs",
-                "What was read, and how to do it again.",
-                "",
-                drawer.take(&["logs"]),
-            ),
+            stages_section(drawer, true, Vec::new()),
+            section("inputs", "Inputs", "What was read, and how to do it again.", "", logs),
         ];
         let verdicts = verdict_of_logs(report).into_iter().collect();
         Self { title: "Stages and requests".to_owned(), verdicts, sections, ..Self::default() }
@@ -315,7 +391,7 @@ impl Page {
                 "Can these numbers be trusted?",
                 "What was odd about the inputs.",
                 "Nothing was odd about the inputs.",
-                drawer.take(&["issues"]),
+                drawer.take_over_inputs("issues", report.inputs.len()),
             ),
             section(
                 "inputs",
@@ -345,7 +421,9 @@ fn file_name(path: &str) -> &str {
 }
 
 fn waits_absent(report: &AnalyzeReport) -> &'static str {
-    if report.breakdown.iter().any(|row| row.unrecorded_waits.contains(&"ipc_wait")) {
+    if report.breakdown.is_empty() {
+        "No work thread was recorded, and waits are looked for in work threads alone."
+    } else if report.breakdown.iter().any(|row| row.unrecorded_waits.contains(&"ipc_wait")) {
         "No wait was seen. Waits for other processes and locks cannot be: the trace holds no Python frames (with_stack)."
     } else {
         "No wait was seen."
@@ -382,37 +460,15 @@ fn bandwidth_sections(report: Option<&BandwidthReport>, unknown: &str) -> Vec<Se
     ]
 }
 
-/// What logs tell, after what they say beside the traces.
-fn stages_section(report: Option<&StagesReport>, joined: Vec<PageTable>) -> Section {
-    let absent = match report {
-        Some(_) => "The logs tell of no request and no stage.",
-        None => "No log was given: --logs LOG adds what the pipeline's own logs tell.",
+/// What logs tell, after what they say beside the traces: all that is left in the drawer.
+fn stages_section(mut logs: Drawer, has_logs: bool, joined: Vec<PageTable>) -> Section {
+    let absent = if has_logs {
+        "The logs tell of no request and no stage."
+    } else {
+        "No log was given: --logs LOG adds what the pipeline's own logs tell."
     };
-    let mut tables = report.map(StagesReport::tables).unwrap_or_default();
-    if let Some(report) = report {
-        for table in tables.iter_mut().filter(|table| table.key == "waterfall") {
-            *table = waterfall_chart(&report.waterfall);
-        }
-    }
-    let keys = [
-        "requests",
-        "request_stages",
-        "waterfall",
-        "stages",
-        "transfers",
-        "diffusion",
-        "summaries",
-        "waits",
-        "flags",
-        "startup",
-        "profiler",
-        "throughput",
-        "logs",
-        "checks",
-        "census",
-        "issues",
-    ];
     let mut all = joined;
-    all.extend(Drawer::of("stages", tables).take(&keys));
+    all.extend(logs.take(&["requests", "request_stages", "waterfall", "stages"]));
+    all.extend(logs.tables);
     section("stages", "Stages and requests", "What the pipeline's own logs tell.", absent, all)
 }

@@ -3,13 +3,16 @@
 //! Every figure names the field of the machine output that it is, or the two whose quotient it is; nothing is said that
 //! is not in one of them. What was not recorded is said to be so.
 
+mod across;
 mod cautions;
 mod frames;
+mod logs;
+mod names;
 mod row;
 
-pub use row::{VerdictRow, verdict_summary};
+pub use self::logs::verdict_of_logs;
+pub use self::row::{VerdictRow, verdict_summary};
 
-use super::stages::StagesReport;
 use super::{
     AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, IterationSummaryRow, ThreadRow, percent,
 };
@@ -68,6 +71,8 @@ pub struct Sentence {
 pub struct Verdict {
     /// What they are about.
     pub about: String,
+    /// The one of several inputs that they are about.
+    pub input: Option<usize>,
     /// The sentences, the weightiest first.
     pub sentences: Vec<Sentence>,
 }
@@ -122,26 +127,33 @@ impl Line {
     }
 }
 
-/// What a report of `analyze` comes to: first about all inputs, then about each.
+/// What a report of `analyze` comes to: first about all inputs, then about each; one input has one verdict.
 pub fn verdict(report: &AnalyzeReport) -> Vec<Verdict> {
-    let mut all = Vec::new();
-    all.extend(losses(report));
-    all.extend(excluded(report));
-    all.extend(top_kernel(report));
-    all.extend(top_operator(report));
-    all.extend(straggler(report));
-    let mut own: Vec<Vec<Sentence>> =
-        (0..report.inputs.len()).map(|input| of_input(report, input)).collect();
-    all.extend(cautions::shared(&mut own));
-    let about = match report.inputs.len() {
-        1 => "The whole trace".to_owned(),
-        n => format!("All {n} inputs"),
-    };
-    let mut verdicts = vec![Verdict { about, sentences: all }];
-    let named = own.into_iter().enumerate();
-    verdicts.extend(
-        named.map(|(input, sentences)| Verdict { about: report.name_of(input), sentences }),
-    );
+    let n = report.inputs.len();
+    let mut own: Vec<Vec<Sentence>> = (0..n).map(|input| of_input(report, input)).collect();
+    let shared = cautions::shared(&mut own);
+    own.iter_mut().for_each(|sentences| sentences.sort_by_key(|one| one.tone == Tone::Caution));
+    let mut all: Vec<Sentence> = losses(report).chain(excluded(report)).collect();
+    all.extend(across::across(report));
+    let names: Vec<Sentence> =
+        [names::top_kernel(report), names::top_operator(report)].into_iter().flatten().collect();
+    if let [only] = own.as_mut_slice() {
+        let at = only.iter().position(|one| one.tone == Tone::Caution).unwrap_or(only.len());
+        only.splice(at..at, names);
+        all.append(only);
+        let label = report.inputs[0].label.as_str();
+        let about = if label.is_empty() { "The trace" } else { label }.to_owned();
+        return vec![Verdict { about, input: None, sentences: all }];
+    }
+    all.extend(names);
+    all.extend(shared);
+    let mut verdicts =
+        vec![Verdict { about: format!("All {n} inputs"), input: None, sentences: all }];
+    verdicts.extend(own.into_iter().enumerate().map(|(input, sentences)| Verdict {
+        about: report.name_of(input),
+        input: Some(input),
+        sentences,
+    }));
     verdicts.retain(|verdict| !verdict.sentences.is_empty());
     verdicts
 }
@@ -161,14 +173,17 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
         out.push(
             Line::new("No device activity was recorded: nothing can be said of devices.")
                 .tone(Tone::Caution)
-                .see("devices"),
+                .see("trust"),
         );
     }
     let lead = own(&report.breakdown, input, |row| row.input).find(|(_, row)| row.scope == "lead");
     if let Some((number, row)) = lead {
         out.extend(lead_thread(report, number, row));
     } else if report.inputs[input].events > 0 {
-        out.push(Line::new("No work thread was recorded.").tone(Tone::Caution).see("threads"));
+        let line = Line::new("No work thread was recorded: none of ")
+            .figure(Cell::Count(report.inputs[input].events), format!("/inputs/{input}/events"))
+            .words(" events is an operator, or a runtime call that started something.");
+        out.push(line.tone(Tone::Caution).see("inputs"));
     }
     if let Some((number, row)) = own(&report.blame, input, |row| row.input).next() {
         out.extend(waited_for(report, number, row));
@@ -356,7 +371,11 @@ fn losses(report: &AnalyzeReport) -> impl Iterator<Item = Sentence> + '_ {
     let lost = |severity: &str| matches!(severity, "data_loss" | "error");
     report.issues.iter().enumerate().filter(move |(_, issue)| lost(issue.severity)).map(
         |(number, issue)| {
-            Line::new(format!("Data was lost in {}: ", report.name_of(issue.input)))
+            let place = match report.inputs.len() {
+                1 => String::new(),
+                _ => format!(" in {}", report.name_of(issue.input)),
+            };
+            Line::new(format!("Data was lost{place}: "))
                 .figure(Cell::Count(issue.count), format!("/issues/{number}/count"))
                 .words(" × ")
                 .words(issue.message.clone())
@@ -376,127 +395,4 @@ fn excluded(report: &AnalyzeReport) -> Option<Sentence> {
     ))
     .figure(Cell::Ns(report.totals.excluded_ns), "/totals/excluded_ns".to_owned());
     Some(line.words(" in all.").tone(Tone::Caution).see("excluded"))
-}
-
-fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
-    let mut kernels = report.kernels.iter().enumerate();
-    let (number, row) = kernels.find(|(_, row)| row.category == "kernel")?;
-    let path = |field: &str| format!("/kernels/{number}/{field}");
-    percent(row.sum_ns, report.totals.self_device_ns)?;
-    let line = Line::new("The kernel with the most time is ")
-        .name(&row.name)
-        .words(": ")
-        .share(
-            (row.sum_ns, path("sum_ns")),
-            (report.totals.self_device_ns, "/totals/self_device_ns".to_owned()),
-        )
-        .words(" of all device time (sum) in ")
-        .figure(Cell::Count(row.count), path("count"))
-        .words(if row.count == 1 { " launch." } else { " launches." });
-    Some(line.see("kernels"))
-}
-
-/// Where no device was recorded: the operator with the most CPU time of its own.
-fn top_operator(report: &AnalyzeReport) -> Option<Sentence> {
-    if !report.devices.is_empty() {
-        return None;
-    }
-    let rows = report.key_averages.iter().enumerate();
-    let ops = rows.filter(|(_, row)| {
-        row.device_type == "cpu" && !row.is_annotation && !frames::is_python_frame(&row.name)
-    });
-    let (number, row) = ops.min_by_key(|&(i, row)| (-row.self_cpu_ns, i))?;
-    percent(row.self_cpu_ns, report.totals.self_cpu_ns)?;
-    let path = |field: &str| format!("/key_averages/{number}/{field}");
-    let line = Line::new("The operator with the most CPU time of its own is ")
-        .name(&row.name)
-        .words(": ")
-        .share(
-            (row.self_cpu_ns, path("self_cpu_ns")),
-            (report.totals.self_cpu_ns, "/totals/self_cpu_ns".to_owned()),
-        )
-        .words(" of all self CPU in ")
-        .figure(Cell::Count(row.count), path("count"))
-        .words(if row.count == 1 { " call." } else { " calls." });
-    Some(line.see("key_averages"))
-}
-
-fn straggler(report: &AnalyzeReport) -> Option<Sentence> {
-    let rows = report.stragglers.iter().enumerate();
-    let (number, row) = rows.min_by_key(|&(i, row)| (-row.caused_wait_ns, i))?;
-    if row.n_last == 0 {
-        return None;
-    }
-    let path = |field: &str| format!("/stragglers/{number}/{field}");
-    let mut line = Line::new(format!("{} was the last to start ", report.name_of(row.input)))
-        .figure(Cell::Count(row.n_last), path("n_last"))
-        .words(" of ")
-        .figure(Cell::Count(row.n_matched), path("n_matched"))
-        .words(" shared collectives; all others together waited ")
-        .figure(Cell::Ns(row.caused_wait_ns), path("caused_wait_ns"))
-        .words(" for it");
-    let clocks = report.clocks.iter().enumerate();
-    if let Some((number, clock)) =
-        clocks.max_by_key(|&(i, clock)| (clock.median_ns.abs(), std::cmp::Reverse(i)))
-    {
-        line = line
-            .words(" (clocks differ, in the median, by ")
-            .figure(Cell::Ns(clock.median_ns), format!("/clocks/{number}/median_ns"))
-            .words(")");
-    }
-    Some(line.words(".").see("stragglers"))
-}
-
-/// What pipeline logs come to.
-pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
-    let mut sentences = Vec::new();
-    let timed =
-        report.requests.iter().enumerate().filter_map(|(i, row)| Some((i, row, row.e2e_ns?)));
-    if let Some((number, row, e2e_ns)) =
-        timed.clone().max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i)))
-    {
-        let n = timed.count();
-        let path = |field: &str| format!("/requests/{number}/{field}");
-        let of =
-            if n == 1 { "The request".to_owned() } else { format!("The slowest of {n} requests,") };
-        let mut line = Line::of_logs(format!("{of} "))
-            .name(&row.request)
-            .words(" took ")
-            .figure(Cell::Ns(e2e_ns), path("e2e_ns"));
-        for (ns, words, field) in [
-            (row.generation_ns, " generating", "generation_ns"),
-            (row.queue_ns, " in queues", "queue_ns"),
-        ] {
-            if let Some(ns) = ns {
-                line = line
-                    .words(", ")
-                    .share((ns, path(field)), (e2e_ns, path("e2e_ns")))
-                    .words(words);
-            }
-        }
-        sentences.push(line.words(".").see("requests"));
-    }
-    if report.stages.len() > 1 {
-        let sums = report
-            .stages
-            .iter()
-            .enumerate()
-            .filter_map(|(i, row)| Some((i, row, row.generation_ns?)));
-        if let Some((number, row, ns)) = sums.max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i))) {
-            let line =
-                Line::of_logs(format!("By the log, stage {} generated longest: ", row.stage))
-                    .figure(Cell::Ns(ns), format!("/stages/{number}/generation_ns"));
-            sentences.push(line.words(" in all.").see("stages"));
-        }
-    }
-    if !report.flags.is_empty() {
-        let n = report.flags.len();
-        let word = if n == 1 { "figure" } else { "figures" };
-        sentences.push(
-            Line::of_logs(format!("{n} printed {word} of the logs should be read with care."))
-                .tone(Tone::Caution)
-                .see("flags"),
-        );
-    }
-    (!sentences.is_empty()).then(|| Verdict { about: "The logs".to_owned(), sentences })
 }

@@ -22,7 +22,8 @@ const INSIDE: Words = Words { em: 11.0, is_bold: false, ink: Ink::OnRole, anchor
 
 /// Places of a figure's columns.
 struct Columns {
-    label_right: f64,
+    /// `None` where labels stand above their bars.
+    label_right: Option<f64>,
     bar_left: f64,
     bar_width: f64,
 }
@@ -30,18 +31,18 @@ struct Columns {
 pub(super) fn draw(frame: &mut Frame, bars: &Bars) {
     let shown = &bars.rows[..bars.rows.len().min(MAX_ROWS)];
     let legend = inks(shown);
-    if legend.len() > 1 {
-        frame.legend(&legend);
-    }
+    frame.legend(&legend);
     let is_stacked = shown.iter().any(|row| row.parts.len() > 1);
     let is_spelled = is_stacked && shown.len() <= MAX_SPELLED;
+    let is_above = frame.is_narrow();
+    let labels = shown.iter().map(|row| row.label.as_str());
     let label =
-        label_width(shown.iter().map(|row| row.label.as_str()), frame.width() * label_part(bars));
+        if is_above { 0.0 } else { label_width(labels, frame.width() * label_part(bars)) + 10.0 };
     let values = shown.iter().map(|row| MUTED.width(&row_value(row, bars.scale)));
     let value = values.fold(0.0, f64::max);
-    let bar_left = frame.left + label + 10.0;
+    let bar_left = frame.left + label;
     let columns = Columns {
-        label_right: frame.left + label,
+        label_right: (!is_above).then_some(bar_left - 10.0),
         bar_left,
         bar_width: (frame.right - bar_left - value - 10.0).max(40.0),
     };
@@ -114,8 +115,13 @@ fn part_text(part: &BarPart, whole_ns: i64) -> String {
 
 fn draw_row(frame: &mut Frame, row: &BarRow, columns: &Columns, most_ns: Option<i64>) {
     let whole_ns = most_ns.unwrap_or(row.whole_ns).max(1);
+    if columns.label_right.is_none() {
+        frame.label_above(&row.label);
+    }
     let baseline = frame.y + BAR / 2.0 + 4.2;
-    frame.label((columns.label_right, baseline), columns.label_right - frame.left, &row.label);
+    if let Some(right) = columns.label_right {
+        frame.label((right, baseline), right - frame.left, &row.label);
+    }
     let mut sum_ns = 0;
     let place = |ns: i64| {
         columns.bar_left + columns.bar_width * (ns as f64 / whole_ns as f64).clamp(0.0, 1.0)

@@ -2,11 +2,17 @@
 
 use super::names::shorten;
 use super::scene::{Anchor, Ink, MUTED, PLAIN, Scene, Words};
-use super::{bars, lanes, matrix, offsets, rates};
+use super::{Place, bars, lanes, matrix, offsets, rates};
 use crate::table::figure::{Figure, FigureKind};
 
 /// Empty space around a figure.
 const MARGIN: f64 = 16.0;
+
+/// The same on a page: letters may reach a little over their width.
+const PAGE_MARGIN: f64 = 2.0;
+
+/// Narrower figures have labels over what they name, not beside it.
+const NARROW: f64 = 480.0;
 
 /// The title.
 const TITLE: Words = Words { em: 15.0, is_bold: true, ink: Ink::Text, anchor: Anchor::Start };
@@ -20,11 +26,12 @@ pub(super) struct Frame {
 }
 
 /// The marks of a figure.
-pub(super) fn layout(figure: &Figure, width: f64) -> Scene {
+pub(super) fn layout(figure: &Figure, width: f64, place: Place) -> Scene {
     let scene = Scene { width, ..Scene::default() };
-    let mut frame = Frame { scene, left: MARGIN, right: width - MARGIN, y: MARGIN };
+    let margin = if place == Place::Page { PAGE_MARGIN } else { MARGIN };
+    let mut frame = Frame { scene, left: margin, right: width - margin, y: margin };
     frame.paragraph(&figure.title, TITLE, 20.0);
-    if !figure.subtitle.is_empty() {
+    if !figure.subtitle.is_empty() && place == Place::Picture {
         let fits = shorten(&figure.subtitle, frame.width(), |text| MUTED.width(text));
         frame.y += 14.0;
         frame.scene.text((frame.left, frame.y), MUTED, fits).titled(&figure.subtitle);
@@ -45,13 +52,26 @@ pub(super) fn layout(figure: &Figure, width: f64) -> Scene {
     for note in &figure.notes {
         frame.paragraph(note, MUTED, 15.0);
     }
-    frame.scene.height = frame.y + MARGIN;
+    frame.scene.height = frame.y + margin;
     frame.scene
 }
 
 impl Frame {
     pub(super) fn width(&self) -> f64 {
         self.right - self.left
+    }
+
+    /// Whether labels beside the marks would leave no room for them.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.width() < NARROW
+    }
+
+    /// A label on a line of its own, for what is drawn below it.
+    pub(super) fn label_above(&mut self, text: &str) {
+        let fits = shorten(text, self.width(), |text| PLAIN.width(text));
+        self.y += 15.0;
+        self.scene.text((self.left, self.y), PLAIN, fits).titled(text);
+        self.y += 5.0;
     }
 
     /// Text over as many lines as it needs, with its words.

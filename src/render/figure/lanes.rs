@@ -31,10 +31,12 @@ impl Axis {
 pub(super) fn draw(frame: &mut Frame, lanes: &Lanes) {
     let shown = &lanes.lanes[..lanes.lanes.len().min(MAX_LANES)];
     frame.legend(&kinds(shown));
-    let label = label_width(shown.iter().map(|lane| lane.label.as_str()), frame.width() * 0.34);
+    let labels = shown.iter().map(|lane| lane.label.as_str());
+    let label =
+        if frame.is_narrow() { None } else { Some(label_width(labels, frame.width() * 0.34)) };
     let values = shown.iter().map(|lane| MUTED.width(&lane_value(lane)));
     let value = values.fold(0.0, f64::max);
-    let left = frame.left + label + 10.0;
+    let left = frame.left + label.map_or(0.0, |label| label + 10.0);
     let ends = shown
         .iter()
         .flat_map(|lane| &lane.spans)
@@ -79,9 +81,14 @@ fn lane_value(lane: &Lane) -> String {
     }
 }
 
-fn draw_lane(frame: &mut Frame, lane: &Lane, axis: &Axis, label: f64) {
+fn draw_lane(frame: &mut Frame, lane: &Lane, axis: &Axis, label: Option<f64>) {
+    if label.is_none() {
+        frame.label_above(&lane.label);
+    }
     let baseline = frame.y + LANE / 2.0 + 4.2;
-    frame.label((frame.left + label, baseline), label, &lane.label);
+    if let Some(label) = label {
+        frame.label((frame.left + label, baseline), label, &lane.label);
+    }
     let mut end = f64::NEG_INFINITY;
     for span in &lane.spans {
         let from = axis.x(span.start_ns);

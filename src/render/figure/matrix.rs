@@ -13,6 +13,9 @@ const MAX_COLUMNS: usize = 18;
 
 const CELL: f64 = 36.0;
 
+/// Narrower columns have no room for a shortened name that could be told from its neighbours.
+const LEGIBLE: f64 = 90.0;
+
 /// How strong the faintest and the strongest cell are, in hundredths: words pass AA on both.
 const STRENGTH: (f64, f64) = (4.0, 45.0);
 
@@ -36,7 +39,7 @@ pub(super) fn draw(frame: &mut Frame, matrix: &Matrix) {
     frame.scene.text((left, frame.y), MUTED, format!("{} →", matrix.column_axis));
     for (place, &column) in shown.iter().enumerate() {
         let name = &matrix.columns[column];
-        let fits = shorten(name, cell - 6.0, |text| PLAIN.width(text));
+        let fits = column_name(name, cell - 6.0);
         let x = left + cell * (place as f64 + 0.5);
         frame.scene.text((x, frame.y + 17.0), PLAIN.at(Anchor::Middle), fits).titled(name);
     }
@@ -61,6 +64,15 @@ pub(super) fn draw(frame: &mut Frame, matrix: &Matrix) {
     }
     frame.y += 4.0;
     frame.more((matrix.rows.len() - rows.len()).max(n_hidden));
+}
+
+/// What fits of a column's name; where that is little, its first word, the number of an input, tells more.
+fn column_name(name: &str, width: f64) -> String {
+    let is_too_wide = PLAIN.width(name) > width;
+    let first = name.split(' ').next().filter(|_| is_too_wide && width < LEGIBLE);
+    // One word may reach to the edges of its column.
+    let width = if first.is_some() { width + 6.0 } else { width };
+    shorten(first.unwrap_or(name), width, |text| PLAIN.width(text))
 }
 
 fn draw_cell(

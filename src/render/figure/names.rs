@@ -52,17 +52,16 @@ fn telling_part(name: &str) -> String {
     if !signature.contains(['<', ':']) {
         return signature;
     }
-    let mut short = without_namespaces(&without_groups(&signature));
+    // What is called inside a lambda is told by the function that the lambda is of.
+    let called =
+        without_groups(&signature).replace("::operator const", "").replace("::operator", "");
+    let mut short = without_namespaces(&called);
     // Names of operands of element-wise kernels: every one of them has such a list.
     while let Some(at) = short.find(", array<char*, ").or_else(|| short.find(", Array<char*, ")) {
         let end = short[at..].find('>').map_or(short.len(), |end| at + end + 1);
         short.replace_range(at..end, "");
     }
-    short
-        .replace("::operator ", "")
-        .replace("::>", ">")
-        .replace("> >", ">>")
-        .replace(" const>", ">")
+    short.replace("::>", ">").replace(" >", ">").replace(" const>", ">")
 }
 
 /// What stands outside parentheses and braces: argument lists and lambdas tell little.
@@ -71,7 +70,13 @@ fn without_groups(signature: &str) -> String {
     let mut depth = 0_u32;
     for c in signature.chars() {
         match c {
-            '(' | '{' => depth += 1,
+            '(' | '{' => {
+                // A lambda is no member that the name before it would be the namespace of.
+                if c == '{' && depth == 0 && out.ends_with("::") {
+                    out.truncate(out.len() - 2);
+                }
+                depth += 1;
+            }
             ')' | '}' => depth = depth.saturating_sub(1),
             c if depth == 0 => out.push(c),
             _ => {}
@@ -110,6 +115,9 @@ mod tests {
     fn signatures_lose_what_tells_least_first() {
         let name = "void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<float>, std::array<char*, 3ul> >(int, at::native::CUDAFunctor_add<float>, std::array<char*, 3ul>)";
         assert_eq!(short(name, 90), "vectorized_elementwise_kernel<4, CUDAFunctor_add<float>>");
+        let name = "void at::native::vectorized_elementwise_kernel<8, at::native::(anonymous namespace)::silu_kernel(at::TensorIteratorBase&)::{lambda()#1}::operator()() const::{lambda()#4}::operator()() const::{lambda(c10::BFloat16)#1}, std::array<char*, 2ul> >(int, std::array<char*, 2ul>)";
+        assert_eq!(short(name, 90), "vectorized_elementwise_kernel<8, silu_kernel>");
+        let name = "void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<float>, std::array<char*, 3ul> >(int, at::native::CUDAFunctor_add<float>, std::array<char*, 3ul>)";
         let cut = short(name, 40);
         assert!(cut.starts_with("vectorized_element"), "{cut}");
         assert!(cut.ends_with("or_add<float>>"), "{cut}");

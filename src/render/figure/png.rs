@@ -4,10 +4,11 @@ use plotters::backend::{BitMapBackend, DrawingBackend as _};
 use plotters::style::{RGBColor, ShapeStyle, TextStyle};
 use thiserror::Error;
 
+use super::indexed::indexed;
 use super::palette::{Rgb, Theme};
 use super::scene::{Item, Scene, Shape};
 use super::svg::position;
-use super::{WIDTHS, font, frame};
+use super::{Place, WIDTHS, font, frame};
 use crate::table::figure::Figure;
 
 /// plotters puts the baseline half a line height under the top of a text.
@@ -60,21 +61,23 @@ pub fn png(figure: &Figure, options: &PngOptions) -> Result<Vec<u8>, PngError> {
 /// The backend or the encoder failed, which no figure makes them.
 pub fn png_of_all(figures: &[Figure], options: &PngOptions) -> Result<Vec<u8>, PngError> {
     let width = f64::from(options.width.clamp(*WIDTHS.start(), *WIDTHS.end()));
-    let scene = stacked(figures.iter().map(|figure| frame::layout(figure, width)));
+    let scene = stacked(figures.iter().map(|figure| frame::layout(figure, width, Place::Picture)));
     let scale = options.scale.clamp(1, 4);
     let size = (
         scene.width.ceil() as u32 * scale,
         (scene.height.ceil() as u32 * scale).clamp(1, MAX_HEIGHT_PX),
     );
     let pixels = painted(&scene, size, f64::from(scale), options.theme)?;
+    let picture = indexed(&pixels);
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, size.0, size.1);
-    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_filter(png::Filter::Up);
+    encoder.set_palette(picture.palette);
+    encoder.set_filter(png::Filter::NoFilter);
     encoder.set_compression(png::Compression::Balanced);
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(&pixels)?;
+    writer.write_image_data(&picture.pixels)?;
     writer.finish()?;
     Ok(bytes)
 }

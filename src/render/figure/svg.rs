@@ -8,7 +8,7 @@ use plotters::style::{BLACK, ShapeStyle, TextStyle};
 
 use super::palette::{Theme, hex};
 use super::scene::{Anchor, Ink, Item, Scene, Shape};
-use super::{WIDTHS, alt, font, frame};
+use super::{Place, WIDTHS, alt, font, frame};
 use crate::table::figure::Figure;
 
 /// Marks are placed to a quarter of a pixel: plotters counts whole ones.
@@ -29,7 +29,8 @@ const BLACK_STROKE: &str = "stroke=\"#000000\"";
 ///
 /// `id` starts the element's ids and must be unique within the page.
 pub fn svg(figure: &Figure, width_px: u32, id: &str) -> String {
-    let scene = frame::layout(figure, f64::from(width_px.clamp(*WIDTHS.start(), *WIDTHS.end())));
+    let width = f64::from(width_px.clamp(*WIDTHS.start(), *WIDTHS.end()));
+    let scene = frame::layout(figure, width, Place::Page);
     let id: String =
         id.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
     let (width, height) = (scene.width.ceil(), scene.height.ceil());

@@ -25,7 +25,7 @@ const TIMELINE_SCRIPT: &str = include_str!("timeline.js");
 const TABLE_BYTES: usize = 2_000_000;
 
 /// Layouts of the figures, in CSS pixels: for a screen, and for a telephone.
-const FIGURE_WIDTH: u32 = 1_100;
+const FIGURE_WIDTH: u32 = 1_200;
 const NARROW_FIGURE_WIDTH: u32 = 360;
 
 /// The page.
@@ -131,7 +131,7 @@ fn timeline(out: &mut String, overview: &OverviewData) {
         ("out", "Zoom out", "−"),
         ("left", "Earlier", "←"),
         ("right", "Later", "→"),
-        ("reset", "Show the whole run", "Reset"),
+        ("reset", "Reset to the whole run", "Reset"),
     ];
     out.push_str("<figure id=\"timeline-view\" hidden>\n<div class=\"tools\">");
     for (action, label, mark) in buttons {
@@ -146,9 +146,9 @@ fn timeline(out: &mut String, overview: &OverviewData) {
         "<output id=\"timeline-range\" class=\"tl-range\"></output></div>\n\
          <div class=\"tl-box\"><canvas tabindex=\"0\" role=\"img\" aria-label=\"Timeline of {n} lanes: devices, work threads and \
          iterations over the whole run. The table below gives its figures.\" aria-describedby=\"timeline-keys\"></canvas>\
-         <div class=\"tl-tip\" hidden></div></div>\n<ul class=\"tl-legend\"></ul>\n\
+         <div class=\"tl-cross\" hidden></div><div class=\"tl-tip\" hidden></div></div>\n<ul class=\"tl-legend\"></ul>\n\
          <figcaption id=\"timeline-keys\">Drag or use the arrow keys to move; + and − or, after a click, the wheel to zoom; 0 shows \
-         the whole run. Where a column of pixels holds several things, its height is shared out by their time.{}</figcaption>\n</figure>\n",
+         the whole run. Pointing at a wait tells who was busy meanwhile. Where a column of pixels holds several things, its height is shared out by their time.{}</figcaption>\n</figure>\n",
         coarse(overview),
     );
     for note in &overview.notes {

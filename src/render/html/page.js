@@ -23,22 +23,51 @@
     return a < b ? -1 : a > b ? 1 : 0;
   }
 
+  // Makes a table ready; gives what fits its columns to its place.
   function enhance(box) {
     var table = box.querySelector('table');
+    var scroll = box.querySelector('.scroll');
     var body = table.tBodies[0];
     var heads = Array.prototype.slice.call(table.tHead.rows[0].cells);
     var rows = Array.prototype.slice.call(body.rows);
-    if (rows.length < 2) return;
     var said = make('span', '', { 'class': 'said', role: 'status' });
+    var ticks = [], counted = null, isChosen = false, tools = null;
 
-    heads.forEach(function (head, column) {
-      var button = make('button', head.textContent, { type: 'button' });
-      if (head.title) button.title = head.title;
-      head.textContent = '';
-      head.appendChild(button);
-      head.setAttribute('aria-sort', 'none');
-      button.addEventListener('click', function () { sort(column); });
-    });
+    function show(column, isShown) {
+      heads[column].hidden = !isShown;
+      rows.forEach(function (row) { row.cells[column].hidden = !isShown; });
+      if (ticks[column]) ticks[column].checked = isShown;
+    }
+
+    function isTooWide() { return scroll.scrollWidth > scroll.clientWidth + 1; }
+
+    // What goes on beside what is seen fades out. Looks now; what it gives writes.
+    function hint() {
+      var goesOn = isTooWide() && scroll.scrollLeft + scroll.clientWidth < scroll.scrollWidth - 2;
+      return function () {
+        scroll.classList.toggle('more', goesOn);
+        var shown = heads.filter(function (head) { return !head.hidden; }).length;
+        if (counted) counted.textContent = shown < heads.length ? 'Columns: ' + shown + ' of ' + heads.length : 'Columns';
+      };
+    }
+
+    // Minor columns go where the table is wider than its place, until somebody chooses columns.
+    var minor = heads.map(function (head, i) { return head.hasAttribute('data-minor') ? i : -1; }).filter(function (i) { return i >= 0; });
+    var fit = {
+      whole: function () { if (!isChosen) minor.forEach(function (i) { if (heads[i].hidden) show(i, true); }); },
+      shrink: function () {
+        if (isChosen || !isTooWide()) return null;
+        var over = scroll.scrollWidth - scroll.clientWidth;
+        var gone = minor.filter(function (i) {
+          var isNeeded = over > 0;
+          over -= isNeeded ? heads[i].offsetWidth : 0;
+          return isNeeded;
+        });
+        return function () { if (!tools) addTools(); gone.forEach(function (i) { show(i, false); }); };
+      },
+      hint: hint,
+      paper: function () { if (!isChosen) minor.forEach(function (i) { show(i, false); }); }
+    };
 
     function sort(column) {
       var head = heads[column];
@@ -58,70 +87,111 @@
       heads.forEach(function (h) { h.setAttribute('aria-sort', h === head ? order : 'none'); });
     }
 
-    if (rows.length < 7) return;
-    var tools = make('div', '', { 'class': 'tools' });
-    var title = box.getAttribute('data-title');
-    var search = make('input', '', { type: 'search', placeholder: 'Search', 'aria-label': 'Search ' + title });
-    search.addEventListener('input', function () {
-      var wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-      var shown = 0;
-      rows.forEach(function (row) {
-        var text = row.textContent.toLowerCase();
-        row.hidden = !wanted.every(function (word) { return text.indexOf(word) >= 0; });
-        shown += row.hidden ? 0 : 1;
+    function addSearch() {
+      var search = make('input', '', { type: 'search', placeholder: 'Search', 'aria-label': 'Search ' + box.getAttribute('data-title') });
+      search.addEventListener('input', function () {
+        var wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+        var shown = 0;
+        rows.forEach(function (row) {
+          var text = row.textContent.toLowerCase();
+          row.hidden = !wanted.every(function (word) { return text.indexOf(word) >= 0; });
+          shown += row.hidden ? 0 : 1;
+        });
+        said.textContent = wanted.length ? shown + ' of ' + rows.length + ' rows' : '';
       });
-      said.textContent = wanted.length ? shown + ' of ' + rows.length + ' rows' : '';
-    });
-    tools.appendChild(search);
+      tools.appendChild(search);
+    }
 
-    if (table.querySelector('.w') && !box.classList.contains('prose')) {
+    function addFullNames() {
       var full = make('button', 'Full names', { type: 'button', 'aria-pressed': 'false' });
       full.addEventListener('click', function () {
         full.setAttribute('aria-pressed', String(box.classList.toggle('full')));
+        hint()();
       });
       tools.appendChild(full);
     }
 
-    var columns = make('details', '', { 'class': 'cols' });
-    columns.appendChild(make('summary', 'Columns'));
-    var choices = make('div');
-    heads.forEach(function (head, column) {
-      var label = make('label');
-      var tick = make('input', '', { type: 'checkbox' });
-      tick.checked = true;
-      tick.addEventListener('change', function () {
-        head.hidden = !tick.checked;
-        rows.forEach(function (row) { row.cells[column].hidden = !tick.checked; });
+    function addColumns() {
+      var columns = make('details', '', { 'class': 'cols' });
+      counted = make('summary', 'Columns');
+      columns.appendChild(counted);
+      var choices = make('div');
+      heads.forEach(function (head, column) {
+        var label = make('label');
+        var tick = ticks[column] = make('input', '', { type: 'checkbox' });
+        tick.checked = !head.hidden;
+        tick.addEventListener('change', function () { isChosen = true; show(column, tick.checked); hint()(); });
+        label.appendChild(tick);
+        label.appendChild(document.createTextNode(' ' + head.textContent));
+        label.title = head.title;
+        choices.appendChild(label);
       });
-      label.appendChild(tick);
-      label.appendChild(document.createTextNode(' ' + head.textContent));
-      choices.appendChild(label);
-    });
-    columns.appendChild(choices);
-    tools.appendChild(columns);
+      columns.appendChild(choices);
+      columns.addEventListener('keydown', function (event) {
+        if (event.key !== 'Escape' || !columns.open) return;
+        columns.open = false;
+        counted.focus();
+      });
+      document.addEventListener('pointerdown', function (event) { if (!columns.contains(event.target)) columns.open = false; });
+      tools.appendChild(columns);
+    }
 
-    var copy = make('button', 'Copy as CSV', { type: 'button' });
-    copy.addEventListener('click', function () {
-      var shown = Array.prototype.filter.call(body.rows, function (row) { return !row.hidden; });
-      var kept = heads.map(function (head, i) { return i; }).filter(function (i) { return !heads[i].hidden; });
-      var lines = [kept.map(function (i) { return quoted(heads[i].getAttribute('data-key')); }).join(',')];
-      shown.forEach(function (row) {
-        lines.push(kept.map(function (i) {
-          var cell = row.cells[i];
-          if (cell.classList.contains('n')) return '';
-          return quoted(cell.getAttribute('data-v') || cell.textContent);
-        }).join(','));
+    function addCopy() {
+      var copy = make('button', 'Copy as CSV', { type: 'button' });
+      copy.addEventListener('click', function () {
+        var shown = Array.prototype.filter.call(body.rows, function (row) { return !row.hidden; });
+        // In the order of the command's CSV, which has names last.
+        var kept = heads.map(function (head, i) { return i; }).filter(function (i) { return !heads[i].hidden; });
+        kept.sort(function (a, b) { return heads[a].getAttribute('data-at') - heads[b].getAttribute('data-at'); });
+        var lines = [kept.map(function (i) { return quoted(heads[i].getAttribute('data-key')); }).join(',')];
+        shown.forEach(function (row) {
+          lines.push(kept.map(function (i) {
+            var cell = row.cells[i];
+            if (cell.classList.contains('n')) return '';
+            return quoted(cell.getAttribute('data-v') || cell.textContent);
+          }).join(','));
+        });
+        var text = lines.join('\r\n') + '\r\n';
+        box.omniCsv = text;
+        put(text).then(
+          function () { said.textContent = shown.length + ' rows copied'; },
+          function () { said.textContent = 'the browser refused to copy'; }
+        );
       });
-      var text = lines.join('\r\n') + '\r\n';
-      box.omniCsv = text;
-      put(text).then(
-        function () { said.textContent = shown.length + ' rows copied'; },
-        function () { said.textContent = 'the browser refused to copy'; }
-      );
-    });
-    tools.appendChild(copy);
-    tools.appendChild(said);
-    box.insertBefore(tools, box.querySelector('.scroll'));
+      tools.appendChild(copy);
+    }
+
+    function addTools() {
+      tools = make('div', '', { 'class': 'tools' });
+      if (rows.length >= 7) addSearch();
+      if (table.querySelector('.w') && !box.classList.contains('prose')) addFullNames();
+      addColumns();
+      addCopy();
+      tools.appendChild(said);
+      box.insertBefore(tools, scroll);
+    }
+
+    if (rows.length > 1) {
+      heads.forEach(function (head, column) {
+        var button = make('button', head.textContent, { type: 'button' });
+        if (head.title) button.title = head.title;
+        head.textContent = '';
+        head.appendChild(button);
+        head.setAttribute('aria-sort', 'none');
+        button.addEventListener('click', function () { sort(column); });
+      });
+    }
+    if (rows.length >= 7) addTools();
+    scroll.addEventListener('scroll', function () { hint()(); }, { passive: true });
+    return fit;
+  }
+
+  // Looks at all tables before it changes any, so that the page is laid out a few times and not for every table.
+  function fitAll(fits) {
+    function run(change) { if (change) change(); }
+    fits.forEach(function (fit) { fit.whole(); });
+    fits.map(function (fit) { return fit.shrink(); }).forEach(run);
+    fits.map(function (fit) { return fit.hint(); }).forEach(run);
   }
 
   function quoted(text) { return /[",\r\n]/.test(text) ? '"' + text.replace(/"/g, '""') + '"' : text; }
@@ -143,15 +213,21 @@
     return done ? Promise.resolve() : Promise.reject(new Error('copy'));
   }
 
-  // Folded and long tables are only made ready when they are needed, so that the page answers at once.
+  // Folded tables are only made ready when they are opened, so that the page answers at once.
+  var fits = [];
   Array.prototype.forEach.call(document.querySelectorAll('[data-table]'), function (box) {
-    var isReady = false;
-    function ready() { if (!isReady) { isReady = true; enhance(box); } }
-    if (box.tagName === 'DETAILS' && !box.open) {
-      box.addEventListener('toggle', ready);
-    } else {
-      ready();
-    }
+    if (box.tagName !== 'DETAILS' || box.open) { fits.push(enhance(box)); return; }
+    box.addEventListener('toggle', function () {
+      var fit = enhance(box);
+      fits.push(fit);
+      fitAll([fit]);
+    }, { once: true });
+  });
+  fitAll(fits);
+  var resized = 0;
+  window.addEventListener('resize', function () {
+    cancelAnimationFrame(resized);
+    resized = requestAnimationFrame(function () { fitAll(fits); });
   });
 
   // A link to what is folded opens it.
@@ -178,15 +254,20 @@
   dark.addEventListener('change', function () { named(); window.dispatchEvent(new Event('themechange')); });
   named();
 
-  // Paper is white, and folded tables cannot be opened on it.
-  var before = null;
+  // Paper is white, cannot be scrolled, and has the verdicts that are folded on a screen.
+  var before = null, closed = [];
   window.addEventListener('beforeprint', function () {
     before = root.getAttribute('data-theme');
     root.setAttribute('data-theme', 'light');
+    closed = Array.prototype.slice.call(document.querySelectorAll('#verdict details:not([open])'));
+    closed.forEach(function (details) { details.open = true; });
+    fits.forEach(function (fit) { fit.paper(); });
     window.dispatchEvent(new Event('themechange'));
   });
   window.addEventListener('afterprint', function () {
     if (before === null) root.removeAttribute('data-theme'); else root.setAttribute('data-theme', before);
+    closed.forEach(function (details) { details.open = false; });
+    fitAll(fits);
     window.dispatchEvent(new Event('themechange'));
   });
 })();

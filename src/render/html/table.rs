@@ -31,20 +31,23 @@ pub(super) fn push(out: &mut String, page_table: &PageTable, room: &mut usize) {
     }
     let _ = write!(
         out,
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\"><table><caption class=\"vh\">{title}</caption>\n<thead><tr>"
+        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{title}\"><table><caption class=\"vh\">{title}</caption>\n<thead><tr>"
     );
-    for (i, column) in table.columns.iter().enumerate() {
+    let order = order(page_table);
+    for &i in &order {
+        let column = &table.columns[i];
         let class = classes(table, i, column);
+        let minor = if is_minor(page_table, i) { " data-minor" } else { "" };
         let _ = write!(
             out,
-            "<th scope=\"col\" data-key=\"{}\" title=\"{}\"{class}>{}",
+            "<th scope=\"col\" data-key=\"{}\" data-at=\"{i}\" title=\"{}\"{class}{minor}>{}",
             column.key,
             text(column.doc),
             text(column.name)
         );
     }
     out.push_str("</tr></thead>\n<tbody>\n");
-    let shown = body(out, table, TABLE_BYTES.min(*room));
+    let shown = body(out, table, &order, TABLE_BYTES.min(*room));
     out.push_str("</tbody></table></div>\n");
     *room = room.saturating_sub(shown.bytes);
     notes(out, page_table, shown.rows);
@@ -76,6 +79,26 @@ fn is_wide(table: &Table, i: usize) -> bool {
         )
 }
 
+/// Whether a column goes first where there is no room: it is said to be minor, or nothing was recorded for it.
+fn is_minor(page_table: &PageTable, i: usize) -> bool {
+    let table = &page_table.table;
+    page_table.minor_columns.contains(&table.columns[i].key)
+        || (!table.rows.is_empty() && table.rows.iter().all(|row| row[i] == Cell::NotRecorded))
+}
+
+/// The order of the columns: what a row is about stands before its numbers, after what it belongs to.
+fn order(page_table: &PageTable) -> Vec<usize> {
+    let table = &page_table.table;
+    let mut order: Vec<usize> = (0..table.columns.len()).collect();
+    let Some(last) = order.pop() else { return order };
+    let is_subject = is_wide(table, last)
+        && matches!(table.columns[last].key, "name" | "path" | "who" | "frame" | "request")
+        && !is_minor(page_table, last);
+    let groups = table.n_group_columns.max(usize::from(table.columns[0].key == "input"));
+    order.insert(if is_subject { groups.min(last) } else { last }, last);
+    order
+}
+
 fn classes(table: &Table, i: usize, column: &Column) -> &'static str {
     match (is_wide(table, i), column.unit) {
         (true, _) => " class=\"t w\"",
@@ -90,7 +113,7 @@ struct Shown {
     bytes: usize,
 }
 
-fn body(out: &mut String, table: &Table, room: usize) -> Shown {
+fn body(out: &mut String, table: &Table, order: &[usize], room: usize) -> Shown {
     let start = out.len();
     let mut previous: Option<&[Cell]> = None;
     for (number, row) in table.rows.iter().enumerate() {
@@ -100,8 +123,8 @@ fn body(out: &mut String, table: &Table, room: usize) -> Shown {
             let same = last.iter().zip(row).take_while(|(a, b)| a == b).count();
             same.min(table.n_group_columns)
         });
-        for (i, cell) in row.iter().enumerate() {
-            push_cell(out, table, i, cell, i < repeated);
+        for &i in order {
+            push_cell(out, table, i, &row[i], i < repeated);
         }
         out.push_str("</tr>\n");
         if out.len() - start > room {
@@ -192,8 +215,13 @@ mod tests {
             n_group_columns: 0,
             notes: Vec::new(),
         };
-        let table =
-            PageTable { command: "analyze", table: checks, anchor: "trust_all", is_folded: true };
+        let table = PageTable {
+            command: "analyze",
+            table: checks,
+            anchor: "trust_all",
+            is_folded: true,
+            minor_columns: &[],
+        };
         let mut out = String::new();
         push(&mut out, &table, &mut 0);
         assert!(out.contains("id=\"analyze-trust_all\""), "{out}");

@@ -8,12 +8,12 @@
   if (!data.lanes.length || !data.len_ns) return;
 
   var canvas = host.querySelector('canvas');
-  var tip = host.querySelector('.tl-tip');
+  var tip = host.querySelector('.tl-tip'), cross = host.querySelector('.tl-cross');
   var range = document.getElementById('timeline-range');
   var paint = canvas.getContext('2d');
-  var SHORTEST_NS = 100;
+  var SHORTEST_NS = 100, MAX_OTHERS = 8;
   var view = { from: 0, to: data.len_ns };
-  var rows = [];
+  var rows = [], marks = [];
   var colours = {};
   var width = 0, gutter = 0, pixel = 1;
 
@@ -31,7 +31,19 @@
     lane.parts = parts;
     lane.names = data.classes[lane.kind];
     lane.pieces = null;
+    // The number of each iteration: on an exact lane every piece but those between is one.
+    if (lane.kind !== 'iterations' || !lane.exact) return;
+    var nth = 0;
+    lane.nth = parts.map(function (own) { return own[0] ? ++nth : 0; });
   });
+
+  // Classes in the words of the figures; an iteration whose name tells no phase is just that.
+  var WORDS = {
+    compute: 'kernels', comm: 'collectives', memcpy: 'copies', memset: 'memsets', ipc_wait: 'IPC wait', gpu_sync: 'GPU sync',
+    other_wait: 'other wait', runtime: 'runtime calls', module_loading: 'module loading', cpu_op: 'operators', python: 'Python',
+    unknown: 'iteration'
+  };
+  function said(name) { return WORDS[name] || name; }
 
   function duration(ns) {
     var size = Math.abs(ns);
@@ -43,7 +55,7 @@
 
   function readColours() {
     var style = getComputedStyle(document.documentElement);
-    ['text', 'mute', 'line', 'bg', 'soft'].forEach(function (name) { colours['--' + name] = style.getPropertyValue('--' + name).trim(); });
+    ['text', 'mute', 'line', 'bg', 'soft', 'fig-on'].forEach(function (name) { colours['--' + name] = style.getPropertyValue('--' + name).trim(); });
     Object.keys(data.classes).forEach(function (kind) {
       data.classes[kind].forEach(function (name) { colours[name] = style.getPropertyValue('--c-' + name).trim(); });
     });
@@ -62,7 +74,7 @@
       who = lane.input;
       if (head) y += 22;
       if (!gutter) y += 14;
-      var height = lane.kind === 'iterations' ? 8 : 18;
+      var height = lane.kind === 'iterations' ? 16 : 18;
       rows.push({ lane: lane, y: y, height: height, head: head });
       y += height + 4;
     });
@@ -130,6 +142,28 @@
     flush(n);
   }
 
+  // Iterations with their phase, number and length, as far as there is room; a line parts one from the next.
+  function nameIterations(row) {
+    var lane = row.lane;
+    paint.font = '11px system-ui, sans-serif';
+    for (var i = pieceAt(lane, view.from); i < lane.parts.length && lane.starts[i] < view.to; i++) {
+      var parts = lane.parts[i], left = x(lane.starts[i]), right = x(lane.starts[i + 1]);
+      if (parts.length !== 2 || !parts[0] || right - left < 3) continue;
+      if (left > gutter) { paint.fillStyle = colours['--bg']; paint.fillRect(left - 0.5, row.y, 1, row.height); }
+      left = Math.max(left, gutter);
+      var room = Math.min(right, width) - left - 8, name = said(lane.names[parts[0]]);
+      var number = lane.nth ? '#' + lane.nth[i] : '';
+      var texts = [name + ' ' + number + ' · ' + duration(parts[1]), name + ' ' + number, number];
+      for (var t = 0; room > 12 && t < texts.length; t++) {
+        if (!texts[t] || paint.measureText(texts[t]).width > room) continue;
+        paint.fillStyle = colours['--fig-on'];
+        paint.fillText(texts[t], left + 4, row.y + row.height / 2 + 0.5);
+        break;
+      }
+    }
+    paint.font = '12px system-ui, sans-serif';
+  }
+
   function ticks() {
     var span = view.to - view.from, wanted = span / Math.max(2, (width - gutter) / 130);
     var step = Math.pow(10, Math.floor(Math.log10(wanted)));
@@ -138,13 +172,21 @@
     var digits = Math.max(0, Math.ceil(-Math.log10(step / unit[0])));
     paint.fillStyle = colours['--mute'];
     paint.textBaseline = 'middle';
+    marks = [];
     for (var at = Math.ceil(view.from / step) * step; at <= view.to; at += step) {
       var px = x(at);
+      marks.push(Math.round(px));
       paint.fillRect(Math.round(px), 20, 1, 5);
       var label = (at / unit[0]).toFixed(digits) + ' ' + unit[1];
       var half = paint.measureText(label).width / 2;
       paint.fillText(label, Math.min(Math.max(px, gutter + half + 2), width - half - 2), 11);
     }
+  }
+
+  // The marks of the time axis go on through what is idle, so that lanes can be compared.
+  function grid(row) {
+    paint.fillStyle = colours['--line'];
+    marks.forEach(function (px) { paint.fillRect(px, row.y - 4, 1, row.height + 4); });
   }
 
   function draw() {
@@ -169,7 +211,9 @@
         paint.fillStyle = colours.idle;
         paint.fillRect(left, row.y, right - left, row.height);
       }
+      grid(row);
       drawLane(row);
+      if (row.lane.kind === 'iterations') nameIterations(row);
     });
     canvas.setAttribute('data-from', String(Math.round(view.from)));
     canvas.setAttribute('data-to', String(Math.round(view.to)));
@@ -187,7 +231,7 @@
     from = Math.min(Math.max(from, 0), data.len_ns - span);
     view.from = from;
     view.to = from + span;
-    tip.hidden = true;
+    tip.hidden = cross.hidden = true;
     draw();
   }
 
@@ -232,7 +276,7 @@
   });
   canvas.addEventListener('pointerup', function () { grip = null; });
   canvas.addEventListener('pointercancel', function () { grip = null; });
-  canvas.addEventListener('pointerleave', function () { tip.hidden = true; });
+  canvas.addEventListener('pointerleave', function () { tip.hidden = cross.hidden = true; });
   canvas.addEventListener('pointermove', function (event) {
     if (grip) {
       var by = (grip.x - event.clientX) / (width - gutter) * (grip.to - grip.from);
@@ -242,11 +286,47 @@
     hover(event.offsetX, event.offsetY);
   });
 
+  // How long a lane was in classes that are wanted between two times; a piece of several classes that is cut is shared out.
+  function within(lane, from, to, isWanted) {
+    var sum = 0, isExact = true;
+    for (var i = pieceAt(lane, from); i < lane.parts.length && lane.starts[i] < to; i++) {
+      var start = lane.starts[i], end = lane.starts[i + 1], parts = lane.parts[i];
+      var part = Math.min(end, to) - Math.max(start, from);
+      if (part <= 0) continue;
+      if (part < end - start && parts.length > 2) isExact = false;
+      for (var k = 0; k < parts.length; k += 2) {
+        if (isWanted(lane.names[parts[k]])) sum += parts[k + 1] * part / (end - start);
+      }
+    }
+    return { ns: sum, isExact: isExact };
+  }
+
+  var WAITS = { ipc_wait: 1, gpu_sync: 1, other_wait: 1 }, NOTHING = { idle: 1, between: 1, unattributed: 1 };
+  function isBusy(name) { return !WAITS[name] && !NOTHING[name]; }
+
+  // What the other inputs did while one waited: their busiest thread and device.
+  function meanwhile(lane, from, to) {
+    var inputs = [];
+    data.lanes.forEach(function (other) {
+      if (other.input === lane.input || other.kind === 'iterations') return;
+      var found = within(other, from, to, isBusy), own = inputs[other.input] || (inputs[other.input] = { who: other.who });
+      if (found.ns > 0 && (!own[other.kind] || found.ns > own[other.kind].ns)) own[other.kind] = found;
+    });
+    return inputs.filter(function (own) { return own.thread || own.device; }).map(function (own) {
+      var parts = ['thread', 'device'].filter(function (kind) { return own[kind]; }).map(function (kind) {
+        return kind + ' ' + (own[kind].isExact ? '' : 'about ') + duration(own[kind].ns);
+      });
+      return own.who + ': ' + parts.join(', ');
+    });
+  }
+
   function hover(px, py) {
     var found = rows.filter(function (row) { return py >= row.y - 1 && py < row.y + row.height + 2; })[0];
     var ns = time(px);
     tip.hidden = !found || px < gutter;
+    cross.hidden = tip.hidden;
     if (tip.hidden) return;
+    cross.style.left = px + 'px';
     var lane = found.lane, i = pieceAt(lane, ns);
     if (ns < lane.start_ns || i >= lane.parts.length) {
       tip.textContent = lane.who + ' · ' + lane.name + '\nnot recorded at ' + duration(ns);
@@ -254,11 +334,21 @@
       var parts = lane.parts[i], start = lane.starts[i], end = lane.starts[i + 1];
       var lines = [lane.who + ' · ' + lane.name, duration(start) + ' to ' + duration(end) + ' (' + duration(end - start) + ')'];
       for (var k = 0; k < parts.length; k += 2) {
-        lines.push(lane.names[parts[k]] + (parts.length > 2 ? '  ' + duration(parts[k + 1]) : ''));
+        var number = lane.nth && lane.nth[i] ? ' #' + lane.nth[i] : '';
+        lines.push(said(lane.names[parts[k]]) + number + (parts.length > 2 ? '  ' + duration(parts[k + 1]) : ''));
+      }
+      if (parts.length === 2 && WAITS[lane.names[parts[0]]]) {
+        var others = meanwhile(lane, start, end);
+        if (data.lanes.some(function (other) { return other.input !== lane.input; })) {
+          lines.push(others.length ? 'Busy meanwhile:' : 'No other input was busy meanwhile.');
+        }
+        lines = lines.concat(others.slice(0, MAX_OTHERS));
+        if (others.length > MAX_OTHERS) lines.push('and ' + (others.length - MAX_OTHERS) + ' more');
       }
       tip.textContent = lines.join('\n');
     }
-    var left = Math.min(px + 14, width - tip.offsetWidth - 6), top = found.y + found.height + 6;
+    // On the side where there is more room.
+    var left = px > width / 2 ? px - tip.offsetWidth - 14 : Math.min(px + 14, width - tip.offsetWidth - 6), top = found.y + found.height + 6;
     if (top + tip.offsetHeight > canvas.clientHeight) top = Math.max(0, found.y - tip.offsetHeight - 6);
     tip.style.left = Math.max(4, left) + 'px';
     tip.style.top = top + 'px';
@@ -285,7 +375,7 @@
         square.setAttribute('fill', colours[name]);
         mark.appendChild(square);
         item.appendChild(mark);
-        item.appendChild(document.createTextNode(name + (kind === 'iterations' ? ' (iteration)' : '')));
+        item.appendChild(document.createTextNode(said(name) + (kind === 'iterations' && name !== 'unknown' ? ' (iteration)' : '')));
         list.appendChild(item);
       });
     });

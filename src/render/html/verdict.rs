@@ -4,9 +4,15 @@ use std::fmt::Write as _;
 
 use super::escape::text;
 use super::table::exact;
-use crate::render::human;
+use crate::render::{figure, human};
 use crate::table::page::{Page, table_id};
-use crate::table::verdict::{Figure, Part, Sentence, Tone};
+use crate::table::verdict::{Figure, Part, Sentence, Tone, Verdict};
+
+/// Verdicts on single inputs that stand open; with more, the first screen would not hold the answer.
+const MAX_OPEN: usize = 4;
+
+/// Characters of a name; all of it stands in its table.
+const MAX_NAME: usize = 90;
 
 /// The section; nothing where there is no verdict.
 pub(super) fn section(out: &mut String, page: &Page) {
@@ -16,17 +22,40 @@ pub(super) fn section(out: &mut String, page: &Page) {
     }
     out.push_str(
         "<section id=\"verdict\" class=\"verdict\" aria-labelledby=\"h-verdict\">\n<h2 id=\"h-verdict\">Verdict</h2>\n\
-         <p class=\"lead\">Each figure leads to the table that it is from.</p>\n<div class=\"verdict-grid\">\n",
+         <p class=\"lead\">Each figure leads to the table that it is from.</p>\n",
     );
-    for (i, verdict) in page.verdicts.iter().enumerate() {
-        let class = if i == 0 { " class=\"verdict-all\"" } else { "" };
-        let _ = writeln!(out, "<div{class}><h3>{}</h3><ul>", text(&verdict.about));
-        for sentence in &verdict.sentences {
-            push_sentence(out, page, sentence);
-        }
-        out.push_str("</ul></div>\n");
+    let (own, others): (Vec<&Verdict>, Vec<&Verdict>) =
+        page.verdicts.iter().partition(|verdict| verdict.input.is_some());
+    let mut others = others.into_iter();
+    if let Some(first) = others.next() {
+        push(out, page, first);
     }
-    out.push_str("</div>\n</section>\n");
+    let is_folded = own.len() > MAX_OPEN;
+    if is_folded {
+        let n = own.len();
+        let _ = writeln!(out, "<details><summary>Each of the {n} inputs</summary>");
+    }
+    grid(out, page, own);
+    if is_folded {
+        out.push_str("</details>\n");
+    }
+    grid(out, page, others.collect());
+    out.push_str("</section>\n");
+}
+
+fn grid(out: &mut String, page: &Page, verdicts: Vec<&Verdict>) {
+    if verdicts.is_empty() {
+        return;
+    }
+    out.push_str("<div class=\"verdict-grid\">\n");
+    verdicts.into_iter().for_each(|verdict| push(out, page, verdict));
+    out.push_str("</div>\n");
+}
+
+fn push(out: &mut String, page: &Page, verdict: &Verdict) {
+    let _ = writeln!(out, "<div class=\"about\"><h3>{}</h3><ul>", text(&verdict.about));
+    verdict.sentences.iter().for_each(|sentence| push_sentence(out, page, sentence));
+    out.push_str("</ul></div>\n");
 }
 
 fn push_sentence(out: &mut String, page: &Page, sentence: &Sentence) {
@@ -42,10 +71,18 @@ fn push_sentence(out: &mut String, page: &Page, sentence: &Sentence) {
         match part {
             Part::Words(words) => out.push_str(&text(words)),
             Part::Name(name) => {
-                let _ = write!(out, "<span class=\"name\">{}</span>", text(name));
+                let (short, whole) = (figure::short_name(name, MAX_NAME), text(name));
+                let _ =
+                    write!(out, "<span class=\"name\" title=\"{whole}\">{}</span>", text(&short));
             }
             Part::Figure(figure) => push_figure(out, figure, target),
         }
+    }
+    let has_figure = sentence.parts.iter().any(|part| matches!(part, Part::Figure(_)));
+    if let Some(id) = target.filter(|_| !has_figure) {
+        let title = page.sections.iter().flat_map(|s| &s.tables).find(|table| table.id() == id);
+        let title = title.map_or("", |table| table.table.title.as_str());
+        let _ = write!(out, " (see <a href=\"#{id}\">{}</a>)", text(title));
     }
     out.push_str("</li>\n");
 }

@@ -36,7 +36,7 @@ struct Figures<'a> {
 impl<'a> Figures<'a> {
     fn of(report: &'a AnalyzeReport) -> Self {
         let subtitle = inputs_in_words(report.inputs.iter().map(|input| input.path.as_str()));
-        let lossy = report.inputs.iter().filter(|input| input.trust != "complete");
+        let lossy = report.inputs.iter().filter(|input| !input.trust.starts_with("complete"));
         let losses = lossy.map(|input| format!("{}: {}", report.name_of(input.input), input.trust));
         Self { report, subtitle, losses: losses.collect() }
     }
@@ -153,13 +153,38 @@ impl<'a> Figures<'a> {
             let because = "no execute_*, diffusion_* or ProfilerStep# annotation was recorded";
             return self.empty("iterations", TITLE, because);
         }
+        let starts = self.common_starts();
+        let axis = match &starts {
+            Some(_) => "since the start of the earliest window",
+            None if self.report.inputs.len() > 1 => "since the start of each input's window",
+            None => "since the start of the window",
+        };
         let lanes = lanes.into_iter().map(|((input, _, scheme), rows)| Lane {
             label: format!("{} {scheme}", self.report.name_of(input)),
-            spans: rows.into_iter().map(iteration_span).collect(),
+            spans: rows
+                .into_iter()
+                .map(|row| iteration_span(row, starts.as_ref().map_or(0, |starts| starts[&input])))
+                .collect(),
         });
-        let lanes =
-            Lanes { lanes: lanes.collect(), axis: "since the start of each input's window" };
+        let lanes = Lanes { lanes: lanes.collect(), axis };
         self.figure("iterations", TITLE, FigureKind::Lanes(lanes))
+    }
+
+    /// Where the window of each input with iterations starts on the common time line, after the earliest of them;
+    /// `None` where there is one input, or one of them has no place on it.
+    fn common_starts(&self) -> Option<BTreeMap<usize, i64>> {
+        if self.report.inputs.len() < 2 {
+            return None;
+        }
+        let mut starts = BTreeMap::new();
+        for row in &self.report.iterations {
+            let offset_ns = self.report.placements.get(row.input)?.offset_ns?;
+            let window_ns = row.start_ns.saturating_sub(row.offset_ns);
+            starts.insert(row.input, window_ns.saturating_add(offset_ns));
+        }
+        let earliest_ns = *starts.values().min()?;
+        starts.values_mut().for_each(|start_ns| *start_ns = start_ns.saturating_sub(earliest_ns));
+        Some(starts)
     }
 
     /// The kernels and copies with the most time.
@@ -232,7 +257,8 @@ impl<'a> Figures<'a> {
     }
 }
 
-fn iteration_span(row: &IterationRow) -> LaneSpan {
+/// An iteration of an input whose window starts at `window_ns` of the axis.
+fn iteration_span(row: &IterationRow, window_ns: i64) -> LaneSpan {
     let role = match row.phase {
         "prefill" => Role::Prefill,
         "decode" => Role::Decode,
@@ -245,7 +271,7 @@ fn iteration_span(row: &IterationRow) -> LaneSpan {
         role,
         kind: kind.to_owned(),
         name: row.name.clone(),
-        start_ns: row.offset_ns,
+        start_ns: row.offset_ns.saturating_add(window_ns),
         dur_ns: row.cpu_ns,
     }
 }

@@ -33,7 +33,7 @@ fn subtitle(report: &BandwidthReport) -> String {
 }
 
 fn losses(report: &BandwidthReport) -> Vec<String> {
-    let lossy = report.inputs.iter().filter(|input| input.trust != "complete");
+    let lossy = report.inputs.iter().filter(|input| !input.trust.starts_with("complete"));
     lossy.map(|input| format!("#{} {}: {}", input.input, input.label, input.trust)).collect()
 }
 
@@ -154,7 +154,7 @@ fn collectives(report: &BandwidthReport) -> Figure {
         let (Some(operation), Some(bytes)) = (row.operation, row.bytes.filter(|&b| b > 0)) else {
             continue;
         };
-        let ranks = row.group_size.map_or(String::new(), |n| format!(" × {n}"));
+        let ranks = row.group_size.map_or(String::new(), |n| format!(", {n} ranks"));
         let points = by_operation.entry(format!("{operation}{ranks}")).or_default();
         for (points, rate) in points.iter_mut().zip([row.bus_gb_per_s, row.algorithm_gb_per_s]) {
             let Some(gb_per_s) = rate.filter(|rate| *rate > 0.0) else { continue };
@@ -165,18 +165,19 @@ fn collectives(report: &BandwidthReport) -> Figure {
     let is_crowded = by_operation.len() > MAX_BOTH;
     for (i, (name, [bus, algorithm])) in by_operation.into_iter().enumerate() {
         let role = SERIES[i % SERIES.len()];
+        if is_crowded {
+            series.push(RateSeries { name, role, points: bus });
+            continue;
+        }
         // Where both are the same for every size, one says it all.
         let is_same = bus.iter().zip(&algorithm).all(|(a, b)| percent_apart(a, b) < 0.1);
         if is_same && bus.len() == algorithm.len() {
-            series.push(RateSeries { name: format!("{name} busbw = algbw"), role, points: bus });
+            series.push(RateSeries { name: format!("{name}: busbw = algbw"), role, points: bus });
             continue;
         }
-        series.push(RateSeries { name: format!("{name} busbw"), role, points: bus });
-        if is_crowded {
-            continue;
-        }
+        series.push(RateSeries { name: format!("{name}: busbw"), role, points: bus });
         series.push(RateSeries {
-            name: format!("{name} algbw"),
+            name: format!("{name}: algbw"),
             role: Role::Unattributed,
             points: algorithm,
         });

@@ -1,0 +1,110 @@
+//! Rows that several inputs share, said once with their numbers.
+
+use crate::table::{Cell, Column, Table, Unit};
+
+/// Columns that add up over inputs.
+const SUMMED: [&str; 3] = ["count", "of", "effect_ns"];
+
+/// A table whose first column is the input's number, with rows that differ by input and sums alone put together.
+///
+/// What was lost stays with its input: its byte offset is of one file.
+pub(super) fn together(table: Table, n_inputs: usize) -> Table {
+    if n_inputs < 2 {
+        return table;
+    }
+    let is_summed: Vec<bool> =
+        table.columns.iter().map(|column| SUMMED.contains(&column.key)).collect();
+    let severity = table.columns.iter().position(|column| column.key == "severity");
+    let mut groups: Vec<(Vec<u64>, Vec<Cell>)> = Vec::new();
+    for row in table.rows {
+        let Some(&Cell::Count(input)) = row.first() else { continue };
+        let is_mild = severity.is_some_and(
+            |i| matches!(&row[i], Cell::Text(word) if matches!(word.as_str(), "info" | "notice")),
+        );
+        let is_same = |known: &Vec<Cell>| {
+            let pairs = known.iter().zip(&row).zip(&is_summed).skip(1);
+            is_mild && pairs.into_iter().all(|((a, b), &summed)| summed || a == b)
+        };
+        match groups.iter_mut().find(|(_, known)| is_same(known)) {
+            Some((inputs, known)) => {
+                inputs.push(input);
+                let cells = known.iter_mut().zip(row).zip(&is_summed).skip(1);
+                cells.filter(|(_, summed)| **summed).for_each(|((a, b), _)| *a = sum(a, &b));
+            }
+            None => groups.push((vec![input], row)),
+        }
+    }
+    // The worst is read first.
+    let rank = |row: &Vec<Cell>| severity.map(|i| row[i] == Cell::Text("info".to_owned()));
+    groups.sort_by_key(|(_, row)| rank(row));
+    let mut columns = table.columns;
+    columns[0] = Column::new("#", "input", Unit::Text, "numbers of the inputs");
+    let rows = groups.into_iter().map(|(inputs, mut row)| {
+        row[0] = Cell::Text(numbers(&inputs, n_inputs));
+        row
+    });
+    Table { columns, rows: rows.collect(), ..table }
+}
+
+/// Whether nothing in a table is worse than good to know.
+pub(super) fn are_all_info(table: &Table) -> bool {
+    let severity = table.columns.iter().position(|column| column.key == "severity");
+    let is_info = |row: &Vec<Cell>| {
+        severity.is_some_and(|i| matches!(&row[i], Cell::Text(word) if word == "info"))
+    };
+    !table.rows.is_empty() && table.rows.iter().all(is_info)
+}
+
+/// A sum is known where every part of it is.
+fn sum(a: &Cell, b: &Cell) -> Cell {
+    match (a, b) {
+        (Cell::Count(a), Cell::Count(b)) => Cell::Count(a.saturating_add(*b)),
+        (Cell::Ns(a), Cell::Ns(b)) => Cell::Ns(a.saturating_add(*b)),
+        _ => Cell::NotRecorded,
+    }
+}
+
+fn numbers(inputs: &[u64], n_inputs: usize) -> String {
+    if inputs.len() == n_inputs {
+        return format!("all {n_inputs}");
+    }
+    let numbers: Vec<String> = inputs.iter().map(u64::to_string).collect();
+    numbers.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::together;
+    use crate::table::{Cell, IssueRow, Table};
+
+    fn issue(input: usize, severity: &'static str, count: u64) -> IssueRow {
+        let message = "it means something".to_owned();
+        IssueRow { severity, kind: "kind", count, first_offset: None, message, input }
+    }
+
+    #[test]
+    fn mild_rows_of_several_inputs_are_one() {
+        let rows = [
+            issue(0, "info", 2),
+            issue(0, "data_loss", 7),
+            issue(1, "info", 3),
+            issue(1, "data_loss", 9),
+            issue(2, "notice", 1),
+        ];
+        let table = together(Table::of("issues", "Issues", &rows), 3);
+        let seen: Vec<(&Cell, &Cell)> = table.rows.iter().map(|row| (&row[0], &row[3])).collect();
+        let text = |text: &str| Cell::Text(text.to_owned());
+        assert_eq!(
+            seen,
+            [
+                (&text("0"), &Cell::Count(7)),
+                (&text("1"), &Cell::Count(9)),
+                (&text("2"), &Cell::Count(1)),
+                (&text("0, 1"), &Cell::Count(5)),
+            ]
+        );
+        let all = [issue(0, "info", 1), issue(1, "info", 1)];
+        let table = together(Table::of("issues", "Issues", &all), 2);
+        assert_eq!(table.rows[0][0], text("all 2"));
+    }
+}

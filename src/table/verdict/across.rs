@@ -1,0 +1,130 @@
+//! What holds across inputs: the range of each share, the longest idle time of one cause, who came last.
+
+use super::{Line, Sentence, cause_words};
+use crate::table::{AnalyzeReport, BreakdownRow, Cell, DeviceRow, percent};
+
+/// The sentences; none for one input.
+pub(super) fn across(report: &AnalyzeReport) -> Vec<Sentence> {
+    if report.inputs.len() < 2 {
+        return Vec::new();
+    }
+    let sentences = [busy_kernels(report), waiting_threads(report), longest_idle(report)];
+    sentences.into_iter().flatten().chain(straggler(report)).collect()
+}
+
+/// A share of one row: number of the row, what it is of, part and whole in nanoseconds.
+struct Share {
+    number: usize,
+    name: String,
+    part_ns: i64,
+    whole_ns: i64,
+}
+
+impl Share {
+    fn percent(&self) -> f64 {
+        percent(self.part_ns, self.whole_ns).unwrap_or(0.0)
+    }
+}
+
+/// The smallest and the largest share, where there are two; the first of equals.
+fn extremes(mut shares: Vec<Share>) -> Option<(Share, Share)> {
+    shares.retain(|share| share.whole_ns > 0);
+    shares.sort_by(|a, b| a.percent().total_cmp(&b.percent()).then(a.number.cmp(&b.number)));
+    let most = shares.pop()?;
+    (!shares.is_empty()).then(|| (shares.swap_remove(0), most))
+}
+
+/// `from 0.2 % (#2 …) to 0.4 % (#0 …)`
+fn range(line: Line, (least, most): (Share, Share), [table, part, whole]: [&str; 3]) -> Line {
+    let share = |line: Line, share: Share| {
+        let path = |field: &str| format!("/{table}/{}/{field}", share.number);
+        line.share((share.part_ns, path(part)), (share.whole_ns, path(whole)))
+            .words(format!(" ({})", share.name))
+    };
+    share(share(line, least).words(" to "), most)
+}
+
+/// `Kernels were busy for 0.2 % (#2 …) to 0.4 % (#0 …) of the window.`
+fn busy_kernels(report: &AnalyzeReport) -> Option<Sentence> {
+    let share = |(number, row): (usize, &DeviceRow)| Share {
+        number,
+        name: device_name(report, row),
+        part_ns: row.kernel_busy_ns,
+        whole_ns: row.window_ns,
+    };
+    let shares = extremes(report.devices.iter().enumerate().map(share).collect())?;
+    let line = Line::new("Kernels were busy for ");
+    let line = range(line, shares, ["devices", "kernel_busy_ns", "window_ns"]);
+    Some(line.words(" of the window.").see("devices"))
+}
+
+/// `Lead threads waited for 77.1 % (#0 …) to 83.1 % (#1 …) of the window.`
+fn waiting_threads(report: &AnalyzeReport) -> Option<Sentence> {
+    let leads = report.breakdown.iter().enumerate().filter(|(_, row)| row.scope == "lead");
+    let share = |(number, row): (usize, &BreakdownRow)| {
+        let name = report.name_of(row.input);
+        Some(Share { number, name, part_ns: row.waiting_ns?, whole_ns: row.total_ns })
+    };
+    let shares = extremes(leads.filter_map(share).collect())?;
+    let line = Line::new("Lead threads waited for ");
+    let line = range(line, shares, ["breakdown", "waiting_ns", "total_ns"]);
+    Some(line.words(" of the window.").see("breakdown"))
+}
+
+/// `The longest idle time of one cause: 37.8 ms of #1 … (82.8 % of its idle time) while its launching thread …`
+fn longest_idle(report: &AnalyzeReport) -> Option<Sentence> {
+    let causes = report.devices.iter().enumerate().flat_map(|(number, row)| {
+        let causes = row.idle_by_cause.iter().enumerate();
+        causes.filter_map(move |(i, cause)| Some((number, row, i, cause.cause, cause.ns?)))
+    });
+    let (number, row, i, cause, ns) =
+        causes.max_by_key(|&(number, _, i, _, ns)| (ns, std::cmp::Reverse((number, i))))?;
+    percent(ns, row.idle_ns).filter(|_| ns > 0)?;
+    let path = |field: &str| format!("/devices/{number}/{field}");
+    let part = || path(&format!("idle_by_cause/{i}/ns"));
+    let line = Line::new(format!(
+        "The longest idle time of one cause: {} was idle for ",
+        device_name(report, row)
+    ))
+    .figure(Cell::Ns(ns), part())
+    .words(format!(" {}, ", cause_words(cause)))
+    .share((ns, part()), (row.idle_ns, path("idle_ns")))
+    .words(" of its idle time.");
+    Some(line.see("idle"))
+}
+
+/// The input, and which of its devices where it has several.
+fn device_name(report: &AnalyzeReport, row: &DeviceRow) -> String {
+    let name = report.name_of(row.input);
+    let n = report.devices.iter().filter(|other| other.input == row.input).count();
+    match row.device {
+        Some(device) if n > 1 => format!("{name} device {device}"),
+        _ => name,
+    }
+}
+
+fn straggler(report: &AnalyzeReport) -> Option<Sentence> {
+    let rows = report.stragglers.iter().enumerate();
+    let (number, row) = rows.min_by_key(|&(i, row)| (-row.caused_wait_ns, i))?;
+    if row.n_last == 0 {
+        return None;
+    }
+    let path = |field: &str| format!("/stragglers/{number}/{field}");
+    let mut line = Line::new(format!("{} was the last to start ", report.name_of(row.input)))
+        .figure(Cell::Count(row.n_last), path("n_last"))
+        .words(" of ")
+        .figure(Cell::Count(row.n_matched), path("n_matched"))
+        .words(" shared collectives; all others together waited ")
+        .figure(Cell::Ns(row.caused_wait_ns), path("caused_wait_ns"))
+        .words(" for it");
+    let clocks = report.clocks.iter().enumerate();
+    if let Some((number, clock)) =
+        clocks.max_by_key(|&(i, clock)| (clock.median_ns.abs(), std::cmp::Reverse(i)))
+    {
+        line = line
+            .words(" (clocks differ, in the median, by ")
+            .figure(Cell::Ns(clock.median_ns), format!("/clocks/{number}/median_ns"))
+            .words(")");
+    }
+    Some(line.words(".").see("stragglers"))
+}

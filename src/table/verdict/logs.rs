@@ -1,0 +1,63 @@
+//! What pipeline logs come to.
+
+use super::{Line, Tone, Verdict};
+use crate::table::Cell;
+use crate::table::stages::StagesReport;
+
+/// What pipeline logs come to.
+pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
+    let mut sentences = Vec::new();
+    let timed =
+        report.requests.iter().enumerate().filter_map(|(i, row)| Some((i, row, row.e2e_ns?)));
+    if let Some((number, row, e2e_ns)) =
+        timed.clone().max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i)))
+    {
+        let n = timed.count();
+        let path = |field: &str| format!("/requests/{number}/{field}");
+        let of =
+            if n == 1 { "The request".to_owned() } else { format!("The slowest of {n} requests,") };
+        let mut line = Line::of_logs(format!("{of} "))
+            .name(&row.request)
+            .words(" took ")
+            .figure(Cell::Ns(e2e_ns), path("e2e_ns"));
+        for (ns, words, field) in [
+            (row.generation_ns, " generating", "generation_ns"),
+            (row.queue_ns, " in queues", "queue_ns"),
+        ] {
+            if let Some(ns) = ns {
+                line = line
+                    .words(", ")
+                    .share((ns, path(field)), (e2e_ns, path("e2e_ns")))
+                    .words(words);
+            }
+        }
+        sentences.push(line.words(".").see("requests"));
+    }
+    if report.stages.len() > 1 {
+        let sums = report
+            .stages
+            .iter()
+            .enumerate()
+            .filter_map(|(i, row)| Some((i, row, row.generation_ns?)));
+        if let Some((number, row, ns)) = sums.max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i))) {
+            let line =
+                Line::of_logs(format!("By the log, stage {} generated longest: ", row.stage))
+                    .figure(Cell::Ns(ns), format!("/stages/{number}/generation_ns"));
+            sentences.push(line.words(" in all.").see("stages"));
+        }
+    }
+    if !report.flags.is_empty() {
+        let n = report.flags.len();
+        let word = if n == 1 { "figure" } else { "figures" };
+        sentences.push(
+            Line::of_logs(format!("{n} printed {word} of the logs should be read with care."))
+                .tone(Tone::Caution)
+                .see("flags"),
+        );
+    }
+    (!sentences.is_empty()).then(|| Verdict {
+        about: "The logs".to_owned(),
+        input: None,
+        sentences,
+    })
+}
