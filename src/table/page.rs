@@ -403,6 +403,7 @@ fn stages_section(report: Option<&StagesReport>, joined: Vec<PageTable>) -> Sect
         "diffusion",
         "summaries",
         "waits",
+        "problems",
         "flags",
         "startup",
         "profiler",
