@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
 use omni_trace::analyze::clock::{TimedInput, place};
@@ -281,7 +282,7 @@ fn a_real_diffusion_log_is_placed_by_its_profiler_lines() {
     let logs: Vec<PipelineLog> = discover_logs(&[dir.join("run.log")])
         .unwrap()
         .iter()
-        .map(|path| read_log(path).unwrap().log)
+        .map(|path| read_log(path, &Arc::default()).unwrap().log)
         .collect();
     let found = read.join(&logs, JoinConfig::default());
     let clock = &found.clocks[0];

@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use omni_trace::analyze::stages::{FlagKind, Placement, StageReport, analyze_stages};
 use omni_trace::diag::{IssueKind, Reporter};
@@ -17,7 +18,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn log_of(path: &Path) -> PipelineLog {
-    read_log(path).expect("the log is readable").log
+    read_log(path, &Arc::default()).expect("the log is readable").log
 }
 
 fn report_of(paths: &[PathBuf]) -> StageReport {
@@ -124,7 +125,8 @@ fn no_line_of_a_real_log_is_unexplained() {
         "v030_tp2_mp_maxiter1/run.log",
     ];
     for name in names {
-        let input = read_log(&traces.join("own/vllm").join(name)).expect("the log is readable");
+        let input = read_log(&traces.join("own/vllm").join(name), &Arc::default())
+            .expect("the log is readable");
         println!("{name}: {} records", input.log.entries.len());
         for (class, count) in input.log.census.classes() {
             println!("  {:10} {class:24} {:4}", count.kind.as_str(), count.lines);

@@ -70,6 +70,11 @@ fn same_numbers(arguments: &[&str], table: &str) {
     }
 }
 
+/// A server's console log that complains, profiles and prints its throughput.
+fn served_log() -> String {
+    fixture("logs_served/server.log")
+}
+
 #[test]
 fn of_logs() {
     let log = fixture("logs_seed/omni_llm_pipeline.log");
@@ -78,8 +83,13 @@ fn of_logs() {
     {
         same_numbers(&["stages", &log], table);
     }
-    same_numbers(&["stages", &fixture("logs_seed/console.log")], "diffusion");
-    same_numbers(&["stages", &fixture("logs_seed/console.log")], "waits");
+    let console = fixture("logs_seed/console.log");
+    for table in ["diffusion", "waits", "flags", "census", "logs"] {
+        same_numbers(&["stages", &console], table);
+    }
+    for table in ["startup", "profiler", "throughput", "problems"] {
+        same_numbers(&["stages", &served_log()], table);
+    }
 }
 
 #[test]
@@ -100,6 +110,43 @@ fn of_logs_beside_traces() {
     }
     for table in ["log_clocks", "stage_transfers", "traced_transfers"] {
         same_numbers(&["bandwidth", &dir, "--logs", &dir], table);
+    }
+}
+
+/// The cells of Markdown rows, between their bars.
+fn markdown_rows(text: &str) -> Vec<Vec<String>> {
+    let rows = text.lines().filter(|line| line.starts_with('|')).skip(2);
+    let plain = |cell: &str| cell.replace('\\', "").replace("&lt;", "<").replace("&gt;", ">");
+    let cells = |line: &str| line.trim_matches('|').split(" | ").map(|c| plain(c.trim())).collect();
+    rows.map(cells).collect()
+}
+
+#[test]
+fn markdown_and_text_show_the_same() {
+    let joined = fixture("joined");
+    let log = fixture("logs_seed/omni_llm_pipeline.log");
+    let cases: [(&[&str], &str); 8] = [
+        (&["bandwidth", &fixture("p2p_copies")], "copies"),
+        (&["bandwidth", &fixture("p2p_copies")], "peer_matrix"),
+        (&["bandwidth", &fixture("nccl_two_ranks")], "collectives"),
+        (&["bandwidth", &joined, "--logs", &joined], "stage_transfers"),
+        (&["analyze", &joined, "--logs", &joined], "joined_stages"),
+        (&["stages", &log], "transfers"),
+        (&["stages", &log], "request_stages"),
+        (&["stages", &served_log()], "throughput"),
+    ];
+    for (arguments, table) in cases {
+        let text = run(arguments, &["--table", table]);
+        let markdown = markdown_rows(&run(arguments, &["--table", table, "--format", "md"]));
+        assert!(!markdown.is_empty(), "{table}");
+        let lines: Vec<&str> = text.lines().skip(3).collect();
+        for (i, (row, line)) in markdown.iter().zip(&lines).enumerate() {
+            for (column, cell) in row.iter().enumerate() {
+                // Text leaves out what names the same group as the row above.
+                let is_repeat = i > 0 && markdown[i - 1].get(column) == Some(cell);
+                assert!(is_repeat || line.contains(cell.as_str()), "{table}: {cell} in {line}");
+            }
+        }
     }
 }
 

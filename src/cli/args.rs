@@ -290,6 +290,8 @@ pub(super) enum StagesTable {
     Profiler,
     /// vLLM's throughput lines.
     Throughput,
+    /// Warnings, errors and tracebacks, counted by what they say.
+    Problems,
     /// Figures to be read with care.
     Flags,
     /// Every recomputed figure.

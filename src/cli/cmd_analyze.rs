@@ -1,17 +1,15 @@
 //! `omni-trace analyze`: read the inputs, ask every analysis, show the answers.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::analyzed::Analyzed;
 use super::args::AnalyzeArgs;
-use super::joining::LogPlan;
 use super::output::Target;
 use super::pages;
 use super::plan::{AnalyzePlan, wait_rules};
-use super::progress::ProgressDisplay;
+use super::reading::read_traces;
 use super::results::Results;
 use super::rows;
 use super::run::{Outcome, say};
@@ -20,7 +18,7 @@ use crate::analyze::blame::Blame;
 use crate::analyze::clock::Placement;
 use crate::analyze::key_averages::torch_times;
 use crate::diag::Severity;
-use crate::read::{Input, Progress, read_inputs};
+use crate::read::Input;
 use crate::render::torch_table::{TorchTableOptions, torch_table};
 use crate::table::figure::analyze_figures;
 use crate::table::page::Page;
@@ -43,7 +41,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
 /// Torch's own table of the inputs, as `--torch-layout` prints it.
 pub(super) fn torch_text(args: &AnalyzeArgs) -> anyhow::Result<String> {
     in_pool(&AnalyzePlan::of(args)?, |plan| {
-        let mut inputs = read(plan)?;
+        let mut inputs = read_traces(&plan.inputs, &plan.common)?;
         let analyzed = Analyzed::of(plan, &mut inputs);
         Ok(torch_layout(plan, &inputs, &analyzed.results))
     })
@@ -62,8 +60,9 @@ fn in_pool<T: Send>(
 }
 
 fn run_plan(plan: &AnalyzePlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
-    let mut inputs = read(plan)?;
-    let logs = plan.logs.as_ref().map(LogPlan::read).transpose()?.unwrap_or_default();
+    let mut inputs = read_traces(&plan.inputs, &plan.common)?;
+    let logs =
+        plan.logs.as_ref().map(|logs| logs.read(&plan.common)).transpose()?.unwrap_or_default();
     let analyzed = Analyzed::of(plan, &mut inputs).with_logs(plan, &inputs, &logs);
     warn(plan, &inputs, &analyzed);
     let overview = html.map(|_| pages::overview_of(&inputs, &analyzed));
@@ -123,17 +122,6 @@ fn warn_of_clocks(blame: &Blame, inputs: &[Input]) {
             _ => {}
         }
     }
-}
-
-pub(super) fn read(plan: &AnalyzePlan) -> anyhow::Result<Vec<Input>> {
-    if !plan.common.is_quiet {
-        for (path, why) in &plan.inputs.skipped {
-            say(&format!("note: {} is left out: {why}", path.display()));
-        }
-    }
-    let progress = Arc::new(Progress::default());
-    let _display = ProgressDisplay::start(&progress, &plan.inputs.paths, plan.common.is_quiet);
-    Ok(read_inputs(&plan.inputs.paths, &plan.common.read, &progress)?)
 }
 
 /// Torch's own table of every input, under its path where there are several.

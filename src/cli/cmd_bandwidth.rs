@@ -1,7 +1,6 @@
 //! `omni-trace bandwidth`: read the inputs, account for copies and collectives, show them.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use rayon::prelude::*;
@@ -11,7 +10,7 @@ use super::figures::FigurePlan;
 use super::joining::LogPlan;
 use super::pages;
 use super::plan::{CommonPlan, window_config};
-use super::progress::ProgressDisplay;
+use super::reading::read_traces;
 use super::rows;
 use super::run::{Hinted, Outcome, say};
 use super::tables::{TableChoice, rendered};
@@ -20,10 +19,10 @@ use crate::analyze::collectives::{CollectiveInput, collectives};
 use crate::analyze::copies::{CopiesConfig, copies};
 use crate::analyze::peaks::PeakOverrides;
 use crate::diag::Severity;
-use crate::read::{Input, Inputs, Progress, discover, read_inputs};
+use crate::read::{Input, Inputs, discover};
 use crate::table::figure::bandwidth_figures;
 use crate::table::page::Page;
-use crate::table::{BandwidthReport, Table, log_clock_summary, series_summary};
+use crate::table::{BANDWIDTH_DETAILS, BandwidthReport, Table, log_clock_summary, series_summary};
 
 /// What `bandwidth` will do.
 struct BandwidthPlan {
@@ -68,13 +67,9 @@ impl BandwidthPlan {
 }
 
 fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
-    if !plan.common.is_quiet {
-        for (path, why) in &plan.inputs.skipped {
-            say(&format!("note: {} is left out: {why}", path.display()));
-        }
-    }
-    let inputs = read(plan)?;
-    let logs = plan.logs.as_ref().map(LogPlan::read).transpose()?.unwrap_or_default();
+    let inputs = read_traces(&plan.inputs, &plan.common)?;
+    let logs =
+        plan.logs.as_ref().map(|logs| logs.read(&plan.common)).transpose()?.unwrap_or_default();
     let bases: Vec<TimeBase> =
         inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
     let bases: Vec<&TimeBase> = bases.iter().collect();
@@ -96,8 +91,8 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
     let cut = |table: Table| match table.key {
         "series" => series_summary(&report.series).top(plan.choice.top()),
         "log_clocks" => log_clock_summary(&report.log_clocks),
-        "inputs" | "issues" | "directions" => table,
-        _ => table.top(plan.choice.top()),
+        "inputs" | "issues" | "directions" => table.for_people(&BANDWIDTH_DETAILS),
+        _ => table.for_people(&BANDWIDTH_DETAILS).top(plan.choice.top()),
     };
     let text = rendered(&plan.common, &plan.choice, &report, report.tables(), is_news, cut)?;
     plan.common.target.write(text.as_bytes())?;
@@ -115,12 +110,6 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
 fn is_news(table: &Table) -> bool {
     let is_wanted_empty = matches!(table.key, "directions" | "collectives");
     table.key != "series" && (!table.rows.is_empty() || is_wanted_empty)
-}
-
-fn read(plan: &BandwidthPlan) -> anyhow::Result<Vec<Input>> {
-    let progress = Arc::new(Progress::default());
-    let _display = ProgressDisplay::start(&progress, &plan.inputs.paths, plan.common.is_quiet);
-    Ok(read_inputs(&plan.inputs.paths, &plan.common.read, &progress)?)
 }
 
 /// What is known of the transfers of some inputs with their time bases.

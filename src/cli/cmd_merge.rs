@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::args_merge::{AlignArg, MergeArgs};
 use super::figures::FigurePlan;
 use super::pages;
+use super::reading::say_skipped;
 use super::rewriting::{self, Destination, FirstPass};
 use super::rows;
-use super::run::{Hinted, Outcome, say};
+use super::run::{Hinted, Outcome};
 use super::spool::Spooled;
 use crate::align::{
     AlignInput, AlignMode, Alignment, ClockBase, ClockSource, IdentityProblem, InputClock,
@@ -29,11 +30,7 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let inputs = discover(&args.paths)?;
     let figures = FigurePlan::of(&args.figures)?;
     destination.refuse_inputs(&inputs.paths)?;
-    if !args.output.quiet {
-        for (path, why) in &inputs.skipped {
-            say(&format!("note: {} is left out: {why}", path.display()));
-        }
-    }
+    say_skipped(&inputs, args.output.quiet);
     let sources = Spooled::all(&inputs.paths, destination.path(), args.output.quiet)?;
     rewriting::in_pool(&args.output, || {
         let (report, outcome) = merge(args, &sources, &destination)?;
@@ -51,7 +48,7 @@ fn merge(
 ) -> anyhow::Result<(MergeReport, Outcome)> {
     let progress = Arc::new(Progress::default());
     let options = rewriting::read_options(&args.output);
-    let mut inputs = rewriting::first_pass(sources, &options, &progress, args.output.quiet)?;
+    let mut inputs = rewriting::first_pass(sources, &options, &progress, &args.output)?;
     if let [first] = inputs.as_slice()
         && is_merged(first)
     {

@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use super::analyzed::Analyzed;
 use super::args::{AnalyzeArgs, ReportArgs};
 use super::figures::FigurePlan;
-use super::joining::LogPlan;
 use super::plan::AnalyzePlan;
+use super::reading::read_traces;
 use super::run::{Hinted, Outcome, say};
 use super::{cmd_analyze, cmd_bandwidth, cmd_stages, pages};
 use crate::analyze::copies::CopiesConfig;
@@ -36,8 +36,9 @@ fn create_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn report(plan: &AnalyzePlan, folder: &Path) -> anyhow::Result<Outcome> {
-    let logs = plan.logs.as_ref().map(LogPlan::read).transpose()?.unwrap_or_default();
-    let mut inputs = cmd_analyze::read(plan)?;
+    let logs =
+        plan.logs.as_ref().map(|logs| logs.read(&plan.common)).transpose()?.unwrap_or_default();
+    let mut inputs = read_traces(&plan.inputs, &plan.common)?;
     let analyzed = Analyzed::of(plan, &mut inputs).with_logs(plan, &inputs, &logs);
     cmd_analyze::warn(plan, &inputs, &analyzed);
     let bases: Vec<_> = analyzed.results.iter().map(|results| &results.base).collect();

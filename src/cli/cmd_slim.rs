@@ -34,7 +34,7 @@ fn slim(
 ) -> anyhow::Result<Outcome> {
     let progress = Arc::new(Progress::default());
     let options = rewriting::read_options(&args.output);
-    let inputs = rewriting::first_pass(sources, &options, &progress, args.output.quiet)?;
+    let inputs = rewriting::first_pass(sources, &options, &progress, &args.output)?;
     let Some(first) = inputs.first() else { return Ok(Outcome::Done) };
     let choice = choose_slim(&first.input.store, &TimeConfig::default(), &config(args));
     if choice.n_iterations.is_some() && choice.span_ns.is_none() {

@@ -3,23 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rayon::prelude::*;
 
 use super::args::{StagesArgs, StagesTable};
 use super::figures::FigurePlan;
 use super::pages;
 use super::plan::CommonPlan;
+use super::reading::read_logs;
 use super::rows;
 use super::run::{Outcome, say};
 use super::tables::{TableChoice, rendered};
 use crate::analyze::stages::analyze_stages;
 use crate::diag::Severity;
-use crate::model::log::LineKind;
-use crate::read::logs::{LogInput, discover_logs, read_log};
+use crate::model::log::{LineKind, PipelineLog};
+use crate::read::logs::{LogInput, discover_logs};
 use crate::table::Table;
 use crate::table::figure::stages_figures;
 use crate::table::page::Page;
-use crate::table::stages::{LogFacts, StagesReport, waterfall_chart};
+use crate::table::stages::{DETAILS, LogFacts, StagesReport, waterfall_chart};
 
 /// Runs the command.
 pub(super) fn run(args: &StagesArgs) -> anyhow::Result<Outcome> {
@@ -55,8 +55,7 @@ fn is_news(table: &Table) -> bool {
 }
 
 fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
-    let inputs: Vec<LogInput> =
-        plan.paths.par_iter().map(|path| read_log(path)).collect::<Result<_, _>>()?;
+    let inputs = read_logs(&plan.paths, plan.common.sorting())?;
     let report = report(&inputs);
     if let Some(path) = html {
         pages::write(path, Page::of_stages(&report), &[], plan.paths.iter().map(PathBuf::as_path))?;
@@ -65,12 +64,15 @@ fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
         figures.write(&stages_figures(&report), plan.common.is_quiet)?;
     }
     let cut = |table: Table| match table.key {
-        "waterfall" => waterfall_chart(&report.waterfall).top(plan.choice.top()),
-        _ => table.top(plan.choice.top()),
+        "waterfall" => {
+            waterfall_chart(&report.waterfall).for_people(&DETAILS).top(plan.choice.top())
+        }
+        _ => table.for_people(&DETAILS).top(plan.choice.top()),
     };
     let text = rendered(&plan.common, &plan.choice, &report, report.tables(), is_news, cut)?;
     plan.common.target.write(text.as_bytes())?;
-    let is_empty = inputs.iter().all(|input| input.log.entries.is_empty());
+    let says_nothing = |log: &PipelineLog| log.entries.is_empty() && log.problems.is_empty();
+    let is_empty = inputs.iter().all(|input| says_nothing(&input.log));
     if is_empty && !plan.common.is_quiet {
         say("warning: nothing in these logs tells of requests, stages or profiling");
         say("hint: give the console log of the server, or the pipeline's *.stats.jsonl files");

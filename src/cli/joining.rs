@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use rayon::prelude::*;
-
 use super::args::LogArgs;
+use super::plan::CommonPlan;
+use super::reading::read_logs;
 use super::rows;
 use super::run::say;
 use crate::analyze::base::TimeBase;
@@ -13,7 +13,7 @@ use crate::analyze::joined::{ClockSource, JoinConfig, JoinInput, Joined, joined}
 use crate::analyze::stages::analyze_stages;
 use crate::diag::Severity;
 use crate::read::Input;
-use crate::read::logs::{LogInput, discover_logs, read_log};
+use crate::read::logs::{LogInput, discover_logs};
 use crate::table::JoinedRows;
 
 /// The logs to join.
@@ -34,8 +34,8 @@ impl LogPlan {
     }
 
     /// Reads the logs.
-    pub(super) fn read(&self) -> anyhow::Result<Vec<LogInput>> {
-        Ok(self.paths.par_iter().map(|path| read_log(path)).collect::<Result<_, _>>()?)
+    pub(super) fn read(&self, common: &CommonPlan) -> anyhow::Result<Vec<LogInput>> {
+        read_logs(&self.paths, common.sorting())
     }
 
     /// Joins logs and inputs, and says on standard error what could not be joined.

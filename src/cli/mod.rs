@@ -20,6 +20,7 @@ mod pages;
 mod plan;
 mod profiler_tables;
 mod progress;
+mod reading;
 mod results;
 mod rewriting;
 mod rows;

@@ -9,6 +9,7 @@ use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, TableKey,
 use super::figures::FigurePlan;
 use super::joining::LogPlan;
 use super::output::Target;
+use super::reading::Sorting;
 use super::run::Hinted;
 use super::tables::TableChoice;
 use crate::analyze::base::TimeConfig;
@@ -175,6 +176,11 @@ pub(super) fn wait_rules(path: Option<&Path>) -> anyhow::Result<(String, WaitRul
 }
 
 impl CommonPlan {
+    /// What becomes of files of another kind.
+    pub(super) fn sorting(&self) -> Sorting {
+        Sorting { is_strict: self.is_strict, is_quiet: self.is_quiet }
+    }
+
     /// Resolves what every command takes.
     pub(super) fn of(args: &CommonArgs) -> Self {
         let target = args.output.clone().map_or(Target::Stdout, Target::File);

@@ -13,6 +13,7 @@ use super::args_merge::TraceOutputArgs;
 use super::cmd_merge::same_file;
 use super::output::Target;
 use super::progress::ProgressDisplay;
+use super::reading::Sorting;
 use super::run::{Hinted, Outcome, say};
 use super::spool::Spooled;
 use super::trace_output::{AtomicFile, PipeOutput, spill_file};
@@ -41,23 +42,28 @@ pub(super) fn first_pass(
     sources: &[Spooled],
     options: &ReadOptions,
     progress: &Arc<Progress>,
-    is_quiet: bool,
+    args: &TraceOutputArgs,
 ) -> anyhow::Result<Vec<FirstPass>> {
     let paths: Vec<PathBuf> = sources.iter().map(|source| source.path().to_owned()).collect();
-    let _display = ProgressDisplay::start(progress, &paths, is_quiet);
-    let mut inputs = Vec::new();
-    for source in sources {
+    let read = |source: &Spooled| {
         let read = if sources.len() > 1 {
             read_apart_for_rewriting(source.path(), options, progress)
         } else {
             read_for_rewriting(source.path(), options, progress).map(|read| vec![read])
         };
-        for (mut input, again) in read.map_err(|error| error.renamed(source.shown()))? {
+        let named = |(mut input, again): (Input, Again)| {
             source.shown().clone_into(&mut input.path);
-            inputs.push(FirstPass { input, again });
-        }
-    }
-    Ok(inputs)
+            FirstPass { input, again }
+        };
+        let read = read.map_err(|error| error.renamed(source.shown()))?;
+        Ok(read.into_iter().map(named).collect())
+    };
+    let results = {
+        let _display = ProgressDisplay::start(progress, &paths, args.quiet);
+        sources.iter().map(read).collect()
+    };
+    let sorting = Sorting { is_strict: args.strict, is_quiet: args.quiet };
+    Ok(sorting.sorted(results, |first: &mut FirstPass| &mut first.input.diag)?)
 }
 
 pub(super) fn read_options(args: &TraceOutputArgs) -> ReadOptions {

@@ -57,11 +57,11 @@ pub(super) fn host_pids(store: &Store) -> Vec<i64> {
     pids
 }
 
-/// Whether the figures of an input can be trusted, in a few words.
+/// Whether the figures of an input can be trusted, in a few words. What was left out beside it says nothing of them.
 fn trust(diag: &Reporter) -> String {
-    let count_of = |severity: Severity| {
-        diag.issues().filter(|issue| issue.kind.severity() == severity).count()
-    };
+    let of_figures = || diag.issues().filter(|issue| issue.kind != IssueKind::LeftOut);
+    let count_of =
+        |severity: Severity| of_figures().filter(|issue| issue.kind.severity() == severity).count();
     let lost = count_of(Severity::DataLoss) + count_of(Severity::Error);
     let notices = count_of(Severity::Notice);
     match (lost, notices) {

@@ -36,3 +36,7 @@ pub const MAX_LOG_RECORD_BYTES: usize = 64 << 20;
 
 /// Nesting depth of a dictionary in a log that is followed; a deeper one is dropped and counted as torn.
 pub const MAX_LOG_VALUE_DEPTH: usize = 64;
+
+/// Different complaints of a log that are told apart; more are counted together. No healthy log has so many, and a log
+/// that prints an identifier in each of a million warnings must not fill memory.
+pub const MAX_LOG_PROBLEMS: usize = 2000;

@@ -96,7 +96,7 @@ fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, &'static str)>) -> Ve
     traces
 }
 
-/// Whether the first text of a file is that of a trace.
+/// Whether a file's content is a trace, by its first text.
 fn looks_like_trace(path: &Path) -> bool {
     let Ok(mut stream) = ByteStream::open(path, Arc::new(Progress::default())) else {
         return false;
@@ -105,10 +105,15 @@ fn looks_like_trace(path: &Path) -> bool {
     if stream.append(&mut text, SNIFF_BYTES).is_err() {
         return false;
     }
-    if is_perfetto(&text) {
+    is_trace(&text)
+}
+
+/// Whether a file's first text is that of a trace.
+pub(super) fn is_trace(text: &[u8]) -> bool {
+    if is_perfetto(text) {
         return true;
     }
-    let has = |needle: &str| memchr::memmem::find(&text, needle.as_bytes()).is_some();
+    let has = |needle: &str| memchr::memmem::find(text, needle.as_bytes()).is_some();
     match text.trim_ascii_start().first() {
         Some(b'{') => has("\"traceEvents\"") || has("\"schemaVersion\""),
         Some(b'[') => has("\"ph\""),

@@ -54,6 +54,12 @@ pub enum ReadError {
         /// What is missing.
         what: String,
     },
+    /// A trace where a log is wanted.
+    #[error("{path} is a trace, not a log")]
+    NotALog {
+        /// The input.
+        path: PathBuf,
+    },
     /// The compressed stream holds nothing readable.
     #[error("{path} cannot be decompressed: {what}")]
     Compression {
@@ -74,9 +80,24 @@ impl ReadError {
             | Self::Unsupported { path, .. }
             | Self::NotJson { path, .. }
             | Self::NotATrace { path, .. }
+            | Self::NotALog { path }
             | Self::Compression { path, .. } => to.clone_into(path),
         }
         self
+    }
+
+    /// Whether it is a sound file of another kind than was asked for, or an empty one.
+    pub fn is_of_another_kind(&self) -> bool {
+        match self {
+            Self::Empty { .. }
+            | Self::NotJson { .. }
+            | Self::NotATrace { .. }
+            | Self::NotALog { .. } => true,
+            Self::Io { .. }
+            | Self::NothingFound { .. }
+            | Self::Unsupported { .. }
+            | Self::Compression { .. } => false,
+        }
     }
 
     /// What the user can do about it.
@@ -94,10 +115,13 @@ impl ReadError {
             }
             Self::Unsupported { hint, .. } => hint,
             Self::NotJson { .. } => {
-                "give a Kineto or Chrome trace: `.json`, `.json.gz` or `.json.zst`"
+                "give a Kineto or Chrome trace: `.json`, `.json.gz` or `.json.zst`; `omni-trace stages` reads logs"
             }
             Self::NotATrace { .. } => {
                 "a trace has a `traceEvents` array, or is an array of events; tables and logs are not traces"
+            }
+            Self::NotALog { .. } => {
+                "give traces to `omni-trace analyze`; it takes logs beside them with `--logs`"
             }
             Self::Compression { .. } => {
                 "the file may be half copied: compare its size with the original"

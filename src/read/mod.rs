@@ -125,6 +125,16 @@ pub fn read_inputs(
     options: &ReadOptions,
     progress: &Arc<Progress>,
 ) -> Result<Vec<Input>, ReadError> {
+    let per_path: Result<Vec<_>, _> = read_each(paths, options, progress).into_iter().collect();
+    Ok(per_path?.into_iter().flatten().collect())
+}
+
+/// As [`read_inputs`], with what each path gave.
+pub fn read_each(
+    paths: &[PathBuf],
+    options: &ReadOptions,
+    progress: &Arc<Progress>,
+) -> Vec<Result<Vec<Input>, ReadError>> {
     let n_readers = options.threads.clamp(1, paths.len().max(1));
     let per_reader = ReadOptions { threads: (options.threads / n_readers).max(1), ..*options };
     let next = AtomicUsize::new(0);
@@ -141,9 +151,8 @@ pub fn read_inputs(
             });
         }
     });
-    let per_path: Result<Vec<Vec<Input>>, ReadError> = slots
+    slots
         .into_iter()
         .filter_map(|slot| slot.into_inner().expect("no holder of this lock can panic"))
-        .collect();
-    Ok(per_path?.into_iter().flatten().collect())
+        .collect()
 }

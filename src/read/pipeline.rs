@@ -51,7 +51,7 @@ pub(super) struct Head {
     /// Top-level members as (key, JSON text), in file order.
     pub(super) entries: Vec<(String, String)>,
     pub(super) layout: Layout,
-    is_bare_array: bool,
+    pub(super) is_bare_array: bool,
 }
 
 /// An input of which everything before the events was read.

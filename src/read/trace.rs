@@ -110,9 +110,13 @@ fn read_opened(
     });
     let Finished { head, mut reporter, json_bytes, truncated } =
         finished.map_err(|error| read_error(path, error))?;
+    let is_bare_array = head.is_bare_array;
     let meta = meta::trace_meta(head.entries, head.layout, truncated, &mut reporter);
     let store = builder.finish(meta, &mut reporter);
-    if store.n_events == 0 && reporter.count(IssueKind::UnreadableEvent) > 0 {
+    // An array that says what it is may be damaged throughout; one that does not is of something else.
+    let n_unreadable = reporter.count(IssueKind::UnreadableEvent);
+    let n_readable = store.n_events.saturating_sub(n_unreadable);
+    if n_unreadable > 0 && (store.n_events == 0 || is_bare_array && n_readable == 0) {
         let what = "nothing in its event array is an event".to_owned();
         return Err(ReadError::NotATrace { path: path.to_owned(), what });
     }

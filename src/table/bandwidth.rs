@@ -351,6 +351,10 @@ pub fn series_summary(rows: &[SeriesRow]) -> Table {
         .with_note(format!("start is since the window began; {n_still} stretches moved nothing"))
 }
 
+/// Columns that people seldom need, by table.
+pub const DETAILS: [(&str, &[&str]); 1] =
+    [("collectives", &["group_description", "kernels", "busy_ns"])];
+
 const NO_COPIES: &str = "no copy or memset was recorded";
 const NO_COLLECTIVES: &str = "no communication kernel was recorded";
 const GB_PER_S: &str = "GB/s are 10^9 bytes a second; median, p95 and best are single copies";

@@ -32,7 +32,7 @@ pub use across::{
     Across, BlameCellRow, BlameRow, ClockRow, PlacementRow, StragglerRow, blame_table,
     straggler_table,
 };
-pub use bandwidth::{BandwidthReport, series_summary};
+pub use bandwidth::{BandwidthReport, DETAILS as BANDWIDTH_DETAILS, series_summary};
 pub use breakdown::{BreakdownRow, ExcludedRow, breakdown_table};
 pub use component::{ComponentRow, component_table};
 pub use device::{CauseRow, DeviceRow, idle_table};
@@ -175,6 +175,43 @@ impl Table {
         }
     }
 
+    /// A table for people: without columns that they seldom need, by key of the table, and without those in which
+    /// nothing was recorded. A sentence names them.
+    #[must_use]
+    pub fn for_people(self, details: &[(&str, &[&str])]) -> Self {
+        let own = details.iter().find(|(key, _)| *key == self.key).map_or(&[][..], |(_, own)| own);
+        self.without_details(own).without_empty_columns()
+    }
+
+    fn without_details(mut self, keys: &[&str]) -> Self {
+        let is_kept: Vec<bool> = self.columns.iter().map(|c| !keys.contains(&c.key)).collect();
+        if let Some(names) = self.drop_columns(&is_kept) {
+            self.notes.push(format!("--format csv has also: {names}"));
+        }
+        self
+    }
+
+    fn without_empty_columns(mut self) -> Self {
+        let has_value =
+            |column: usize| self.rows.iter().any(|row| row[column] != Cell::NotRecorded);
+        let is_kept: Vec<bool> =
+            (0..self.columns.len()).map(|c| self.rows.is_empty() || has_value(c)).collect();
+        if let Some(names) = self.drop_columns(&is_kept) {
+            self.notes.push(format!("nothing recorded of: {names}"));
+        }
+        self
+    }
+
+    /// Drops the columns without `true`; their names, where there are any.
+    fn drop_columns(&mut self, is_kept: &[bool]) -> Option<String> {
+        let dropped = self.columns.iter().zip(is_kept).filter(|(_, kept)| !**kept);
+        let names: Vec<&str> = dropped.map(|(column, _)| column.name).collect();
+        let n_group = self.n_group_columns;
+        self.n_group_columns = is_kept.iter().take(n_group).filter(|kept| **kept).count();
+        self.keep_columns_where(is_kept);
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
     /// Keeps the first rows for people and says how many are not shown.
     #[must_use]
     pub fn top(mut self, n: usize) -> Self {
@@ -224,6 +261,24 @@ mod tests {
         assert_eq!(table.rows.len(), 2);
         assert_eq!(table.notes, ["1 more row; --top 0 shows all"]);
         assert!(Table::of("t", "numbers", &[Row(1)]).top(1).notes.is_empty());
+    }
+
+    #[test]
+    fn dropped_columns_are_named() {
+        let mut table = Table::of("t", "numbers", &[Row(1), Row(2)]);
+        for (name, key) in [("empty", "empty_key"), ("detail", "detail_key")] {
+            table.columns.push(Column::new(name, key, Unit::Count, "more"));
+        }
+        for row in &mut table.rows {
+            row.extend([Cell::NotRecorded, Cell::Count(7)]);
+        }
+        table.n_group_columns = 2;
+        let table = table.for_people(&[("t", &["detail_key"])]);
+        assert_eq!(table.rows, [[Cell::Count(1)], [Cell::Count(2)]]);
+        assert_eq!((table.columns.len(), table.n_group_columns), (1, 1));
+        assert_eq!(table.notes, ["--format csv has also: detail", "nothing recorded of: empty"]);
+        let none = Table::of::<Row>("t", "none", &[]).for_people(&[]);
+        assert_eq!((none.columns.len(), none.notes.len()), (1, 0));
     }
 
     #[test]

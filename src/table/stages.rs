@@ -1,5 +1,7 @@
 //! What pipeline logs tell, as tables: the machine output of `stages` and its columns, each defined once.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::rows::{AsCell as _, rows};
@@ -210,6 +212,22 @@ rows! {
         running: Option<i64>, Count, "running", "requests that run", row.running;
         waiting: Option<i64>, Count, "waiting", "requests that wait", row.waiting;
         line: u64, Count, "line", "line of the log", row.line;
+        kv_cache_pct: Option<f64>, Percent, "KV cache", "share of the key-value cache in use, as printed", row.kv_cache_pct;
+        prefix_hit_pct: Option<f64>, Percent, "prefix hits", "share of prompt tokens that the prefix cache served, as printed", row.prefix_hit_pct;
+    }
+
+    /// Warnings and errors that say the same.
+    ProblemRow of found::ProblemRow as row, groups 1 {
+        log: usize, Count, "#", "number of the log", row.log;
+        gravity: &'static str, Text, "level", "warning, error or critical; a traceback is an error", row.gravity.as_str();
+        count: u64, Count, "count", "how often, numbers and identifiers aside", row.count;
+        first_line: u64, Count, "line", "line of the first one", row.first_line;
+        first_at_ns: Option<i64>, Ns, "first at", "time of the first dated one since the log's first dated line", row.first_at_ns;
+        last_at_ns: Option<i64>, Ns, "last at", "time of the last dated one", row.last_at_ns;
+        process: String, Text, "first process", "the first process that complains so", row.process.clone();
+        processes: u64, Count, "processes", "how many processes complain so, of those that name themselves", row.processes;
+        source: String, Text, "source", "source file and line; of a traceback its innermost frame", row.source.clone();
+        text: String, Text, "message", "the first one, cut; of a traceback the exception", row.text.clone();
     }
 
     /// One recomputed figure.
@@ -279,6 +297,8 @@ pub struct StagesReport {
     pub profiler: Vec<ProfilerRow>,
     /// vLLM's throughput lines.
     pub throughput: Vec<ThroughputRow>,
+    /// Warnings and errors.
+    pub problems: Vec<ProblemRow>,
     /// Figures to be read with care.
     pub flags: Vec<FlagRow>,
     /// Every recomputed figure.
@@ -312,6 +332,7 @@ impl StagesReport {
             waits: all(&report.waits),
             profiler: all(&report.profiler),
             throughput: all(&report.throughput),
+            problems: all(&report.problems),
             flags: all(&report.flags),
             checks: all(&report.checks),
             census: all(&report.census),
@@ -334,7 +355,8 @@ impl StagesReport {
             Table::of("startup", "Start-up", &self.startup),
             Table::of("waits", "Waiting for a shared-memory block", &self.waits),
             Table::of("profiler", "Profiler", &self.profiler),
-            Table::of("throughput", "Throughput", &self.throughput),
+            self.throughput_table(),
+            Table::of("problems", "Warnings and errors", &self.problems),
             Table::of("flags", "To be read with care", &self.flags).with_note(self.checked()),
             Table::of("checks", "Recomputed figures", &self.checks),
             Table::of("census", "Lines by class", &self.census),
@@ -342,16 +364,57 @@ impl StagesReport {
         ]
     }
 
+    /// The throughput lines, with each engine's in one sentence.
+    fn throughput_table(&self) -> Table {
+        let mut engines: BTreeMap<(usize, u32), Vec<&ThroughputRow>> = BTreeMap::new();
+        for row in &self.throughput {
+            engines.entry((row.log, row.engine)).or_default().push(row);
+        }
+        let table = Table::of("throughput", "Throughput", &self.throughput);
+        let several = engines.into_iter().filter(|(_, lines)| lines.len() > 1);
+        several.fold(table, |table, ((log, engine), lines)| {
+            table.with_note(throughput_sentence(log, engine, &lines))
+        })
+    }
+
     /// How many printed figures were recomputed, and how many agree.
     fn checked(&self) -> String {
         let agree = self.checks.iter().filter(|check| check.agrees).count();
         let all = self.checks.len();
+        if all == 0 {
+            return "these logs print no figure that can be recomputed".to_owned();
+        }
         format!("{all} printed figures were recomputed; {agree} agree to their printed digits")
     }
 }
 
+/// Columns that people seldom need, by table.
+pub const DETAILS: [(&str, &[&str]); 3] = [
+    ("request_stages", &["queue_source", "rx_bytes", "rx_decode_ns", "rx_in_flight_ns"]),
+    ("transfers", &["rx_samples", "rx_bytes"]),
+    ("profiler", &["paths"]),
+];
+
 /// What the rates of transfers are.
 pub(super) const MBIT_NOTE: &str = "Mbit/s are megabits of 10^6 a second, as the pipeline counts; GB/s are gigabytes of 10^9 a second; rx is decode time, not wire time";
+
+/// The lines of one engine in a sentence: what they reach at most.
+fn throughput_sentence(log: usize, engine: u32, lines: &[&ThroughputRow]) -> String {
+    let most = |value: fn(&ThroughputRow) -> Option<f64>| {
+        lines.iter().filter_map(|row| value(row)).reduce(f64::max)
+    };
+    let most_requests =
+        |value: fn(&ThroughputRow) -> Option<i64>| lines.iter().filter_map(|row| value(row)).max();
+    let parts = [
+        most(|row| row.prompt_tokens_per_s).map(|rate| format!("{rate} prompt tokens/s")),
+        most(|row| row.generation_tokens_per_s).map(|rate| format!("{rate} made tokens/s")),
+        most_requests(|row| row.running).map(|n| format!("{n} running")),
+        most_requests(|row| row.waiting).map(|n| format!("{n} waiting")),
+        most(|row| row.kv_cache_pct).map(|share| format!("{share} % of the KV cache")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("log {log}, engine {engine}: {} lines, at most {}", lines.len(), parts.join(", "))
+}
 
 /// Width of a waterfall's bars, in characters.
 const BAR_WIDTH: i64 = 48;

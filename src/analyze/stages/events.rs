@@ -90,6 +90,10 @@ pub struct ThroughputRow {
     pub running: Option<i64>,
     /// Requests that wait.
     pub waiting: Option<i64>,
+    /// Share of the key-value cache that is in use, in percent.
+    pub kv_cache_pct: Option<f64>,
+    /// Share of prompt tokens that the prefix cache served, in percent.
+    pub prefix_hit_pct: Option<f64>,
 }
 
 /// The events of all logs.
@@ -175,6 +179,8 @@ impl Events {
                 generation_tokens_per_s: event.generation_tokens_per_s.map(|q| q.value),
                 running: event.running,
                 waiting: event.waiting,
+                kv_cache_pct: event.kv_cache_pct.map(|q| q.value),
+                prefix_hit_pct: event.prefix_hit_pct.map(|q| q.value),
             }),
             _ => {}
         }

@@ -16,7 +16,7 @@ mod spans;
 mod sums;
 mod totals;
 
-use crate::model::log::{LineKind, PipelineLog};
+use crate::model::log::{Gravity, LineKind, PipelineLog};
 
 pub use check::Check;
 pub use diffusion::DiffusionRow;
@@ -51,6 +51,31 @@ pub struct CensusRow {
     pub first_line: u64,
     /// The first one, cut.
     pub sample: String,
+}
+
+/// Warnings and errors of one log that say the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProblemRow {
+    /// Index of the log.
+    pub log: usize,
+    /// How bad.
+    pub gravity: Gravity,
+    /// How often.
+    pub count: u64,
+    /// Line of the first one, from 1.
+    pub first_line: u64,
+    /// Time of the first dated one since the log's first line that has one.
+    pub first_at_ns: Option<i64>,
+    /// Time of the last dated one.
+    pub last_at_ns: Option<i64>,
+    /// The first process; empty where no line names one.
+    pub process: String,
+    /// How many processes.
+    pub processes: u64,
+    /// Source file and line.
+    pub source: String,
+    /// What it says.
+    pub text: String,
 }
 
 /// Everything that the logs tell.
@@ -88,6 +113,8 @@ pub struct StageReport {
     pub flags: Vec<Flag>,
     /// Lines by class.
     pub census: Vec<CensusRow>,
+    /// Warnings and errors.
+    pub problems: Vec<ProblemRow>,
 }
 
 /// Analyzes logs together. Logs of one run must have the names that the pipeline gave them to be taken as one run.
@@ -99,6 +126,7 @@ pub fn analyze_stages(logs: &[&PipelineLog]) -> StageReport {
         profiler: events.profiler,
         throughput: events.throughput,
         census: census_of(logs),
+        problems: problems_of(logs),
         ..StageReport::default()
     };
     for (index, run) in merge::runs_of(logs).into_iter().enumerate() {
@@ -143,6 +171,25 @@ fn census_of(logs: &[&PipelineLog]) -> Vec<CensusRow> {
             lines: count.lines,
             first_line: count.first_line,
             sample: count.sample.clone(),
+        })
+    });
+    rows.collect()
+}
+
+fn problems_of(logs: &[&PipelineLog]) -> Vec<ProblemRow> {
+    let rows = logs.iter().enumerate().flat_map(|(log, found)| {
+        let at_ns = |wall_ns: Option<i64>| Some(wall_ns? - found.first_wall_ns?);
+        found.problems.iter().map(move |problem| ProblemRow {
+            log,
+            gravity: problem.gravity,
+            count: problem.count,
+            first_line: problem.first_line,
+            first_at_ns: at_ns(problem.first_wall_ns),
+            last_at_ns: at_ns(problem.last_wall_ns),
+            process: found.process_label(problem.processes.first().copied()),
+            processes: problem.processes.len() as u64,
+            source: problem.source.clone(),
+            text: problem.text.clone(),
         })
     });
     rows.collect()

@@ -198,4 +198,8 @@ pub struct EngineThroughput {
     pub running: Option<i64>,
     /// Requests that wait.
     pub waiting: Option<i64>,
+    /// Share of the key-value cache that is in use, in percent.
+    pub kv_cache_pct: Option<Quantity>,
+    /// Share of prompt tokens that the prefix cache served, in percent.
+    pub prefix_hit_pct: Option<Quantity>,
 }

@@ -6,6 +6,7 @@
 mod census;
 mod event;
 mod number;
+mod problem;
 mod record;
 mod time;
 
@@ -15,6 +16,7 @@ pub use event::{
     StartupStep,
 };
 pub use number::{LogDuration, Quantity};
+pub use problem::{Gravity, Problem};
 pub use record::{
     Field, FieldValue, Format, Meaning, OrchestratorEvent, OrchestratorStep, Record, RequestTotals,
     StageBatch, StageRequest, StageRunning, StageTotals, Summary, Timing, TimingSpan, Transfer,
@@ -70,6 +72,8 @@ pub struct PipelineLog {
     pub entries: Vec<Entry>,
     /// Lines by class.
     pub census: Census,
+    /// Warnings, errors and tracebacks, the gravest first, then by line.
+    pub problems: Vec<Problem>,
     /// Year of the first dated line. `None` where no line tells one (vLLM's own header has none): then `wall_ns` is
     /// counted from [`ASSUMED_YEAR`] on, and only differences of it mean anything.
     pub year: Option<i32>,

@@ -23,9 +23,11 @@ pub(crate) const NS_PER_DAY: i64 = 86_400_000_000_000;
 
 /// Nanoseconds since 1970-01-01 00:00 on the clock that the log was written by, in `year` where the line gives none.
 ///
-/// A log does not tell its time zone, so this is not UTC unless the writer's clock was.
+/// A log does not tell its time zone, so this is not UTC unless the writer's clock was. Years beyond what 64 bits hold
+/// stop at the last nanosecond that they do.
 pub fn civil_ns(time: LogTime, year: i32) -> i64 {
-    days_from_civil(time.year.unwrap_or(year), time.month, time.day) * NS_PER_DAY + time.ns_of_day
+    let days = days_from_civil(time.year.unwrap_or(year), time.month, time.day);
+    days.saturating_mul(NS_PER_DAY).saturating_add(time.ns_of_day)
 }
 
 /// A time that was counted from an assumed year on, counted from another year instead: date and time of day stay.

@@ -5,7 +5,8 @@
 //! dropped in silence.
 
 use crate::model::limits::MAX_LOG_RECORD_BYTES;
-use crate::model::log::LogTime;
+
+use super::clock::Stamp;
 
 /// Where a record begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub(crate) struct Place {
     pub(crate) line: u64,
     pub(crate) offset: u64,
     pub(crate) process: Option<u32>,
-    pub(crate) time: Option<LogTime>,
+    pub(crate) time: Option<Stamp>,
 }
 
 /// A table as text.

@@ -171,6 +171,8 @@ fn throughput(message: &str) -> Option<EngineThroughput> {
         generation_tokens_per_s: quantity_after(rest, "Avg generation throughput: "),
         running: integer_after(rest, "Running: "),
         waiting: integer_after(rest, "Waiting: "),
+        kv_cache_pct: quantity_after(rest, " KV cache usage: "),
+        prefix_hit_pct: quantity_after(rest, "Prefix cache hit rate: "),
     })
 }
 
@@ -250,10 +252,12 @@ mod tests {
             (Some("QwenImageEditPipeline"), 36_702_190_000)
         );
         let Record::Throughput(t) = record(
-            "Engine 000: Avg prompt throughput: 3.4 tokens/s, Avg generation throughput: 1.9 tokens/s, Running: 0 reqs, Waiting: 2 reqs",
+            "Engine 000: Avg prompt throughput: 3.4 tokens/s, Avg generation throughput: 1.9 tokens/s, Running: 0 reqs, Waiting: 2 reqs, GPU KV cache usage: 81.5%, Prefix cache hit rate: 7.0%",
         ) else {
             panic!()
         };
         assert_eq!((t.prompt_tokens_per_s.unwrap().value, t.waiting), (3.4, Some(2)));
+        let shares = [t.kv_cache_pct, t.prefix_hit_pct].map(|share| share.unwrap().value);
+        assert_eq!(shares, [81.5, 7.0]);
     }
 }

@@ -15,6 +15,9 @@ pub(crate) enum Level {
     Critical,
 }
 
+/// Years in which a log may have been written; what 64 bits of nanoseconds hold ends in 2262.
+const YEARS: std::ops::Range<i32> = 1970..2262;
+
 /// Most loggers print whole seconds.
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -86,7 +89,11 @@ fn parse_stamp(text: &str) -> Option<Header<'_>> {
     match first {
         b'[' => npu_stamp(text).or_else(|| glog_stamp(text)),
         b'0'..=b'9' => file_stamp(text),
-        _ => vllm_stamp(text).or_else(|| kineto_stamp(text)).or_else(|| uvicorn_stamp(text)),
+        b'A'..=b'Z' => vllm_stamp(text)
+            .or_else(|| kineto_stamp(text))
+            .or_else(|| uvicorn_stamp(text))
+            .or_else(|| glog_stamp(text)),
+        _ => None,
     }
 }
 
@@ -171,13 +178,14 @@ fn npu_stamp(text: &str) -> Option<Header<'_>> {
     })
 }
 
-/// `[W1121 23:06:46.130715984 utils.cpp:68] message`, also behind `[rank1]:`: glog.
+/// `[W1121 23:06:46.130715984 utils.cpp:68] message`, also behind `[rank1]:`: glog. Torch's Python loggers write no
+/// bracket before and a pid within: `W1121 23:40:06.622000 589 torch/distributed/elastic/agent/server/api.py:739] message`.
 fn glog_stamp(text: &str) -> Option<Header<'_>> {
     let rest = match text.strip_prefix("[rank") {
         Some(ranked) => ranked.split_once("]:")?.1,
         None => text,
     };
-    let rest = rest.strip_prefix('[')?;
+    let rest = rest.strip_prefix('[').unwrap_or(rest);
     let level = match rest.as_bytes().first()? {
         b'I' => Level::Info,
         b'W' => Level::Warning,
@@ -185,9 +193,14 @@ fn glog_stamp(text: &str) -> Option<Header<'_>> {
         b'F' => Level::Critical,
         _ => return None,
     };
+    two_digits(rest, 1)?;
     let (stamp, message) = rest.split_once(']')?;
     let mut words = stamp.get(1..)?.split(' ');
-    let (date, clock, source) = (words.next()?, words.next()?, words.next()?);
+    let (date, clock) = (words.next()?, words.next()?);
+    let (pid, source) = match (words.next()?, words.next()) {
+        (pid, Some(source)) => (Some(pid.parse().ok()?), source),
+        (source, None) => (None, source),
+    };
     let (seconds, fraction) = clock.split_once('.').unwrap_or((clock, ""));
     let time = LogTime {
         year: None,
@@ -198,7 +211,7 @@ fn glog_stamp(text: &str) -> Option<Header<'_>> {
     };
     let message = message.strip_prefix(' ').unwrap_or(message);
     Some(Header {
-        process: None,
+        process: pid.map(|pid| ("", Some(pid))),
         level: Some(level),
         time: Some(time),
         source: Some(source),
@@ -208,7 +221,7 @@ fn glog_stamp(text: &str) -> Option<Header<'_>> {
 
 /// `2025-12-16 01:24:23`, and the rest.
 fn dated(text: &str) -> Option<(LogTime, &str)> {
-    let year = text.get(..4)?.parse().ok()?;
+    let year = text.get(..4)?.parse().ok().filter(|year| YEARS.contains(year))?;
     let separators = [4, 7, 10].map(|at| text.as_bytes().get(at).copied());
     if separators != [Some(b'-'), Some(b'-'), Some(b' ')] {
         return None;
@@ -269,6 +282,10 @@ mod tests {
         let h = parse_header("[W1121 23:06:46.130715984 utils.cpp:68] Warning: NUMA");
         assert_eq!(h.time.unwrap().ns_of_day % 1_000_000_000, 130_715_984);
         assert_eq!(h.message, "Warning: NUMA");
+
+        let h = parse_header("[rank0]:W1121 23:40:06.622000 589 torch/x/api.py:739] Sending 3");
+        assert_eq!((h.process, h.source_file()), (Some(("", Some(589))), Some("api.py")));
+        assert_eq!((h.level, h.message), (Some(Level::Warning), "Sending 3"));
 
         let h = parse_header("(APIServer pid=5) INFO:     Started server process [5]");
         assert_eq!((h.time, h.message), (None, "Started server process [5]"));

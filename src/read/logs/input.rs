@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::diag::{IssueKind, Reporter};
 use crate::model::log::PipelineLog;
 
+use super::super::discover::is_trace;
 use super::super::source::{ByteStream, StreamEnd};
 use super::super::{Progress, ReadError};
 use super::LogReader;
@@ -33,9 +34,9 @@ const BLOCK: usize = 1 << 18;
 ///
 /// # Errors
 ///
-/// Where nothing of it can be read.
-pub fn read_log(path: &Path) -> Result<LogInput, ReadError> {
-    let mut stream = ByteStream::open(path, Arc::new(Progress::default()))?;
+/// Where nothing of it can be read, and a trace, which is no log.
+pub fn read_log(path: &Path, progress: &Arc<Progress>) -> Result<LogInput, ReadError> {
+    let mut stream = ByteStream::open(path, Arc::clone(progress))?;
     let mut reader = LogReader::default();
     let mut block = Vec::new();
     let mut text_bytes = 0;
@@ -45,6 +46,9 @@ pub fn read_log(path: &Path) -> Result<LogInput, ReadError> {
         let n = read.map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
         if n == 0 {
             break;
+        }
+        if text_bytes == 0 && is_trace(&block) {
+            return Err(ReadError::NotALog { path: path.to_owned() });
         }
         text_bytes += n as u64;
         reader.push(&block);
@@ -117,6 +121,7 @@ fn search(dir: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), ReadError> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::sync::Arc;
 
     use super::{discover_logs, read_log};
     use crate::diag::IssueKind;
@@ -137,7 +142,8 @@ mod tests {
 
         let found = discover_logs(&[dir.path().to_owned(), plain.clone()]).unwrap();
         assert_eq!(found, [plain.clone(), whole.clone(), cut.clone()]);
-        let [a, b, c] = [&plain, &whole, &cut].map(|path| read_log(path).unwrap());
+        let progress = Arc::default();
+        let [a, b, c] = [&plain, &whole, &cut].map(|path| read_log(path, &progress).unwrap());
         assert_eq!(a.log.entries.len(), 3000);
         assert_eq!((&a.log.entries, a.text_bytes), (&b.log.entries, b.text_bytes));
         assert!(c.log.entries.len() > 1000);

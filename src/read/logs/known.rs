@@ -3,7 +3,11 @@
 //! A rule names a class, the source file that writes the line (empty: any, also none), and how the message begins. A
 //! line that no rule knows is unknown and shown as such: rules are for lines that were looked at, not for silence.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::header::Header;
+use super::scan::holds;
 
 /// Class, source file, beginning of the message.
 const RULES: &[(&str, &str, &str)] = &[
@@ -91,6 +95,13 @@ const RULES: &[(&str, &str, &str)] = &[
     ("processes", "omni_engine_base.py", "[OmniEngine] Initializing with model"),
     ("processes", "omni_engine_base.py", "[OmniEngine] Launching Orchestrator thread"),
     ("processes", "", "[Gloo] Rank "),
+    // Requests as vLLM's front end logs them one by one: who, not how long.
+    ("request_log", "logger.py", "Received request "),
+    ("request_log", "request_logger.py", "Received request "),
+    ("request_log", "logger.py", "Generated response "),
+    ("request_log", "request_logger.py", "Generated response "),
+    ("request_log", "async_llm.py", "Added request "),
+    ("request_log", "async_llm.py", "Aborted request"),
     // The HTTP server.
     ("server", "launcher.py", "Available routes are"),
     ("server", "launcher.py", "Route: "),
@@ -124,6 +135,15 @@ const RULES: &[(&str, &str, &str)] = &[
     ("caller_output", "", "Pipeline loaded"),
 ];
 
+/// [`RULES`] by source file: class and beginning, in order. A log's every line is looked up here.
+static BY_FILE: LazyLock<HashMap<&str, Vec<(&str, &str)>>> = LazyLock::new(|| {
+    let mut by_file: HashMap<&str, Vec<(&str, &str)>> = HashMap::new();
+    for (class, file, begin) in RULES {
+        by_file.entry(file).or_default().push((class, begin));
+    }
+    by_file
+});
+
 /// Messages of a diffusion worker, behind `Worker 0: ` or `Worker 0 `.
 const WORKER: &[(&str, &str)] = &[
     ("processes", "created result MessageQueue"),
@@ -141,20 +161,14 @@ pub(crate) fn class_of(header: &Header<'_>) -> Option<&'static str> {
     if message.is_empty() {
         return Some("blank");
     }
-    if is_profiler_table(message) {
-        return Some("profiler_table");
-    }
-    if is_metrics_summary(message) {
-        return Some("metrics_summary");
-    }
     if let Some(class) = worker_class(message) {
         return Some(class);
     }
-    let file = header.source_file().unwrap_or("");
-    let rule = RULES.iter().find(|(_, source, begin)| {
-        (source.is_empty() || *source == file) && message.starts_with(begin)
+    let rule = [header.source_file().unwrap_or(""), ""].into_iter().find_map(|file| {
+        let rules = BY_FILE.get(file)?;
+        rules.iter().find(|(_, begin)| message.starts_with(begin))
     });
-    rule.map(|(class, ..)| *class).or_else(|| shape_class(message))
+    rule.map(|(class, _)| *class).or_else(|| shape_class(message))
 }
 
 fn worker_class(message: &str) -> Option<&'static str> {
@@ -166,12 +180,14 @@ fn worker_class(message: &str) -> Option<&'static str> {
 
 /// Lines known by their shape rather than by their beginning.
 fn shape_class(message: &str) -> Option<&'static str> {
-    if message.contains(" HTTP/1.1\" ") {
+    if holds(message, " HTTP/1.1\" ") {
         return Some("http_access");
     }
-    // `/path/file.py:254: UserWarning: …`: Python's warnings.
-    if message.contains(".py:") && message.contains("Warning: ") {
-        return Some("python_warning");
+    if is_profiler_table(message) {
+        return Some("profiler_table");
+    }
+    if is_metrics_summary(message) {
+        return Some("metrics_summary");
     }
     // The start-up banner is drawn with block elements.
     message.contains(['█', '▀', '▄']).then_some("banner")
@@ -227,7 +243,7 @@ fn is_profiler_row(message: &str) -> bool {
 
 /// A progress bar: `50%|#####     | 1/2 [00:02<00:02,  2.41s/it]`.
 pub(crate) fn is_progress(message: &str) -> bool {
-    let is_bar = message.contains("%|") || message.contains("% Completed |");
+    let is_bar = holds(message, "%|") || holds(message, "% Completed |");
     is_bar && ["it/s", "s/it", "?it", "toks/s"].iter().any(|unit| message.contains(unit))
 }
 

@@ -75,13 +75,14 @@ impl LineCutter {
 pub(crate) fn clean(line: &str) -> Cow<'_, str> {
     let line = line.strip_suffix('\r').unwrap_or(line);
     let mut text = Cow::Borrowed(line);
-    if line.contains('\x1b') {
+    if memchr::memchr(0x1b, line.as_bytes()).is_some() {
         text = Cow::Owned(without_escapes(line));
     }
     if text.starts_with("# ") {
         text = Cow::Owned(text[2..].to_owned());
     }
-    if text.contains("\\_") || text.contains("\\[") {
+    let has_backslash = memchr::memchr(b'\\', text.as_bytes()).is_some();
+    if has_backslash && (text.contains("\\_") || text.contains("\\[")) {
         text = Cow::Owned(without_markdown(&text));
     }
     text
@@ -136,8 +137,10 @@ static MARK: LazyLock<Regex> = LazyLock::new(|| {
 /// its line; a prefix may even stand alone because another process came between it and its message.
 pub(crate) fn fragments(line: &str) -> Vec<&str> {
     let mut out = Vec::with_capacity(1);
-    for part in line.split('\r') {
-        cut_at_marks(part, &mut out);
+    if memchr::memchr(b'\r', line.as_bytes()).is_none() {
+        cut_at_marks(line, &mut out);
+    } else {
+        line.split('\r').for_each(|part| cut_at_marks(part, &mut out));
     }
     if out.len() > 1 {
         out.retain(|fragment| !fragment.trim().is_empty());

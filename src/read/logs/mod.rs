@@ -6,6 +6,7 @@
 //! class, so nothing is skipped in silence. Computes nothing: figures are kept as printed.
 
 mod assemble;
+mod clock;
 mod console;
 mod dictionary;
 mod fields;
@@ -14,24 +15,26 @@ mod input;
 mod known;
 mod lines;
 mod orchestrator;
+mod problems;
 mod profiling;
 mod scan;
 mod table;
 mod timing;
 mod value;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::diag::{IssueKind, Reporter};
-use crate::model::log::{
-    ASSUMED_YEAR, Census, Entry, Format, LineKind, LogTime, PipelineLog, Process, Record, civil_ns,
-};
+use crate::model::log::{Census, Entry, Format, LineKind, PipelineLog, Process, Record};
 
 pub use input::{LogInput, discover_logs, read_log};
 
 use assemble::{Assembler, Joined, Part, Place, Taken};
+use clock::Clock;
 use header::{Header, parse_header, take_process};
 use lines::{LineCutter, RawLine};
+use problems::Problems;
 
 /// Reads a log that is pushed in blocks of any size.
 #[derive(Default)]
@@ -45,7 +48,9 @@ pub struct LogReader {
 struct State {
     processes: BTreeMap<Process, u32>,
     found: Vec<Found>,
+    clock: Clock,
     assembler: Assembler,
+    problems: Problems,
     census: Census,
     diag: Reporter,
     line: u64,
@@ -56,7 +61,7 @@ struct State {
 /// An entry whose year is not known yet.
 struct Found {
     place: Place,
-    record: Option<Record>,
+    record: Record,
 }
 
 impl LogReader {
@@ -89,8 +94,12 @@ impl State {
         if raw.cut {
             self.diag.at(IssueKind::OversizedLine, raw.offset);
         }
-        let text = String::from_utf8_lossy(raw.bytes);
-        if matches!(text, std::borrow::Cow::Owned(_)) {
+        // Checked at the speed of memory first: almost every line is valid.
+        let text = match std::str::from_utf8(raw.bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(raw.bytes),
+        };
+        if matches!(text, Cow::Owned(_)) {
             self.diag.at(IssueKind::InvalidUtf8, raw.offset);
         }
         let text = lines::clean(&text);
@@ -133,10 +142,13 @@ impl State {
     }
 
     fn fragment(&mut self, header: &Header<'_>, process: Option<u32>, offset: u64) {
-        let place = Place { line: self.line, offset, process, time: header.time };
-        self.found.push(Found { place: place.clone(), record: None });
+        let time = header.time.map(|time| self.clock.stamp(time));
+        let place = Place { line: self.line, offset, process, time };
         if known::is_progress(header.message) {
             return self.count(LineKind::Ignored, "progress", header);
+        }
+        if self.problems.traceback_takes(header, &place) {
+            return self.count(LineKind::Recognized, "traceback", header);
         }
         let taken = self.assembler.offer(Part {
             place: place.clone(),
@@ -175,6 +187,7 @@ impl State {
 
     fn message(&mut self, header: &Header<'_>, place: Place) {
         let message = header.message;
+        let is_problem = self.problems.takes(header, &place);
         let recognized = profiling::profiling(message)
             .map(|record| ("profiler", record))
             .or_else(|| console::console(message))
@@ -183,6 +196,8 @@ impl State {
         if let Some((class, record)) = recognized {
             self.count(LineKind::Recognized, class, header);
             self.keep(&place, vec![record]);
+        } else if is_problem {
+            self.count(LineKind::Recognized, "problem", header);
         } else if let Some(class) = known::class_of(header) {
             self.count(LineKind::Ignored, class, header);
         } else {
@@ -193,8 +208,7 @@ impl State {
     }
 
     fn keep(&mut self, place: &Place, records: Vec<Record>) {
-        let found =
-            records.into_iter().map(|record| Found { place: place.clone(), record: Some(record) });
+        let found = records.into_iter().map(|record| Found { place: place.clone(), record });
         self.found.extend(found);
     }
 
@@ -214,24 +228,24 @@ impl State {
             processes[index as usize] = process;
         }
         name_by_pid(&mut processes);
-        let mut clock = Clock::new(&self.found);
-        let mut log = PipelineLog {
+        let first_year = self.clock.year();
+        let entry = |found: Found| Entry {
+            line: found.place.line,
+            offset: found.place.offset,
+            process: found.place.process,
+            wall_ns: found.place.time.map(|time| time.wall_ns(first_year)),
+            resolution_ns: found.place.time.map_or(0, clock::Stamp::resolution_ns),
+            record: found.record,
+        };
+        let log = PipelineLog {
             name: name.to_owned(),
             processes,
+            entries: self.found.into_iter().map(entry).collect(),
             census: self.census,
-            year: clock.known_year,
-            ..PipelineLog::default()
+            problems: self.problems.finish(first_year),
+            year: self.clock.known_year(),
+            first_wall_ns: self.clock.first.map(|time| time.wall_ns(first_year)),
         };
-        for found in self.found {
-            let wall_ns = found.place.time.map(|time| clock.wall_ns(time));
-            log.first_wall_ns = log.first_wall_ns.or(wall_ns);
-            if let Some(record) = found.record {
-                let Place { line, offset, process, .. } = found.place;
-                let resolution_ns = found.place.time.map_or(0, |time| time.resolution_ns);
-                let entry = Entry { line, offset, process, wall_ns, resolution_ns, record };
-                log.entries.push(entry);
-            }
-        }
         (log, self.diag)
     }
 }
@@ -258,37 +272,5 @@ fn format_of(lead: &str, text: &str, lines: usize) -> Format {
         Format::JsonLine
     } else {
         Format::Dictionary
-    }
-}
-
-/// Gives a year to times without one.
-struct Clock {
-    known_year: Option<i32>,
-    year: i32,
-    last_ns: Option<i64>,
-}
-
-/// A jump longer than this is the turn of a year.
-const HALF_YEAR_NS: i64 = 183 * 86_400 * 1_000_000_000;
-
-impl Clock {
-    fn new(found: &[Found]) -> Self {
-        let known_year = found.iter().find_map(|f| f.place.time.and_then(|time| time.year));
-        Self { known_year, year: known_year.unwrap_or(ASSUMED_YEAR), last_ns: None }
-    }
-
-    fn wall_ns(&mut self, time: LogTime) -> i64 {
-        let mut ns = civil_ns(time, self.year);
-        if let (None, Some(last)) = (time.year, self.last_ns) {
-            // vLLM's header has no year: December is followed by January of the next one.
-            if last - ns > HALF_YEAR_NS {
-                self.year += 1;
-                ns = civil_ns(time, self.year);
-            } else if ns - last > HALF_YEAR_NS {
-                ns = civil_ns(time, self.year - 1);
-            }
-        }
-        self.last_ns = Some(ns);
-        ns
     }
 }

@@ -1,5 +1,9 @@
 //! Lines of the profilers: vLLM's, vLLM-Omni's, Kineto's and torch_npu's, and requests to the profiler's routes.
 
+use std::sync::LazyLock;
+
+use regex::RegexSet;
+
 use crate::model::log::{ProfilerEvent, ProfilerStep, Record};
 
 use super::scan::{after, between, index_prefix};
@@ -38,15 +42,31 @@ const LINES: &[(&str, ProfilerStep, &str)] = &[
     ("but no active profiling session found", ProfilerStep::Complaint, ""),
 ];
 
+/// All that [`LINES`] hold, looked for in one pass over a message.
+static HELD: LazyLock<RegexSet> = LazyLock::new(|| {
+    let held = LINES.iter().map(|(held, ..)| *held).chain([ROUTE, TOTAL]);
+    RegexSet::new(held.map(regex::escape)).expect("escaped text is a pattern")
+});
+
+/// What a request to the profiler's routes holds.
+const ROUTE: &str = "_profile ";
+
+/// What a total below a table holds.
+const TOTAL: &str = " time total: ";
+
 /// The record of a profiler message.
 pub(crate) fn profiling(message: &str) -> Option<Record> {
+    let held = HELD.matches(message);
+    if !held.matched_any() {
+        return None;
+    }
     if let Some(http) = http(message) {
         return Some(http);
     }
     if let Some(total) = table_total(message) {
         return Some(total);
     }
-    let (_, step, mark) = LINES.iter().find(|(held, ..)| message.contains(held))?;
+    let (_, step, mark) = LINES.get(held.iter().next()?)?;
     let paths = if mark.is_empty() { Vec::new() } else { paths_after(message, mark) };
     Some(event(*step, paths, message))
 }
@@ -87,7 +107,7 @@ fn http(message: &str) -> Option<Record> {
 /// `Self CPU time total: 3.086s` below a printed table.
 fn table_total(message: &str) -> Option<Record> {
     let text = message.trim();
-    let is_total = text.starts_with("Self ") && text.contains(" time total: ");
+    let is_total = text.starts_with("Self ") && text.contains(TOTAL);
     is_total.then(|| event(ProfilerStep::TableTotal, Vec::new(), text))
 }
 

@@ -1,10 +1,17 @@
 //! Small scanning helpers for message texts.
 
+use memchr::memmem;
+
 use crate::model::log::{LogDuration, Quantity};
 
 /// What stands behind the first occurrence of a mark.
 pub(crate) fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
-    text.find(mark).map(|at| &text[at + mark.len()..])
+    memmem::find(text.as_bytes(), mark.as_bytes()).map(|at| &text[at + mark.len()..])
+}
+
+/// Whether a text holds a mark.
+pub(crate) fn holds(text: &str, mark: &str) -> bool {
+    memmem::find(text.as_bytes(), mark.as_bytes()).is_some()
 }
 
 /// What stands between two marks.

@@ -20,9 +20,9 @@ use crate::diag::{IssueKind, Reporter};
 /// Bytes of the file taken at a time.
 const READ_BYTES: usize = 1 << 18;
 
-/// Whether bytes start as a Perfetto trace does: a packet field, and bytes that no text has.
+/// Whether bytes start as a Perfetto trace does: a packet field, and bytes that no text has, coloured logs included.
 pub(crate) fn is_perfetto(start: &[u8]) -> bool {
-    let is_control = |b: &u8| *b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t');
+    let is_control = |b: &u8| *b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t' | 0x1b);
     start.first() == Some(&0x0a) && start.iter().take(64).any(is_control)
 }
 

@@ -1,0 +1,80 @@
+//! Reading the inputs of a command: progress shown, what is no trace left out where others are.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::plan::CommonPlan;
+use super::progress::ProgressDisplay;
+use super::run::say;
+use crate::diag::{IssueKind, Reporter};
+use crate::read::logs::{LogInput, read_log};
+use crate::read::{Input, Inputs, Progress, ReadError, read_each};
+
+/// Whether files of another kind are an error, and whether to say that they are left out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sorting {
+    /// Files of another kind are an error.
+    pub(super) is_strict: bool,
+    /// Nothing is said.
+    pub(super) is_quiet: bool,
+}
+
+impl Sorting {
+    /// What was given, where files of another kind among others are left out, said, and noted with the first that stays:
+    /// a shell's `*` names tables and logs beside traces. A file on its own is not left out, nor is anything that cannot
+    /// be read.
+    pub(super) fn sorted<T>(
+        self,
+        results: Vec<Result<Vec<T>, ReadError>>,
+        reporter: impl Fn(&mut T) -> &mut Reporter,
+    ) -> Result<Vec<T>, ReadError> {
+        let leaves_out = !self.is_strict && results.iter().any(Result::is_ok);
+        let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+        for result in results {
+            match result {
+                Ok(read) => kept.extend(read),
+                Err(error) if leaves_out && error.is_of_another_kind() => left_out.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        if !self.is_quiet {
+            left_out.iter().for_each(|error| say(&format!("note: left out: {error}")));
+        }
+        if let (Some(first), count @ 1..) = (kept.first_mut(), left_out.len()) {
+            let names: Vec<String> = left_out.iter().map(ToString::to_string).collect();
+            reporter(first).add(IssueKind::LeftOut, count as u64, None, Some(names.join("; ")));
+        }
+        Ok(kept)
+    }
+}
+
+/// Reads the traces of a command.
+pub(super) fn read_traces(inputs: &Inputs, common: &CommonPlan) -> anyhow::Result<Vec<Input>> {
+    say_skipped(inputs, common.is_quiet);
+    let progress = Arc::new(Progress::default());
+    let results = {
+        let _display = ProgressDisplay::start(&progress, &inputs.paths, common.is_quiet);
+        read_each(&inputs.paths, &common.read, &progress)
+    };
+    Ok(common.sorting().sorted(results, |input| &mut input.diag)?)
+}
+
+/// Says which files of directories are not read, and why.
+pub(super) fn say_skipped(inputs: &Inputs, is_quiet: bool) {
+    for (path, why) in inputs.skipped.iter().filter(|_| !is_quiet) {
+        say(&format!("note: {} is left out: {why}", path.display()));
+    }
+}
+
+/// Reads logs.
+pub(super) fn read_logs(paths: &[PathBuf], sorting: Sorting) -> anyhow::Result<Vec<LogInput>> {
+    let progress = Arc::new(Progress::default());
+    let results = {
+        let _display = ProgressDisplay::start(&progress, paths, sorting.is_quiet);
+        let read = |path: &PathBuf| read_log(path, &progress).map(|log| vec![log]);
+        paths.par_iter().map(read).collect()
+    };
+    Ok(sorting.sorted(results, |log| &mut log.diag)?)
+}
