@@ -107,17 +107,20 @@ fn copies_without_sizes_are_told_apart() {
     }
 }
 
-/// The script's own figure by CUDA events: the median of each rank's runs under the profiler, in GB/s of the slower rank.
-fn script_gb_per_s(root: &Path, op: &str, bytes: u64) -> f64 {
+/// The script's own figures by CUDA events: the median of each rank's runs under the profiler, as algorithm and bus
+/// bandwidth in GB/s of the slower rank.
+fn script_gb_per_s(root: &Path, op: &str, bytes: u64) -> (f64, f64) {
     let of_rank = |rank: u32| {
         let path = root.join(format!("own/h100/py_nccl_x2/nccl_events_rank{rank}.json"));
         let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let rows = file["results"].as_array().unwrap().clone();
         let is_wanted =
             |row: &&Value| row["op"] == op && row["bytes"] == bytes && row["profiled"] == true;
-        rows.iter().find(is_wanted).unwrap()["algbw_GBps"].as_f64().unwrap()
+        let row = rows.iter().find(is_wanted).unwrap();
+        ["algbw_GBps", "busbw_GBps"].map(|key| row[key].as_f64().unwrap())
     };
-    of_rank(0).min(of_rank(1))
+    let [(a, b), (c, d)] = [0, 1].map(|rank| of_rank(rank).into());
+    (a.min(c), b.min(d))
 }
 
 #[test]
@@ -151,9 +154,12 @@ fn collective_bandwidth_agrees_with_the_scripts_own_timing() {
         let class = class.unwrap_or_else(|| panic!("{op} of {bytes} bytes is missing"));
         assert_eq!((class.count, class.n_matched, class.n_kernels), (3, 3, 6), "{op}");
         let ours = class.algorithm.median_gb_per_s.unwrap();
-        let ratio = ours / script_gb_per_s(&root, op, bytes);
+        let (algorithm, bus) = script_gb_per_s(&root, op, bytes);
+        let ratio = ours / algorithm;
         println!("{op} {} MiB: {ours:.1} GB/s, {ratio:.3} of the script's", bytes >> 20);
         assert!((low..high).contains(&ratio), "{op} {bytes}: ratio {ratio}");
+        let bus_ratio = class.median_bus_gb_per_s().unwrap() / bus;
+        assert!((bus_ratio - ratio).abs() < 1e-9, "{op} {bytes}: bus ratio {bus_ratio}");
     }
     let without_arguments: u64 =
         result.classes.iter().filter(|c| c.operation.is_none()).map(|c| c.n_kernels).sum();

@@ -86,7 +86,8 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
     let cut = |table: Table| match table.key {
         "series" => series_summary(&report.series).top(plan.choice.top()),
         "log_clocks" => log_clock_summary(&report.log_clocks),
-        "inputs" | "issues" | "directions" => table.for_people(&BANDWIDTH_DETAILS),
+        "inputs" | "issues" => table,
+        "directions" => table.for_people(&BANDWIDTH_DETAILS),
         _ => table.for_people(&BANDWIDTH_DETAILS).top(plan.choice.top()),
     };
     let text = rendered(&plan.common, &plan.choice, &report, report.tables(), is_news, cut)?;

@@ -67,6 +67,7 @@ fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
         "waterfall" => {
             waterfall_chart(&report.waterfall).for_people(&DETAILS).top(plan.choice.top())
         }
+        "logs" | "issues" => table,
         _ => table.for_people(&DETAILS).top(plan.choice.top()),
     };
     let text = rendered(&plan.common, &plan.choice, &report, report.tables(), is_news, cut)?;

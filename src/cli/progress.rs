@@ -66,7 +66,7 @@ fn show(progress: &Progress, total: Option<u64>, is_done: &AtomicBool) {
         }
         let bar = bar.get_or_insert_with(|| new_bar(total));
         bar.set_position(progress.file_bytes());
-        bar.set_message(json_rate(progress.json_bytes(), start.elapsed()));
+        bar.set_message(text_rate(progress.json_bytes(), start.elapsed()));
     }
     if let Some(bar) = bar {
         bar.finish_and_clear();
@@ -88,7 +88,7 @@ fn new_bar(total: Option<u64>) -> ProgressBar {
 }
 
 /// Decompressed megabytes a second so far.
-fn json_rate(json_bytes: u64, elapsed: Duration) -> String {
-    let per_second = json_bytes as f64 / 1e6 / elapsed.as_secs_f64().max(1e-3);
-    format!("{per_second:.0} MB/s of JSON")
+fn text_rate(text_bytes: u64, elapsed: Duration) -> String {
+    let per_second = text_bytes as f64 / 1e6 / elapsed.as_secs_f64().max(1e-3);
+    format!("{per_second:.0} MB/s of text")
 }

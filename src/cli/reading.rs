@@ -43,8 +43,8 @@ impl Sorting {
             left_out.iter().for_each(|error| say(&format!("note: left out: {error}")));
         }
         if let (Some(first), count @ 1..) = (kept.first_mut(), left_out.len()) {
-            let names: Vec<String> = left_out.iter().map(ToString::to_string).collect();
-            reporter(first).add(IssueKind::LeftOut, count as u64, None, Some(names.join("; ")));
+            let names: Vec<_> = left_out.iter().map(ReadError::file_name).collect();
+            reporter(first).add(IssueKind::LeftOut, count as u64, None, Some(names.join(", ")));
         }
         Ok(kept)
     }

@@ -86,6 +86,21 @@ impl ReadError {
         self
     }
 
+    /// The name of the input, without its folder.
+    pub fn file_name(&self) -> String {
+        let path = match self {
+            Self::Io { path, .. }
+            | Self::Empty { path }
+            | Self::NothingFound { path }
+            | Self::Unsupported { path, .. }
+            | Self::NotJson { path, .. }
+            | Self::NotATrace { path, .. }
+            | Self::NotALog { path }
+            | Self::Compression { path, .. } => path,
+        };
+        path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    }
+
     /// Whether it is a sound file of another kind than was asked for, or an empty one.
     pub fn is_of_another_kind(&self) -> bool {
         match self {

@@ -271,8 +271,13 @@ impl BandwidthReport {
             let is_uneven = matches!(row.operation, Some("reduce" | "all_to_all" | "send_recv"));
             is_uneven && row.matched > 0
         };
-        let has_bound = self.collectives.iter().any(may_end_apart);
-        if has_bound { table.with_note(UPPER_BOUND) } else { table }
+        let is_guess = |row: &CollectiveRow| row.operation.is_none() && row.matched > 0;
+        let notes = [
+            (self.collectives.iter().any(may_end_apart), UPPER_BOUND),
+            (self.collectives.iter().any(is_guess), BY_ORDER),
+        ];
+        let apt = notes.into_iter().filter(|(is_apt, _)| *is_apt);
+        apt.fold(table, |table, (_, note)| table.with_note(note))
     }
 }
 
@@ -360,6 +365,8 @@ const NO_COLLECTIVES: &str = "no communication kernel was recorded";
 const GB_PER_S: &str = "GB/s are 10^9 bytes a second; median, p95 and best are single copies";
 const BANDWIDTH: &str = "algorithm and bus bandwidth as nccl-tests defines them; a matched instance takes the time of its fastest rank, which waited least; one that is not matched has waiting in its time";
 const UPPER_BOUND: &str = "reduce, all_to_all and point to point: ranks need not end together, so that the fastest rank's bandwidth is an upper bound";
+
+const BY_ORDER: &str = "kernels without arguments name no group: they are matched by their order, as if the inputs of a stage were its one group";
 
 /// A table with a sentence for when it has rows and one for when it has none.
 fn noted(table: Table, with_rows: &str, without: &str) -> Table {
