@@ -218,7 +218,7 @@ impl Watch<'_> {
     }
 
     /// A worker without any progress for too long is hung. One that waits for another looks around all the time, which
-    /// is progress.
+    /// is progress; of one that writes a trace, using the processor is.
     fn look_at_progress(&mut self, notes: &mut Vec<String>) {
         if self.looked.elapsed() < PROGRESS_EVERY {
             return;
@@ -226,7 +226,11 @@ impl Watch<'_> {
         self.looked = Instant::now();
         let limit = Duration::from_secs(self.plan.stage_timeout_s);
         for worker in 0..self.progress.len() {
-            let (activity, steps) = self.board.get(worker);
+            let (activity, mut steps) = self.board.get(worker);
+            if activity == Activity::Saving {
+                // Stopping the profiler and writing its trace are calls of libtorch that may take minutes and say nothing.
+                steps += self.crew.cpu_ticks(worker);
+            }
             let (seen, since) = &mut self.progress[worker];
             if *seen != steps {
                 (*seen, *since) = (steps, Instant::now());

@@ -156,6 +156,16 @@ impl Crew {
         self.members[worker].child.is_some()
     }
 
+    /// Processor time of a worker so far, in the system's ticks; 0 where the system does not say.
+    pub(super) fn cpu_ticks(&self, worker: usize) -> u64 {
+        let path = format!("/proc/{}/stat", self.pid_of(worker));
+        let stat = std::fs::read_to_string(path).unwrap_or_default();
+        // After the name, which stands in parentheses and may hold anything: the state, ten numbers, then both times.
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let times = after_name.split_whitespace().skip(11).take(2);
+        times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+    }
+
     pub(super) fn is_ready(&self, worker: usize) -> bool {
         self.members[worker].ready
     }
