@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::analyzed::Analyzed;
 use super::args::AnalyzeArgs;
+use super::joining::LogPlan;
 use super::output::Target;
 use super::pages;
 use super::plan::{AnalyzePlan, wait_rules};
@@ -61,8 +62,7 @@ fn in_pool<T: Send>(
 
 fn run_plan(plan: &AnalyzePlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     let mut inputs = read_traces(&plan.inputs, &plan.common)?;
-    let logs =
-        plan.logs.as_ref().map(|logs| logs.read(&plan.common)).transpose()?.unwrap_or_default();
+    let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
     let analyzed = Analyzed::of(plan, &mut inputs).with_logs(plan, &inputs, &logs);
     warn(plan, &inputs, &analyzed);
     let overview = html.map(|_| pages::overview_of(&inputs, &analyzed));

@@ -68,8 +68,7 @@ impl BandwidthPlan {
 
 fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     let inputs = read_traces(&plan.inputs, &plan.common)?;
-    let logs =
-        plan.logs.as_ref().map(|logs| logs.read(&plan.common)).transpose()?.unwrap_or_default();
+    let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
     let bases: Vec<TimeBase> =
         inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
     let bases: Vec<&TimeBase> = bases.iter().collect();

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use super::analyzed::Analyzed;
 use super::args::{AnalyzeArgs, ReportArgs};
 use super::figures::FigurePlan;
+use super::joining::LogPlan;
 use super::plan::AnalyzePlan;
 use super::reading::read_traces;
 use super::run::{Hinted, Outcome, say};
@@ -36,8 +37,7 @@ fn create_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn report(plan: &AnalyzePlan, folder: &Path) -> anyhow::Result<Outcome> {
-    let logs =
-        plan.logs.as_ref().map(|logs| logs.read(&plan.common)).transpose()?.unwrap_or_default();
+    let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
     let mut inputs = read_traces(&plan.inputs, &plan.common)?;
     let analyzed = Analyzed::of(plan, &mut inputs).with_logs(plan, &inputs, &logs);
     cmd_analyze::warn(plan, &inputs, &analyzed);

@@ -120,7 +120,8 @@ fn edit_of(args: &SlimArgs, first: &FirstPass, choice: &SlimChoice) -> Edit {
     edit
 }
 
-/// JSON keeps processes and top-level members as they are, with lanes for what overlaps; Perfetto needs numbers for all, as a merged file has them.
+/// JSON keeps processes and top-level members as they are, with lanes for what overlaps; Perfetto needs numbers for all, as a
+/// merged file has them.
 fn plan_of(
     first: &FirstPass,
     choice: &SlimChoice,

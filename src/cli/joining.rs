@@ -33,9 +33,9 @@ impl LogPlan {
         Ok(Some(Self { paths: discover_logs(&args.logs)?, config }))
     }
 
-    /// Reads the logs.
-    pub(super) fn read(&self, common: &CommonPlan) -> anyhow::Result<Vec<LogInput>> {
-        read_logs(&self.paths, common.sorting())
+    /// Reads the logs of a command; none where it was given none.
+    pub(super) fn read(plan: Option<&Self>, common: &CommonPlan) -> anyhow::Result<Vec<LogInput>> {
+        plan.map_or(Ok(Vec::new()), |plan| read_logs(&plan.paths, common.sorting()))
     }
 
     /// Joins logs and inputs, and says on standard error what could not be joined.

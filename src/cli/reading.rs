@@ -1,6 +1,6 @@
 //! Reading the inputs of a command: progress shown, what is no trace left out where others are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -43,11 +43,17 @@ impl Sorting {
             left_out.iter().for_each(|error| say(&format!("note: left out: {error}")));
         }
         if let (Some(first), count @ 1..) = (kept.first_mut(), left_out.len()) {
-            let names: Vec<_> = left_out.iter().map(ReadError::file_name).collect();
+            let names: Vec<_> =
+                left_out.into_iter().map(|error| file_name(&error.into_path())).collect();
             reporter(first).add(IssueKind::LeftOut, count as u64, None, Some(names.join(", ")));
         }
         Ok(kept)
     }
+}
+
+/// The name of a file without its folder.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// Reads the traces of a command.

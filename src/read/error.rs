@@ -71,24 +71,8 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// The same of another path: of standard input, where a copy of it was read.
-    pub(crate) fn renamed(mut self, to: &Path) -> Self {
-        match &mut self {
-            Self::Io { path, .. }
-            | Self::Empty { path }
-            | Self::NothingFound { path }
-            | Self::Unsupported { path, .. }
-            | Self::NotJson { path, .. }
-            | Self::NotATrace { path, .. }
-            | Self::NotALog { path }
-            | Self::Compression { path, .. } => to.clone_into(path),
-        }
-        self
-    }
-
-    /// The name of the input, without its folder.
-    pub fn file_name(&self) -> String {
-        let path = match self {
+    fn path_mut(&mut self) -> &mut PathBuf {
+        match self {
             Self::Io { path, .. }
             | Self::Empty { path }
             | Self::NothingFound { path }
@@ -97,8 +81,18 @@ impl ReadError {
             | Self::NotATrace { path, .. }
             | Self::NotALog { path }
             | Self::Compression { path, .. } => path,
-        };
-        path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+        }
+    }
+
+    /// The same of another path: of standard input, where a copy of it was read.
+    pub(crate) fn renamed(mut self, to: &Path) -> Self {
+        to.clone_into(self.path_mut());
+        self
+    }
+
+    /// The input.
+    pub(crate) fn into_path(mut self) -> PathBuf {
+        std::mem::take(self.path_mut())
     }
 
     /// Whether it is a sound file of another kind than was asked for, or an empty one.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use super::chrome::decode::flow_id;
-pub(crate) use super::chrome::event::{RawEvent, RawValue, key_text, utf16_unit};
+pub(crate) use super::chrome::event::{RawEvent, RawValue, escaped_char, key_text, utf16_unit};
 pub(crate) use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
 pub(crate) use super::ids::{id_space, shifted_id};

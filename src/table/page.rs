@@ -191,6 +191,95 @@ fn section(
     Section { id, title, lead, absent: absent.into(), figures: Vec::new(), tables }
 }
 
+/// The trust panel: what is odd, the figures of logs to be read with care, and every check.
+fn trust_tables(
+    report: &AnalyzeReport,
+    drawer: &mut Drawer,
+    of_stages: &mut Drawer,
+) -> Vec<PageTable> {
+    let n = report.inputs.len();
+    let summary = over_inputs::together(trust_summary(&report.trust), n);
+    let mut trust = vec![PageTable::of("analyze", summary)];
+    let mut all_checks = drawer.take(&["trust"]);
+    for table in &mut all_checks {
+        table.table.title = "Every check".to_owned();
+        table.anchor = "trust_all";
+        table.is_folded = true;
+    }
+    let mut issues = drawer.take_over_inputs("issues", n);
+    // What is only good to know does not stand in the way.
+    issues.iter_mut().for_each(|one| one.is_folded = over_inputs::are_all_info(&one.table));
+    trust.extend(issues);
+    trust.extend(of_stages.take(&["flags"]));
+    trust.extend(all_checks);
+    trust
+}
+
+/// What traces tell, in the order of reading.
+fn trace_sections(
+    report: &AnalyzeReport,
+    drawer: &mut Drawer,
+    trust: Vec<PageTable>,
+    overview: &OverviewData,
+) -> Vec<Section> {
+    let no_device = if report.threads.is_empty() {
+        "No device activity was recorded."
+    } else {
+        "No device activity was recorded: this is a trace of the CPU alone."
+    };
+    vec![
+        section(
+            "trust",
+            "Can these numbers be trusted?",
+            "What could mislead in each input, how often, and what it means for the figures.",
+            "No check found anything, and none was missing.",
+            trust,
+        ),
+        section(
+            "breakdown",
+            "Where the time went",
+            "Execution and waiting of the work threads; busy and idle time of the devices, and why they idled.",
+            "No work thread and no device was recorded.",
+            drawer.take(&["breakdown", "idle", "devices", "excluded", "idle_gaps", "threads"]),
+        ),
+        section(
+            Page::TIMELINE,
+            "The whole run",
+            "Every device, work thread and iteration on one time line.",
+            "No device and no work thread was recorded.",
+            vec![PageTable::of("analyze", overview.table())],
+        ),
+        section(
+            "iterations",
+            "Iterations",
+            "Steps of the engine, by the annotations that the trace holds.",
+            "The trace holds no annotation of iterations (execute_*, diffusion_*, ProfilerStep#).",
+            drawer.take(&["iteration_summary", "iterations"]),
+        ),
+        section(
+            "profiler",
+            "Profiler table",
+            "What key_averages() of the same run gives.",
+            "No operator was recorded.",
+            drawer.take(&["key_averages", "components"]),
+        ),
+        section(
+            "kernels",
+            "Kernels",
+            "Device activity by name, the largest sum first.",
+            no_device,
+            drawer.take(&["kernels", "copies"]),
+        ),
+        section(
+            "waits",
+            "Waits",
+            "What work threads waited in, and who was busy meanwhile.",
+            waits_absent(report),
+            drawer.take(&["waits", "blame", "stragglers"]),
+        ),
+    ]
+}
+
 impl Page {
     /// Id of the section that shows the overview timeline.
     pub const TIMELINE: &'static str = "timeline";
@@ -238,79 +327,10 @@ impl Page {
         shows_name: impl Fn(&str) -> bool,
     ) -> Self {
         let mut drawer = Drawer::of("analyze", report.tables(shows_name));
-        let n = report.inputs.len();
-        let summary = over_inputs::together(trust_summary(&report.trust), n);
-        let mut trust = vec![PageTable::of("analyze", summary)];
-        let mut all_checks = drawer.take(&["trust"]);
-        for table in &mut all_checks {
-            table.table.title = "Every check".to_owned();
-            table.anchor = "trust_all";
-            table.is_folded = true;
-        }
-        let mut issues = drawer.take_over_inputs("issues", n);
-        // What is only good to know does not stand in the way.
-        issues.iter_mut().for_each(|one| one.is_folded = over_inputs::are_all_info(&one.table));
-        trust.extend(issues);
         let mut of_stages = Drawer::of_stages(stages);
-        trust.extend(of_stages.take(&["flags"]));
-        trust.extend(all_checks);
+        let trust = trust_tables(report, &mut drawer, &mut of_stages);
         let mut inputs = drawer.take(&["inputs"]);
-        let no_device = if report.threads.is_empty() {
-            "No device activity was recorded."
-        } else {
-            "No device activity was recorded: this is a trace of the CPU alone."
-        };
-        let mut sections = vec![
-            section(
-                "trust",
-                "Can these numbers be trusted?",
-                "What could mislead in each input, how often, and what it means for the figures.",
-                "No check found anything, and none was missing.",
-                trust,
-            ),
-            section(
-                "breakdown",
-                "Where the time went",
-                "Execution and waiting of the work threads; busy and idle time of the devices, and why they idled.",
-                "No work thread and no device was recorded.",
-                drawer.take(&["breakdown", "idle", "devices", "excluded", "idle_gaps", "threads"]),
-            ),
-            section(
-                Self::TIMELINE,
-                "The whole run",
-                "Every device, work thread and iteration on one time line.",
-                "No device and no work thread was recorded.",
-                vec![PageTable::of("analyze", overview.table())],
-            ),
-            section(
-                "iterations",
-                "Iterations",
-                "Steps of the engine, by the annotations that the trace holds.",
-                "The trace holds no annotation of iterations (execute_*, diffusion_*, ProfilerStep#).",
-                drawer.take(&["iteration_summary", "iterations"]),
-            ),
-            section(
-                "profiler",
-                "Profiler table",
-                "What key_averages() of the same run gives.",
-                "No operator was recorded.",
-                drawer.take(&["key_averages", "components"]),
-            ),
-            section(
-                "kernels",
-                "Kernels",
-                "Device activity by name, the largest sum first.",
-                no_device,
-                drawer.take(&["kernels", "copies"]),
-            ),
-            section(
-                "waits",
-                "Waits",
-                "What work threads waited in, and who was busy meanwhile.",
-                waits_absent(report),
-                drawer.take(&["waits", "blame", "stragglers"]),
-            ),
-        ];
+        let mut sections = trace_sections(report, &mut drawer, trust, &overview);
         sections.extend(bandwidth_sections(bandwidth, "This page was made by a command that does not look at transfers; omni-trace report does."));
         let joined = drawer.take(&["joined_stages", "joined_requests", "log_clocks"]);
         // Transfers between stages stand among the copies where those are looked at.

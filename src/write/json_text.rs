@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::read::events::{RawValue, utf16_unit as unit};
+use crate::read::events::{RawValue, escaped_char, utf16_unit};
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
@@ -72,21 +72,11 @@ fn put_escape(inner: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
 /// Appends the character of the surrogate pair whose first `u` stands at `at`; of a lone half, as readers take it, the
 /// replacement character. Gives the position after; `None` where it is no half.
 fn put_surrogates(inner: &[u8], at: usize, out: &mut Vec<u8>) -> Option<usize> {
-    let (end, character) = match unit(inner.get(at + 1..)?)? {
-        high @ 0xD800..0xDC00 => {
-            let low = inner.get(at + 5..).and_then(|rest| unit(rest.strip_prefix(b"\\u")?));
-            match low {
-                Some(low @ 0xDC00..0xE000) => {
-                    (at + 11, char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00))?)
-                }
-                _ => (at + 5, char::REPLACEMENT_CHARACTER),
-            }
-        }
-        0xDC00..0xE000 => (at + 5, char::REPLACEMENT_CHARACTER),
-        _ => return None,
-    };
+    let rest = inner.get(at + 1..)?;
+    utf16_unit(rest).filter(|unit| (0xD800..0xE000).contains(unit))?;
+    let (character, left) = escaped_char(rest)?;
     out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-    Some(end)
+    Some(inner.len() - left.len())
 }
 
 /// Appends text that is valid JSON: only surrogate pairs change.

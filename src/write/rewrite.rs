@@ -101,7 +101,7 @@ impl<'p> Rewriter<'p> {
     fn put_event(&mut self, number: u64, event: &RawEvent<'_>, times: Times, is_repaired: bool) {
         self.find_track(event);
         let Some(track) = &self.last else { return };
-        let lane = lane_of(self.plan, track, number, event);
+        let lane = lane_of(self.plan, track, number, event, times);
         let shift_ns = self.shift_of(event, times);
         let out = &mut self.out;
         if !out.is_empty() {
@@ -186,10 +186,19 @@ impl Visitor for Rewriter<'_> {
 
 /// The lane of an event: its own where it is a slice, that of its slice where it is the end of a flow.
 #[inline]
-fn lane_of(plan: &InputPlan, track: &Track<'_>, number: u64, event: &RawEvent<'_>) -> u16 {
+fn lane_of(
+    plan: &InputPlan,
+    track: &Track<'_>,
+    number: u64,
+    event: &RawEvent<'_>,
+    times: Times,
+) -> u16 {
     let Some(planned) = track.track.filter(|planned| !planned.lanes.is_empty()) else { return 0 };
-    match (event.ph.inner(), event.ts.as_ns(), flow_id(event.id)) {
-        (b"s" | b"t" | b"f", Some(ts_ns), Some(id)) => planned.flow_lanes.lane(ts_ns, id),
+    match event.ph.inner() {
+        b"s" | b"t" | b"f" => {
+            let end = times.ts_ns.zip(flow_id(event.id));
+            end.map_or(0, |(ts_ns, id)| planned.flow_lanes.lane(ts_ns, id))
+        }
         _ => plan.lane_of_event.get(number as u32).copied().unwrap_or(0),
     }
 }

@@ -236,7 +236,7 @@ impl Watch<'_> {
                 (*seen, *since) = (steps, Instant::now());
             }
             // Before all are ready, a worker that has built its model waits for the others, and sleeps.
-            let sleeps = self.crew.is_ready(worker) && self.ready < self.plan.workers().len();
+            let sleeps = self.crew.is_ready(worker) && !self.all_are_ready();
             let is_over = activity == Activity::Done || !self.crew.is_running(worker);
             if sleeps || is_over || since.elapsed() < limit {
                 continue;

@@ -190,12 +190,10 @@ pub(crate) fn utf16_unit(text: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
 }
 
-/// Decodes what follows `\u`; gives what is left.
-fn push_unicode<'a>(out: &mut Vec<u8>, rest: &'a [u8]) -> &'a [u8] {
-    let Some(high) = utf16_unit(rest) else {
-        out.extend_from_slice(b"\\u");
-        return rest;
-    };
+/// The character of an escape from after its `\u`, and what is left: two halves of a surrogate pair are one, a lone half is
+/// the replacement character. `None` where no four hex digits follow.
+pub(crate) fn escaped_char(rest: &[u8]) -> Option<(char, &[u8])> {
+    let high = utf16_unit(rest)?;
     let mut left = &rest[4..];
     let mut code = high;
     if (0xD800..0xDC00).contains(&high)
@@ -205,7 +203,15 @@ fn push_unicode<'a>(out: &mut Vec<u8>, rest: &'a [u8]) -> &'a [u8] {
         code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
         left = &left[6..];
     }
-    let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    Some((char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), left))
+}
+
+/// Decodes what follows `\u`; gives what is left.
+fn push_unicode<'a>(out: &mut Vec<u8>, rest: &'a [u8]) -> &'a [u8] {
+    let Some((character, left)) = escaped_char(rest) else {
+        out.extend_from_slice(b"\\u");
+        return rest;
+    };
     out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     left
 }

@@ -114,9 +114,18 @@ pub(crate) fn value_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
     }
 }
 
-/// The end of the value at `at`, which starts with a digit: eight digits at a time.
+/// How many of the bytes of `word` are digits before the first that is not, in little-endian order.
 #[inline]
-pub(crate) fn number_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
+fn leading_digits(word: u64) -> usize {
+    let value = word ^ (ONES * u64::from(b'0'));
+    // The high bit of a byte is set where its value is 10 or more; the sum cannot carry into the next byte.
+    let others = (((value & !HIGHS) + ONES * (0x80 - 10)) | value) & HIGHS;
+    (others.trailing_zeros() / 8) as usize
+}
+
+/// The end of a number or a bare word. Bare words such as `NaN` pass: their meaning is decided later. Digits go by eight.
+#[inline]
+fn scalar_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
     let mut end = at;
     while let Some(word) = text.get(end..).and_then(|rest| rest.first_chunk::<8>()) {
         let n_digits = leading_digits(u64::from_le_bytes(*word));
@@ -128,22 +137,6 @@ pub(crate) fn number_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
             end += 1;
         }
     }
-    scalar_end(text, end)
-}
-
-/// How many of the bytes of `word` are digits before the first that is not, in little-endian order.
-#[inline]
-fn leading_digits(word: u64) -> usize {
-    let value = word ^ (ONES * u64::from(b'0'));
-    // The high bit of a byte is set where its value is 10 or more; the sum cannot carry into the next byte.
-    let others = (((value & !HIGHS) + ONES * (0x80 - 10)) | value) & HIGHS;
-    (others.trailing_zeros() / 8) as usize
-}
-
-/// The end of a number or a bare word. Bare words such as `NaN` pass: their meaning is decided later.
-#[inline]
-fn scalar_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
-    let mut end = at;
     while let Some(&b) = text.get(end) {
         match b {
             b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' => return Ok(end),

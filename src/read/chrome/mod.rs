@@ -2,8 +2,7 @@
 //!
 //! [`document`] reads what stands around the events, [`walk`] goes through the events of a block, [`fast`] and
 //! [`tolerant`] parse one event to spans, [`template`] those that are written like one before, [`decode`] gives the spans
-//! their meaning. Nothing here opens files or starts
-//! threads.
+//! their meaning. Nothing here opens files or starts threads.
 
 pub(crate) mod boundary;
 pub(crate) mod decode;

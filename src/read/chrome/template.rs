@@ -109,20 +109,12 @@ impl Template {
             }
             at += here.len();
             let Some(slot) = &part.slot else { return Some(at) };
-            let end = value_end(text, at)?;
+            text.get(at)?;
+            let end = fast::value_end(text, at).ok()?;
             set(event, slot, here, RawValue(&text[at..end]));
             at = end;
         }
         None
-    }
-}
-
-/// The end of the value at `at`, where it is one.
-#[inline]
-fn value_end(text: &[u8], at: usize) -> Option<usize> {
-    match text.get(at)? {
-        b'0'..=b'9' => fast::number_end(text, at).ok(),
-        _ => fast::value_end(text, at).ok(),
     }
 }
 
