@@ -225,6 +225,7 @@ impl Watch<'_> {
         }
         self.looked = Instant::now();
         let limit = Duration::from_secs(self.plan.stage_timeout_s);
+        let all_are_ready = self.all_are_ready();
         for worker in 0..self.progress.len() {
             let (activity, mut steps) = self.board.get(worker);
             if activity == Activity::Saving {
@@ -236,7 +237,7 @@ impl Watch<'_> {
                 (*seen, *since) = (steps, Instant::now());
             }
             // Before all are ready, a worker that has built its model waits for the others, and sleeps.
-            let sleeps = self.crew.is_ready(worker) && !self.all_are_ready();
+            let sleeps = self.crew.is_ready(worker) && !all_are_ready;
             let is_over = activity == Activity::Done || !self.crew.is_running(worker);
             if sleeps || is_over || since.elapsed() < limit {
                 continue;
