@@ -194,6 +194,73 @@ fn overlapping_slices_get_lanes_that_reading_undoes() {
     assert_eq!(slices(&packets), slices(&from));
 }
 
+/// Whether slices that end with the one they lie in reach over its end, for a reader that takes microseconds for doubles and
+/// rounds them to nanoseconds, as Perfetto's importer does.
+fn crosses_as_doubles(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let ends = |name: &str| -> Vec<i64> {
+        let events = json["traceEvents"].as_array().unwrap().iter();
+        let ns = |value: &serde_json::Value| (value.as_f64().unwrap() * 1e3).round() as i64;
+        let named = events.filter(|event| event["name"] == name);
+        named.map(|event| ns(&event["ts"]) + ns(&event["dur"])).collect()
+    };
+    ends("outer").iter().zip(ends("inner")).any(|(&outer, inner)| inner > outer)
+}
+
+#[test]
+fn times_weeks_after_their_base_nest_as_doubles() {
+    let dir = tempfile::tempdir().unwrap();
+    let [from, out, again, packets] =
+        ["a.json", "b.json", "c.json", "d.pftrace"].map(|name| dir.path().join(name));
+    let base_ns = 1_790_000_000_123_456_789_i64;
+    let us = |ns: i64| format!("{}.{:03}", ns / 1000, ns % 1000);
+    let mut events = vec![
+        r#"{"ph":"M","name":"process_name","pid":1,"tid":0,"ts":0,"args":{"name":"p"}}"#.to_owned(),
+    ];
+    for i in 0..100 {
+        let (start, end) =
+            (4_445_444_961_183_859 + i * 10_007, 4_445_444_961_183_859 + i * 10_007 + 9_001);
+        let inner = start + 1_003 + i;
+        for (name, start) in [("outer", start), ("inner", inner)] {
+            let (ts, dur) = (us(start), us(end - start));
+            events.push(format!(r#"{{"ph":"X","cat":"cpu_op","name":"{name}","pid":1,"tid":1,"ts":{ts},"dur":{dur}}}"#));
+        }
+    }
+    let events = events.join(",");
+    let text_of = |base: &str| format!(r#"{{"schemaVersion":1,{base}"traceEvents":[{events}]}}"#);
+    std::fs::write(&from, text_of(&format!(r#""baseTimeNanoseconds":{base_ns},"#))).unwrap();
+    assert!(crosses_as_doubles(&from));
+    slim(&from, &out, &[]);
+    assert!(!crosses_as_doubles(&out));
+    // For everybody else the base says the same Unix times; for us all is as it was.
+    let written: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
+    let first = &written["traceEvents"].as_array().unwrap()[1];
+    let moved_ns = written["baseTimeNanoseconds"].as_i64().unwrap() - base_ns;
+    assert_eq!((first["name"].as_str(), first["ts"].as_f64()), (Some("outer"), Some(961_183.859)));
+    assert_eq!(moved_ns, 4_445_444_000_000_000);
+    let original = store(&from);
+    slim(&out, &again, &[]);
+    assert_eq!(std::fs::read_to_string(&again).unwrap(), std::fs::read_to_string(&out).unwrap());
+    slim(&out, &packets, &[]);
+    for path in [&out, &packets] {
+        let progress = std::sync::Arc::default();
+        let inputs = omni_trace::read::read_inputs(
+            std::slice::from_ref(path),
+            &ReadOptions::default(),
+            &progress,
+        );
+        let read = inputs.unwrap().swap_remove(0).store;
+        assert!(read.slices.ts_ns == original.slices.ts_ns, "{}", path.display());
+        assert_eq!(read.meta.base_time_ns, Some(base_ns));
+    }
+    // Without a base there is nothing that could be moved.
+    std::fs::write(&from, text_of("")).unwrap();
+    slim(&from, &out, &[]);
+    assert!(std::fs::read_to_string(&out).unwrap().contains("4445444961183.859"));
+}
+
 #[test]
 fn slim_traces_of_real_overlaps_have_none() {
     let dir = tempfile::tempdir().unwrap();

@@ -7,11 +7,11 @@ use super::rewriting::{self, Destination, FirstPass};
 use super::rows;
 use super::run::{Hinted, Outcome};
 use super::spool::Spooled;
-use crate::align::{AlignInput, input_label};
+use crate::align::{AlignInput, AlignMode, align_clocks, input_label};
 use crate::analyze::base::TimeConfig;
 use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
 use crate::read::Progress;
-use crate::store::{LANES_KEY, LAYOUT_KEY, PARTS_KEY};
+use crate::store::{BASE_KEY, LANES_KEY, LAYOUT_KEY, PARTS_KEY, SHIFT_KEY};
 use crate::table::{OutputRow, SCHEMA_VERSION, SlimReport, SlimRow};
 use crate::write::{
     Collapsed, Edit, InputPlan, Pass, PlanInput, Source, Tally, merged_members, plan_alone,
@@ -45,17 +45,12 @@ fn slim(
         return Err(Hinted { what, hint }.into());
     }
     let edit = edit_of(args, first, &choice);
-    let (plan, members) = plan_of(first, &choice, destination)?;
+    let SlimPlan { plan, members, base_time_ns } = plan_of(first, &choice, destination)?;
     let source =
         Source { again: &first.again, store: &first.input.store, plan: &plan, edit: Some(&edit) };
     let pass = Pass { options: &options, progress: &progress };
-    let (written, bytes) = destination.write(
-        first.input.store.meta.base_time_ns,
-        &members,
-        &[source],
-        pass,
-        args.output.quiet,
-    )?;
+    let (written, bytes) =
+        destination.write(base_time_ns, &members, &[source], pass, args.output.quiet)?;
     let report = SlimReport {
         schema_version: SCHEMA_VERSION,
         command: "slim",
@@ -63,7 +58,7 @@ fn slim(
             path: destination.path().display().to_string(),
             bytes,
             text_bytes: written.text_bytes,
-            base_time_ns: first.input.store.meta.base_time_ns,
+            base_time_ns,
         },
         json_bytes: first.input.json_bytes,
         collapsed_waits: choice.waits.len() as u64,
@@ -120,31 +115,37 @@ fn edit_of(args: &SlimArgs, first: &FirstPass, choice: &SlimChoice) -> Edit {
     edit
 }
 
+/// How the trace is written again.
+struct SlimPlan {
+    plan: InputPlan,
+    /// The top-level members before the events.
+    members: Vec<(String, String)>,
+    /// Unix time of the output's time 0; `None` where the input says none.
+    base_time_ns: Option<i64>,
+}
+
 /// JSON keeps processes and top-level members as they are, with lanes for what overlaps; Perfetto needs numbers for all, as a
-/// merged file has them.
+/// merged file has them. In both the base of times moves to the last second before the first event, as in a merged file.
 fn plan_of(
     first: &FirstPass,
     choice: &SlimChoice,
     destination: &Destination,
-) -> anyhow::Result<(InputPlan, Vec<(String, String)>)> {
+) -> anyhow::Result<SlimPlan> {
     let input = &first.input;
     let meta = &input.store.meta;
     if meta.entry(PARTS_KEY).is_some() {
-        return Ok((plan_same(&input.store), meta.entries.clone()));
-    }
-    if destination.is_json() {
-        let mut members = meta.entries.clone();
-        if meta.entry(LAYOUT_KEY).is_none() {
-            members.push((LAYOUT_KEY.to_owned(), format!("\"{}\"", meta.layout.name())));
-        }
-        let plan = plan_alone(&input.store, &choice.is_gone);
-        let threads = plan.threads();
-        if !threads.is_empty() {
-            members.push((LANES_KEY.to_owned(), serde_json::to_string(&threads)?));
-        }
-        return Ok((plan, members));
+        let (plan, members) = (plan_same(&input.store), meta.entries.clone());
+        return Ok(SlimPlan { plan, members, base_time_ns: meta.base_time_ns });
     }
     let align = AlignInput { path: &input.path, identity: &input.identity, store: &input.store };
+    let alignment = align_clocks(&[align], AlignMode::Base);
+    let base_time_ns = alignment.base_time_ns;
+    let shift_ns = alignment.inputs.first().map_or(0, |clock| clock.shift_ns);
+    if destination.is_json() {
+        let plan = plan_alone(&input.store, &choice.is_gone, shift_ns);
+        let members = members_alone(first, &plan, base_time_ns)?;
+        return Ok(SlimPlan { plan, members, base_time_ns });
+    }
     let label = input_label(&align);
     let plans = plan_merge(&[PlanInput {
         path: &input.path,
@@ -152,11 +153,34 @@ fn plan_of(
         label: &label,
         store: &input.store,
         is_gone: &choice.is_gone,
-        shift_ns: 0,
+        shift_ns,
         clock_offset_ns: 0,
     }]);
-    let members = merged_members(meta.base_time_ns, &plans)?;
-    Ok((plans.into_iter().next().unwrap_or_default(), members))
+    let members = merged_members(base_time_ns, &plans)?;
+    let plan = plans.into_iter().next().unwrap_or_default();
+    Ok(SlimPlan { plan, members, base_time_ns })
+}
+
+/// The input's own members, with the base of the output's times, and what undoes the plan.
+fn members_alone(
+    first: &FirstPass,
+    plan: &InputPlan,
+    base_time_ns: Option<i64>,
+) -> serde_json::Result<Vec<(String, String)>> {
+    let meta = &first.input.store.meta;
+    let mut members = meta.entries.clone();
+    if meta.entry(LAYOUT_KEY).is_none() {
+        members.push((LAYOUT_KEY.to_owned(), format!("\"{}\"", meta.layout.name())));
+    }
+    if let (Some(base), Some(shift_ns)) = (base_time_ns, plan.shift_ns()) {
+        members.iter_mut().filter(|(key, _)| key == BASE_KEY).for_each(|m| m.1 = base.to_string());
+        members.push((SHIFT_KEY.to_owned(), shift_ns.to_string()));
+    }
+    let threads = plan.threads();
+    if !threads.is_empty() {
+        members.push((LANES_KEY.to_owned(), serde_json::to_string(&threads)?));
+    }
+    Ok(members)
 }
 
 fn categories(tally: &Tally) -> Vec<SlimRow> {

@@ -7,12 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::anew::{Anew, Former};
 pub(crate) use super::chrome::decode::flow_id;
 pub(crate) use super::chrome::event::{RawEvent, RawValue, escaped_char, key_text, utf16_unit};
 pub(crate) use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
 pub(crate) use super::ids::{id_space, shifted_id};
-use super::lanes::{Joined, Lanes};
 use super::parts::{Restorer, SplitPlan};
 use super::pipeline::{Opened, PassError};
 use super::trace::{EventIndex, ReadTrace};
@@ -98,9 +98,9 @@ pub(crate) fn visit<V: Visitor>(
     };
     let finished = match again.part {
         None => {
-            let lanes = Lanes::take(&mut opened.head.entries);
-            let joined = |offset: u64| Joined::new(&lanes, numbered(offset));
-            opened.run(options, &joined, &mut |_, output| take(output))
+            let anew = Anew::take(&mut opened.head.entries);
+            let former = |offset: u64| Former::new(&anew, numbered(offset));
+            opened.run(options, &former, &mut |_, output| take(output))
         }
         Some(part) => {
             let plan = SplitPlan::new(&parts_of(&opened.head.entries));

@@ -3,12 +3,12 @@
 //! This room knows formats and nothing of what is done with a trace. Damage inside an input is counted in its
 //! [`Reporter`]; only an input of which nothing can be read is an error.
 
+mod anew;
 mod chrome;
 mod discover;
 mod error;
 pub(crate) mod events;
 mod ids;
-mod lanes;
 pub mod logs;
 mod map;
 mod names;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::anew::{Anew, Former};
 use super::chrome::decode::Decoder;
 use super::chrome::meta;
-use super::lanes::{Joined, Lanes};
 use super::parts::{PartsSink, SplitPlan};
 use super::pipeline::{Finished, Opened, PassError};
 use super::{Progress, ReadError, ReadOptions};
@@ -99,8 +99,8 @@ fn read_opened(
 ) -> Result<(ReadTrace, EventIndex), ReadError> {
     let mut builder = StoreBuilder::new(keeps_order);
     let mut index = EventIndex::default();
-    let lanes = Lanes::take(&mut opened.head.entries);
-    let make = |_: u64| Joined::new(&lanes, Decoder::new(keeps_order));
+    let anew = Anew::take(&mut opened.head.entries);
+    let make = |_: u64| Former::new(&anew, Decoder::new(keeps_order));
     let finished = opened.run(options, &make, &mut |offset, chunk| {
         if keeps_order {
             index.first_of_block.insert(offset, builder.n_events());

@@ -24,8 +24,8 @@ pub use details::{
     CollectiveRow, CopyRow, DeviceRow, LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes,
 };
 pub use parts::{
-    ADDED_KEY, LANES_KEY, LAYOUT_KEY, ORIGINAL_KEY, PARTS_KEY, PERFETTO_METADATA, Part,
-    PartProcess, PartThread, parts_of,
+    ADDED_KEY, BASE_KEY, LANES_KEY, LAYOUT_KEY, ORIGINAL_KEY, PARTS_KEY, PERFETTO_METADATA, Part,
+    PartProcess, PartThread, SHIFT_KEY, parts_of,
 };
 pub use strings::{StrId, Strings};
 pub use tables::{

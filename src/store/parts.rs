@@ -16,6 +16,13 @@ pub const PARTS_KEY: &str = "omniTraceInputs";
 /// [`PartThread`]s.
 pub const LANES_KEY: &str = "omniTraceLanes";
 
+/// The top-level key of the nanoseconds that were added to every timestamp of a trace that was written anew under its own
+/// pids; its [`BASE_KEY`] was moved by as much the other way.
+pub const SHIFT_KEY: &str = "omniTraceShiftNs";
+
+/// The top-level key of the Unix time of timestamp 0, in nanoseconds, as Kineto writes it.
+pub const BASE_KEY: &str = "baseTimeNanoseconds";
+
 /// The top-level key that keeps which writer laid the events out, once they were written anew.
 pub const LAYOUT_KEY: &str = "omniTraceLayout";
 

@@ -105,6 +105,11 @@ pub struct InputPlan {
 }
 
 impl InputPlan {
+    /// What is added to its times, where that is anything.
+    pub fn shift_ns(&self) -> Option<i64> {
+        (self.shift_ns != 0).then_some(self.shift_ns)
+    }
+
     /// The first of its pids.
     pub fn first_pid(&self) -> Option<i64> {
         self.processes.values().map(|process| process.pid).min()
@@ -149,9 +154,9 @@ pub fn plan_same(store: &Store) -> InputPlan {
 }
 
 /// Plans to write an input under the pids and names that it has, but with lanes. `is_gone` says of each slice whether it
-/// goes.
-pub fn plan_alone(store: &Store, is_gone: &[bool]) -> InputPlan {
-    let mut plan = plan_same(store);
+/// goes, `shift_ns` is added to its times.
+pub fn plan_alone(store: &Store, is_gone: &[bool], shift_ns: i64) -> InputPlan {
+    let mut plan = InputPlan { shift_ns, ..plan_same(store) };
     plan_tracks(store, is_gone, &mut plan);
     plan
 }

@@ -9,7 +9,7 @@ use super::plan::InputPlan;
 use super::rewrite::{Rewriter, added_events};
 use crate::read::events::{Again, VisitError, visit};
 use crate::read::{Progress, ReadError, ReadOptions};
-use crate::store::{PARTS_KEY, Store};
+use crate::store::{BASE_KEY, PARTS_KEY, Store};
 
 /// One input to write.
 #[derive(Clone, Copy)]
@@ -72,7 +72,7 @@ pub(crate) fn merged_members(
         ("schemaVersion".to_owned(), "1".to_owned()),
         ("displayTimeUnit".to_owned(), "\"ms\"".to_owned()),
     ];
-    members.extend(base_time_ns.map(|base| ("baseTimeNanoseconds".to_owned(), base.to_string())));
+    members.extend(base_time_ns.map(|base| (BASE_KEY.to_owned(), base.to_string())));
     members.push((PARTS_KEY.to_owned(), serde_json::to_string(&parts)?));
     Ok(members)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::diag::{IssueKind, Reporter};
-use crate::store::{DeviceProperties, Distributed, LAYOUT_KEY, Layout, TraceMeta};
+use crate::store::{BASE_KEY, DeviceProperties, Distributed, LAYOUT_KEY, Layout, TraceMeta};
 
 /// The metadata of a trace. Values that are not valid JSON are counted and left out.
 pub(crate) fn trace_meta(
@@ -23,12 +23,12 @@ pub(crate) fn trace_meta(
     let layout = kept.map_or(layout, |(_, name)| Layout::from_name(name.trim_matches('"')));
     let mut meta = TraceMeta { layout, truncated, ..TraceMeta::default() };
     for (key, text) in &entries {
-        if !matches!(key.as_str(), "baseTimeNanoseconds" | "distributedInfo" | "deviceProperties") {
+        if !matches!(key.as_str(), BASE_KEY | "distributedInfo" | "deviceProperties") {
             continue;
         }
         let Ok(value) = serde_json::from_str::<Value>(text) else { continue };
         match key.as_str() {
-            "baseTimeNanoseconds" => meta.base_time_ns = value.as_i64(),
+            BASE_KEY => meta.base_time_ns = value.as_i64(),
             "distributedInfo" => meta.distributed = Some(distributed(&value)),
             _ => meta.devices = devices(&value),
         }

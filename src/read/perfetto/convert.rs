@@ -17,7 +17,7 @@ use super::tracks::{NameEvent, TrackInfo, Tracks};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::limits::MAX_EVENT_BYTES;
 use crate::model::time::write_us;
-use crate::store::PERFETTO_METADATA;
+use crate::store::{BASE_KEY, PERFETTO_METADATA};
 
 const SLICE_BEGIN: i32 = 1;
 const SLICE_END: i32 = 2;
@@ -357,10 +357,9 @@ impl Converter {
         if members.is_empty() {
             members.push(("schemaVersion".to_owned(), "1".to_owned()));
             let realtime = self.clocks.realtime_offset_ns();
-            members
-                .extend(realtime.map(|base| ("baseTimeNanoseconds".to_owned(), base.to_string())));
+            members.extend(realtime.map(|base| (BASE_KEY.to_owned(), base.to_string())));
         } else {
-            let base = members.iter().find(|(key, _)| key == "baseTimeNanoseconds");
+            let base = members.iter().find(|(key, _)| key == BASE_KEY);
             self.base_ns = base.and_then(|(_, text)| text.trim().parse().ok()).unwrap_or(0);
         }
         let mut head = b"{\n".to_vec();
