@@ -65,6 +65,7 @@ fn a_report_opens_and_answers() {
     columns_and_csv(&browser);
     a_link_opens_what_is_folded(&browser);
     zooming_changes_the_timeline(&browser);
+    the_timeline_tells_its_pieces_by_keyboard(&browser);
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
@@ -281,6 +282,35 @@ fn zooming_changes_the_timeline(browser: &Browser) {
     assert!(tip.as_str().is_some_and(|tip| tip.contains("stage 0 llm rank 0")), "{tip}");
     browser.run("document.querySelector('[data-do=reset]').click()");
     assert_eq!(seen(), whole);
+}
+
+/// Shift and the arrow keys go from piece to piece and from lane to lane, and what they tell is spoken.
+fn the_timeline_tells_its_pieces_by_keyboard(browser: &Browser) {
+    let press = |keys: &str| {
+        browser.type_into("#timeline-view canvas", &format!("\u{E008}{keys}"));
+        let told = browser.run(
+            "return ['.tl-spoken', '.tl-tip'].map(s => document.querySelector(s)).map(e => e.hidden ? '' : e.textContent)",
+        );
+        let [spoken, tip] = texts(&told).try_into().expect("two texts");
+        assert_eq!(spoken, tip);
+        assert!(tip.lines().count() >= 3, "{tip}");
+        tip
+    };
+    let between = |tip: &str| {
+        let line = tip.lines().nth(1).expect("its times").to_owned();
+        let times = line.split(" (").next().and_then(|times| times.split_once(" to "));
+        let (from, to) = times.unwrap_or_else(|| panic!("{tip}"));
+        (from.to_owned(), to.to_owned())
+    };
+    let lane = |tip: &str| tip.lines().next().expect("its lane").to_owned();
+    let (right, left, down) = ("\u{E014}", "\u{E012}", "\u{E015}");
+    let first = press(right);
+    let second = press(right);
+    assert_eq!(between(&first).1, between(&second).0, "{first}\n{second}");
+    assert_eq!(press(left), first);
+    let below = press(down);
+    assert_ne!(lane(&below), lane(&first));
+    browser.run("document.querySelector('[data-do=reset]').click()");
 }
 
 /// A number as it is read, in the unit of the exact one.

@@ -144,11 +144,12 @@ fn timeline(out: &mut String, overview: &OverviewData) {
     let _ = write!(
         out,
         "<output id=\"timeline-range\" class=\"tl-range\"></output></div>\n\
-         <div class=\"tl-box\"><canvas tabindex=\"0\" role=\"img\" aria-label=\"Timeline of {n} lanes: devices, work threads and \
+         <div class=\"tl-box\"><canvas tabindex=\"0\" role=\"application\" aria-label=\"Timeline of {n} lanes: devices, work threads and \
          iterations over the whole run. The table below gives its figures.\" aria-describedby=\"timeline-keys\"></canvas>\
-         <div class=\"tl-cross\" hidden></div><div class=\"tl-tip\" hidden></div></div>\n<ul class=\"tl-legend\"></ul>\n\
+         <div class=\"tl-cross\" hidden></div><div class=\"tl-tip\" hidden></div></div>\n<p class=\"tl-spoken vh\" role=\"status\"></p>\n<ul class=\"tl-legend\"></ul>\n\
          <figcaption id=\"timeline-keys\">Drag or use the arrow keys to move; + and − or, after a click, the wheel to zoom; 0 shows \
-         the whole run. Pointing at a wait tells who was busy meanwhile. Where a column of pixels holds several things, its height is shared out by their time.{}</figcaption>\n</figure>\n",
+         the whole run. Pointing at a piece tells what it is, and at a wait who was busy meanwhile; Shift and the arrow keys do so from \
+         piece to piece and from lane to lane. Where a column of pixels holds several things, its height is shared out by their time.{}</figcaption>\n</figure>\n",
         coarse(overview),
     );
     for note in &overview.notes {

@@ -1,4 +1,4 @@
-// The overview timeline: one canvas, drawn from pieces whose sums are exact. Zoom, pan, hover.
+// The overview timeline: one canvas, drawn from pieces whose sums are exact. Zoom, pan, hover; all of it by keyboard too.
 (function () {
   'use strict';
   var host = document.getElementById('timeline-view');
@@ -9,7 +9,7 @@
 
   var canvas = host.querySelector('canvas');
   var tip = host.querySelector('.tl-tip'), cross = host.querySelector('.tl-cross');
-  var range = document.getElementById('timeline-range');
+  var range = document.getElementById('timeline-range'), spoken = host.querySelector('.tl-spoken');
   var paint = canvas.getContext('2d');
   var SHORTEST_NS = 100, MAX_OTHERS = 8;
   var view = { from: 0, to: data.len_ns };
@@ -257,9 +257,30 @@
   canvas.addEventListener('keydown', function (event) {
     var key = { '+': 'in', '=': 'in', '-': 'out', ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'in', ArrowDown: 'out', Home: 'reset', '0': 'reset', Escape: 'reset' }[event.key];
     if (!key || event.ctrlKey || event.metaKey || event.altKey) return;
-    actions[key]();
+    if (event.shiftKey && STEPS[event.key]) step(STEPS[event.key]);
+    else actions[key]();
     event.preventDefault();
   });
+
+  // What the pointer does, with Shift and the arrows: from piece to piece of a lane, and from lane to lane. The first key
+  // tells what is in the middle.
+  var STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  var cursor = { row: 0, ns: -1 };
+
+  function step(by) {
+    var isNew = tip.hidden;
+    if (cursor.ns < view.from || cursor.ns > view.to) cursor.ns = (view.from + view.to) / 2;
+    if (!isNew) cursor.row = Math.min(Math.max(cursor.row + by[0], 0), rows.length - 1);
+    var row = rows[cursor.row], lane = row.lane;
+    if (!isNew && by[1]) {
+      var i = Math.min(Math.max(pieceAt(lane, cursor.ns) + by[1], 0), lane.parts.length - 1);
+      cursor.ns = (lane.starts[i] + lane.starts[i + 1]) / 2;
+    }
+    if (cursor.ns < view.from || cursor.ns > view.to) pan((cursor.ns - view.from) / (view.to - view.from) - 0.5);
+    hover(x(cursor.ns), row.y);
+    tip.scrollIntoView({ block: 'nearest' });
+    spoken.textContent = tip.textContent;
+  }
   // The wheel scrolls the page until the timeline was clicked, so that nobody is caught in it.
   canvas.addEventListener('wheel', function (event) {
     if (document.activeElement !== canvas && !event.ctrlKey) return;
