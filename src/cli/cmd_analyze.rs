@@ -26,7 +26,7 @@ use crate::table::page::Page;
 use crate::table::torch::TorchTable;
 use crate::table::verdict::verdict_summary;
 use crate::table::{
-    AnalyzeReport, Table, joined_request_summary, log_clock_summary, trust_summary,
+    AnalyzeReport, Table, joined_request_summary, log_clock_summary, over_inputs, trust_summary,
 };
 
 /// Runs the command.
@@ -163,11 +163,14 @@ fn is_news(plan: &AnalyzePlan, table: &Table) -> bool {
 }
 
 /// A table with as many rows as a person asked for; what has a few rows for each input is never cut. The trust panel
-/// names what is fine in one line, unless it was asked for.
+/// names what is fine in one line, and what several inputs share stands once, unless the table was asked for.
 fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
     match table.key {
         "verdict" => verdict_summary(&report.verdict),
-        "trust" if plan.choice.is_default() => trust_summary(&report.trust),
+        "trust" if plan.choice.is_default() => {
+            over_inputs::together(trust_summary(&report.trust), report.inputs.len())
+        }
+        "issues" if plan.choice.is_default() => over_inputs::together(table, report.inputs.len()),
         "idle_gaps" => table.top(plan.top_gaps),
         "log_clocks" => log_clock_summary(&report.log_clocks),
         "joined_requests" => joined_request_summary(&report.joined_requests).top(plan.choice.top()),

@@ -22,7 +22,9 @@ use crate::diag::Severity;
 use crate::read::{Input, Inputs, discover};
 use crate::table::figure::bandwidth_figures;
 use crate::table::page::Page;
-use crate::table::{BANDWIDTH_DETAILS, BandwidthReport, Table, log_clock_summary, series_summary};
+use crate::table::{
+    BANDWIDTH_DETAILS, BandwidthReport, Table, log_clock_summary, over_inputs, series_summary,
+};
 
 /// What `bandwidth` will do.
 struct BandwidthPlan {
@@ -90,6 +92,7 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
     let cut = |table: Table| match table.key {
         "series" => series_summary(&report.series).top(plan.choice.top()),
         "log_clocks" => log_clock_summary(&report.log_clocks),
+        "issues" if plan.choice.is_default() => over_inputs::together(table, inputs.len()),
         "inputs" | "issues" => table,
         "directions" => table.for_people(&BANDWIDTH_DETAILS),
         _ => table.for_people(&BANDWIDTH_DETAILS).top(plan.choice.top()),

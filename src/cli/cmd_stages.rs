@@ -16,10 +16,10 @@ use crate::analyze::stages::analyze_stages;
 use crate::diag::Severity;
 use crate::model::log::{LineKind, PipelineLog};
 use crate::read::logs::{LogInput, discover_logs};
-use crate::table::Table;
 use crate::table::figure::stages_figures;
 use crate::table::page::Page;
 use crate::table::stages::{DETAILS, LogFacts, StagesReport, waterfall_chart};
+use crate::table::{Table, over_inputs};
 
 /// Runs the command.
 pub(super) fn run(args: &StagesArgs) -> anyhow::Result<Outcome> {
@@ -67,6 +67,7 @@ fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
         "waterfall" => {
             waterfall_chart(&report.waterfall).for_people(&DETAILS).top(plan.choice.top())
         }
+        "issues" if plan.choice.is_default() => over_inputs::together(table, inputs.len()),
         "logs" | "issues" => table,
         _ => table.for_people(&DETAILS).top(plan.choice.top()),
     };

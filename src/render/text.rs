@@ -23,6 +23,9 @@ const MIN_WRAP: usize = 40;
 /// Indent of a last column that has lines of its own.
 const OWN_LINE_INDENT: usize = 6;
 
+/// What a sentence under a table begins with.
+const NOTE: &str = "  note: ";
+
 /// A heading line.
 pub fn heading(text: &str, style: TextStyle) -> String {
     if style.is_coloured { format!("\u{1b}[1m{text}\u{1b}[0m\n") } else { format!("{text}\n") }
@@ -37,7 +40,9 @@ pub fn table(table: &Table, style: TextStyle) -> String {
         out.push_str("  none\n");
     }
     for note in &table.notes {
-        let _ = writeln!(out, "  note: {}", human::visible(note));
+        out.push_str(NOTE);
+        wrap(&mut out, &human::visible(note), NOTE.len(), style.width, Break::BetweenWords);
+        out.push('\n');
     }
     out
 }

@@ -102,7 +102,7 @@ impl TableRow for IssueRow {
             Cell::Text(self.kind.to_owned()),
             Cell::Count(self.count),
             Cell::or_none(self.first_offset, Cell::Count),
-            Cell::Text(self.message.clone()),
+            Cell::sentence(self.message.clone()),
         ]
     }
 }

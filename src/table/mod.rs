@@ -19,6 +19,7 @@ mod joined;
 mod kernel;
 mod key_average;
 mod merge;
+pub mod over_inputs;
 mod overview;
 pub mod page;
 mod report;
@@ -118,6 +119,11 @@ pub enum Cell {
 }
 
 impl Cell {
+    /// Words that read as a sentence, and are broken into lines between them.
+    pub fn sentence(words: impl Into<String>) -> Self {
+        Self::Sentence(vec![verdict::Part::Words(words.into())])
+    }
+
     /// A cell of a value that may be missing.
     pub fn or_none<T>(value: Option<T>, cell: impl FnOnce(T) -> Self) -> Self {
         value.map_or(Self::NotRecorded, cell)

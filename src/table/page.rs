@@ -3,14 +3,13 @@
 //! What a command does not know is a section that says why it is empty.
 
 mod columns;
-mod over_inputs;
 
 use super::figure::{Figure, analyze_figures, bandwidth_figures, merge_figures, stages_figures};
 use super::stages::{StagesReport, waterfall_chart};
 use super::verdict::{Verdict, verdict, verdict_of_logs};
 use super::{
     AnalyzeReport, BandwidthReport, Cell, Column, MergeReport, OverviewData, Table, TableRow, Unit,
-    trust_summary,
+    over_inputs, trust_summary,
 };
 
 /// A table of a page.

@@ -1,6 +1,6 @@
 //! The trust panel: what could mislead in each input, with its count, its effect and what it means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ impl TableRow for TrustRow {
             Cell::or_none(self.of, Cell::Count),
             Cell::or_none(effect_ns, Cell::Ns),
             Cell::Text(self.check.to_owned()),
-            Cell::Text(self.meaning.to_owned()),
+            Cell::sentence(self.meaning),
         ]
     }
 }
@@ -82,6 +82,7 @@ pub fn trust_table(rows: &[TrustRow]) -> Table {
 pub fn trust_summary(rows: &[TrustRow]) -> Table {
     let found = rows.iter().filter(|row| row.count.is_some_and(|n| n > 0));
     let mut table = Table::of("trust", "Trust", found);
+    let n_inputs = rows.iter().map(|row| row.input).collect::<BTreeSet<_>>().len();
     let kinds: [(&str, Option<u64>); 2] = [("checked and fine", Some(0)), ("not recorded", None)];
     for (words, count) in kinds {
         let mut by_input: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
@@ -93,7 +94,9 @@ pub fn trust_summary(rows: &[TrustRow]) -> Table {
             by_checks.entry(checks).or_default().push(format!("#{input}"));
         }
         for (checks, inputs) in by_checks {
-            let note = format!("{words} in {}: {}", inputs.join(", "), checks.join(", "));
+            let is_all = inputs.len() > 1 && inputs.len() == n_inputs;
+            let inputs = if is_all { format!("all {n_inputs}") } else { inputs.join(", ") };
+            let note = format!("{words} in {inputs}: {}", checks.join(", "));
             table = table.with_note(note);
         }
     }

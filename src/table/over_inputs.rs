@@ -8,7 +8,7 @@ const SUMMED: [&str; 3] = ["count", "of", "effect_ns"];
 /// A table whose first column is the input's number, with rows that differ by input and sums alone put together.
 ///
 /// What was lost stays with its input: its byte offset is of one file.
-pub(super) fn together(table: Table, n_inputs: usize) -> Table {
+pub fn together(table: Table, n_inputs: usize) -> Table {
     if n_inputs < 2 {
         return table;
     }
