@@ -30,7 +30,7 @@ fn value(cell: &Cell) -> String {
         Cell::Ns(ns) => ns.to_string(),
         Cell::Percent(value) | Cell::Rate(value) => value.to_string(),
         Cell::Sentence(parts) => human::sentence(parts),
-        Cell::NotRecorded => String::new(),
+        Cell::Bar(_) | Cell::NotRecorded => String::new(),
     }
 }
 

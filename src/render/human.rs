@@ -1,7 +1,7 @@
 //! Numbers as people read them. The one place that rounds; numbers of CSV and JSON never come here.
 
-use crate::table::Cell;
 use crate::table::verdict::Part;
+use crate::table::{Bar, Cell};
 
 /// What stands where a trace does not say.
 pub const NOT_RECORDED: &str = "-";
@@ -16,8 +16,21 @@ pub fn cell(cell: &Cell) -> String {
         Cell::Percent(value) => format!("{value:.2} %"),
         Cell::Rate(value) => rate(*value),
         Cell::Sentence(parts) => sentence(parts),
+        Cell::Bar(one) => bar(*one, BAR_WIDTH),
         Cell::NotRecorded => NOT_RECORDED.to_owned(),
     }
+}
+
+/// Characters of a line of time where there is room.
+pub const BAR_WIDTH: usize = 48;
+
+/// A bar on a line of some characters; the shortest is one.
+pub fn bar(bar: Bar, width: usize) -> String {
+    let line = width.max(1) as i128;
+    let column = |ns: i64| i128::from(ns) * line / i128::from(bar.whole_ns.max(1));
+    let begin = column(bar.start_ns).clamp(0, line - 1) as usize;
+    let end = column(bar.end_ns).clamp(begin as i128 + 1, line) as usize;
+    format!("{}{}", " ".repeat(begin), bar.mark.to_string().repeat(end - begin))
 }
 
 /// A sentence with its figures.

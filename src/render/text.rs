@@ -20,6 +20,9 @@ pub struct TextStyle {
 /// Narrowest last column worth wrapping into.
 const MIN_WRAP: usize = 40;
 
+/// Narrowest line of time worth drawing bars on.
+const MIN_BAR: usize = 16;
+
 /// Indent of a last column that has lines of its own.
 const OWN_LINE_INDENT: usize = 6;
 
@@ -56,6 +59,7 @@ fn rows(out: &mut String, table: &Table, style: TextStyle) {
             cells.iter().map(|row| row[c].chars().count()).fold(heading, usize::max)
         })
         .collect();
+    let cells = with_bars(cells, table, &widths, style);
     let names: Vec<String> = table.columns.iter().map(|c| c.name.to_owned()).collect();
     line(out, table, &names, &widths, style, Break::Anywhere);
     let rule: Vec<String> = table
@@ -74,6 +78,28 @@ fn rows(out: &mut String, table: &Table, style: TextStyle) {
         let row = without_repeats(row, above, table.n_group_columns);
         line(out, table, &row, &widths, style, between);
     }
+}
+
+/// Bars in the last column take the room that is left, or that of a line of their own.
+fn with_bars(
+    mut cells: Vec<Vec<String>>,
+    table: &Table,
+    widths: &[usize],
+    style: TextStyle,
+) -> Vec<Vec<String>> {
+    let Some(width) = style.width else { return cells };
+    let last = widths.len().saturating_sub(1);
+    let indent: usize = widths[..last].iter().map(|width| width + 2).sum::<usize>() + 2;
+    let room = match width.saturating_sub(indent) {
+        room if room < MIN_BAR => width.saturating_sub(OWN_LINE_INDENT).max(1),
+        room => room,
+    };
+    for (cells, row) in cells.iter_mut().zip(&table.rows) {
+        if let (Some(text), Some(Cell::Bar(bar))) = (cells.last_mut(), row.last()) {
+            *text = human::bar(*bar, room.min(human::BAR_WIDTH));
+        }
+    }
+    cells
 }
 
 /// Where a text may be broken into lines.

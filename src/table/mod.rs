@@ -114,8 +114,23 @@ pub enum Cell {
     Rate(f64),
     /// A sentence with figures in it.
     Sentence(Vec<verdict::Part>),
+    /// A span on a line of time, as wide as there is room.
+    Bar(Bar),
     /// The trace does not say: another answer than zero.
     NotRecorded,
+}
+
+/// A span as a bar of characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// Where it begins.
+    pub start_ns: i64,
+    /// Where it ends.
+    pub end_ns: i64,
+    /// What the whole line stands for.
+    pub whole_ns: i64,
+    /// What it is drawn with.
+    pub mark: char,
 }
 
 impl Cell {

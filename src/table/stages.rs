@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::rows::{AsCell as _, rows};
-use super::{Cell, Column, IssueRow, SCHEMA_VERSION, Table, TableRow, Unit};
+use super::rows::{AsCell as _, Prose, rows};
+use super::{Bar, Cell, Column, IssueRow, SCHEMA_VERSION, Table, TableRow, Unit};
 use crate::analyze::stages as found;
 use crate::model::log::Meaning;
 
@@ -227,7 +227,7 @@ rows! {
         process: String, Text, "first process", "the first process that complains so", row.process.clone();
         processes: u64, Count, "processes", "how many processes complain so, of those that name themselves", row.processes;
         source: String, Text, "source", "source file and line; of a traceback its innermost frame", row.source.clone();
-        text: String, Text, "message", "the first one, cut; of a traceback the exception", row.text.clone();
+        text: Prose, Text, "message", "the first one, cut; of a traceback the exception", Prose(row.text.clone());
     }
 
     /// One recomputed figure.
@@ -250,7 +250,7 @@ rows! {
         line: u64, Count, "line", "line of the record", row.line;
         kind: &'static str, Text, "kind", "what it is about", row.kind.as_str();
         subject: String, Text, "of", "request, stage, edge or summary", row.subject.clone();
-        message: String, Text, "remark", "the remark", row.message.clone();
+        message: Prose, Text, "remark", "the remark", Prose(row.message.clone());
     }
 
     /// Lines of one class.
@@ -416,9 +416,6 @@ fn throughput_sentence(log: usize, engine: u32, lines: &[&ThroughputRow]) -> Str
     format!("log {log}, engine {engine}: {} lines, at most {}", lines.len(), parts.join(", "))
 }
 
-/// Width of a waterfall's bars, in characters.
-const BAR_WIDTH: i64 = 48;
-
 /// The waterfalls for people: every span with a bar on its request's time line.
 pub fn waterfall_chart(rows: &[WaterfallRow]) -> Table {
     let mut table = Table::of("waterfall", "Waterfall", rows);
@@ -429,21 +426,17 @@ pub fn waterfall_chart(rows: &[WaterfallRow]) -> Table {
     for own in rows.chunk_by(|a, b| a.run == b.run && a.request == b.request) {
         let whole_ns = own.iter().map(|span| span.start_ns + span.dur_ns).max().unwrap_or(0);
         for (row, cells) in own.iter().zip(&mut cells) {
-            cells.push(Cell::Text(bar(row, whole_ns)));
+            cells.push(Cell::Bar(bar(row, whole_ns)));
         }
     }
     table.with_note("· transfer, ░ queue, █ generation")
 }
 
-fn bar(row: &WaterfallRow, whole_ns: i64) -> String {
-    let column = |ns: i64| i128::from(ns) * i128::from(BAR_WIDTH) / i128::from(whole_ns.max(1));
-    let begin = column(row.start_ns).clamp(0, i128::from(BAR_WIDTH) - 1);
-    let end = column(row.start_ns + row.dur_ns).clamp(begin + 1, i128::from(BAR_WIDTH));
+fn bar(row: &WaterfallRow, whole_ns: i64) -> Bar {
     let mark = match row.kind {
-        "generation" => "█",
-        "queue" => "░",
-        _ => "·",
+        "generation" => '█',
+        "queue" => '░',
+        _ => '·',
     };
-    let width = |columns: i128| usize::try_from(columns).unwrap_or(0);
-    format!("{}{}", " ".repeat(width(begin)), mark.repeat(width(end - begin)))
+    Bar { start_ns: row.start_ns, end_ns: row.start_ns + row.dur_ns, whole_ns, mark }
 }

@@ -171,7 +171,7 @@ pub(super) fn exact(cell: &Cell) -> Option<String> {
         Cell::Count(n) | Cell::Bytes(n) => Some(n.to_string()),
         Cell::Ns(ns) => Some(ns.to_string()),
         Cell::Percent(value) | Cell::Rate(value) => Some(value.to_string()),
-        Cell::Text(_) | Cell::Sentence(_) | Cell::NotRecorded => None,
+        Cell::Text(_) | Cell::Sentence(_) | Cell::Bar(_) | Cell::NotRecorded => None,
     }
 }
 

@@ -96,7 +96,9 @@ impl Serialize for Figure {
             Cell::Percent(pct) => value(&mut figure, pct, "pct")?,
             Cell::Rate(rate) => value(&mut figure, rate, "rate")?,
             Cell::Text(text) => value(&mut figure, text, "text")?,
-            Cell::Sentence(_) | Cell::NotRecorded => value(&mut figure, &None::<u64>, "none")?,
+            Cell::Sentence(_) | Cell::Bar(_) | Cell::NotRecorded => {
+                value(&mut figure, &None::<u64>, "none")?
+            }
         };
         figure.serialize_field("unit", unit)?;
         figure.serialize_field("path", &self.path)?;
