@@ -83,6 +83,7 @@ fn of_logs() {
     {
         same_numbers(&["stages", &log], table);
     }
+    same_numbers(&["stages", &fixture("logs_generations/omni_0.30.log")], "percentiles");
     let console = fixture("logs_seed/console.log");
     for table in ["diffusion", "waits", "flags", "census", "logs"] {
         same_numbers(&["stages", &console], table);

@@ -272,6 +272,8 @@ pub(super) enum StagesTable {
     Summaries,
     /// Requests.
     Requests,
+    /// Mean and percentiles of request times.
+    Percentiles,
     /// Requests by stage: queue, generation, tokens.
     RequestStages,
     /// Each request's time line.

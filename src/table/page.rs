@@ -487,7 +487,7 @@ fn stages_section(mut logs: Drawer, has_logs: bool, joined: Vec<PageTable>) -> S
         "No log was given: --logs LOG adds what the pipeline's own logs tell."
     };
     let mut all = joined;
-    all.extend(logs.take(&["requests", "request_stages", "waterfall", "stages"]));
+    all.extend(logs.take(&["requests", "percentiles", "request_stages", "waterfall", "stages"]));
     all.extend(logs.tables);
     section("stages", "Stages and requests", "What the pipeline's own logs tell.", absent, all)
 }

@@ -78,6 +78,20 @@ rows! {
         request: String, Text, "request", "request id", row.request.clone();
     }
 
+    /// How one time spreads over the requests of a run.
+    PercentileRow of found::PercentileRow as row, groups 2 {
+        run: usize, Count, "run", "number of the run", row.run;
+        stage: Option<u32>, Count, "stage", "stage; none of whole requests", row.stage;
+        time: &'static str, Text, "time", "end_to_end, prepare, queue, first_token, generation, transfers; of diffusion requests step and diffusion, the whole", row.time.as_str();
+        count: u64, Count, "count", "requests that have it, in a stage passes", row.count;
+        mean_ns: i64, Ns, "mean", "sum over count", row.mean_ns;
+        p50_ns: i64, Ns, "p50", "median", row.p50_ns;
+        p90_ns: i64, Ns, "p90", "90 of 100 take no longer", row.p90_ns;
+        p95_ns: i64, Ns, "p95", "95 of 100 take no longer", row.p95_ns;
+        p99_ns: i64, Ns, "p99", "99 of 100 take no longer", row.p99_ns;
+        max_ns: i64, Ns, "max", "the longest", row.max_ns;
+    }
+
     /// One request in one stage.
     RequestStageRow of found::RequestStageRow as row, groups 2 {
         run: usize, Count, "run", "number of the run", row.run;
@@ -279,6 +293,8 @@ pub struct StagesReport {
     pub summaries: Vec<SummaryRow>,
     /// Requests.
     pub requests: Vec<RequestRow>,
+    /// How their times spread.
+    pub percentiles: Vec<PercentileRow>,
     /// Requests by stage.
     pub request_stages: Vec<RequestStageRow>,
     /// Waterfalls.
@@ -323,6 +339,7 @@ impl StagesReport {
             runs: report.runs.iter().map(|run| run.name.clone()).collect(),
             summaries: all(&report.summaries),
             requests: all(&report.requests),
+            percentiles: all(&report.percentiles),
             request_stages: all(&report.request_stages),
             waterfall: all(&report.waterfall),
             stages: all(&report.stages),
@@ -346,6 +363,7 @@ impl StagesReport {
             Table::of("logs", "Logs", &self.logs),
             Table::of("summaries", "Summaries", &self.summaries),
             Table::of("requests", "Requests", &self.requests),
+            Table::of("percentiles", "Percentiles over requests", &self.percentiles),
             Table::of("request_stages", "Requests by stage", &self.request_stages),
             Table::of("waterfall", "Waterfall", &self.waterfall),
             Table::of("stages", "Stages", &self.stages),

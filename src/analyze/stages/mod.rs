@@ -10,6 +10,7 @@ mod edges;
 mod events;
 mod flags;
 mod merge;
+mod percentiles;
 mod recompute;
 mod requests;
 mod spans;
@@ -23,6 +24,7 @@ pub use diffusion::DiffusionRow;
 pub use edges::{EdgeRow, EdgeSource};
 pub use events::{ProfilerRow, StartupRow, ThroughputRow, WaitRow};
 pub use flags::{Flag, FlagKind};
+pub use percentiles::{PercentileRow, RequestTime};
 pub use requests::{Placement, QueueSource, RequestRow, RequestStageRow, SpanKind, WaterfallSpan};
 pub use spans::{SpanSource, StageSpan};
 pub use totals::{StageRow, SummaryRow};
@@ -87,6 +89,8 @@ pub struct StageReport {
     pub summaries: Vec<SummaryRow>,
     /// Requests, in order of first appearance.
     pub requests: Vec<RequestRow>,
+    /// How their times spread.
+    pub percentiles: Vec<PercentileRow>,
     /// Requests by stage.
     pub request_stages: Vec<RequestStageRow>,
     /// Waterfalls of the requests.
@@ -149,7 +153,10 @@ impl StageReport {
         self.edges.extend(edges::rows_of(index, &sums.edges, edges));
         self.summaries
             .extend(summaries.iter().map(|found| totals::summary_row(index, &sums, *found)));
-        self.diffusion.extend(diffusion::rows_of(index, logs, &run));
+        let diffusion = diffusion::rows_of(index, logs, &run);
+        let spread = percentiles::rows_of(index, &tables.requests, &tables.stages, &diffusion);
+        self.percentiles.extend(spread);
+        self.diffusion.extend(diffusion);
         self.requests.extend(tables.requests);
         self.request_stages.extend(tables.stages);
         self.waterfall.extend(tables.waterfall);
