@@ -503,3 +503,19 @@ fn plain_events(path: &Path, bytes: &[u8]) -> Option<Vec<Value>> {
         _ => None,
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_said_with_what_to_do() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has one");
+    let output = Command::new(env!("CARGO_BIN_EXE_omni-trace"))
+        .args(["analyze", RUST_LIGHT])
+        .current_dir(root())
+        .stdout(full)
+        .output()
+        .expect("the program was built with this test");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let begins = "error: cannot write to standard output: No space left on device";
+    assert!(stderr.contains(begins) && stderr.contains("\nhint: free some space"), "{stderr}");
+}

@@ -14,7 +14,7 @@ use super::cmd_merge::same_file;
 use super::output::Target;
 use super::progress::ProgressDisplay;
 use super::reading::Sorting;
-use super::run::{Hinted, Outcome, say};
+use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say};
 use super::spool::Spooled;
 use super::trace_output::{AtomicFile, PipeOutput, spill_file};
 use crate::diag::{Reporter, Severity};
@@ -203,14 +203,14 @@ impl Destination {
             Err(WriteError::Read(error)) => Err(error.into()),
             Err(WriteError::Write(error)) => {
                 let hint = match error.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                        "free some space, or write to another disk; nothing was left behind"
+                    _ if is_disk_full(&error) => {
+                        format!("{DISK_FULL_HINT}; nothing was left behind")
                     }
-                    io::ErrorKind::NotFound => "make the folder first",
-                    _ => "check the folder's permissions, and that the disk is there",
+                    io::ErrorKind::NotFound => "make the folder first".to_owned(),
+                    _ => "check the folder's permissions, and that the disk is there".to_owned(),
                 };
                 let what = format!("cannot write {}: {error}", self.path.display());
-                Err(Hinted { what, hint: hint.to_owned() }.into())
+                Err(Hinted { what, hint }.into())
             }
         }
     }

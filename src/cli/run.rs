@@ -1,6 +1,6 @@
 //! From arguments to an exit code.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use super::args::{Args, Command};
@@ -69,7 +69,19 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(read) = error.downcast_ref::<ReadError>() {
         return Some(read.hint().to_owned());
     }
-    error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.clone())
+    if let Some(hinted) = error.downcast_ref::<Hinted>() {
+        return Some(hinted.hint.clone());
+    }
+    let is_full = error.chain().filter_map(|cause| cause.downcast_ref()).any(is_disk_full);
+    is_full.then(|| DISK_FULL_HINT.to_owned())
+}
+
+/// What to do where a disk is full.
+pub(super) const DISK_FULL_HINT: &str = "free some space, or write to another disk";
+
+/// Whether there was no room for what was written.
+pub(super) fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// An error of the command line with its own hint.
