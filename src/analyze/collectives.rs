@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use super::base::TimeBase;
 use super::devices::{ActivityKind, DeviceActivity};
 use super::intervals::{Intervals, Span};
-use super::rates::{Rate, RateSummary, nearest_rank};
+use super::quantiles::nearest_rank;
+use super::rates::{Rate, RateSummary};
 use crate::store::{CollectiveRow, Store, StrId};
 
 /// Instances listed as the slowest.

@@ -9,6 +9,7 @@ use super::base::TimeBase;
 use super::exclude::Exclusion;
 use super::host::HostThread;
 use super::intervals::{CoverIndex, Intervals, Span};
+use super::quantiles::Quantiles;
 use super::timeline::Class;
 use super::window::{is_impossible, slice_span};
 use crate::model::EventKind;
@@ -114,44 +115,6 @@ pub struct Iteration {
     /// From its end to the start of the next one of the scheme on the thread; `None` for the last. Negative where they
     /// overlap.
     pub gap_to_next_ns: Option<i64>,
-}
-
-/// Order statistics of one figure, by nearest rank.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quantiles {
-    /// Values.
-    pub count: u64,
-    /// Their sum.
-    pub sum_ns: i64,
-    /// Smallest.
-    pub min_ns: i64,
-    /// Median.
-    pub p50_ns: i64,
-    /// 90th percentile.
-    pub p90_ns: i64,
-    /// 99th percentile.
-    pub p99_ns: i64,
-    /// Largest.
-    pub max_ns: i64,
-}
-
-impl Quantiles {
-    /// Of some values; `None` where there are none.
-    pub fn of(values: impl Iterator<Item = i64>) -> Option<Self> {
-        let mut sorted: Vec<i64> = values.collect();
-        sorted.sort_unstable();
-        let rank = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1];
-        let (&min_ns, &max_ns) = (sorted.first()?, sorted.last()?);
-        Some(Self {
-            count: sorted.len() as u64,
-            sum_ns: sorted.iter().sum(),
-            min_ns,
-            p50_ns: rank(50),
-            p90_ns: rank(90),
-            p99_ns: rank(99),
-            max_ns,
-        })
-    }
 }
 
 /// Percentiles over the iterations of one scheme and phase.
@@ -420,7 +383,7 @@ fn summaries(rows: &[Iteration]) -> Vec<PhaseSummary> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Phase, Quantiles, Scheme, parse_iteration};
+    use super::{Batch, Phase, Scheme, parse_iteration};
 
     #[test]
     fn every_scheme_of_annotation_is_read() {
@@ -465,16 +428,5 @@ mod tests {
         assert_eq!(parse_iteration("ProfilerStep#3").unwrap().0, Scheme::ProfilerStep);
         assert_eq!(parse_iteration("diffusion_forward").unwrap().0, Scheme::Diffusion);
         assert_eq!(parse_iteration("aten::mm"), None);
-    }
-
-    #[test]
-    fn quantiles_are_nearest_ranks() {
-        let q = Quantiles::of((1..=100).rev()).unwrap();
-        assert_eq!(
-            (q.min_ns, q.p50_ns, q.p90_ns, q.p99_ns, q.max_ns, q.sum_ns),
-            (1, 50, 90, 99, 100, 5050)
-        );
-        assert_eq!(Quantiles::of(std::iter::empty()), None);
-        assert_eq!(Quantiles::of([7].into_iter()).unwrap().p50_ns, 7);
     }
 }

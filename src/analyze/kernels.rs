@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
+use super::quantiles::Quantiles;
 use crate::model::EventKind;
 use crate::store::{Store, StrId};
 
@@ -113,33 +114,29 @@ pub fn activity_stats(durations: &ActivityDurations) -> Vec<ActivityStats> {
     let mut stats: Vec<ActivityStats> = durations
         .by_name
         .iter()
-        .filter(|(_, sorted)| !sorted.is_empty())
-        .map(|((kind, name), sorted)| ActivityStats {
-            kind: *kind,
-            name: name.clone(),
-            count: sorted.len() as u64,
-            sum_ns: sorted.iter().sum(),
-            min_ns: sorted[0],
-            median_ns: nearest_rank(sorted, 50),
-            p99_ns: nearest_rank(sorted, 99),
-            max_ns: sorted[sorted.len() - 1],
+        .filter_map(|((kind, name), sorted)| {
+            let q = Quantiles::of_sorted(sorted)?;
+            Some(ActivityStats {
+                kind: *kind,
+                name: name.clone(),
+                count: q.count,
+                sum_ns: q.sum_ns,
+                min_ns: q.min_ns,
+                median_ns: q.p50_ns,
+                p99_ns: q.p99_ns,
+                max_ns: q.max_ns,
+            })
         })
         .collect();
     stats.sort_by_key(|s| std::cmp::Reverse(s.sum_ns));
     stats
 }
 
-/// The `percent`-th percentile of a non-empty ascending list, by nearest rank.
-fn nearest_rank(sorted: &[i64], percent: usize) -> i64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted[rank - 1]
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{ActivityKind, activity_durations, activity_stats, merge_durations, nearest_rank};
+    use super::{ActivityKind, activity_durations, activity_stats, merge_durations};
     use crate::diag::Reporter;
     use crate::store::{ChunkBuilder, DeviceRow, SliceRow, Store, TraceMeta, TrackId};
 
@@ -165,16 +162,6 @@ mod tests {
         }
         let meta = TraceMeta::default();
         Store::build(vec![builder.finish()], meta, &mut Reporter::default())
-    }
-
-    #[test]
-    fn percentiles_are_of_nearest_rank() {
-        let hundred: Vec<i64> = (1..=100).collect();
-        assert_eq!(nearest_rank(&hundred, 50), 50);
-        assert_eq!(nearest_rank(&hundred, 99), 99);
-        assert_eq!(nearest_rank(&[7, 9], 50), 7);
-        assert_eq!(nearest_rank(&[7, 9], 99), 9);
-        assert_eq!(nearest_rank(&[7], 50), 7);
     }
 
     #[test]

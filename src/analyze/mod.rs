@@ -27,6 +27,7 @@ pub mod nesting;
 mod overhead;
 pub mod overview;
 pub mod peaks;
+pub mod quantiles;
 pub mod rates;
 pub mod slim;
 pub mod stages;

@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 
+use super::quantiles::nearest_rank;
+
 /// Bytes moved in a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -75,15 +77,9 @@ impl RateSummary {
     }
 }
 
-/// The nearest-rank percentile of sorted values: the smallest value that at least `percent` of them do not exceed.
-pub fn nearest_rank<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Rate, RateSummary, nearest_rank};
+    use super::{Rate, RateSummary};
 
     #[test]
     fn rates_order_exactly() {
@@ -91,15 +87,6 @@ mod tests {
         assert!(rate(1, 3) < rate(334, 1000));
         assert!(rate(u64::MAX, 3) > rate(u64::MAX, 4));
         assert_eq!(Rate::new(5, 0), None);
-    }
-
-    #[test]
-    fn percentiles_are_values_that_occur() {
-        let values: Vec<u32> = (1..=10).collect();
-        assert_eq!(nearest_rank(&values, 50), Some(5));
-        assert_eq!(nearest_rank(&values, 95), Some(10));
-        assert_eq!(nearest_rank(&values[..1], 50), Some(1));
-        assert_eq!(nearest_rank::<u32>(&[], 50), None);
     }
 
     #[test]

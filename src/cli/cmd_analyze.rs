@@ -167,9 +167,7 @@ fn is_news(plan: &AnalyzePlan, table: &Table) -> bool {
 fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
     match table.key {
         "verdict" => verdict_summary(&report.verdict),
-        "trust" if plan.choice.is_default() => {
-            over_inputs::together(trust_summary(&report.trust), report.inputs.len())
-        }
+        "trust" if plan.choice.is_default() => trust_summary(&report.trust),
         "issues" if plan.choice.is_default() => over_inputs::together(table, report.inputs.len()),
         "idle_gaps" => table.top(plan.top_gaps),
         "log_clocks" => log_clock_summary(&report.log_clocks),

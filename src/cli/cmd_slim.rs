@@ -172,9 +172,9 @@ fn members_alone(
     if meta.entry(LAYOUT_KEY).is_none() {
         members.push((LAYOUT_KEY.to_owned(), format!("\"{}\"", meta.layout.name())));
     }
-    if let (Some(base), Some(shift_ns)) = (base_time_ns, plan.shift_ns()) {
+    if let Some(base) = base_time_ns.filter(|_| plan.shift_ns != 0) {
         members.iter_mut().filter(|(key, _)| key == BASE_KEY).for_each(|m| m.1 = base.to_string());
-        members.push((SHIFT_KEY.to_owned(), shift_ns.to_string()));
+        members.push((SHIFT_KEY.to_owned(), plan.shift_ns.to_string()));
     }
     let threads = plan.threads();
     if !threads.is_empty() {

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
+
 use super::chrome::event::{RawEvent, RawValue};
 use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
@@ -32,26 +34,12 @@ impl Anew {
     /// Takes its members out of the top-level ones, and gives the base of times its former value.
     pub(super) fn take(entries: &mut Vec<(String, String)>) -> Self {
         let mut anew = Self::default();
-        entries.retain(|(key, text)| match key.as_str() {
-            LANES_KEY => match serde_json::from_str(text) {
-                Ok(threads) => {
-                    anew.add_threads(threads);
-                    false
-                }
-                Err(_) => true,
-            },
-            SHIFT_KEY => match text.parse() {
-                Ok(shift_ns) => {
-                    anew.shift_ns = shift_ns;
-                    false
-                }
-                Err(_) => true,
-            },
-            _ => true,
-        });
+        anew.add_threads(take_member(entries, LANES_KEY).unwrap_or_default());
+        let Some(shift_ns) = take_member(entries, SHIFT_KEY) else { return anew };
+        anew.shift_ns = shift_ns;
         for (_, base) in entries.iter_mut().filter(|(key, _)| key == BASE_KEY) {
-            if let (Ok(base_ns), true) = (base.parse::<i64>(), anew.shift_ns != 0) {
-                *base = base_ns.saturating_add(anew.shift_ns).to_string();
+            if let Ok(base_ns) = base.parse::<i64>() {
+                *base = base_ns.saturating_add(shift_ns).to_string();
             }
         }
         anew
@@ -75,6 +63,14 @@ impl Anew {
         let by_pid = self.threads.get(event.tid.0)?;
         by_pid.iter().find(|was| was.pid == event.pid.0).map(|was| RawValue(&was.tid))
     }
+}
+
+/// Takes a top-level member out, where it is what it should be.
+fn take_member<T: DeserializeOwned>(entries: &mut Vec<(String, String)>, key: &str) -> Option<T> {
+    let at = entries.iter().position(|(known, _)| known == key)?;
+    let value = serde_json::from_str(&entries[at].1).ok()?;
+    entries.remove(at);
+    Some(value)
 }
 
 /// Gives a sink the events with the tids and times that they had.
@@ -102,10 +98,15 @@ impl<S: Sink> Sink for Former<'_, S> {
         if is_metadata && event.arg(ADDED_KEY.as_bytes()).is_some() {
             return;
         }
-        let tid = self.anew.original(event).unwrap_or(event.tid);
-        let mut former = RawEvent { tid, ..event.clone() };
+        let tid = self.anew.original(event);
         // Metadata has no time: what some writers give it stays.
-        if let (Some(ts_ns), false) = (event.ts.as_ns(), is_metadata || self.anew.shift_ns == 0) {
+        let is_shifted = self.anew.shift_ns != 0 && !is_metadata;
+        let ts_ns = event.ts.as_ns().filter(|_| is_shifted);
+        if tid.is_none() && ts_ns.is_none() {
+            return self.sink.event(event, offset, reading);
+        }
+        let mut former = RawEvent { tid: tid.unwrap_or(event.tid), ..event.clone() };
+        if let Some(ts_ns) = ts_ns {
             self.ts.clear();
             write_us(ts_ns.wrapping_sub(self.anew.shift_ns), &mut self.ts);
             former.ts = RawValue(&self.ts);

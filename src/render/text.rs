@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::human;
-use crate::table::{Cell, Table};
+use crate::table::{Bar, Cell, Table};
 
 /// How text is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub fn table(table: &Table, style: TextStyle) -> String {
     }
     for note in &table.notes {
         out.push_str(NOTE);
-        wrap(&mut out, &human::visible(note), NOTE.len(), style.width, Break::BetweenWords);
+        wrap(&mut out, &human::visible(note), NOTE.len(), style.width, Fit::BetweenWords);
         out.push('\n');
     }
     out
@@ -59,9 +59,8 @@ fn rows(out: &mut String, table: &Table, style: TextStyle) {
             cells.iter().map(|row| row[c].chars().count()).fold(heading, usize::max)
         })
         .collect();
-    let cells = with_bars(cells, table, &widths, style);
     let names: Vec<String> = table.columns.iter().map(|c| c.name.to_owned()).collect();
-    line(out, table, &names, &widths, style, Break::Anywhere);
+    line(out, table, &names, &widths, style, Fit::Anywhere);
     let rule: Vec<String> = table
         .columns
         .iter()
@@ -70,43 +69,28 @@ fn rows(out: &mut String, table: &Table, style: TextStyle) {
             "-".repeat(if is_open(table, c) { column.name.len() } else { widths[c] })
         })
         .collect();
-    line(out, table, &rule, &widths, style, Break::Anywhere);
+    line(out, table, &rule, &widths, style, Fit::Anywhere);
     for (i, row) in cells.iter().enumerate() {
         let above = i.checked_sub(1).map(|above| &cells[above]);
-        let is_sentence = matches!(table.rows[i].last(), Some(Cell::Sentence(_)));
-        let between = if is_sentence { Break::BetweenWords } else { Break::Anywhere };
+        let fit = match table.rows[i].last() {
+            Some(Cell::Sentence(_)) => Fit::BetweenWords,
+            Some(&Cell::Bar(bar)) => Fit::Bar(bar),
+            _ => Fit::Anywhere,
+        };
         let row = without_repeats(row, above, table.n_group_columns);
-        line(out, table, &row, &widths, style, between);
+        line(out, table, &row, &widths, style, fit);
     }
 }
 
-/// Bars in the last column take the room that is left, or that of a line of their own.
-fn with_bars(
-    mut cells: Vec<Vec<String>>,
-    table: &Table,
-    widths: &[usize],
-    style: TextStyle,
-) -> Vec<Vec<String>> {
-    let Some(width) = style.width else { return cells };
-    let last = widths.len().saturating_sub(1);
-    let indent: usize = widths[..last].iter().map(|width| width + 2).sum::<usize>() + 2;
-    let room = match width.saturating_sub(indent) {
-        room if room < MIN_BAR => width.saturating_sub(OWN_LINE_INDENT).max(1),
-        room => room,
-    };
-    for (cells, row) in cells.iter_mut().zip(&table.rows) {
-        if let (Some(text), Some(Cell::Bar(bar))) = (cells.last_mut(), row.last()) {
-            *text = human::bar(*bar, room.min(human::BAR_WIDTH));
-        }
-    }
-    cells
-}
-
-/// Where a text may be broken into lines.
+/// How the last cell of a row is fitted to the room that is left.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Break {
+enum Fit {
+    /// Broken into lines anywhere.
     Anywhere,
+    /// Broken into lines between words.
     BetweenWords,
+    /// Drawn as wide as there is room.
+    Bar(Bar),
 }
 
 /// A row whose group is that of the row above shows it blank.
@@ -128,7 +112,7 @@ fn line(
     cells: &[String],
     widths: &[usize],
     style: TextStyle,
-    between: Break,
+    fit: Fit,
 ) {
     let start = out.len();
     for (c, cell) in cells.iter().enumerate() {
@@ -136,7 +120,7 @@ fn line(
         let width = widths[c];
         if is_open(table, c) {
             let indent = out[start..].chars().count();
-            wrap(out, cell, indent, style.width, between);
+            wrap(out, cell, indent, style.width, fit);
         } else if table.columns[c].is_right_aligned() {
             let _ = write!(out, "{cell:>width$}");
         } else {
@@ -150,19 +134,29 @@ fn line(
 /// Appends `text`, broken into lines of what is left of the width, each under the first.
 ///
 /// Where little is left, a text that does not fit starts on a line of its own.
-fn wrap(out: &mut String, text: &str, indent: usize, width: Option<usize>, between: Break) {
+fn wrap(out: &mut String, text: &str, indent: usize, width: Option<usize>, fit: Fit) {
     let Some(width) = width else {
         out.push_str(text);
         return;
     };
     let mut indent = indent;
     let mut room = width.saturating_sub(indent);
+    let drawn;
+    let text = match fit {
+        Fit::Bar(bar) => {
+            let own_line = width.saturating_sub(OWN_LINE_INDENT);
+            drawn =
+                human::bar(bar, human::BAR_WIDTH.min(if room < MIN_BAR { own_line } else { room }));
+            &drawn
+        }
+        Fit::Anywhere | Fit::BetweenWords => text,
+    };
     if room < MIN_WRAP && text.chars().count() > room {
         indent = OWN_LINE_INDENT;
         room = width.saturating_sub(indent).max(1);
         let _ = write!(out, "\n{:indent$}", "");
     }
-    for (i, piece) in pieces(text, room, between).enumerate() {
+    for (i, piece) in pieces(text, room, fit).enumerate() {
         if i > 0 {
             let _ = write!(out, "\n{:indent$}", "");
         }
@@ -171,15 +165,15 @@ fn wrap(out: &mut String, text: &str, indent: usize, width: Option<usize>, betwe
 }
 
 /// A text in pieces of at most `room` characters; between words where that is wanted and a word has room at all.
-fn pieces(text: &str, room: usize, between: Break) -> impl Iterator<Item = &str> {
+fn pieces(text: &str, room: usize, fit: Fit) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
         let end = rest.char_indices().nth(room).map_or(rest.len(), |(at, _)| at);
-        let space = match between {
-            Break::BetweenWords if end < rest.len() => {
+        let space = match fit {
+            Fit::BetweenWords if end < rest.len() => {
                 let follows = usize::from(rest[end..].starts_with(' '));
                 last_space(&rest[..end + follows])
             }
@@ -251,7 +245,7 @@ mod tests {
     #[test]
     fn sentences_are_broken_between_words_and_not_before_units() {
         let pieces_of = |text: &'static str, room| -> Vec<&str> {
-            super::pieces(text, room, super::Break::BetweenWords).collect()
+            super::pieces(text, room, super::Fit::BetweenWords).collect()
         };
         let text = "Device 0: busy for 1.2 % of it.";
         assert_eq!(pieces_of(text, 10), ["Device 0:", "busy for", "1.2 % of", "it."]);

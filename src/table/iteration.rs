@@ -189,7 +189,7 @@ impl IterationSummaryRow {
             ("ipc_wait_before", phase.ipc_wait_before),
             ("gap_to_next", phase.gap_to_next),
         ];
-        let row = |(figure, quantiles): (_, Option<crate::analyze::iterations::Quantiles>)| {
+        let row = |(figure, quantiles): (_, Option<crate::analyze::quantiles::Quantiles>)| {
             let q = quantiles?;
             Some(Self {
                 input,

@@ -213,14 +213,16 @@ impl Table {
     }
 
     fn without_empty_columns(mut self) -> Self {
-        let has_value =
-            |column: usize| self.rows.iter().any(|row| row[column] != Cell::NotRecorded);
-        let is_kept: Vec<bool> =
-            (0..self.columns.len()).map(|c| self.rows.is_empty() || has_value(c)).collect();
+        let is_kept: Vec<bool> = (0..self.columns.len()).map(|c| self.is_recorded(c)).collect();
         if let Some(names) = self.drop_columns(&is_kept) {
             self.notes.push(format!("nothing recorded of: {names}"));
         }
         self
+    }
+
+    /// Whether some row has a value in a column; where there are no rows, nothing says the contrary.
+    pub fn is_recorded(&self, column: usize) -> bool {
+        self.rows.is_empty() || self.rows.iter().any(|row| row[column] != Cell::NotRecorded)
     }
 
     /// Drops the columns without `true`; their names, where there are any.

@@ -40,7 +40,7 @@ pub fn together(table: Table, n_inputs: usize) -> Table {
     let mut columns = table.columns;
     columns[0] = Column::new("#", "input", Unit::Text, "numbers of the inputs");
     let rows = groups.into_iter().map(|(inputs, mut row)| {
-        row[0] = Cell::Text(numbers(&inputs, n_inputs));
+        row[0] = Cell::Text(numbers(&inputs, n_inputs, ""));
         row
     });
     Table { columns, rows: rows.collect(), ..table }
@@ -64,11 +64,12 @@ fn sum(a: &Cell, b: &Cell) -> Cell {
     }
 }
 
-fn numbers(inputs: &[u64], n_inputs: usize) -> String {
-    if inputs.len() == n_inputs {
+/// Which of several inputs: `all 3`, or the number of each after a mark.
+pub(super) fn numbers(inputs: &[u64], n_inputs: usize, mark: &str) -> String {
+    if inputs.len() > 1 && inputs.len() == n_inputs {
         return format!("all {n_inputs}");
     }
-    let numbers: Vec<String> = inputs.iter().map(u64::to_string).collect();
+    let numbers: Vec<String> = inputs.iter().map(|input| format!("{mark}{input}")).collect();
     numbers.join(", ")
 }
 

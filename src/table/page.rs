@@ -196,16 +196,14 @@ fn trust_tables(
     drawer: &mut Drawer,
     of_stages: &mut Drawer,
 ) -> Vec<PageTable> {
-    let n = report.inputs.len();
-    let summary = over_inputs::together(trust_summary(&report.trust), n);
-    let mut trust = vec![PageTable::of("analyze", summary)];
+    let mut trust = vec![PageTable::of("analyze", trust_summary(&report.trust))];
     let mut all_checks = drawer.take(&["trust"]);
     for table in &mut all_checks {
         table.table.title = "Every check".to_owned();
         table.anchor = "trust_all";
         table.is_folded = true;
     }
-    let mut issues = drawer.take_over_inputs("issues", n);
+    let mut issues = drawer.take_over_inputs("issues", report.inputs.len());
     // What is only good to know does not stand in the way.
     issues.iter_mut().for_each(|one| one.is_folded = over_inputs::are_all_info(&one.table));
     trust.extend(issues);

@@ -83,13 +83,13 @@ rows! {
         run: usize, Count, "run", "number of the run", row.run;
         stage: Option<u32>, Count, "stage", "stage; none of whole requests", row.stage;
         time: &'static str, Text, "time", "end_to_end, prepare, queue, first_token, generation, transfers; of diffusion requests step and diffusion, the whole", row.time.as_str();
-        count: u64, Count, "count", "requests that have it, in a stage passes", row.count;
-        mean_ns: i64, Ns, "mean", "sum over count", row.mean_ns;
-        p50_ns: i64, Ns, "p50", "median", row.p50_ns;
-        p90_ns: i64, Ns, "p90", "90 of 100 take no longer", row.p90_ns;
-        p95_ns: i64, Ns, "p95", "95 of 100 take no longer", row.p95_ns;
-        p99_ns: i64, Ns, "p99", "99 of 100 take no longer", row.p99_ns;
-        max_ns: i64, Ns, "max", "the longest", row.max_ns;
+        count: u64, Count, "count", "requests that have it, in a stage passes", row.spread.count;
+        mean_ns: i64, Ns, "mean", "sum over count", row.spread.mean_ns;
+        p50_ns: i64, Ns, "p50", "median", row.spread.p50_ns;
+        p90_ns: i64, Ns, "p90", "90 of 100 take no longer", row.spread.p90_ns;
+        p95_ns: i64, Ns, "p95", "95 of 100 take no longer", row.spread.p95_ns;
+        p99_ns: i64, Ns, "p99", "99 of 100 take no longer", row.spread.p99_ns;
+        max_ns: i64, Ns, "max", "the longest", row.spread.max_ns;
     }
 
     /// One request in one stage.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Cell, Column, Table, TableRow, Unit};
+use super::{Cell, Column, Table, TableRow, Unit, over_inputs};
 use crate::analyze::trust::TrustLine;
 
 /// One line of the panel of one input, as the machine output gives it.
@@ -77,25 +77,24 @@ pub fn trust_table(rows: &[TrustRow]) -> Table {
     Table::of("trust", "Trust", rows)
 }
 
-/// The panel with a line for what was found. What is fine, and what the trace cannot tell, is named under it, so that its
-/// absence never reads as unchecked.
+/// The panel with a line for what was found, which several inputs may share. What is fine, and what the trace cannot
+/// tell, is named under it, so that its absence never reads as unchecked.
 pub fn trust_summary(rows: &[TrustRow]) -> Table {
     let found = rows.iter().filter(|row| row.count.is_some_and(|n| n > 0));
-    let mut table = Table::of("trust", "Trust", found);
     let n_inputs = rows.iter().map(|row| row.input).collect::<BTreeSet<_>>().len();
+    let mut table = over_inputs::together(Table::of("trust", "Trust", found), n_inputs);
     let kinds: [(&str, Option<u64>); 2] = [("checked and fine", Some(0)), ("not recorded", None)];
     for (words, count) in kinds {
         let mut by_input: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
         for row in rows.iter().filter(|row| row.count == count) {
             by_input.entry(row.input).or_default().push(row.check);
         }
-        let mut by_checks: BTreeMap<Vec<&str>, Vec<String>> = BTreeMap::new();
+        let mut by_checks: BTreeMap<Vec<&str>, Vec<u64>> = BTreeMap::new();
         for (input, checks) in by_input {
-            by_checks.entry(checks).or_default().push(format!("#{input}"));
+            by_checks.entry(checks).or_default().push(input as u64);
         }
         for (checks, inputs) in by_checks {
-            let is_all = inputs.len() > 1 && inputs.len() == n_inputs;
-            let inputs = if is_all { format!("all {n_inputs}") } else { inputs.join(", ") };
+            let inputs = over_inputs::numbers(&inputs, n_inputs, "#");
             let note = format!("{words} in {inputs}: {}", checks.join(", "));
             table = table.with_note(note);
         }

@@ -105,11 +105,6 @@ pub struct InputPlan {
 }
 
 impl InputPlan {
-    /// What is added to its times, where that is anything.
-    pub fn shift_ns(&self) -> Option<i64> {
-        (self.shift_ns != 0).then_some(self.shift_ns)
-    }
-
     /// The first of its pids.
     pub fn first_pid(&self) -> Option<i64> {
         self.processes.values().map(|process| process.pid).min()

@@ -2,8 +2,8 @@
 //!
 //! Percentiles are of nearest rank: values that occur, to the nanosecond. One request spreads nothing and has no row.
 
-use super::super::rates::nearest_rank;
 use super::{DiffusionRow, RequestRow, RequestStageRow};
+use crate::analyze::quantiles::Quantiles;
 
 /// Which time of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,20 +51,8 @@ pub struct PercentileRow {
     pub stage: Option<u32>,
     /// Which time.
     pub time: RequestTime,
-    /// Requests, in a stage passes, that have it.
-    pub count: u64,
-    /// Sum over count, rounded down.
-    pub mean_ns: i64,
-    /// Median.
-    pub p50_ns: i64,
-    /// 90 of 100 take no longer.
-    pub p90_ns: i64,
-    /// 95 of 100 take no longer.
-    pub p95_ns: i64,
-    /// 99 of 100 take no longer.
-    pub p99_ns: i64,
-    /// The longest.
-    pub max_ns: i64,
+    /// Of the requests, in a stage of the passes, that have it.
+    pub spread: Quantiles,
 }
 
 /// A time and where a row has it.
@@ -93,9 +81,12 @@ pub(super) fn rows_of(
         [(RequestTime::Step, |row| row.step_ns), (RequestTime::Diffusion, |row| row.total_ns)];
 
     let mut rows = Vec::new();
-    let mut add = |stage, time, values: Vec<i64>| rows.extend(spread(run, stage, time, values));
+    let mut add = |stage, time, values: &mut dyn Iterator<Item = i64>| {
+        let spread = Quantiles::of(values).filter(|spread| spread.count > 1);
+        rows.extend(spread.map(|spread| PercentileRow { run, stage, time, spread }));
+    };
     for (time, value) in whole {
-        add(None, time, requests.iter().filter_map(value).collect());
+        add(None, time, &mut requests.iter().filter_map(value));
     }
     let mut stages: Vec<u32> = passes.iter().map(|pass| pass.stage).collect();
     stages.sort_unstable();
@@ -103,53 +94,34 @@ pub(super) fn rows_of(
     for stage in stages {
         let own = || passes.iter().filter(|pass| pass.stage == stage);
         for (time, value) in in_stage {
-            add(Some(stage), time, own().filter_map(value).collect());
+            add(Some(stage), time, &mut own().filter_map(value));
         }
     }
     for (time, value) in of_images {
-        add(None, time, diffusion.iter().filter_map(value).collect());
+        add(None, time, &mut diffusion.iter().filter_map(value));
     }
     rows
 }
 
-fn spread(
-    run: usize,
-    stage: Option<u32>,
-    time: RequestTime,
-    mut values: Vec<i64>,
-) -> Option<PercentileRow> {
-    if values.len() < 2 {
-        return None;
-    }
-    values.sort_unstable();
-    let sum: i128 = values.iter().map(|&ns| i128::from(ns)).sum();
-    let percentile = |percent| nearest_rank(&values, percent);
-    Some(PercentileRow {
-        run,
-        stage,
-        time,
-        count: values.len() as u64,
-        mean_ns: sum.div_euclid(values.len() as i128) as i64,
-        p50_ns: percentile(50)?,
-        p90_ns: percentile(90)?,
-        p95_ns: percentile(95)?,
-        p99_ns: percentile(99)?,
-        max_ns: percentile(100)?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{RequestTime, spread};
+    use super::{DiffusionRow, RequestTime, rows_of};
+
+    fn images(totals_ns: impl Iterator<Item = i64>) -> Vec<DiffusionRow> {
+        let row = |ns| DiffusionRow { total_ns: Some(ns), ..DiffusionRow::default() };
+        totals_ns.map(row).collect()
+    }
 
     #[test]
     fn percentiles_are_times_that_occur() {
-        let values: Vec<i64> = (1..=100).rev().collect();
-        let row = spread(3, Some(1), RequestTime::Queue, values).unwrap();
-        let tail = (row.p50_ns, row.p90_ns, row.p95_ns, row.p99_ns, row.max_ns);
-        assert_eq!((row.count, row.mean_ns, tail), (100, 50, (50, 90, 95, 99, 100)));
-        let row = spread(0, None, RequestTime::EndToEnd, vec![7, 3]).unwrap();
-        assert_eq!((row.mean_ns, row.p50_ns, row.p90_ns, row.max_ns), (5, 3, 7, 7));
-        assert_eq!(spread(0, None, RequestTime::EndToEnd, vec![7]), None);
+        let rows = rows_of(3, &[], &[], &images((1..=100).rev()));
+        let [row] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((row.run, row.stage, row.time), (3, None, RequestTime::Diffusion));
+        let q = row.spread;
+        let tail = (q.p50_ns, q.p90_ns, q.p95_ns, q.p99_ns, q.max_ns);
+        assert_eq!((q.count, q.mean_ns, tail), (100, 50, (50, 90, 95, 99, 100)));
+        let q = rows_of(0, &[], &[], &images([7, 3].into_iter()))[0].spread;
+        assert_eq!((q.mean_ns, q.p50_ns, q.p90_ns, q.max_ns), (5, 3, 7, 7));
+        assert_eq!(rows_of(0, &[], &[], &images([7].into_iter())), []);
     }
 }

@@ -82,8 +82,7 @@ fn is_wide(table: &Table, i: usize) -> bool {
 /// Whether a column goes first where there is no room: it is said to be minor, or nothing was recorded for it.
 fn is_minor(page_table: &PageTable, i: usize) -> bool {
     let table = &page_table.table;
-    page_table.minor_columns.contains(&table.columns[i].key)
-        || (!table.rows.is_empty() && table.rows.iter().all(|row| row[i] == Cell::NotRecorded))
+    page_table.minor_columns.contains(&table.columns[i].key) || !table.is_recorded(i)
 }
 
 /// The order of the columns: what a row is about stands before its numbers, after what it belongs to.
