@@ -7,7 +7,9 @@ use std::str::FromStr;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use regex::Regex;
 
+use super::args_bandwidth::BandwidthArgs;
 use super::args_merge::{MergeArgs, SlimArgs};
+use super::args_stages::StagesArgs;
 use crate::analyze::exclude::parse_classes;
 use crate::analyze::joined::parse_zone;
 use crate::analyze::timeline::Class;
@@ -141,36 +143,6 @@ fn typed(command: &str, words: Vec<OsString>, paths: Vec<PathBuf>) -> anyhow::Re
     Ok(Args::try_parse_from(line)?.command)
 }
 
-/// What the pipeline's own logs tell: requests, stages, transfers, diffusion, start-up, waits, the profiler.
-///
-/// Reads console logs of vLLM and vLLM-Omni and the pipeline's JSON lines, of every version, plain or compressed. Every
-/// derived figure is recomputed; what differs, or means something else than its name says, is flagged.
-/// Exit codes: 0 done, 2 an error, or data lost under --strict. A closed pipe is success.
-#[derive(Debug, ClapArgs)]
-pub(super) struct StagesArgs {
-    /// Logs, directories (searched for *.log and *.jsonl), or `-` for standard input.
-    #[arg(required = true, value_name = "LOG")]
-    pub(super) paths: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub(super) common: CommonArgs,
-
-    #[command(flatten)]
-    pub(super) figures: FigureArgs,
-
-    /// Tables to show, by key; CSV shows one. Default: all that have rows but `checks` and `census`; CSV: requests.
-    #[arg(long, value_name = "TABLE", value_delimiter = ',')]
-    pub(super) table: Vec<StagesTable>,
-
-    /// Rows of a table for people, 0 for all; JSON and CSV always have every row.
-    #[arg(long, value_name = "N", default_value = "40")]
-    pub(super) top: usize,
-
-    /// Also write the result as a page that opens in any browser and needs no network.
-    #[arg(long, value_name = "FILE")]
-    pub(super) html: Option<PathBuf>,
-}
-
 /// Everything that is known, as a page that opens from a mail attachment and needs no network.
 ///
 /// Writes DIR/index.html and its figures as PNG: the verdict, how far it can be trusted, the time line of the whole run, and every table, to be
@@ -260,123 +232,6 @@ impl AnalyzeArgs {
             html: None,
         }
     }
-}
-
-/// A table of `stages`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(super) enum StagesTable {
-    /// The log files, with their lines by kind.
-    Logs,
-    /// Summaries of runs.
-    Summaries,
-    /// Requests.
-    Requests,
-    /// Mean and percentiles of request times.
-    Percentiles,
-    /// Requests by stage: queue, generation, tokens.
-    RequestStages,
-    /// Each request's time line.
-    Waterfall,
-    /// Stages.
-    Stages,
-    /// Transfers between stages: bytes, times, Mbit/s and GB/s.
-    Transfers,
-    /// Diffusion requests.
-    Diffusion,
-    /// Start-up.
-    Startup,
-    /// Waiting for a shared-memory block.
-    Waits,
-    /// Profiler start, stop and files.
-    Profiler,
-    /// vLLM's throughput lines.
-    Throughput,
-    /// Warnings, errors and tracebacks, counted by what they say.
-    Problems,
-    /// Figures to be read with care.
-    Flags,
-    /// Every recomputed figure.
-    Checks,
-    /// Lines by class.
-    Census,
-    /// What was odd about the logs.
-    Issues,
-}
-
-/// Copies and collectives: bytes, time, GB/s, share of the link's peak, overlap, waiting for other ranks.
-///
-/// Several inputs are ranks or stages of one run: their collectives are matched, so that a rank's waiting for others is
-/// told apart from the transfer. GB/s are 10^9 bytes a second.
-/// Exit codes: 0 done, 2 an error, or data lost under --strict. A closed pipe is success.
-#[derive(Debug, ClapArgs)]
-pub(super) struct BandwidthArgs {
-    /// Files, directories (searched for every known naming scheme), or `-` for standard input.
-    #[arg(required = true, value_name = "PATH")]
-    pub(super) paths: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub(super) common: CommonArgs,
-
-    #[command(flatten)]
-    pub(super) logs: LogArgs,
-
-    #[command(flatten)]
-    pub(super) figures: FigureArgs,
-
-    /// Tables to show, by key; CSV shows one. Default: those with rows; CSV: copies.
-    #[arg(long, value_name = "TABLE", value_delimiter = ',')]
-    pub(super) table: Vec<BandwidthTable>,
-
-    /// Rows of a table for people, 0 for all; JSON and CSV always have every row.
-    #[arg(long, value_name = "N", default_value = "20")]
-    pub(super) top: usize,
-
-    /// Peaks of the links in GB/s, before the built-in table of datasheets: `host=63,peer=450,memory=3350`.
-    #[arg(long, value_name = "LINK=GB_PER_S,…")]
-    pub(super) peak: Option<String>,
-
-    /// Also write the result as a page that opens in any browser and needs no network.
-    #[arg(long, value_name = "FILE")]
-    pub(super) html: Option<PathBuf>,
-
-    /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
-    #[arg(long, value_name = "A..B")]
-    pub(super) window: Option<WindowArg>,
-}
-
-/// A table of `bandwidth`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(super) enum BandwidthTable {
-    /// The input files.
-    Inputs,
-    /// Copies and memsets by direction: time, overlap, exposed.
-    Directions,
-    /// Copies by route and size: GB/s and share of the peak.
-    Copies,
-    /// Copies between devices.
-    Peers,
-    /// The same as a matrix of GB/s.
-    PeerMatrix,
-    /// Operators and frames that launched copies.
-    CallSites,
-    /// Collectives by group, operation, type and size.
-    Collectives,
-    /// Where each log stands in time; with --logs, like the next two.
-    LogClocks,
-    /// Transfers between stages: bytes, times, Mbit/s and GB/s.
-    StageTransfers,
-    /// Copies that the traces of the two stages show meanwhile.
-    TracedTransfers,
-    /// Each input's waiting for other ranks.
-    RankWaits,
-    /// The slowest collectives.
-    Slowest,
-    /// Bytes over time by direction, in at most 100 stretches.
-    Series,
-    /// What was odd about the inputs.
-    Issues,
 }
 
 /// Run a pipeline, launch a program, or drive a running server under the profiler, for a number of iterations.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use rayon::prelude::*;
 
-use super::args::{BandwidthArgs, BandwidthTable};
+use super::args_bandwidth::{BandwidthArgs, BandwidthTable};
 use super::figures::FigurePlan;
 use super::joining::LogPlan;
 use super::pages;

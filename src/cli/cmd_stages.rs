@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::args::{StagesArgs, StagesTable};
+use super::args_stages::{StagesArgs, StagesTable};
 use super::figures::FigurePlan;
 use super::pages;
 use super::plan::CommonPlan;

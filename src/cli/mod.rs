@@ -5,7 +5,9 @@
 
 mod analyzed;
 mod args;
+mod args_bandwidth;
 mod args_merge;
+mod args_stages;
 mod cmd_analyze;
 mod cmd_bandwidth;
 mod cmd_capture;
