@@ -281,6 +281,7 @@ fn a_real_diffusion_log_is_placed_by_its_profiler_lines() {
     let read = Read::of(&[trace]);
     let logs: Vec<PipelineLog> = discover_logs(&[dir.join("run.log")])
         .unwrap()
+        .paths
         .iter()
         .map(|path| read_log(path, &Arc::default()).unwrap().log)
         .collect();

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::analyzed::Analyzed;
 use super::args::AnalyzeArgs;
+use super::guard::{self, Output};
 use super::joining::LogPlan;
 use super::output::Target;
 use super::pages;
@@ -33,6 +34,7 @@ use crate::table::{
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
     if args.print_wait_rules {
         let (rules, _) = wait_rules(args.wait_rules.as_deref())?;
+        guard::claim([Output::of("-o", args.common.output.as_deref())])?;
         args.common.output.clone().map_or(Target::Stdout, Target::File).write(rules.as_bytes())?;
         return Ok(Outcome::Done);
     }

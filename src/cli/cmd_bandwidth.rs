@@ -7,10 +7,11 @@ use rayon::prelude::*;
 
 use super::args_bandwidth::{BandwidthArgs, BandwidthTable};
 use super::figures::FigurePlan;
+use super::guard::{self, Output};
 use super::joining::LogPlan;
 use super::pages;
 use super::plan::{CommonPlan, window_config};
-use super::reading::read_traces;
+use super::reading::{find_traces, read_traces};
 use super::rows;
 use super::run::{Hinted, Outcome, say};
 use super::tables::{TableChoice, rendered};
@@ -19,7 +20,7 @@ use crate::analyze::collectives::{CollectiveInput, collectives};
 use crate::analyze::copies::{CopiesConfig, copies};
 use crate::analyze::peaks::PeakOverrides;
 use crate::diag::Severity;
-use crate::read::{Input, Inputs, discover};
+use crate::read::{Input, Inputs};
 use crate::table::figure::bandwidth_figures;
 use crate::table::page::Page;
 use crate::table::{
@@ -56,13 +57,20 @@ impl BandwidthPlan {
             what: format!("--peak: {what}"),
             hint: "write it as host=63,peer=450,memory=3350, in GB/s".to_owned(),
         })?;
+        let inputs = find_traces(&args.paths)?;
+        let logs = LogPlan::of(&args.logs)?;
+        guard::claim([
+            Output::of("-o", args.common.output.as_deref()),
+            Output::of("--html", args.html.as_deref()),
+            Output::of("--png", args.figures.png.as_deref()),
+        ])?;
         Ok(Self {
             common,
-            inputs: discover(&args.paths)?,
+            inputs,
             choice,
             time: TimeConfig { window: window_config(args.window), ..TimeConfig::default() },
             copies: CopiesConfig { peaks },
-            logs: LogPlan::of(&args.logs)?,
+            logs,
             figures: FigurePlan::of(&args.figures)?,
         })
     }

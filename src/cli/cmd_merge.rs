@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::args_merge::{AlignArg, MergeArgs};
 use super::figures::FigurePlan;
+use super::guard::{self, Output};
 use super::pages;
-use super::reading::say_skipped;
+use super::reading::{find_traces, say_skipped};
 use super::rewriting::{self, Destination, FirstPass};
 use super::rows;
 use super::run::{Hinted, Outcome};
@@ -16,7 +17,7 @@ use crate::align::{
     Override, align_clocks, input_label, merge_order, missing_ranks, refine_identity, same_claims,
 };
 use crate::model::Identity;
-use crate::read::{Input, Progress, discover};
+use crate::read::{Input, Progress};
 use crate::render::human;
 use crate::store::PARTS_KEY;
 use crate::table::figure::merge_figures;
@@ -27,9 +28,13 @@ use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merg
 /// Runs the command.
 pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let destination = Destination::of(&args.output)?;
-    let inputs = discover(&args.paths)?;
+    let inputs = find_traces(&args.paths)?;
     let figures = FigurePlan::of(&args.figures)?;
-    destination.refuse_inputs(&inputs.paths)?;
+    guard::claim([
+        Output::of("-o", Some(destination.path())),
+        Output::of("--html", args.html.as_deref()),
+        Output::of("--png", args.figures.png.as_deref()),
+    ])?;
     say_skipped(&inputs, args.output.quiet);
     let sources = Spooled::all(&inputs.paths, destination.path(), args.output.quiet)?;
     rewriting::in_pool(&args.output, || {
@@ -365,9 +370,4 @@ fn missing(problem: &IdentityProblem, identities: &[Identity]) -> String {
             format!("inputs {first} and {second} claim the same")
         }
     }
-}
-
-/// Paths are compared as the system sees them.
-pub(super) fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }

@@ -6,21 +6,26 @@ use anyhow::Context as _;
 
 use super::analyzed::Analyzed;
 use super::args::{AnalyzeArgs, ReportArgs};
-use super::figures::FigurePlan;
+use super::atomic_file::write_together;
+use super::guard::{self, Output};
 use super::joining::LogPlan;
 use super::plan::AnalyzePlan;
 use super::reading::read_traces;
-use super::run::{Hinted, Outcome, say};
-use super::{cmd_analyze, cmd_bandwidth, cmd_stages, pages};
+use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say};
+use super::{cmd_analyze, cmd_bandwidth, cmd_stages, figures, pages};
 use crate::analyze::copies::CopiesConfig;
 use crate::diag::Severity;
 use crate::table::page::Page;
+
+/// The page.
+const INDEX: &str = "index.html";
 
 /// Runs the command.
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     let analyze = AnalyzeArgs::of_report(args);
     let plan = AnalyzePlan { is_page: true, ..AnalyzePlan::of(&analyze)? };
-    create_folder(&args.output)?;
+    guard::claim([Output::of("-o", Some(&args.output.join(INDEX)))])?;
+    refuse_file(&args.output)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(plan.common.read.threads)
         .build()
@@ -28,12 +33,21 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     pool.install(|| report(&plan, &args.output))
 }
 
-fn create_folder(folder: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).map_err(|error| {
-        let what = format!("cannot create the folder {}: {error}", folder.display());
-        Hinted { what, hint: "name a folder with -o; `report` writes several files".to_owned() }
-            .into()
-    })
+/// What is there and no folder cannot be written into: said before anything is read.
+fn refuse_file(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() && !folder.is_dir() {
+        return Err(unwritable(folder, &std::io::ErrorKind::NotADirectory.into()));
+    }
+    Ok(())
+}
+
+fn unwritable(folder: &Path, error: &std::io::Error) -> anyhow::Error {
+    let what = format!("cannot write to the folder {}: {error}", folder.display());
+    let hint = match error.kind() {
+        _ if is_disk_full(error) => DISK_FULL_HINT,
+        _ => "name a folder with -o that may be written to; `report` writes several files",
+    };
+    Hinted { what, hint: hint.to_owned() }.into()
 }
 
 fn report(plan: &AnalyzePlan, folder: &Path) -> anyhow::Result<Outcome> {
@@ -51,11 +65,12 @@ fn report(plan: &AnalyzePlan, folder: &Path) -> anyhow::Result<Outcome> {
     let report = analyzed.into_report(plan, &inputs);
     let shows = |name: &str| plan.shows_name(name);
     let page = Page::of_analyze(&report, Some(&bandwidth), stages.as_ref(), overview, shows);
-    let index = folder.join("index.html");
-    FigurePlan::in_folder(folder).write(&page.figures(), true)?;
-    pages::write(&index, page, &inputs, logs.iter().map(|log| log.path.as_path()))?;
+    let mut files = figures::files_of(&page.figures())?;
+    let html = pages::html_of(page, &inputs, logs.iter().map(|log| log.path.as_path()));
+    files.push((INDEX.to_owned(), html.into_bytes()));
+    write_together(folder, &files).map_err(|error| unwritable(folder, &error))?;
     if !plan.common.is_quiet {
-        say(&format!("{} is the report", index.display()));
+        say(&format!("{} is the report", folder.join(INDEX).display()));
     }
     let diags = inputs.iter().map(|input| &input.diag).chain(logs.iter().map(|log| &log.diag));
     let is_lossy = diags.into_iter().any(|diag| diag.worst() >= Some(Severity::DataLoss));

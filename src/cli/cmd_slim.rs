@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::args_merge::{NameFilter, SlimArgs};
+use super::guard::{self, Output};
 use super::rewriting::{self, Destination, FirstPass};
 use super::rows;
 use super::run::{Hinted, Outcome};
@@ -22,7 +23,8 @@ use crate::write::{
 pub(super) fn run(args: &SlimArgs) -> anyhow::Result<Outcome> {
     let destination = Destination::of(&args.output)?;
     let paths = vec![args.path.clone()];
-    destination.refuse_inputs(&paths)?;
+    guard::protect([args.path.as_path()]);
+    guard::claim([Output::of("-o", Some(destination.path()))])?;
     let sources = Spooled::all(&paths, destination.path(), args.output.quiet)?;
     rewriting::in_pool(&args.output, || slim(args, &sources, &destination))
 }

@@ -6,16 +6,18 @@ use anyhow::Context as _;
 
 use super::args_stages::{StagesArgs, StagesTable};
 use super::figures::FigurePlan;
+use super::guard::{self, Output};
 use super::pages;
 use super::plan::CommonPlan;
-use super::reading::read_logs;
+use super::reading::{find_logs, read_logs};
 use super::rows;
 use super::run::{Outcome, say};
 use super::tables::{TableChoice, rendered};
 use crate::analyze::stages::analyze_stages;
 use crate::diag::Severity;
 use crate::model::log::{LineKind, PipelineLog};
-use crate::read::logs::{LogInput, discover_logs};
+use crate::read::Inputs;
+use crate::read::logs::LogInput;
 use crate::table::figure::stages_figures;
 use crate::table::page::Page;
 use crate::table::stages::{DETAILS, LogFacts, StagesReport, waterfall_chart};
@@ -34,7 +36,7 @@ pub(super) fn run(args: &StagesArgs) -> anyhow::Result<Outcome> {
 /// What `stages` will do.
 struct StagesPlan {
     common: CommonPlan,
-    paths: Vec<std::path::PathBuf>,
+    inputs: Inputs,
     choice: TableChoice,
     figures: Option<FigurePlan>,
 }
@@ -44,7 +46,13 @@ impl StagesPlan {
         let common = CommonPlan::of(&args.common);
         let choice = TableChoice::of(&common, &args.table, &StagesTable::Requests, args.top)?;
         let figures = FigurePlan::of(&args.figures)?;
-        Ok(Self { common, paths: discover_logs(&args.paths)?, choice, figures })
+        let inputs = find_logs(&args.paths)?;
+        guard::claim([
+            Output::of("-o", args.common.output.as_deref()),
+            Output::of("--html", args.html.as_deref()),
+            Output::of("--png", args.figures.png.as_deref()),
+        ])?;
+        Ok(Self { common, inputs, choice, figures })
     }
 }
 
@@ -55,10 +63,11 @@ fn is_news(table: &Table) -> bool {
 }
 
 fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
-    let inputs = read_logs(&plan.paths, plan.common.sorting())?;
+    let inputs = read_logs(&plan.inputs, plan.common.sorting())?;
     let report = report(&inputs);
     if let Some(path) = html {
-        pages::write(path, Page::of_stages(&report), &[], plan.paths.iter().map(PathBuf::as_path))?;
+        let logs = plan.inputs.paths.iter().map(PathBuf::as_path);
+        pages::write(path, Page::of_stages(&report), &[], logs)?;
     }
     if let Some(figures) = &plan.figures {
         figures.write(&stages_figures(&report), plan.common.is_quiet)?;

@@ -1,12 +1,12 @@
 //! `--png`: where figures go, and what is said of those that are empty.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rayon::prelude::*;
 
 use super::args::{FigureArgs, ThemeArg};
+use super::atomic_file::write_together;
 use super::output::Target;
 use super::run::{Hinted, say};
 use crate::render::figure::{PngOptions, Theme, png, png_of_all};
@@ -53,11 +53,6 @@ impl FigurePlan {
         Ok(Some(Self { place, options: PngOptions { theme, ..PngOptions::default() } }))
     }
 
-    /// One PNG for each figure in a folder, on white.
-    pub(super) fn in_folder(folder: &Path) -> Self {
-        Self { place: Place::Directory(folder.to_owned()), options: PngOptions::default() }
-    }
-
     /// Writes the figures, and says which are empty.
     pub(super) fn write(&self, figures: &[Figure], is_quiet: bool) -> anyhow::Result<()> {
         let (empty, drawn): (Vec<&Figure>, Vec<&Figure>) =
@@ -76,15 +71,24 @@ impl FigurePlan {
                 written(path, &png_of_all(&shown, &self.options)?)
             }
             Place::Directory(path) => {
-                fs::create_dir_all(path)
-                    .with_context(|| format!("cannot make the directory {}", path.display()))?;
-                drawn.par_iter().try_for_each(|figure| {
-                    let file = path.join(format!("{}.png", figure.key));
-                    written(&file, &png(figure, &self.options)?)
-                })
+                let files = files(&drawn, &self.options)?;
+                write_together(path, &files)
+                    .with_context(|| format!("cannot write figures to {}", path.display()))
             }
         }
     }
+}
+
+/// Figures as files of a folder, on white; without those that are empty.
+pub(super) fn files_of(figures: &[Figure]) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let drawn: Vec<&Figure> =
+        figures.iter().filter(|figure| figure.empty_because().is_none()).collect();
+    files(&drawn, &PngOptions::default())
+}
+
+fn files(drawn: &[&Figure], options: &PngOptions) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let file = |figure: &&Figure| Ok((format!("{}.png", figure.key), png(figure, options)?));
+    drawn.par_iter().map(file).collect()
 }
 
 fn written(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {

@@ -1,10 +1,8 @@
 //! Logs beside traces: the logs read and analyzed, and joined with the inputs. What `analyze` and `bandwidth` share.
 
-use std::path::PathBuf;
-
 use super::args::LogArgs;
 use super::plan::CommonPlan;
-use super::reading::read_logs;
+use super::reading::{find_logs, read_logs};
 use super::rows;
 use super::run::say;
 use crate::analyze::base::TimeBase;
@@ -12,14 +10,14 @@ use crate::analyze::clock::{TimedInput, matched_collectives, place};
 use crate::analyze::joined::{ClockSource, JoinConfig, JoinInput, Joined, joined};
 use crate::analyze::stages::analyze_stages;
 use crate::diag::Severity;
-use crate::read::Input;
-use crate::read::logs::{LogInput, discover_logs};
+use crate::read::logs::LogInput;
+use crate::read::{Input, Inputs};
 use crate::table::JoinedRows;
 
 /// The logs to join.
 #[derive(Debug)]
 pub(super) struct LogPlan {
-    paths: Vec<PathBuf>,
+    inputs: Inputs,
     config: JoinConfig,
 }
 
@@ -30,12 +28,12 @@ impl LogPlan {
             return Ok(None);
         }
         let config = JoinConfig { zone_ns: args.log_zone };
-        Ok(Some(Self { paths: discover_logs(&args.logs)?, config }))
+        Ok(Some(Self { inputs: find_logs(&args.logs)?, config }))
     }
 
     /// Reads the logs of a command; none where it was given none.
     pub(super) fn read(plan: Option<&Self>, common: &CommonPlan) -> anyhow::Result<Vec<LogInput>> {
-        plan.map_or(Ok(Vec::new()), |plan| read_logs(&plan.paths, common.sorting()))
+        plan.map_or(Ok(Vec::new()), |plan| read_logs(&plan.inputs, common.sorting()))
     }
 
     /// Joins logs and inputs, and says on standard error what could not be joined.

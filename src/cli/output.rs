@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::trace_output::AtomicFile;
+use super::atomic_file::AtomicFile;
 
 /// The destination of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,12 +28,20 @@ pub(super) fn write<'a>(
     inputs: &'a [Input],
     logs: impl IntoIterator<Item = &'a Path>,
 ) -> anyhow::Result<()> {
+    Target::File(path.to_owned()).write(html_of(page, inputs, logs).as_bytes())
+}
+
+/// The text of a page.
+pub(super) fn html_of<'a>(
+    page: Page,
+    inputs: &'a [Input],
+    logs: impl IntoIterator<Item = &'a Path>,
+) -> String {
     let mut files: Vec<&Path> = inputs.iter().map(|input| input.path.as_path()).collect();
     files.extend(logs);
     // A merged file is several inputs.
     files.dedup();
-    let page = page.with_origin(origin(inputs, &files));
-    Target::File(path.to_owned()).write(html::page(&page).as_bytes())
+    html::page(&page.with_origin(origin(inputs, &files)))
 }
 
 /// What tells whether a file is the same when the page is made again.

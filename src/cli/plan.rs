@@ -7,9 +7,10 @@ use regex::Regex;
 
 use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, TableKey, WindowArg};
 use super::figures::FigurePlan;
+use super::guard::{self, Output};
 use super::joining::LogPlan;
 use super::output::Target;
-use super::reading::Sorting;
+use super::reading::{Sorting, find_traces};
 use super::run::Hinted;
 use super::tables::TableChoice;
 use crate::analyze::base::TimeConfig;
@@ -17,7 +18,7 @@ use crate::analyze::key_averages::{Choice, KeyAveragesConfig};
 use crate::analyze::timeline::Class;
 use crate::analyze::wait_rules::{DEFAULT_RULES, WaitRules};
 use crate::analyze::window::WindowConfig;
-use crate::read::{Inputs, ReadOptions, discover};
+use crate::read::{Inputs, ReadOptions};
 use crate::render::text::TextStyle;
 
 /// Longest gaps shown where nothing else is asked for.
@@ -101,18 +102,23 @@ impl AnalyzePlan {
             let hint = "leave out --format and --window, or --torch-layout".to_owned();
             return Err(Hinted { what, hint }.into());
         }
+        let inputs = find_traces(&args.paths)?;
+        let logs = LogPlan::of(&args.logs)?;
+        let rules = wait_rules(args.wait_rules.as_deref())?.1;
+        guard::claim([
+            Output::of("-o", args.common.output.as_deref()),
+            Output::of("--html", args.html.as_deref()),
+            Output::of("--png", args.figures.png.as_deref()),
+        ])?;
         Ok(Self {
-            inputs: discover(&args.paths)?,
+            inputs,
             common,
             choice,
             top_gaps: args.top.map_or(N_GAPS, |_| rows_shown(args.top, false)),
             excluded,
             sort: args.sort,
             name: args.name.clone(),
-            time: TimeConfig {
-                window: window_config(args.window),
-                rules: wait_rules(args.wait_rules.as_deref())?.1,
-            },
+            time: TimeConfig { window: window_config(args.window), rules },
             key_averages: KeyAveragesConfig {
                 python_rows: choice_of(args.python_rows),
                 torch_compat: choice_of(args.torch_compat),
@@ -120,7 +126,7 @@ impl AnalyzePlan {
                 group_by_stack_n: args.group_by_stack.unwrap_or(0),
             },
             is_torch_layout: args.torch_layout,
-            logs: LogPlan::of(&args.logs)?,
+            logs,
             is_page: args.html.is_some(),
             figures: FigurePlan::of(&args.figures)?,
         })
@@ -162,6 +168,7 @@ pub(super) fn wait_rules(path: Option<&Path>) -> anyhow::Result<(String, WaitRul
     let Some(path) = path else {
         return Ok((DEFAULT_RULES.to_owned(), WaitRules::default()));
     };
+    guard::protect([path]);
     let own = std::fs::read_to_string(path).map_err(|error| Hinted {
         what: format!("cannot read the wait rules {}: {error}", path.display()),
         hint: "give a text file with one rule a line".to_owned(),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::guard;
 use super::plan::CommonPlan;
 use super::progress::ProgressDisplay;
 use super::run::say;
 use crate::diag::{IssueKind, Reporter};
-use crate::read::logs::{LogInput, read_log};
-use crate::read::{Input, Inputs, Progress, ReadError, read_each};
+use crate::read::logs::{LogInput, discover_logs, read_log};
+use crate::read::{Input, Inputs, NOT_A_TRACE, Progress, ReadError, discover, read_each};
 
 /// Whether files of another kind are an error, and whether to say that they are left out.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,24 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
+/// The traces that a command is to read, which nothing may write over from now on.
+pub(super) fn find_traces(paths: &[PathBuf]) -> Result<Inputs, ReadError> {
+    discover(paths).map(protected)
+}
+
+/// The logs that a command is to read, which nothing may write over from now on.
+pub(super) fn find_logs(paths: &[PathBuf]) -> Result<Inputs, ReadError> {
+    discover_logs(paths).map(protected)
+}
+
+/// Keeps inputs from being written over: those that are read, and those that are left out in favour of another.
+fn protected(inputs: Inputs) -> Inputs {
+    let left_out = inputs.skipped.iter().filter(|(_, why)| why != NOT_A_TRACE);
+    let all = inputs.paths.iter().chain(left_out.map(|(path, _)| path));
+    guard::protect(all.map(PathBuf::as_path));
+    inputs
+}
+
 /// Reads the traces of a command.
 pub(super) fn read_traces(inputs: &Inputs, common: &CommonPlan) -> anyhow::Result<Vec<Input>> {
     say_skipped(inputs, common.is_quiet);
@@ -67,7 +86,7 @@ pub(super) fn read_traces(inputs: &Inputs, common: &CommonPlan) -> anyhow::Resul
     Ok(common.sorting().sorted(results, |input| &mut input.diag)?)
 }
 
-/// Says which files of directories are not read, and why.
+/// Says which files are not read, and why.
 pub(super) fn say_skipped(inputs: &Inputs, is_quiet: bool) {
     for (path, why) in inputs.skipped.iter().filter(|_| !is_quiet) {
         say(&format!("note: {} is left out: {why}", path.display()));
@@ -75,12 +94,13 @@ pub(super) fn say_skipped(inputs: &Inputs, is_quiet: bool) {
 }
 
 /// Reads logs.
-pub(super) fn read_logs(paths: &[PathBuf], sorting: Sorting) -> anyhow::Result<Vec<LogInput>> {
+pub(super) fn read_logs(inputs: &Inputs, sorting: Sorting) -> anyhow::Result<Vec<LogInput>> {
+    say_skipped(inputs, sorting.is_quiet);
     let progress = Arc::new(Progress::default());
     let results = {
-        let _display = ProgressDisplay::start(&progress, paths, sorting.is_quiet);
+        let _display = ProgressDisplay::start(&progress, &inputs.paths, sorting.is_quiet);
         let read = |path: &PathBuf| read_log(path, &progress).map(|log| vec![log]);
-        paths.par_iter().map(read).collect()
+        inputs.paths.par_iter().map(read).collect()
     };
     Ok(sorting.sorted(results, |log| &mut log.diag)?)
 }

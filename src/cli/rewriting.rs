@@ -10,13 +10,12 @@ use serde::Serialize;
 
 use super::args::Format;
 use super::args_merge::TraceOutputArgs;
-use super::cmd_merge::same_file;
+use super::atomic_file::{AtomicFile, PipeOutput, spill_file};
 use super::output::Target;
 use super::progress::ProgressDisplay;
 use super::reading::Sorting;
 use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say};
 use super::spool::Spooled;
-use super::trace_output::{AtomicFile, PipeOutput, spill_file};
 use crate::diag::{Reporter, Severity};
 use crate::read::events::{Again, read_apart_for_rewriting, read_for_rewriting};
 use crate::read::{Input, Progress, ReadOptions};
@@ -134,18 +133,6 @@ impl Destination {
 
     fn is_stdout(&self) -> bool {
         self.path == Path::new("-")
-    }
-
-    /// An input cannot be its own output: it is read while that is written, and would be gone after.
-    pub(super) fn refuse_inputs(&self, inputs: &[PathBuf]) -> anyhow::Result<()> {
-        match inputs.iter().find(|input| same_file(input, &self.path)) {
-            None => Ok(()),
-            Some(input) => {
-                let what = format!("{} is an input and the output at once", input.display());
-                let hint = "give the output another name".to_owned();
-                Err(Hinted { what, hint }.into())
-            }
-        }
     }
 
     /// Writes the trace. Gives its bytes on disk besides.

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::atomic_file::spill_file;
 use super::run::{Hinted, say};
-use super::trace_output::spill_file;
 
 /// An input that can be read again.
 pub(super) struct Spooled {

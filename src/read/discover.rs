@@ -1,9 +1,11 @@
 //! From what the user names to the list of inputs: files as they are, directories searched for traces.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::file_id::Seen;
 use super::perfetto::is_perfetto;
 use super::source::ByteStream;
 use super::{Progress, ReadError, names};
@@ -14,28 +16,46 @@ const MAX_DEPTH: usize = 6;
 /// Bytes of text that are looked at to tell a trace from other JSON.
 const SNIFF_BYTES: usize = 1 << 16;
 
+/// Why a file that is no trace is left out.
+pub const NOT_A_TRACE: &str = "its content is not a trace";
+
 /// The inputs of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
     /// Files to read (`-` is standard input), sorted by stage, rank and path within each directory.
     pub paths: Vec<PathBuf>,
-    /// Files of a directory that look like traces by name and were left out, with the reason.
-    pub skipped: Vec<(PathBuf, &'static str)>,
+    /// Files that were left out, with the reason: of a directory what looks like a trace by name and is none, and what
+    /// is given already under another name.
+    pub skipped: Vec<(PathBuf, Cow<'static, str>)>,
 }
 
-/// Finds the inputs that `paths` name. A path given twice is read once.
+impl Inputs {
+    /// Adds a file, but once only, whatever the names that lead to it.
+    pub(super) fn add(&mut self, path: PathBuf, seen: &mut Seen) {
+        match seen.note(&path) {
+            None => self.paths.push(path),
+            Some(first) if first == path => {
+                self.skipped.push((path, "it is given twice and read once".into()));
+            }
+            Some(first) => {
+                let why = format!("it is {} by another name, which is read once", first.display());
+                self.skipped.push((path, why.into()));
+            }
+        }
+    }
+}
+
+/// Finds the inputs that `paths` name. A file given twice is read once, whatever its names.
 ///
 /// # Errors
 ///
 /// A path that does not exist, or a directory without a trace.
 pub fn discover(paths: &[PathBuf]) -> Result<Inputs, ReadError> {
     let mut inputs = Inputs::default();
-    let mut seen = BTreeSet::new();
+    let mut seen = Seen::default();
     for path in paths {
         if path == Path::new("-") || !is_dir(path)? {
-            if seen.insert(path.clone()) {
-                inputs.paths.push(path.clone());
-            }
+            inputs.add(path.clone(), &mut seen);
             continue;
         }
         let mut found = Vec::new();
@@ -48,7 +68,7 @@ pub fn discover(paths: &[PathBuf]) -> Result<Inputs, ReadError> {
             let identity = names::identity_of(path);
             (identity.stage, identity.replica, identity.role, identity.rank, path.clone())
         });
-        inputs.paths.extend(traces.into_iter().filter(|path| seen.insert(path.clone())));
+        traces.into_iter().for_each(|path| inputs.add(path, &mut seen));
     }
     Ok(inputs)
 }
@@ -76,7 +96,7 @@ fn list(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<(
 
 /// Of the files of a directory, those that are traces: the ones named as profilers name them where there are any, else
 /// any whose content is a trace.
-fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, &'static str)>) -> Vec<PathBuf> {
+fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, Cow<'static, str>)>) -> Vec<PathBuf> {
     let all: BTreeSet<PathBuf> = found.into_iter().collect();
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let (named, others): (Vec<_>, Vec<_>) =
@@ -86,11 +106,11 @@ fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, &'static str)>) -> Ve
     for path in candidates {
         let plain = path.with_extension("");
         if name(&path).ends_with(".gz") && all.contains(&plain) && looks_like_trace(&plain) {
-            skipped.push((path, "the uncompressed file beside it is read instead"));
+            skipped.push((path, "the uncompressed file beside it is read instead".into()));
         } else if looks_like_trace(&path) {
             traces.push(path);
         } else {
-            skipped.push((path, "its content is not a trace"));
+            skipped.push((path, NOT_A_TRACE.into()));
         }
     }
     traces

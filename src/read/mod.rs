@@ -8,6 +8,7 @@ mod chrome;
 mod discover;
 mod error;
 pub(crate) mod events;
+mod file_id;
 mod ids;
 pub mod logs;
 mod map;
@@ -27,8 +28,9 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use discover::{Inputs, discover};
+pub use discover::{Inputs, NOT_A_TRACE, discover};
 pub use error::ReadError;
+pub use file_id::FileId;
 pub use progress::Progress;
 use trace::ReadTrace;
 

@@ -8,8 +8,9 @@ use crate::diag::{IssueKind, Reporter};
 use crate::model::log::PipelineLog;
 
 use super::super::discover::is_trace;
+use super::super::file_id::Seen;
 use super::super::source::{ByteStream, StreamEnd};
-use super::super::{Progress, ReadError};
+use super::super::{Inputs, Progress, ReadError};
 use super::LogReader;
 
 /// One log, read.
@@ -74,16 +75,17 @@ fn count_end(end: &StreamEnd, offset: u64, diag: &mut Reporter) {
 const ENDINGS: [&str; 6] = [".log", ".log.gz", ".log.zst", ".jsonl", ".jsonl.gz", ".jsonl.zst"];
 
 /// The logs that `paths` name: files as given, directories searched for `*.log` and `*.jsonl`, compressed or not. A
-/// path given twice is read once.
+/// file given twice is read once, whatever its names.
 ///
 /// # Errors
 ///
 /// A path that does not exist, or a directory without a log.
-pub fn discover_logs(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ReadError> {
-    let mut found = Vec::new();
+pub fn discover_logs(paths: &[PathBuf]) -> Result<Inputs, ReadError> {
+    let mut found = Inputs::default();
+    let mut seen = Seen::default();
     for path in paths {
         if path == Path::new("-") || !is_dir(path)? {
-            found.push(path.clone());
+            found.add(path.clone(), &mut seen);
             continue;
         }
         let mut inside = BTreeSet::new();
@@ -91,10 +93,8 @@ pub fn discover_logs(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ReadError> {
         if inside.is_empty() {
             return Err(ReadError::NothingFound { path: path.clone() });
         }
-        found.extend(inside);
+        inside.into_iter().for_each(|path| found.add(path, &mut seen));
     }
-    let mut seen = BTreeSet::new();
-    found.retain(|path| seen.insert(path.clone()));
     Ok(found)
 }
 
@@ -141,7 +141,8 @@ mod tests {
         std::fs::write(&cut, &packed[..packed.len() - 20]).unwrap();
 
         let found = discover_logs(&[dir.path().to_owned(), plain.clone()]).unwrap();
-        assert_eq!(found, [plain.clone(), whole.clone(), cut.clone()]);
+        assert_eq!(found.paths, [plain.clone(), whole.clone(), cut.clone()]);
+        assert_eq!(found.skipped.len(), 1);
         let progress = Arc::default();
         let [a, b, c] = [&plain, &whole, &cut].map(|path| read_log(path, &progress).unwrap());
         assert_eq!(a.log.entries.len(), 3000);

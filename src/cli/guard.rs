@@ -1,0 +1,112 @@
+//! No output ever replaces an input, and no two outputs have one name.
+//!
+//! Commands say what they read ([`protect`]) and, as soon as they know it, what they will write ([`claim`]), so that a clash
+//! ends them before anything is read. Every file that is then created is held against the same list once more ([`refuse`]).
+//! Files are told apart by identity: links, hard links and other spellings are the same file.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::run::Hinted;
+use crate::read::FileId;
+
+/// What this process reads and must not write over.
+static INPUTS: Mutex<BTreeMap<FileId, PathBuf>> = Mutex::new(BTreeMap::new());
+
+/// Keeps files from being written over, from now on. What is no regular file cannot be.
+pub(super) fn protect<'a>(inputs: impl IntoIterator<Item = &'a Path>) {
+    let mut known = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
+    for path in inputs {
+        if let Some(id) = FileId::of(path) {
+            known.entry(id).or_insert_with(|| path.to_owned());
+        }
+    }
+}
+
+/// The input that a path leads to, where it leads to one.
+fn input_at(path: &Path) -> Option<PathBuf> {
+    let known = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
+    known.get(&FileId::of(path)?).cloned()
+}
+
+/// An error where a file to be written is an input.
+pub(super) fn refuse(target: &Path) -> io::Result<()> {
+    match input_at(target) {
+        None => Ok(()),
+        Some(input) => {
+            Err(io::Error::other(format!("it is the input {}; name another", input.display())))
+        }
+    }
+}
+
+/// A file that a command will write, with the option that says so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output<'a> {
+    /// The option, for example `--html`.
+    pub(super) option: &'static str,
+    /// The path; `-` for standard output.
+    pub(super) path: &'a Path,
+}
+
+impl<'a> Output<'a> {
+    /// The output of an option that was given.
+    pub(super) fn of(option: &'static str, path: Option<&'a Path>) -> Option<Self> {
+        path.map(|path| Self { option, path })
+    }
+
+    /// What is written to: standard output where it goes to a file, by its name.
+    fn file(&self) -> &Path {
+        if self.path == Path::new("-") { Path::new("/dev/stdout") } else { self.path }
+    }
+
+    /// The file without links and dots, whether or not it is there already.
+    fn resolved(&self) -> PathBuf {
+        let file = self.file();
+        file.canonicalize().unwrap_or_else(|_| {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize();
+            match (folder, file.file_name()) {
+                (Ok(folder), Some(name)) => folder.join(name),
+                _ => file.to_owned(),
+            }
+        })
+    }
+}
+
+/// Checks what a command will write, standard output included, against what it reads, and against itself. Devices, pipes and
+/// folders clash with nothing.
+///
+/// # Errors
+///
+/// An output that is an input, or two outputs that are one file.
+pub(super) fn claim<'a>(
+    outputs: impl IntoIterator<Item = Option<Output<'a>>>,
+) -> anyhow::Result<()> {
+    let mut claimed: Vec<(PathBuf, &str)> = Vec::new();
+    let standard = Output { option: "standard output", path: Path::new("-") };
+    let named = outputs.into_iter().flatten().filter(|output| output.path != standard.path);
+    for output in std::iter::once(standard).chain(named) {
+        if let Some(input) = input_at(output.file()) {
+            return Err(clash(output, &format!("the input {}", input.display())));
+        }
+        let is_special = output.file().exists() && FileId::of(output.file()).is_none();
+        let resolved = output.resolved();
+        if let Some((_, option)) = claimed.iter().find(|(other, _)| *other == resolved) {
+            return Err(clash(output, &format!("the file of {option}")));
+        }
+        if !is_special {
+            claimed.push((resolved, output.option));
+        }
+    }
+    Ok(())
+}
+
+fn clash(output: Output<'_>, other: &str) -> anyhow::Error {
+    let what = match output.path {
+        path if path == Path::new("-") => format!("{} is {other}", output.option),
+        path => format!("{} {} is {other}", output.option, path.display()),
+    };
+    Hinted { what, hint: "give the output another name; nothing was written".to_owned() }.into()
+}
