@@ -1,5 +1,6 @@
 //! No output replaces an input, two outputs have two names, and several files appear all or none.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod program;
 
