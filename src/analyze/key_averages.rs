@@ -6,7 +6,7 @@
 //! - every host event belongs to one thread of torch's ([`threads`]), which is not always the thread it ran on;
 //! - on each thread events nest by the stack rule of [`super::nesting`], a child that is alone and has its parent's name
 //!   is folded into the parent, and a self time is a total less the children's totals ([`tree`]);
-//! - a device event belongs to the operator whose `External id` it carries ([`links`]), and counts once more in a row of
+//! - a device event belongs to the operator whose `External id` it carries, or that its launch lies in ([`origins`]), and counts once more in a row of
 //!   its own; annotations on a device have rows but are in no total.
 //!
 //! Self times can be negative: children of one parent may cross (`nesting`), and torch does not clamp them either.
@@ -14,6 +14,8 @@
 
 mod links;
 mod memory;
+mod origins;
+mod padding;
 mod rows;
 mod threads;
 mod torch_times;
@@ -23,9 +25,11 @@ use rayon::prelude::*;
 
 use crate::store::{Layout, Store};
 
+pub use origins::LinkSource;
 pub use torch_times::{TorchTimes, torch_times};
 
 use links::Links;
+use origins::Origins;
 use rows::Sums;
 use threads::Threads;
 
@@ -98,6 +102,8 @@ pub struct KeyRow {
     pub self_device_ns: i64,
     /// The same with what its children launched.
     pub device_total_ns: i64,
+    /// Whether the device times are known: those of host rows are not where nothing tells what launched device events.
+    pub is_device_time_known: bool,
     /// Host time that the caller's exclusion took out of [`Self::cpu_total_ns`]; 0 without one.
     pub excluded_cpu_ns: i64,
     /// `None` where the trace recorded no memory.
@@ -125,6 +131,10 @@ pub struct KeyAverages {
     pub has_memory: bool,
     /// Whether the double bookings of torch up to 2.14 are reproduced.
     pub torch_compat: bool,
+    /// How the device time of host rows is known.
+    pub link_source: LinkSource,
+    /// Device activity without a call, where operators are told by nesting: it is in no host row's device time.
+    pub n_without_call: u64,
     /// Host time that was taken out of rows by the caller's exclusion; 0 without one.
     pub excluded_self_cpu_ns: i64,
 }
@@ -152,7 +162,8 @@ pub fn key_averages_excluding(
     let names = rows::Names::new(store);
     let groups = rows::Groups::new(store, config);
     let memory = memory::MemoryIndex::new(store, &names);
-    let threads = Threads::new(store);
+    let origins = Origins::new(store);
+    let threads = Threads::new(store, &origins);
     let links = Links::new(store, &threads, torch_compat);
     let walk = tree::Walk {
         store,
@@ -171,7 +182,13 @@ pub fn key_averages_excluding(
         .reduce(|| Sums::new(&names, &memory), Sums::joined);
     memory.add_top_level(&mut sums, &names);
     let excluded_self_cpu_ns = sums.excluded_self_ns;
-    let rows = sums.into_rows(store, &names, &groups, memory.is_recorded());
+    let rows = sums.into_rows(
+        store,
+        &names,
+        &groups,
+        memory.is_recorded(),
+        origins.source != LinkSource::NotRecorded,
+    );
     KeyAverages {
         self_cpu_ns: rows.iter().map(|row| row.self_cpu_ns).sum(),
         self_device_ns: rows
@@ -185,6 +202,8 @@ pub fn key_averages_excluding(
         python_rows_reason,
         has_memory: memory.is_recorded(),
         torch_compat,
+        link_source: origins.source,
+        n_without_call: origins.n_without_call,
     }
 }
 

@@ -6,7 +6,7 @@ use super::args::SortKey;
 use super::results::Results;
 use crate::analyze::base::TimeBase;
 use crate::analyze::exclude::Exclusion;
-use crate::analyze::key_averages::KeyAverages;
+use crate::analyze::key_averages::{KeyAverages, LinkSource};
 use crate::analyze::timeline::Class;
 use crate::analyze::trust::report_notices;
 use crate::analyze::window::{WindowSource, Windows};
@@ -98,10 +98,28 @@ pub(super) fn note_findings(
     }
     let has_frames =
         input.store.categories.iter().any(|&(_, kind)| kind == EventKind::PythonFunction);
+    if let Some(key_averages) = key_averages {
+        report_links(key_averages, diag);
+    }
     if let Some(key_averages) = key_averages.filter(|_| has_frames) {
         let verb = if key_averages.python_rows { "are" } else { "are not" };
         let detail = format!("they {verb} rows; {}", key_averages.python_rows_reason);
         diag.with_detail(IssueKind::PythonRowsChosen, None, detail);
+    }
+}
+
+/// How the device time of operators is known, where it is not by the operators' ids.
+fn report_links(key_averages: &KeyAverages, diag: &mut Reporter) {
+    match key_averages.link_source {
+        LinkSource::ExternalId => (),
+        LinkSource::Nesting => {
+            let n = key_averages.n_without_call;
+            let detail = (n > 0).then(|| {
+                format!("{n} device events have no call in the trace and are in no operator's device time")
+            });
+            diag.add(IssueKind::OperatorsByNesting, 1, None, detail);
+        }
+        LinkSource::NotRecorded => diag.add(IssueKind::OperatorsUnknown, 1, None, None),
     }
 }
 
@@ -154,7 +172,7 @@ pub(super) fn device_label(store: &Store) -> &'static str {
 
 /// Sorts the profiler table as asked, the largest first; rows that tie keep torch's order.
 pub(super) fn sort_key_averages(rows: &mut [KeyAverageRow], sort: Option<SortKey>) {
-    let has_device = rows.iter().any(|row| row.self_device_ns > 0);
+    let has_device = rows.iter().any(KeyAverageRow::has_device_time);
     let default = if has_device { SortKey::SelfDevice } else { SortKey::SelfCpu };
     match sort.unwrap_or(default) {
         SortKey::SelfCpu => rows.sort_by_key(|row| Reverse(row.self_cpu_ns)),

@@ -79,6 +79,8 @@ issue_kinds! {
     NoEvents, "no_events", Notice, "no event has a duration: the profiler may have been stopped before anything ran";
     NoDeviceEvents, "no_device_events", Notice, "no device activity was recorded";
     PythonRowsChosen, "python_rows_chosen", Info, "Python frames as rows of the profiler table follow the writer";
+    OperatorsByNesting, "operators_by_nesting", Info, "the writer gave device events no operator's id, so that an operator's device time is what was launched inside it on its thread";
+    OperatorsUnknown, "operators_unknown", Notice, "nothing tells which operator launched which device event: the operators' device time is unknown, not 0";
     TornRecord, "torn_record", DataLoss, "a log record is cut off or torn by another writer and is missing from the figures";
     OversizedLine, "oversized_line", DataLoss, "a log line is longer than the limit; its end was skipped";
     UnknownLine, "unknown_line", Notice, "a log line belongs to no known class";

@@ -22,10 +22,10 @@ pub struct KeyAverageRow {
     pub self_cpu_ns: i64,
     /// CPU time with the children.
     pub cpu_total_ns: i64,
-    /// Device time of the row's own device events.
-    pub self_device_ns: i64,
-    /// Device time with the children.
-    pub device_total_ns: i64,
+    /// Device time of the row's own device events; `None` where nothing tells what launched them.
+    pub self_device_ns: Option<i64>,
+    /// Device time with the children; `None` where that of the row's own is.
+    pub device_total_ns: Option<i64>,
     /// What was left out of the CPU total; there only where something was to be left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excluded_cpu_ns: Option<i64>,
@@ -65,8 +65,8 @@ impl From<KeyRow> for KeyAverageRow {
             count: row.count,
             self_cpu_ns: row.self_cpu_ns,
             cpu_total_ns: row.cpu_total_ns,
-            self_device_ns: row.self_device_ns,
-            device_total_ns: row.device_total_ns,
+            self_device_ns: row.is_device_time_known.then_some(row.self_device_ns),
+            device_total_ns: row.is_device_time_known.then_some(row.device_total_ns),
             excluded_cpu_ns: (row.excluded_cpu_ns != 0).then_some(row.excluded_cpu_ns),
             memory: row.memory.map(MemoryCells::from),
             input_shapes: row.input_shapes,
@@ -79,9 +79,14 @@ impl KeyAverageRow {
     /// Whether the row was nothing but time that is left out.
     pub fn is_gone(&self) -> bool {
         self.excluded_cpu_ns.is_some()
-            && [self.self_cpu_ns, self.cpu_total_ns, self.self_device_ns, self.device_total_ns]
-                == [0; 4]
+            && [self.self_cpu_ns, self.cpu_total_ns] == [0; 2]
+            && !self.has_device_time()
             && self.memory.is_none_or(|memory| memory == MemoryCells::default())
+    }
+
+    /// Whether device time is known and there.
+    pub fn has_device_time(&self) -> bool {
+        [self.self_device_ns, self.device_total_ns].into_iter().flatten().any(|ns| ns != 0)
     }
 }
 
@@ -133,8 +138,8 @@ fn add(sum: &mut KeyAverageRow, row: &KeyAverageRow) {
     sum.count += row.count;
     sum.self_cpu_ns += row.self_cpu_ns;
     sum.cpu_total_ns += row.cpu_total_ns;
-    sum.self_device_ns += row.self_device_ns;
-    sum.device_total_ns += row.device_total_ns;
+    sum.self_device_ns = sum.self_device_ns.zip(row.self_device_ns).map(|(a, b)| a + b);
+    sum.device_total_ns = sum.device_total_ns.zip(row.device_total_ns).map(|(a, b)| a + b);
     if let Some(excluded_ns) = row.excluded_cpu_ns {
         *sum.excluded_cpu_ns.get_or_insert(0) += excluded_ns;
     }
@@ -179,7 +184,7 @@ impl Shared<'_> {
         if self.row.is_annotation && self.row.device_type == "device" {
             return Cell::NotRecorded;
         }
-        let share = percent(self.row.self_device_ns, self.totals.self_device_ns);
+        let share = self.row.self_device_ns.and_then(|ns| percent(ns, self.totals.self_device_ns));
         Cell::or_none(share, Cell::Percent)
     }
 }
@@ -222,10 +227,10 @@ impl TableRow for Shared<'_> {
             Cell::or_none(cpu_share, Cell::Percent),
             Cell::Ns(row.cpu_total_ns),
             average_ns(row.cpu_total_ns, row.count),
-            Cell::Ns(row.self_device_ns),
+            Cell::or_none(row.self_device_ns, Cell::Ns),
             self.device_share(),
-            Cell::Ns(row.device_total_ns),
-            average_ns(row.device_total_ns, row.count),
+            Cell::or_none(row.device_total_ns, Cell::Ns),
+            row.device_total_ns.map_or(Cell::NotRecorded, |ns| average_ns(ns, row.count)),
             Cell::Count(row.count),
             Cell::Text(row.device_type.to_owned()),
             Cell::or_none(row.input_shapes.clone(), Cell::Text),
@@ -244,7 +249,7 @@ pub fn key_average_table(
     let shared: Vec<Shared<'_>> =
         rows.iter().filter(|row| shown(&row.name)).map(|row| Shared { row, totals }).collect();
     let mut table = Table::of("key_averages", "Profiler table", &shared);
-    let has_device = rows.iter().any(|row| row.self_device_ns != 0 || row.device_total_ns != 0);
+    let has_device = rows.iter().any(KeyAverageRow::has_device_time);
     let has_shapes = rows.iter().any(|row| row.input_shapes.is_some());
     let has_stack = rows.iter().any(|row| row.stack.is_some());
     let is_empty = |key: &str| match key {
@@ -270,8 +275,8 @@ mod tests {
             count: 3,
             self_cpu_ns: 10,
             cpu_total_ns: 10,
-            self_device_ns: 100,
-            device_total_ns: 100,
+            self_device_ns: Some(100),
+            device_total_ns: Some(100),
             ..KeyAverageRow::default()
         };
         let span = KeyAverageRow {
@@ -279,8 +284,8 @@ mod tests {
             device_type: "device",
             is_annotation: true,
             count: 1,
-            self_device_ns: 3083,
-            device_total_ns: 3083,
+            self_device_ns: Some(3083),
+            device_total_ns: Some(3083),
             ..KeyAverageRow::default()
         };
         vec![cpu, span]
@@ -300,16 +305,16 @@ mod tests {
         assert_eq!(merge_key_averages([rows()]), rows());
         let both = merge_key_averages([rows(), rows()]);
         assert_eq!(both.len(), 2);
-        assert_eq!((both[0].count, both[0].self_device_ns), (6, 200));
-        assert_eq!(both[1].device_total_ns, 6166);
+        assert_eq!((both[0].count, both[0].self_device_ns), (6, Some(200)));
+        assert_eq!(both[1].device_total_ns, Some(6166));
     }
 
     #[test]
     fn a_cpu_run_has_no_device_columns() {
         let mut rows = rows();
         rows.truncate(1);
-        rows[0].self_device_ns = 0;
-        rows[0].device_total_ns = 0;
+        rows[0].self_device_ns = Some(0);
+        rows[0].device_total_ns = Some(0);
         let table = key_average_table(&rows, &TotalsRow::default(), |_| true);
         assert!(table.columns.iter().all(|c| !c.key.contains("device")));
         assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));

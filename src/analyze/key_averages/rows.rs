@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::links::true_interval;
 use super::memory::MemoryIndex;
+use super::origins::Origins;
 use super::{DeviceType, KeyAveragesConfig, KeyMemory, KeyRow};
 use crate::model::EventKind;
 use crate::store::{Store, StrId, Strings};
@@ -199,8 +199,8 @@ pub(super) struct First {
 
 impl First {
     #[inline]
-    pub(super) fn of(store: &Store, slice: usize) -> Self {
-        let (start_ns, end_ns) = true_interval(store, slice);
+    pub(super) fn of(store: &Store, origins: &Origins, slice: usize) -> Self {
+        let (start_ns, end_ns) = origins.interval(store, slice);
         let rank = match store.kind(slice) {
             EventKind::CpuOp | EventKind::UserAnnotation | EventKind::PythonFunction => 0,
             kind if kind.is_on_host() => 1,
@@ -305,6 +305,7 @@ impl Sums {
         names: &Names,
         groups: &Groups,
         has_memory: bool,
+        links_known: bool,
     ) -> Vec<KeyRow> {
         self.rows.sort_by_key(|row| row.first);
         let row = |sums: RowSums| {
@@ -322,6 +323,8 @@ impl Sums {
                 cpu_total_ns: sums.cpu_total_ns,
                 self_device_ns: sums.self_device_ns,
                 device_total_ns: sums.device_total_ns,
+                is_device_time_known: links_known
+                    || matches!(sums.class, Class::Device | Class::DeviceAnnotation),
                 excluded_cpu_ns: sums.excluded_cpu_ns,
                 memory: has_memory.then_some(KeyMemory {
                     cpu_bytes: sums.memory[0],

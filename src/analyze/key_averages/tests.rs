@@ -1,7 +1,8 @@
 //! Small hand-made traces, one rule each.
 
 use super::{
-    Choice, DeviceType, KeyAverages, KeyAveragesConfig, key_averages, key_averages_excluding,
+    Choice, DeviceType, KeyAverages, KeyAveragesConfig, LinkSource, key_averages,
+    key_averages_excluding,
 };
 use crate::diag::Reporter;
 use crate::store::{ChunkBuilder, DeviceRow, Layout, SliceRow, Store, TraceMeta, TrackId};
@@ -27,6 +28,10 @@ impl Event {
 }
 
 fn store_of(events: &[Event], layout: Layout) -> Store {
+    store_with(events, TraceMeta { base_time_ns: Some(1), layout, ..TraceMeta::default() })
+}
+
+fn store_with(events: &[Event], meta: TraceMeta) -> Store {
     let mut builder = ChunkBuilder::default();
     for e in events {
         let on_device = ["kernel", "gpu_memcpy", "gpu_user_annotation"].contains(&e.category);
@@ -52,7 +57,6 @@ fn store_of(events: &[Event], layout: Layout) -> Store {
             builder.device_row(row, None);
         }
     }
-    let meta = TraceMeta { base_time_ns: Some(1), layout, ..TraceMeta::default() };
     Store::build(vec![builder.finish()], meta, &mut Reporter::default())
 }
 
@@ -180,4 +184,109 @@ fn a_total_loses_exactly_what_is_excluded_inside_it() {
     assert_eq!(cells(&table, "outer", DeviceType::Cpu), [1, 30, 60, 0, 0]);
     assert_eq!(cells(&table, "inner", DeviceType::Cpu), [1, 30, 30, 0, 0]);
     assert_eq!((table.self_cpu_ns, table.excluded_self_cpu_ns), (60, 40));
+}
+
+/// Writers of 2021 to February 2024: `External id` of calls and device events is their correlation.
+#[test]
+fn operators_are_told_by_nesting_where_ids_are_correlations() {
+    let events = [
+        event("cpu_op", "outer", 100, (0, 100)).ids(0, 1),
+        event("cpu_op", "inner", 100, (10, 50)).ids(0, 2),
+        event("cuda_runtime", "cudaLaunchKernel", 100, (20, 30)).ids(901, 901),
+        event("cuda_runtime", "cudaLaunchKernel", 100, (60, 70)).ids(902, 902),
+        event("cpu_op", "other thread", 101, (0, 100)).ids(0, 3),
+        event("cuda_runtime", "cudaMemsetAsync", 101, (5, 15)).ids(903, 903),
+        event("cuda_runtime", "cudaLaunchKernel", 101, (200, 210)).ids(1, 1),
+        event("kernel", "a", 7, (200, 207)).ids(901, 901),
+        event("kernel", "b", 7, (300, 311)).ids(902, 902),
+        event("kernel", "c", 7, (400, 413)).ids(903, 903),
+        // The correlation of a call outside operators is the id of one elsewhere.
+        event("kernel", "d", 7, (500, 517)).ids(1, 1),
+        // No call.
+        event("kernel", "e", 7, (600, 619)).ids(904, 904),
+    ];
+    for base_time_ns in [None, Some(1)] {
+        let meta = TraceMeta { base_time_ns, ..TraceMeta::default() };
+        let table = key_averages(&store_with(&events, meta), &KeyAveragesConfig::default());
+        assert_eq!((table.link_source, table.n_without_call), (LinkSource::Nesting, 1));
+        assert_eq!(cells(&table, "inner", DeviceType::Cpu), [1, 30, 40, 7, 7]);
+        assert_eq!(cells(&table, "outer", DeviceType::Cpu), [1, 50, 100, 11, 18]);
+        assert_eq!(cells(&table, "other thread", DeviceType::Cpu), [1, 90, 100, 13, 13]);
+        assert_eq!(cells(&table, "cudaLaunchKernel", DeviceType::Cpu), [3, 30, 30, 0, 0]);
+    }
+}
+
+/// Writers of February to October 2024 put its correlation only on what no operator launched.
+#[test]
+fn an_unlinked_event_is_not_linked_by_chance() {
+    let table = averages(&[
+        event("cpu_op", "linked", 100, (0, 100)).ids(0, 1),
+        event("cuda_runtime", "cudaLaunchKernel", 100, (20, 30)).ids(50, 1),
+        event("kernel", "a", 7, (200, 207)).ids(50, 1),
+        event("cpu_op", "its own", 100, (110, 120)).ids(0, 60),
+        event("cuda_runtime", "cudaLaunchKernel", 100, (112, 115)).ids(60, 60),
+        event("kernel", "b", 7, (300, 311)).ids(60, 60),
+        event("cpu_op", "elsewhere", 100, (130, 140)).ids(0, 70),
+        event("cuda_runtime", "cudaGraphLaunch", 100, (150, 160)).ids(70, 70),
+        event("kernel", "c", 7, (400, 413)).ids(70, 70),
+    ]);
+    assert_eq!(table.link_source, LinkSource::ExternalId);
+    assert_eq!(cells(&table, "linked", DeviceType::Cpu), [1, 90, 100, 7, 7]);
+    assert_eq!(cells(&table, "its own", DeviceType::Cpu), [1, 7, 10, 11, 11]);
+    assert_eq!(cells(&table, "elsewhere", DeviceType::Cpu), [1, 10, 10, 0, 0]);
+}
+
+#[test]
+fn unknown_device_time_is_not_zero() {
+    let mut events = vec![
+        event("cpu_op", "mm", 100, (0, 100)).ids(0, 1),
+        event("kernel", "a", 7, (200, 207)),
+        event("cuda_runtime", "cudaLaunchKernel", 200, (20, 30)).ids(50, 0),
+        event("kernel", "b", 7, (300, 311)).ids(50, 0),
+    ];
+    let table = averages(&events);
+    assert_eq!(table.link_source, LinkSource::NotRecorded);
+    for row in &table.rows {
+        assert_eq!(row.is_device_time_known, row.device_type == DeviceType::Device, "{row:?}");
+    }
+    // A launch beside the operators of its thread is known to be in none.
+    events.push(event("cuda_runtime", "cudaGraphLaunch", 100, (120, 130)).ids(51, 0));
+    events.push(event("kernel", "c", 7, (400, 413)).ids(51, 0));
+    let table = averages(&events);
+    assert_eq!(table.link_source, LinkSource::ExternalId);
+    assert_eq!(cells(&table, "mm", DeviceType::Cpu), [1, 90, 100, 0, 0]);
+}
+
+/// The margin of an annotation's span on a device, in every way that writers drew it.
+#[test]
+fn a_span_on_a_device_is_as_long_as_what_it_holds() {
+    for (early_ns, late_ns) in [(1, 1), (1_000, 500), (1_000, 0), (1, 0), (0, 0)] {
+        for base_time_ns in [None, Some(1)] {
+            let events = [
+                event("gpu_user_annotation", "step", 7, (20_000 - early_ns, 33_000 + late_ns)),
+                event("kernel", "a", 7, (20_000, 27_000)),
+                event("kernel", "b", 7, (28_000, 33_000)),
+                event("kernel", "c", 7, (50_000, 60_000)),
+            ];
+            let meta = TraceMeta { base_time_ns, ..TraceMeta::default() };
+            let table = key_averages(&store_with(&events, meta), &KeyAveragesConfig::default());
+            let row = cells(&table, "step", DeviceType::Device);
+            assert_eq!(row, [1, 0, 0, 13_000, 13_000], "{early_ns} {late_ns}");
+        }
+    }
+}
+
+/// An asynchronous range ends elsewhere: what its thread does meanwhile is not inside it.
+#[test]
+fn nothing_is_excluded_of_an_asynchronous_range() {
+    let events = [
+        event("user_annotation", "nccl:all_reduce", 100, (0, 100)),
+        event("cuda_runtime", "cudaLaunchKernel", 100, (10, 60)),
+    ];
+    let store = store_of(&events, Layout::KinetoOld);
+    let inside = |slice: usize| if slice == 1 { 50 } else { 50.min(store.slices.dur_ns(slice)) };
+    let config = KeyAveragesConfig::default();
+    let table = key_averages_excluding(&store, &config, Some(&inside));
+    assert_eq!(cells(&table, "nccl:all_reduce", DeviceType::Cpu), [1, 0, 100, 0, 0]);
+    assert_eq!((table.self_cpu_ns, table.excluded_self_cpu_ns), (0, 50));
 }

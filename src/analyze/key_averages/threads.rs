@@ -3,16 +3,14 @@
 //! Operators, annotations and Python frames are on the thread they ran on. A runtime or driver call is on the thread of
 //! the operator that it is linked to; without one, and for all profiler overhead, torch puts it on the thread that
 //! stopped the profiler (`setKinetoTID` of `collection.cpp`), whatever thread it ran on. The trace does not name that
-//! thread; [`stop_track`] finds it.
+//! thread; [`stop_track`] finds it. Where operators are told by nesting, and before 2022, calls stay on their threads.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use rayon::prelude::*;
 
-use super::links::linked_op;
+use super::origins::Origins;
 use super::rows::First;
 use crate::model::EventKind;
 use crate::store::{Store, TrackId};
@@ -30,24 +28,25 @@ pub(super) struct Thread {
 }
 
 /// All threads, and where slices count.
-pub(super) struct Threads {
+pub(super) struct Threads<'a> {
+    /// Which operator launched what.
+    pub(super) origins: &'a Origins,
     /// One for each track of the store.
     pub(super) all: Vec<Thread>,
     /// For each track, the track that its unlinked calls and overhead count on.
     stop_tracks: Vec<u32>,
-    /// The track of each operator, where calls can be linked.
-    op_tracks: HashMap<u64, u32, FixedState>,
 }
 
-impl Threads {
+impl<'a> Threads<'a> {
     /// Places all host slices of a store.
-    pub(super) fn new(store: &Store) -> Self {
-        let census: Vec<Census> =
-            store.tracks.par_iter().map(|track| Census::of(store, &track.slices)).collect();
+    pub(super) fn new(store: &Store, origins: &'a Origins) -> Self {
+        let census: Vec<Census> = store
+            .tracks
+            .par_iter()
+            .map(|track| Census::of(store, origins, &track.slices))
+            .collect();
         let stop_tracks = stop_tracks(store, &census);
-        let has_calls = census.iter().any(|track| track.calls > 0);
-        let op_tracks = if has_calls { op_tracks(store) } else { HashMap::default() };
-        let mut threads = Self { all: Vec::new(), stop_tracks, op_tracks };
+        let mut threads = Self { origins, all: Vec::new(), stop_tracks };
         threads.all = threads.placed(store, &census);
         threads
     }
@@ -56,9 +55,10 @@ impl Threads {
     #[inline]
     pub(super) fn place(&self, store: &Store, slice: usize, track: usize) -> usize {
         match store.kind(slice) {
-            EventKind::Runtime | EventKind::Driver => match linked_op(store, slice) {
-                Some(id) => self.op_tracks.get(&id).map_or(track, |&t| t as usize),
-                None => self.stop_tracks[track] as usize,
+            EventKind::Runtime | EventKind::Driver => match self.origins.linked_op(store, slice) {
+                Some(id) => self.origins.track_of(store, id).unwrap_or(track),
+                None if self.origins.moves_unlinked => self.stop_tracks[track] as usize,
+                None => track,
             },
             EventKind::Overhead => self.stop_tracks[track] as usize,
             _ => track,
@@ -66,11 +66,12 @@ impl Threads {
     }
 
     /// The slices that count on a thread, in the order of nesting.
-    pub(super) fn slices_of<'a>(
-        &'a self,
-        store: &'a Store,
-        thread: &'a Thread,
-    ) -> impl Iterator<Item = usize> + 'a {
+    pub(super) fn slices_of<'s>(
+        &'s self,
+        store: &'s Store,
+        thread: &'s Thread,
+    ) -> impl Iterator<Item = usize> + 's {
+        let first = |slice| First::of(store, self.origins, slice);
         let mut home = thread
             .home
             .clone()
@@ -78,7 +79,7 @@ impl Threads {
         let mut moved = thread.moved.iter().map(|&s| s as usize);
         let (mut next_home, mut next_moved) = (home.next(), moved.next());
         std::iter::from_fn(move || match (next_home, next_moved) {
-            (Some(a), Some(b)) if First::of(store, b) < First::of(store, a) => {
+            (Some(a), Some(b)) if first(b) < first(a) => {
                 std::mem::replace(&mut next_moved, moved.next())
             }
             (Some(_), _) => std::mem::replace(&mut next_home, home.next()),
@@ -104,7 +105,7 @@ impl Threads {
         }
         let thread = |track: usize| {
             let mut moved = moved.remove(&(track as u32)).unwrap_or_default();
-            moved.sort_by_key(|&slice| First::of(store, slice as usize));
+            moved.sort_by_key(|&slice| First::of(store, self.origins, slice as usize));
             let takes_unlinked = self.stop_tracks.contains(&(track as u32));
             Thread { track, home: store.tracks[track].slices.clone(), moved, takes_unlinked }
         };
@@ -124,7 +125,7 @@ struct Census {
 }
 
 impl Census {
-    fn of(store: &Store, slices: &Range<usize>) -> Self {
+    fn of(store: &Store, origins: &Origins, slices: &Range<usize>) -> Self {
         let mut census = Self::default();
         for slice in slices.clone() {
             match store.kind(slice) {
@@ -134,7 +135,7 @@ impl Census {
                 EventKind::Runtime | EventKind::Driver => {
                     census.calls += 1;
                     if store.name(slice).ends_with("DeviceSynchronize")
-                        && linked_op(store, slice).is_none()
+                        && origins.linked_op(store, slice).is_none()
                     {
                         census.last_sync_ns = Some(store.slices.ts_ns[slice]);
                     }
@@ -195,17 +196,4 @@ fn stop_track(store: &Store, census: &[Census], tracks: &[usize]) -> usize {
         .or_else(main)
         .or_else(busiest)
         .unwrap_or(tracks[0])
-}
-
-fn op_tracks(store: &Store) -> HashMap<u64, u32, FixedState> {
-    let mut tracks = HashMap::default();
-    for (number, track) in store.tracks.iter().enumerate() {
-        let ops = track.slices.clone().filter(|&slice| {
-            matches!(store.kind(slice), EventKind::CpuOp | EventKind::UserAnnotation)
-        });
-        for id in ops.filter_map(|slice| store.external_id(slice)) {
-            tracks.insert(id, number as u32);
-        }
-    }
-    tracks
 }

@@ -9,7 +9,8 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::links::{Links, linked_op, true_interval};
+use super::links::Links;
+use super::origins::Origins;
 use super::rows::{Class, First, Groups, Names};
 use super::threads::Threads;
 use super::tree::is_async_name;
@@ -83,9 +84,10 @@ pub fn torch_times(
 ) -> Vec<TorchTimes> {
     let names = Names::new(store);
     let groups = Groups::new(store, config);
-    let threads = Threads::new(store);
+    let origins = Origins::new(store);
+    let threads = Threads::new(store, &origins);
     let links = Links::new(store, &threads, averages.torch_compat);
-    let clock = Clock { start_ns: profile_start_ns(store) };
+    let clock = Clock { start_ns: profile_start_ns(store), origins: &origins };
     let mut events = Vec::new();
     for thread in &threads.all {
         let slices = threads.slices_of(store, thread).filter(|&slice| {
@@ -96,7 +98,7 @@ pub fn torch_times(
         }
     }
     events.sort_by_key(|event| event.first);
-    add_kernels(&mut events, store, &links);
+    add_kernels(&mut events, store, &origins, &links);
     nest(&mut events, store, threads.all.len());
     fold(&mut events);
     sum_children(&mut events);
@@ -104,11 +106,12 @@ pub fn torch_times(
 }
 
 /// Torch's clock: microseconds since the profile began.
-struct Clock {
+struct Clock<'a> {
     start_ns: i64,
+    origins: &'a Origins,
 }
 
-impl Clock {
+impl Clock<'_> {
     fn us(&self, ns: i64) -> f64 {
         ns.saturating_sub(self.start_ns) as f64 / 1_000.0
     }
@@ -124,11 +127,11 @@ impl Clock {
         let kind = store.kind(slice);
         let class = Class::of(kind)?;
         let name = names.of(store.slices.name[slice])?;
-        let interval = true_interval(store, slice);
+        let interval = self.origins.interval(store, slice);
         let on_device = matches!(class, Class::Device | Class::DeviceAnnotation);
         let us = self.us(interval.1) - self.us(interval.0);
         Some(Event {
-            first: First::of(store, slice),
+            first: First::of(store, self.origins, slice),
             slice: slice as u32,
             thread: thread as u32,
             key: (name, class, if on_device { 0 } else { groups.of(store, slice) }),
@@ -157,10 +160,10 @@ fn is_on_device(event: &Event) -> bool {
 }
 
 /// Gives each host event the durations of its kernels, added in torch's order.
-fn add_kernels(events: &mut [Event], store: &Store, links: &Links) {
+fn add_kernels(events: &mut [Event], store: &Store, origins: &Origins, links: &Links<'_>) {
     let mut kernels: HashMap<u64, PythonSum, FixedState> = HashMap::default();
     for event in events.iter().filter(|event| is_on_device(event)) {
-        if let Some(id) = linked_op(store, event.slice as usize) {
+        if let Some(id) = origins.linked_op(store, event.slice as usize) {
             kernels.entry(id).or_default().add(event.device_total_us);
         }
     }

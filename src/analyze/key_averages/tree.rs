@@ -6,7 +6,7 @@
 //! with the device time that the last of the chain launched itself and its children.
 
 use super::ExcludedNs;
-use super::links::{Links, true_interval};
+use super::links::Links;
 use super::memory::MemoryIndex;
 use super::rows::{Class, First, Groups, Names, Sums};
 use super::threads::{Thread, Threads};
@@ -20,8 +20,8 @@ pub(super) struct Walk<'a> {
     pub(super) names: &'a Names,
     pub(super) groups: &'a Groups,
     pub(super) memory: &'a MemoryIndex,
-    pub(super) threads: &'a Threads,
-    pub(super) links: &'a Links,
+    pub(super) threads: &'a Threads<'a>,
+    pub(super) links: &'a Links<'a>,
     pub(super) python_rows: bool,
     pub(super) excluded: Option<&'a ExcludedNs<'a>>,
 }
@@ -169,8 +169,12 @@ impl Walk<'_> {
             self.book_device(slice, name, class, sums);
             return;
         }
-        let node = self.node(slice, name, class, sums);
-        if kind == EventKind::UserAnnotation && is_async_name(self.store.strings.get(name)) {
+        let is_async =
+            kind == EventKind::UserAnnotation && is_async_name(self.store.strings.get(name));
+        // What happens meanwhile on the thread is not inside an event that ends elsewhere, so that nothing leaves it.
+        let excluded_ns = self.excluded.filter(|_| !is_async).map_or(0, |excluded| excluded(slice));
+        let node = self.node(slice, name, class, excluded_ns, sums);
+        if is_async {
             book_async(&node, sums);
             return;
         }
@@ -179,15 +183,21 @@ impl Walk<'_> {
         tree.open(node);
     }
 
-    fn node(&self, slice: usize, name: StrId, class: Class, sums: &mut Sums) -> Node {
+    fn node(
+        &self,
+        slice: usize,
+        name: StrId,
+        class: Class,
+        excluded_ns: i64,
+        sums: &mut Sums,
+    ) -> Node {
         let slices = &self.store.slices;
         let interval = (slices.ts_ns[slice], slices.end_ns(slice));
-        let excluded_ns = self.excluded.map_or(0, |excluded| excluded(slice));
         Node {
             name,
             class,
             group: self.groups.of(self.store, slice),
-            first: First::of(self.store, slice),
+            first: First::of(self.store, self.threads.origins, slice),
             cpu_ns: slices.dur_ns(slice) - excluded_ns,
             excluded_ns,
             own_device_ns: self.links.own_device_ns(self.store, slice),
@@ -197,8 +207,8 @@ impl Walk<'_> {
     }
 
     fn book_device(&self, slice: usize, name: StrId, class: Class, sums: &mut Sums) {
-        let interval = true_interval(self.store, slice);
-        let row = sums.row(name, class, 0, First::of(self.store, slice));
+        let interval = self.threads.origins.interval(self.store, slice);
+        let row = sums.row(name, class, 0, First::of(self.store, self.threads.origins, slice));
         row.count += 1;
         row.self_device_ns += interval.1 - interval.0;
         row.device_total_ns += interval.1 - interval.0;
