@@ -97,6 +97,25 @@ fn check_sums(input: &Input, window: WindowConfig) {
     }
 }
 
+/// Every class of waiting of the work threads is the sum of its rows.
+fn check_waits(input: &Input, window: WindowConfig) {
+    let config = TimeConfig { window, ..TimeConfig::default() };
+    let threads = threads(&input.store, &TimeBase::new(&input.store, &config), &config.rules);
+    for (kind, rows) in
+        [(ThreadKind::Work, &threads.waits), (ThreadKind::Background, &threads.background_waits)]
+    {
+        for class in [Class::IpcWait, Class::GpuSync, Class::OtherWait] {
+            let of_kind = threads.threads.iter().filter(|thread| thread.kind == kind);
+            let rows = rows.iter().filter(|row| row.class == class);
+            let ns: i64 = of_kind.map(|thread| thread.class_ns(class)).sum();
+            assert_eq!(ns, rows.clone().map(|row| row.net_ns).sum::<i64>(), "{class:?}");
+            if class != Class::IpcWait {
+                assert_eq!(ns, rows.map(|row| row.sum_ns).sum::<i64>(), "{class:?}");
+            }
+        }
+    }
+}
+
 /// The profiler table with and without waiting: the totals and every row reconcile, device times stay.
 fn check_exclusion(input: &Input) {
     let store = &input.store;
@@ -125,10 +144,12 @@ fn every_real_trace_adds_up() {
     for path in common::real_traces() {
         let Ok(input) = read_input(&path, &Default::default()) else { continue };
         check_sums(&input, WindowConfig::default());
+        check_waits(&input, WindowConfig::default());
         check_exclusion(&input);
         let quarter = TimeBase::new(&input.store, &TimeConfig::default()).windows.file.len_ns() / 4;
         let part = WindowConfig { from_ns: Some(quarter), to_ns: Some(3 * quarter) };
         check_sums(&input, part);
+        check_waits(&input, part);
     }
 }
 

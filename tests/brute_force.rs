@@ -25,7 +25,7 @@ const UNIT_NS: i64 = 10_000;
 type Event = (usize, usize, i64, i64, u64);
 
 /// Names of host events with their categories; the waits, the unpacking and the marks of the default rules among them.
-const HOST: [(&str, &str); 18] = [
+const HOST: [(&str, &str); 22] = [
     ("python_function", "m/device_communicators/shm_broadcast.py(882): dequeue"),
     ("python_function", "m/device_communicators/shm_broadcast.py(1): acquire_write"),
     ("python_function", "<built-in function sched_yield>"),
@@ -44,6 +44,10 @@ const HOST: [(&str, &str); 18] = [
     ("cuda_runtime", "cudaStreamSynchronize"),
     ("cuda_driver", "cuModuleLoadData"),
     ("misc", "other"),
+    ("user_annotation", "enumerate(DataLoader)#_MultiProcessingDataLoaderIter.__next__"),
+    ("user_annotation", "enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__"),
+    ("user_annotation", "detokenize"),
+    ("python_function", "<built-in method run_backward of torch._C._EngineBase object at 0x7f>"),
 ];
 
 const DEVICE: [(&str, &str); 5] = [
@@ -123,6 +127,18 @@ fn check(store: &Store) {
             thread.timeline.spans().map(|(s, c)| (s.start_ns, s.end_ns, c)).collect();
         assert_eq!(got, expected, "classes of track {}", thread.track);
         assert_eq!(thread.kind, naive.kind_of(thread.track));
+        if thread.kind != omni_trace::analyze::host::ThreadKind::Idle {
+            for class in [Class::IpcWait, Class::GpuSync, Class::OtherWait] {
+                let of_class = expected.iter().filter(|p| p.2 == class);
+                let waits = thread.waits.iter().filter(|wait| wait.class == class);
+                assert_eq!(
+                    of_class.map(|p| p.1 - p.0).sum::<i64>(),
+                    waits.map(|wait| wait.net_ns).sum::<i64>(),
+                    "waits of {class:?}, track {}",
+                    thread.track
+                );
+            }
+        }
         let is_work = thread.kind == omni_trace::analyze::host::ThreadKind::Work;
         let out: Vec<Piece> = expected
             .iter()

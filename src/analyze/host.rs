@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::intervals::{Intervals, Span};
 use super::launches::Launches;
 use super::names::{DESERIALIZES, MARKS_BACKGROUND, MARKS_WORK, NameRules};
-use super::timeline::{Class, Role, Sweep, Timeline};
+use super::timeline::{Class, Owner, Role, Sweep, Timeline};
 use super::wait_rules::{Rule, RuleEffect};
 use super::window::{is_impossible, slice_span};
 use crate::model::EventKind;
@@ -35,7 +35,8 @@ impl ThreadKind {
     }
 }
 
-/// One outermost wait of a thread: not inside another wait of its class, nor inside an IPC wait.
+/// One wait of a thread that is not inside another of its class, nor inside an IPC wait. Operators that synchronize and
+/// events of which only the rest is waiting hold no other wait: what is inside them is a wait of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitFrame {
     /// The slice.
@@ -44,6 +45,8 @@ pub struct WaitFrame {
     pub class: Class,
     /// Number of the rule in [`super::WaitRules::rules`]; `None` for a pageable copy to the host.
     pub rule: Option<u16>,
+    /// Time in the window that is of its class because of it. Over all waits of a thread that is the time of the class.
+    pub net_ns: i64,
 }
 
 /// One host thread.
@@ -147,7 +150,7 @@ impl Rules<'_> {
             let timeline = self.idle_timeline(track, window);
             return HostThread { track, kind, has_frames, timeline, waits: Vec::new(), overhead };
         }
-        let mut pass = Pass::new(self, window);
+        let mut pass = Pass::new(self, window, has_frames);
         let mut rows = overhead.iter().copied().peekable();
         let slices = &self.store.slices;
         for slice in self.store.tracks[track].slices.clone() {
@@ -166,14 +169,8 @@ impl Rules<'_> {
             pass.event(slice, track);
         }
         rows.for_each(|row| pass.event(row as usize, track));
-        HostThread {
-            track,
-            kind,
-            has_frames,
-            waits: pass.waits,
-            overhead,
-            timeline: pass.sweep.finish(),
-        }
+        let (timeline, waits) = pass.finish();
+        HostThread { track, kind, has_frames, timeline, waits, overhead }
     }
 
     fn thread_kind(&self, track: usize, kinds: TrackKinds) -> ThreadKind {
@@ -214,16 +211,18 @@ impl Rules<'_> {
     }
 
     /// What an event does to its time, with the rule that says so. `None`: nothing.
-    fn role(&self, slice: usize, track: usize) -> Option<(Role, Option<&Rule>)> {
+    fn role(&self, slice: usize, track: usize, has_frames: bool) -> Option<(Role, Option<&Rule>)> {
         let kind = self.store.kind(slice);
         let plain = plain_class(kind);
         let rule = self.names.rule(kind, self.store.slices.name[slice]);
-        let rule = rule.filter(|rule| self.conditions_hold(rule, slice, track));
+        let rule = rule.filter(|rule| self.conditions_hold(rule, slice, track, has_frames));
         let class = match rule.map(|rule| rule.effect) {
+            Some(RuleEffect::IpcWait) if rule.is_some_and(|rule| rule.is_rest) => Class::IpcWait,
             Some(RuleEffect::IpcWait) => return Some((Role::IpcWait, rule)),
             Some(RuleEffect::Deserialize) => {
                 return Some((Role::Deserialize(plain.unwrap_or(Class::CpuOp)), rule));
             }
+            Some(RuleEffect::GpuSync) if self.is_op_without_calls(slice, track) => Class::CpuOp,
             Some(RuleEffect::GpuSync) => Class::GpuSync,
             Some(RuleEffect::ModuleLoading) => Class::ModuleLoading,
             Some(RuleEffect::OtherWait) => Class::OtherWait,
@@ -233,8 +232,10 @@ impl Rules<'_> {
         Some((Role::Work(class), rule))
     }
 
-    fn conditions_hold(&self, rule: &Rule, slice: usize, track: usize) -> bool {
+    fn conditions_hold(&self, rule: &Rule, slice: usize, track: usize, has_frames: bool) -> bool {
         self.store.slices.dur_ns(slice) >= rule.min_ns
+            && !(rule.needs_no_frames && has_frames)
+            && !(rule.is_alone && self.inside(slice, track).any(|inner| self.is_run(inner)))
             && rule.with.as_deref().is_none_or(|name| self.contains(slice, track, name))
     }
 
@@ -242,13 +243,32 @@ impl Rules<'_> {
     fn contains(&self, frame: usize, track: usize, function: &str) -> bool {
         let wanted: Option<StrId> =
             self.store.strings.find(&format!("<built-in function {function}>"));
-        let slices = &self.store.slices;
-        let end = slices.end_ns(frame);
         wanted.is_some_and(|wanted| {
-            (frame + 1..self.store.tracks[track].slices.end)
-                .take_while(|&slice| slices.ts_ns[slice] <= end)
-                .any(|slice| slices.name[slice] == wanted && slices.end_ns(slice) <= end)
+            self.inside(frame, track).any(|slice| self.store.slices.name[slice] == wanted)
         })
+    }
+
+    /// The events of a track that come after one of it and end inside it.
+    fn inside(&self, outer: usize, track: usize) -> impl Iterator<Item = usize> {
+        let slices = &self.store.slices;
+        let end = slices.end_ns(outer);
+        let later = outer + 1..self.store.tracks[track].slices.end;
+        later
+            .take_while(move |&slice| slices.ts_ns[slice] <= end)
+            .filter(move |&slice| slices.end_ns(slice) <= end)
+    }
+
+    /// Whether an event runs something that is no Python: an operator or a call.
+    fn is_run(&self, slice: usize) -> bool {
+        plain_class(self.store.kind(slice)).is_some_and(|class| class != Class::Python)
+    }
+
+    /// Whether this is an operator that would have to call the runtime in order to wait for the device, and did not:
+    /// `item()` of a tensor on the host.
+    fn is_op_without_calls(&self, slice: usize, track: usize) -> bool {
+        self.has_calls
+            && self.store.kind(slice) == EventKind::CpuOp
+            && !self.inside(slice, track).any(|inner| self.store.kind(inner).is_api_call())
     }
 
     /// Whether a call started a copy from the device to pageable memory, which blocks until it is done.
@@ -281,22 +301,34 @@ fn plain_class(kind: EventKind) -> Option<Class> {
 struct Pass<'a> {
     rules: &'a Rules<'a>,
     window: Span,
+    has_frames: bool,
     sweep: Sweep,
     waits: Vec<WaitFrame>,
-    /// Latest end of a wait so far, by class: a wait that ends no later is inside one.
-    covered_until_ns: [i64; Class::ALL.len()],
+    /// By class, the wait that covers up to the latest instant: a wait that ends no later is inside it.
+    covering: [Covering; Class::ALL.len()],
+    /// Waits that are none of their own if no time is theirs.
+    only_with_time: Vec<bool>,
     /// Events up to here that are no deserialization are without effect.
     skip_until_ns: i64,
 }
 
+/// A wait that covers what is inside it.
+#[derive(Clone, Copy)]
+struct Covering {
+    until_ns: i64,
+    owner: Owner,
+}
+
 impl<'a> Pass<'a> {
-    fn new(rules: &'a Rules<'a>, window: Span) -> Self {
+    fn new(rules: &'a Rules<'a>, window: Span, has_frames: bool) -> Self {
         Self {
             rules,
             window,
+            has_frames,
             sweep: Sweep::new(window),
             waits: Vec::new(),
-            covered_until_ns: [i64::MIN; Class::ALL.len()],
+            covering: [Covering { until_ns: i64::MIN, owner: None }; Class::ALL.len()],
+            only_with_time: Vec::new(),
             skip_until_ns: i64::MIN,
         }
     }
@@ -306,28 +338,49 @@ impl<'a> Pass<'a> {
         if is_impossible(store.slices.dur_ns(slice)) {
             return;
         }
-        let Some((role, rule)) = self.rules.role(slice, track) else { return };
-        let span = slice_span(store, slice);
-        self.skip_until_ns = self.sweep.open(span.start_ns, span.end_ns, role);
+        let Some((role, rule)) = self.rules.role(slice, track, self.has_frames) else { return };
         let class = match role {
-            Role::IpcWait => Class::IpcWait,
-            Role::Work(class) if class.is_wait() => class,
-            _ => return,
+            Role::IpcWait => Some(Class::IpcWait),
+            Role::Work(class) => Some(class).filter(|class| class.is_wait()),
+            Role::Deserialize(_) => None,
         };
-        self.note_wait(slice, span, class, rule);
+        let owner = class.and_then(|class| self.note_wait(slice, class, rule));
+        let span = slice_span(store, slice);
+        self.skip_until_ns = self.sweep.open(span.start_ns, span.end_ns, role, owner);
     }
 
-    fn note_wait(&mut self, slice: usize, span: Span, class: Class, rule: Option<&Rule>) {
-        let is_covered = span.end_ns <= self.covered_until_ns[class as usize]
-            || span.end_ns <= self.covered_until_ns[Class::IpcWait as usize];
-        let until = &mut self.covered_until_ns[class as usize];
-        *until = (*until).max(span.end_ns);
-        // The calls inside say how long a synchronizing operator waited, so that it is no wait of its own.
-        let is_op = self.rules.store.kind(slice) == EventKind::CpuOp && self.rules.has_calls;
-        let is_outside = span.end_ns < self.window.start_ns || span.start_ns > self.window.end_ns;
-        if !is_covered && !is_op && !is_outside {
-            let rule = rule.map(|rule| rule.number);
-            self.waits.push(WaitFrame { slice: slice as u32, class, rule });
+    /// Notes a wait. Gives the number of the wait that its time is of: its own, or the one that it is inside.
+    fn note_wait(&mut self, slice: usize, class: Class, rule: Option<&Rule>) -> Owner {
+        let span = slice_span(self.rules.store, slice);
+        if span.end_ns < self.window.start_ns || span.start_ns > self.window.end_ns {
+            return None;
         }
+        let covering = self.covering[class as usize];
+        if span.end_ns <= covering.until_ns {
+            return covering.owner;
+        }
+        let owner = Some(self.waits.len() as u32);
+        // The calls inside say how long a synchronizing operator waited; it has what is left.
+        let is_op = self.rules.store.kind(slice) == EventKind::CpuOp && self.rules.has_calls;
+        let is_open = is_op || rule.is_some_and(|rule| rule.is_rest);
+        let is_in_ipc = span.end_ns <= self.covering[Class::IpcWait as usize].until_ns;
+        if !is_open {
+            self.covering[class as usize] = Covering { until_ns: span.end_ns, owner };
+        }
+        let rule = rule.map(|rule| rule.number);
+        self.waits.push(WaitFrame { slice: slice as u32, class, rule, net_ns: 0 });
+        self.only_with_time.push(is_open || is_in_ipc);
+        owner
+    }
+
+    /// The timeline and the waits; the caller knows the rest.
+    fn finish(self) -> (Timeline, Vec<WaitFrame>) {
+        let (timeline, owned_ns) = self.sweep.finish();
+        let net_ns = owned_ns.into_iter().chain(std::iter::repeat(0));
+        let waits = self.waits.into_iter().zip(net_ns).zip(self.only_with_time);
+        let waits = waits
+            .filter(|&((_, net_ns), only_with_time)| net_ns > 0 || !only_with_time)
+            .map(|((wait, net_ns), _)| WaitFrame { net_ns, ..wait });
+        (timeline, waits.collect())
     }
 }

@@ -110,6 +110,10 @@ impl Collapse<'_> {
                 continue;
             }
             let rule = wait.rule.map(|rule| &self.time.rules.rules()[usize::from(rule)]);
+            // What is inside such a wait tells what of it is none.
+            if rule.is_some_and(|rule| rule.is_rest) {
+                continue;
+            }
             let with = rule.and_then(|rule| rule.with.as_deref());
             let collapsed = self.collapse(slice, track.end, with, &kept, &mut choice.is_gone);
             if collapsed.count > 0 {

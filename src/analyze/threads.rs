@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::base::TimeBase;
 use super::exclude::Exclusion;
 use super::host::{HostThread, ThreadKind, WaitFrame};
-use super::intervals::CoverIndex;
 use super::timeline::{Class, ClassNs};
 use super::wait_rules::{WaitRules, group_name};
 use super::window::slice_span;
@@ -54,9 +53,10 @@ pub struct WaitRow {
     pub name: String,
     /// Waits.
     pub count: u64,
-    /// Sum of their durations, inside the window.
+    /// Sum of their durations inside the window; of waits that are no IPC waits, only what is counted as waiting.
     pub sum_ns: i64,
-    /// Of these, what is counted as waiting: less the deserialization inside.
+    /// What is counted as waiting: less the deserialization and what else inside is told apart. Over all rows of a
+    /// class that is the time of the class.
     pub net_ns: i64,
     /// The longest.
     pub max_ns: i64,
@@ -204,15 +204,11 @@ fn breakdown<'a>(threads: impl IntoIterator<Item = &'a ThreadTime>) -> Breakdown
 fn wait_rows(store: &Store, base: &TimeBase, rules: &WaitRules, kind: ThreadKind) -> Vec<WaitRow> {
     let mut rows: BTreeMap<(Class, String, String), WaitRow> = BTreeMap::new();
     for thread in base.threads.iter().filter(|thread| thread.kind == kind) {
-        let waiting = thread.timeline.set_of(|class| class == Class::IpcWait).index();
         // Names repeat; a row is looked up by text once a name, not once a wait.
         let mut by_name: BTreeMap<(Option<u16>, u32, Class), WaitSum> = BTreeMap::new();
         for wait in &thread.waits {
             let name = store.slices.name[wait.slice as usize].0;
-            by_name
-                .entry((wait.rule, name, wait.class))
-                .or_default()
-                .add(store, thread, wait, &waiting);
+            by_name.entry((wait.rule, name, wait.class)).or_default().add(store, thread, wait);
         }
         for ((rule, name, class), sum) in by_name {
             let label = rule.map_or("sync.copy", |n| rules.rules()[usize::from(n)].label.as_str());
@@ -250,14 +246,16 @@ struct WaitSum {
 }
 
 impl WaitSum {
-    fn add(&mut self, store: &Store, thread: &HostThread, wait: &WaitFrame, waiting: &CoverIndex) {
-        let span = slice_span(store, wait.slice as usize).clip(thread.timeline.window());
-        self.count += 1;
-        self.sum_ns += span.len_ns();
-        self.max_ns = self.max_ns.max(span.len_ns());
-        self.net_ns += match wait.class {
-            Class::IpcWait => waiting.covered_ns(span.start_ns, span.end_ns),
-            _ => span.len_ns(),
+    fn add(&mut self, store: &Store, thread: &HostThread, wait: &WaitFrame) {
+        let dur_ns = match wait.class {
+            Class::IpcWait => {
+                slice_span(store, wait.slice as usize).clip(thread.timeline.window()).len_ns()
+            }
+            _ => wait.net_ns,
         };
+        self.count += 1;
+        self.sum_ns += dur_ns;
+        self.max_ns = self.max_ns.max(dur_ns);
+        self.net_ns += wait.net_ns;
     }
 }

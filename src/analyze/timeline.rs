@@ -170,9 +170,9 @@ impl Timeline {
         let mut sweep = Sweep::new(window);
         sweep.outside = outside;
         for span in set.clip(window).spans() {
-            sweep.open(span.start_ns, span.end_ns, Role::Work(inside));
+            sweep.open(span.start_ns, span.end_ns, Role::Work(inside), None);
         }
-        sweep.finish()
+        sweep.finish().0
     }
 }
 
@@ -193,13 +193,26 @@ pub(super) struct Sweep {
     window: Span,
     now_ns: i64,
     outside: Class,
-    /// End and class of the open events. Only the last one that is still open decides, so that earlier ones may lie
-    /// here dead until it ends.
-    open: Vec<(i64, Class)>,
-    /// End of the open waits and deserializations, and whether it is a wait.
-    marks: Vec<(i64, bool)>,
+    /// The open events. Only the last one that is still open decides, so that earlier ones may lie here dead until it
+    /// ends.
+    open: Vec<OpenEvent<Class>>,
+    /// The open waits and deserializations, and whether it is a wait.
+    marks: Vec<OpenEvent<bool>>,
     segments: Vec<Segment>,
+    /// For each owner, the time in which an event of it decided.
+    owned_ns: Vec<i64>,
 }
+
+/// An event that has not ended.
+#[derive(Clone, Copy, Debug)]
+struct OpenEvent<T> {
+    end_ns: i64,
+    is: T,
+    owner: Owner,
+}
+
+/// Who is told how long an event decided: a number of the caller's.
+pub(super) type Owner = Option<u32>;
 
 impl Sweep {
     pub(super) fn new(window: Span) -> Self {
@@ -210,45 +223,46 @@ impl Sweep {
             open: Vec::new(),
             marks: Vec::new(),
             segments: Vec::new(),
+            owned_ns: Vec::new(),
         }
     }
 
     /// Opens an event that starts no earlier than those before it. Gives until when everything inside it that is no
     /// deserialization is without effect: the end of the wait that it is in, if it is in one.
-    pub(super) fn open(&mut self, start_ns: i64, end_ns: i64, role: Role) -> i64 {
+    pub(super) fn open(&mut self, start_ns: i64, end_ns: i64, role: Role, owner: Owner) -> i64 {
         let start = start_ns.max(self.window.start_ns);
         let end = end_ns.min(self.window.end_ns);
         if start < end {
             self.advance(start);
             match role {
-                Role::Work(class) => self.open.push((end, class)),
-                Role::IpcWait => self.marks.push((end, true)),
+                Role::Work(class) => self.open.push(OpenEvent { end_ns: end, is: class, owner }),
+                Role::IpcWait => self.marks.push(OpenEvent { end_ns: end, is: true, owner }),
                 Role::Deserialize(class) => {
-                    self.open.push((end, class));
-                    self.marks.push((end, false));
+                    self.open.push(OpenEvent { end_ns: end, is: class, owner });
+                    self.marks.push(OpenEvent { end_ns: end, is: false, owner });
                 }
             }
         }
         match self.marks.last() {
-            Some(&(end, true)) => end,
+            Some(mark) if mark.is => mark.end_ns,
             _ => i64::MIN,
         }
     }
 
-    /// Closes everything.
-    pub(super) fn finish(mut self) -> Timeline {
+    /// Closes everything. Gives the time of each owner beside the timeline.
+    pub(super) fn finish(mut self) -> (Timeline, Vec<i64>) {
         self.advance(self.window.end_ns);
-        Timeline { window: self.window, segments: self.segments }
+        (Timeline { window: self.window, segments: self.segments }, self.owned_ns)
     }
 
     /// Emits the time up to an instant.
     fn advance(&mut self, to_ns: i64) {
         loop {
             let now = self.now_ns;
-            while self.open.last().is_some_and(|&(end, _)| end <= now) {
+            while self.open.last().is_some_and(|event| event.end_ns <= now) {
                 self.open.pop();
             }
-            while self.marks.last().is_some_and(|&(end, _)| end <= now) {
+            while self.marks.last().is_some_and(|mark| mark.end_ns <= now) {
                 self.marks.pop();
             }
             if now >= to_ns {
@@ -256,15 +270,24 @@ impl Sweep {
             }
             let mark = self.marks.last().copied();
             let event = self.open.last().copied();
-            let class = match (mark, event) {
-                (Some((_, true)), _) => Class::IpcWait,
-                (_, Some((_, class))) => class,
-                _ => self.outside,
+            let (class, owner) = match (mark, event) {
+                (Some(mark), _) if mark.is => (Class::IpcWait, mark.owner),
+                (_, Some(event)) => (event.is, event.owner),
+                _ => (self.outside, None),
             };
-            let next = [mark.map(|m| m.0), event.map(|e| e.0)].into_iter().flatten();
+            let next = [mark.map(|m| m.end_ns), event.map(|e| e.end_ns)].into_iter().flatten();
             self.emit(class);
             self.now_ns = next.fold(to_ns, i64::min);
+            self.note(owner, self.now_ns - now);
         }
+    }
+
+    fn note(&mut self, owner: Owner, ns: i64) {
+        let Some(owner) = owner.map(|owner| owner as usize) else { return };
+        if owner >= self.owned_ns.len() {
+            self.owned_ns.resize(owner + 1, 0);
+        }
+        self.owned_ns[owner] += ns;
     }
 
     fn emit(&mut self, class: Class) {

@@ -70,6 +70,12 @@ pub struct Rule {
     pub with: Option<String>,
     /// Only in traces that show device activity.
     pub needs_device: bool,
+    /// Only events with no operator and no call of their thread inside.
+    pub is_alone: bool,
+    /// Only on threads without Python frames.
+    pub needs_no_frames: bool,
+    /// Only the time in it that no event inside explains.
+    pub is_rest: bool,
     pattern: Pattern,
 }
 
@@ -172,6 +178,24 @@ impl WaitRules {
 }
 
 impl Rule {
+    /// Takes a condition; whether the word was one.
+    fn takes_condition(&mut self, word: &str) -> Result<bool, String> {
+        match word.split_once('=') {
+            Some(("min", value)) => self.min_ns = parse_duration(value)?,
+            Some(("with", value)) => self.with = Some(value.to_owned()),
+            Some(("device", "yes")) => self.needs_device = true,
+            Some(("inside", "nothing")) => self.is_alone = true,
+            Some(("frames", "no")) => self.needs_no_frames = true,
+            Some(("only", "rest")) => self.is_rest = true,
+            Some(("device", _)) => return Err("`device=` takes `yes`".to_owned()),
+            Some(("inside", _)) => return Err("`inside=` takes `nothing`".to_owned()),
+            Some(("frames", _)) => return Err("`frames=` takes `no`".to_owned()),
+            Some(("only", _)) => return Err("`only=` takes `rest`".to_owned()),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     fn matches_path(&self, path: &str) -> bool {
         match &self.pattern {
             Pattern::Frame { path: suffix, .. } => is_path_suffix(path, suffix),
@@ -239,36 +263,35 @@ fn parse_rule(line: &str) -> Result<Rule, String> {
     let effect = parse_effect(label)?;
     let (source, mut rest) = word(rest);
     let source = parse_source(source)?;
-    let (mut min_ns, mut with, mut needs_device) = (0, None, false);
+    let mut rule = Rule {
+        number: 0,
+        label: label.to_owned(),
+        effect,
+        source,
+        min_ns: 0,
+        with: None,
+        needs_device: false,
+        is_alone: false,
+        needs_no_frames: false,
+        is_rest: false,
+        pattern: Pattern::Glob(Vec::new()),
+    };
     loop {
         let (token, after) = word(rest);
-        match token.split_once('=') {
-            Some(("min", value)) => min_ns = parse_duration(value)?,
-            Some(("with", value)) => with = Some(value.to_owned()),
-            Some(("device", "yes")) => needs_device = true,
-            Some(("device", _)) => return Err("`device=` takes `yes`".to_owned()),
-            _ => break,
+        if !rule.takes_condition(token)? {
+            break;
         }
         rest = after;
     }
     if rest.is_empty() {
         return Err("the pattern is missing: LABEL SOURCE [CONDITION…] PATTERN".to_owned());
     }
-    let pattern = match source {
+    rule.pattern = match source {
         RuleSource::Frame => parse_frame_pattern(rest)?,
         _ => Pattern::Glob(rest.split('*').map(str::to_owned).collect()),
     };
     check_fits(effect, source, label)?;
-    Ok(Rule {
-        number: 0,
-        label: label.to_owned(),
-        effect,
-        source,
-        min_ns,
-        with,
-        needs_device,
-        pattern,
-    })
+    Ok(rule)
 }
 
 /// The first word of a text and what follows it.
@@ -442,6 +465,9 @@ mod tests {
             ("ipc.x c min=5 y", 1, "no duration"),
             ("comm.x api y", 1, "cannot be used"),
             ("ipc.x frame a.py: f,,g", 1, "empty function"),
+            ("wait.x annotation only=some y", 1, "`only=` takes `rest`"),
+            ("wait.x annotation inside=op y", 1, "`inside=` takes `nothing`"),
+            ("wait.x annotation frames=yes y", 1, "`frames=` takes `no`"),
         ];
         for (text, line, what) in cases {
             let error = WaitRules::parse(text).unwrap_err();

@@ -171,11 +171,11 @@ pub struct WaitRow {
     pub name: String,
     /// How often.
     pub count: u64,
-    /// Sum of the waits.
+    /// Sum of the waits; of waits that are no IPC waits, only what is counted as waiting.
     pub sum_ns: i64,
     /// The longest.
     pub max_ns: i64,
-    /// What is counted as waiting: the sum less the deserialization inside.
+    /// What is counted as waiting: the sum less the deserialization inside. The rows of a class sum to its time.
     pub net_ns: i64,
     /// Label of the rule that matched.
     pub label: String,

@@ -22,6 +22,13 @@ pub(crate) fn shared_traces() -> Option<PathBuf> {
     None
 }
 
+/// The folder of small inputs with right answers, beside that of the real traces.
+pub(crate) fn shared_cases() -> Option<PathBuf> {
+    let cases = shared_traces()?.with_file_name("cases");
+    assert!(cases.is_dir(), "no cases at {}", cases.display());
+    Some(cases)
+}
+
 /// Every real trace.
 pub(crate) fn real_traces() -> Vec<PathBuf> {
     let Some(root) = shared_traces() else { return Vec::new() };

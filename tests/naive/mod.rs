@@ -102,7 +102,30 @@ impl<'a> Naive<'a> {
                 i > slice && self.store.slices.end_ns(i) <= end && self.store.name(i) == wanted
             })
         };
-        self.store.slices.dur_ns(slice) >= rule.min_ns && rule.with.as_ref().is_none_or(with)
+        let runs = |i: usize| {
+            let kind = self.store.kind(i);
+            kind.is_api_call() || matches!(kind, EventKind::CpuOp | EventKind::Other)
+        };
+        let mut later = self.events(track).into_iter().filter(|&i| i > slice);
+        let is_alone = !later.any(|i| runs(i) && self.store.slices.end_ns(i) <= end);
+        let frames = self.kinds(track).contains(&EventKind::PythonFunction);
+        self.store.slices.dur_ns(slice) >= rule.min_ns
+            && rule.with.as_ref().is_none_or(with)
+            && (is_alone || !rule.is_alone)
+            && !(frames && rule.needs_no_frames)
+    }
+
+    /// Whether an operator has no call inside although calls are recorded.
+    fn calls_nothing(&self, op: usize, track: usize) -> bool {
+        let is_call = |i: &usize| self.store.kind(*i).is_api_call();
+        let end = self.store.slices.end_ns(op);
+        (0..self.store.slices.len()).any(|i| is_call(&i))
+            && self.store.kind(op) == EventKind::CpuOp
+            && !self
+                .events(track)
+                .into_iter()
+                .filter(is_call)
+                .any(|i| i > op && self.store.slices.end_ns(i) <= end)
     }
 
     fn is(&self, slice: usize, track: usize) -> Is {
@@ -120,11 +143,13 @@ impl<'a> Naive<'a> {
             return plain;
         };
         match rule.effect {
+            RuleEffect::IpcWait if rule.is_rest => Is::Work(Class::IpcWait),
             RuleEffect::IpcWait => Is::Wait,
             RuleEffect::Deserialize => match plain {
                 Is::Work(class) => Is::Unpack(class),
                 _ => Is::Unpack(Class::CpuOp),
             },
+            RuleEffect::GpuSync if self.calls_nothing(slice, track) => plain,
             RuleEffect::GpuSync => Is::Work(Class::GpuSync),
             RuleEffect::ModuleLoading => Is::Work(Class::ModuleLoading),
             RuleEffect::OtherWait => Is::Work(Class::OtherWait),
