@@ -58,7 +58,7 @@ macro_rules! issue_kinds {
 issue_kinds! {
     TruncatedFile, "truncated_file", DataLoss, "the file ends early; everything before the end was kept";
     TruncatedGzip, "truncated_gzip", DataLoss, "the compressed stream ends early; everything that inflates was kept";
-    CorruptGzip, "corrupt_gzip", DataLoss, "the compressed stream is damaged; everything before the damage was kept";
+    CorruptGzip, "corrupt_gzip", DataLoss, "the compressed stream is damaged; everything that could be inflated before and behind the damage was kept";
     UnreadableEvent, "unreadable_event", DataLoss, "an event could not be read and is missing from every figure";
     BadTimestamp, "bad_timestamp", DataLoss, "an event has no usable ts or dur and is missing from every figure";
     OversizedEvent, "oversized_event", DataLoss, "an event is larger than the limit and is missing from every figure";

@@ -9,14 +9,15 @@ mod discover;
 mod error;
 pub(crate) mod events;
 mod file_id;
+mod gzip;
 mod ids;
 pub mod logs;
-mod map;
 mod names;
 mod parts;
 mod perfetto;
 mod pipeline;
 mod progress;
+mod raw;
 mod source;
 #[doc(hidden)]
 pub mod steps;

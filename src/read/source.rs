@@ -1,17 +1,17 @@
 //! Opening an input and telling by its content what it is: gzip, zstd, or text.
 //!
-//! Gives a stream of decompressed bytes. Damage to the compressed stream ends it: what came before is kept and
-//! [`ByteStream::end`] says how it ended.
+//! Gives a stream of decompressed bytes. What is damaged in a gzip stream is passed over ([`ByteStream::take_damages`]); other
+//! damage ends the stream: what came before is kept, and [`ByteStream::end`] says how it ended.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use flate2::bufread::GzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
-use super::map::MappedFile;
+use super::gzip::{Damage, Gzip, Step};
+use super::raw::Raw;
 use super::{Progress, ReadError};
 
 /// How a stream of bytes ended.
@@ -28,35 +28,10 @@ pub(crate) enum StreamEnd {
     TrailingBytes,
 }
 
-/// A counted reader over the bytes of the file.
-struct Counted {
-    inner: Box<dyn BufRead + Send>,
-    progress: Arc<Progress>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.progress.add_file_bytes(n as u64);
-        Ok(n)
-    }
-}
-
-impl BufRead for Counted {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, n: usize) {
-        self.inner.consume(n);
-        self.progress.add_file_bytes(n as u64);
-    }
-}
-
 enum Decoder {
-    Plain(Counted),
-    Gzip(Box<GzDecoder<Counted>>),
-    Zstd(Box<StreamingDecoder<Counted, ruzstd::decoding::FrameDecoder>>),
+    Plain(Raw),
+    Gzip(Raw, Box<Gzip>),
+    Zstd(Box<StreamingDecoder<Raw, ruzstd::decoding::FrameDecoder>>),
     Ended,
 }
 
@@ -64,6 +39,7 @@ enum Decoder {
 pub(crate) struct ByteStream {
     decoder: Decoder,
     end: StreamEnd,
+    damages: Vec<Damage>,
     progress: Arc<Progress>,
 }
 
@@ -74,37 +50,38 @@ impl ByteStream {
     /// Opens a file, or standard input for `-`.
     pub(crate) fn open(path: &Path, progress: Arc<Progress>) -> Result<Self, ReadError> {
         let fail = |source| ReadError::Io { path: path.to_owned(), source };
-        let inner: Box<dyn BufRead + Send> = if path == Path::new("-") {
-            Box::new(BufReader::with_capacity(1 << 18, io::stdin()))
+        let inner: Box<dyn Read + Send> = if path == Path::new("-") {
+            Box::new(io::stdin())
         } else {
-            let file = File::open(path).map_err(fail)?;
-            match MappedFile::new(&file) {
-                Some(mapped) => Box::new(mapped),
-                None => Box::new(BufReader::with_capacity(1 << 18, file)),
-            }
+            Box::new(File::open(path).map_err(fail)?)
         };
-        let mut counted = Counted { inner, progress: Arc::clone(&progress) };
-        let start = first_bytes(&mut counted).map_err(fail)?;
+        let mut raw = Raw::new(inner, Arc::clone(&progress));
+        let start = raw.peek(1).map_err(fail)?;
         if start.is_empty() {
             return Err(ReadError::Empty { path: path.to_owned() });
         }
         refuse_unsupported(path, start)?;
         let decoder = if start.starts_with(GZIP) {
-            Decoder::Gzip(Box::new(GzDecoder::new(counted)))
+            Decoder::Gzip(raw, Box::new(Gzip::new()))
         } else if start.starts_with(ZSTD) {
-            Decoder::Zstd(zstd(counted).map_err(|e| ReadError::Compression {
+            Decoder::Zstd(zstd(raw).map_err(|e| ReadError::Compression {
                 path: path.to_owned(),
                 what: e.to_string(),
             })?)
         } else {
-            Decoder::Plain(counted)
+            Decoder::Plain(raw)
         };
-        Ok(Self { decoder, end: StreamEnd::Complete, progress })
+        Ok(Self { decoder, end: StreamEnd::Complete, damages: Vec::new(), progress })
     }
 
     /// How the stream ended; meaningful once reading gave nothing.
     pub(crate) fn end(&self) -> &StreamEnd {
         &self.end
+    }
+
+    /// What was damaged in the compressed stream and passed over since the last call.
+    pub(crate) fn take_damages(&mut self) -> Vec<Damage> {
+        std::mem::take(&mut self.damages)
     }
 
     /// Appends up to `limit` further bytes to `buffer`. Gives how many; none at the end.
@@ -135,7 +112,15 @@ impl ByteStream {
         loop {
             let read = match &mut self.decoder {
                 Decoder::Plain(plain) => return plain.read(out),
-                Decoder::Gzip(gzip) => gzip.read(out),
+                Decoder::Gzip(raw, gzip) => {
+                    let step = gzip.read(raw, out);
+                    self.damages.extend(gzip.take_damages());
+                    match step? {
+                        Step::Text(n) => return Ok(n),
+                        Step::Member => Ok(0),
+                        Step::Truncated => Err(io::ErrorKind::UnexpectedEof.into()),
+                    }
+                }
                 Decoder::Zstd(zstd) => zstd.read(out),
                 Decoder::Ended => return Ok(0),
             };
@@ -150,14 +135,14 @@ impl ByteStream {
 
     /// After a whole member: the next one, or the end.
     fn next_member(&mut self) -> io::Result<()> {
-        let mut rest = match std::mem::replace(&mut self.decoder, Decoder::Ended) {
-            Decoder::Gzip(gzip) => gzip.into_inner(),
-            Decoder::Zstd(zstd) => zstd.into_inner(),
+        let (mut rest, gzip) = match std::mem::replace(&mut self.decoder, Decoder::Ended) {
+            Decoder::Gzip(raw, gzip) => (raw, Some(gzip)),
+            Decoder::Zstd(zstd) => (zstd.into_inner(), None),
             Decoder::Plain(_) | Decoder::Ended => return Ok(()),
         };
-        let start = first_bytes(&mut rest)?;
+        let start = rest.peek(ZSTD.len())?;
         if start.starts_with(GZIP) {
-            self.decoder = Decoder::Gzip(Box::new(GzDecoder::new(rest)));
+            self.decoder = Decoder::Gzip(rest, gzip.unwrap_or_else(|| Box::new(Gzip::new())));
         } else if start.starts_with(ZSTD) {
             match zstd(rest) {
                 Ok(decoder) => self.decoder = Decoder::Zstd(decoder),
@@ -178,22 +163,8 @@ impl ByteStream {
     }
 }
 
-/// The first bytes, without taking them.
-fn first_bytes(reader: &mut Counted) -> io::Result<&[u8]> {
-    loop {
-        match reader.fill_buf() {
-            Ok(_) => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    reader.fill_buf()
-}
-
-fn zstd(
-    reader: Counted,
-) -> io::Result<Box<StreamingDecoder<Counted, ruzstd::decoding::FrameDecoder>>> {
-    StreamingDecoder::new(reader).map(Box::new).map_err(|error| io::Error::other(error.to_string()))
+fn zstd(raw: Raw) -> io::Result<Box<StreamingDecoder<Raw, ruzstd::decoding::FrameDecoder>>> {
+    StreamingDecoder::new(raw).map(Box::new).map_err(|error| io::Error::other(error.to_string()))
 }
 
 fn refuse_unsupported(path: &Path, start: &[u8]) -> Result<(), ReadError> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::perfetto::{PerfettoText, is_perfetto};
 use super::source::{ByteStream, StreamEnd};
 use super::{Progress, ReadError};
-use crate::diag::Reporter;
+use crate::diag::{IssueKind, Reporter};
 
 /// Bytes that are looked at to tell what an input is.
 const SNIFF_BYTES: usize = 256;
@@ -58,8 +58,21 @@ impl TextStream {
     /// What was odd on the way to text.
     pub(super) fn take_reporter(&mut self) -> Reporter {
         match self {
-            Self::Json { .. } => Reporter::default(),
+            Self::Json { stream, .. } => {
+                let mut reporter = Reporter::default();
+                count_damages(stream, &mut reporter);
+                reporter
+            }
             Self::Perfetto(text) => text.take_reporter(),
         }
+    }
+}
+
+/// Counts what was passed over in a compressed stream.
+pub(super) fn count_damages(stream: &mut ByteStream, reporter: &mut Reporter) {
+    for damage in stream.take_damages() {
+        let lost = damage.lost_bytes;
+        let detail = format!("{}; {lost} compressed bytes were passed over", damage.what);
+        reporter.with_detail(IssueKind::CorruptGzip, Some(damage.text_offset), &detail);
     }
 }

@@ -10,6 +10,7 @@ use crate::model::log::PipelineLog;
 use super::super::discover::is_trace;
 use super::super::file_id::Seen;
 use super::super::source::{ByteStream, StreamEnd};
+use super::super::text::count_damages;
 use super::super::{Inputs, Progress, ReadError};
 use super::LogReader;
 
@@ -55,6 +56,7 @@ pub fn read_log(path: &Path, progress: &Arc<Progress>) -> Result<LogInput, ReadE
         reader.push(&block);
     }
     let (log, mut diag) = reader.finish(&path.display().to_string());
+    count_damages(&mut stream, &mut diag);
     count_end(stream.end(), text_bytes, &mut diag);
     let bytes = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|m| m.len());
     Ok(LogInput { path: path.to_owned(), bytes, text_bytes, log, diag })

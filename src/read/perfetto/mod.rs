@@ -15,6 +15,7 @@ use std::io;
 use self::convert::Converter;
 use self::packets::{Piece, next_piece};
 use super::source::{ByteStream, StreamEnd};
+use super::text::count_damages;
 use crate::diag::{IssueKind, Reporter};
 
 /// Bytes of the file taken at a time.
@@ -109,6 +110,7 @@ impl PerfettoText {
                 }
             }
         }
+        count_damages(&mut self.stream, &mut self.converter.reporter);
         self.converter.finish();
         self.end = Some(self.stream.end().clone());
         Ok(())

@@ -1,0 +1,276 @@
+//! Gzip: members, each a header, a deflate stream and a checksum; what is damaged is passed over.
+//!
+//! The library inflates; the frame around it is read here, so that what was inflated before some damage is kept, and reading
+//! goes on at the next place behind it that stands on its own: another member, or a block that begins at a whole byte and
+//! refers to nothing before it, as writers that compress blocks in parallel leave them.
+
+use std::io;
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::raw::{LOOK_AHEAD, Raw};
+
+/// First bytes of a member: its mark and the only method there is.
+const MAGIC: &[u8] = &[0x1f, 0x8b, 8];
+
+/// End of an empty stored block, behind which a block begins at a whole byte.
+const SYNC: &[u8] = &[0, 0, 0xff, 0xff];
+
+/// Bytes that a place must inflate to before it is believed to be one.
+const TRIAL_BYTES: usize = 1 << 12;
+
+/// Fewer bytes than a trial are enough where the stream ends.
+const TRIAL_MIN_BYTES: usize = 16;
+
+/// A longer header is none.
+const MAX_HEADER_BYTES: usize = 1 << 16;
+
+/// Something that was damaged, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Damage {
+    /// Offset in the decompressed text.
+    pub(super) text_offset: u64,
+    /// What is wrong.
+    pub(super) what: String,
+    /// Bytes of the file that were not inflated.
+    pub(super) lost_bytes: u64,
+}
+
+/// What a step of reading gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// So many bytes of text.
+    Text(usize),
+    /// The member ended; what follows in the file is another, or something else.
+    Member,
+    /// The file ends inside of a member.
+    Truncated,
+}
+
+/// Where reading stands in a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Header,
+    Body,
+    Trailer,
+}
+
+/// A reader of members.
+pub(super) struct Gzip {
+    part: Part,
+    inflate: Decompress,
+    crc: crc32fast::Hasher,
+    /// Whether all of the member was inflated, so that its checksum tells something.
+    is_whole: bool,
+    n_text: u64,
+    damages: Vec<Damage>,
+}
+
+impl Gzip {
+    pub(super) fn new() -> Self {
+        Self {
+            part: Part::Header,
+            inflate: Decompress::new(false),
+            crc: crc32fast::Hasher::new(),
+            is_whole: true,
+            n_text: 0,
+            damages: Vec::new(),
+        }
+    }
+
+    /// The damage that was met since the last call.
+    pub(super) fn take_damages(&mut self) -> Vec<Damage> {
+        std::mem::take(&mut self.damages)
+    }
+
+    /// Gives text, or how a member ended.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when the file itself cannot be read.
+    pub(super) fn read(&mut self, raw: &mut Raw, into: &mut [u8]) -> io::Result<Step> {
+        loop {
+            let step = match self.part {
+                Part::Header => self.header(raw)?,
+                Part::Body => self.body(raw, into)?,
+                Part::Trailer => self.trailer(raw)?,
+            };
+            if let Some(step) = step {
+                return Ok(step);
+            }
+        }
+    }
+
+    fn header(&mut self, raw: &mut Raw) -> io::Result<Option<Step>> {
+        let bytes = raw.peek(MAX_HEADER_BYTES)?;
+        let (n, what) = (
+            bytes.len(),
+            match header_length(bytes) {
+                Ok(Some(length)) => {
+                    raw.skip(length);
+                    self.begin(true);
+                    return Ok(None);
+                }
+                Ok(None) => "the gzip header does not end",
+                Err(what) => what,
+            },
+        );
+        if n == 0 {
+            // What was passed over went up to the end of the file.
+            return Ok(Some(Step::Member));
+        }
+        if n < MAX_HEADER_BYTES && header_length(bytes) == Ok(None) {
+            raw.skip(n);
+            return Ok(Some(Step::Truncated));
+        }
+        self.pass(raw, what)?;
+        Ok(None)
+    }
+
+    /// Begins a deflate stream: of a whole member, or somewhere inside of one.
+    fn begin(&mut self, is_whole: bool) {
+        self.inflate.reset(false);
+        (self.crc, self.is_whole, self.part) = (crc32fast::Hasher::new(), is_whole, Part::Body);
+    }
+
+    fn body(&mut self, raw: &mut Raw, into: &mut [u8]) -> io::Result<Option<Step>> {
+        let bytes = raw.peek(1)?;
+        let is_end = bytes.is_empty();
+        let before = (self.inflate.total_in(), self.inflate.total_out());
+        let result = self.inflate.decompress(bytes, into, FlushDecompress::None);
+        let taken = (self.inflate.total_in() - before.0) as usize;
+        let given = (self.inflate.total_out() - before.1) as usize;
+        raw.skip(taken);
+        self.crc.update(&into[..given]);
+        self.n_text += given as u64;
+        match result {
+            Err(_) => {
+                // What the failing call gave is whole; what is wrong shows again with the next call, if nothing follows.
+                self.part = Part::Header;
+                self.pass(raw, "what was compressed cannot be decoded")?;
+            }
+            Ok(Status::StreamEnd) => self.part = Part::Trailer,
+            Ok(_) if is_end && given == 0 => return Ok(Some(Step::Truncated)),
+            Ok(_) => {}
+        }
+        Ok((given > 0).then_some(Step::Text(given)))
+    }
+
+    fn trailer(&mut self, raw: &mut Raw) -> io::Result<Option<Step>> {
+        let &[a, b, c, d, e, f, g, h, ..] = raw.peek(8)? else {
+            return Ok(Some(Step::Truncated));
+        };
+        let crc = u32::from_le_bytes([a, b, c, d]);
+        let length = u32::from_le_bytes([e, f, g, h]);
+        raw.skip(8);
+        let is_right =
+            self.crc.clone().finalize() == crc && self.inflate.total_out() as u32 == length;
+        if self.is_whole && !is_right {
+            self.note("the checksum of a member is wrong", 0);
+        }
+        self.part = Part::Header;
+        Ok(Some(Step::Member))
+    }
+
+    fn note(&mut self, what: &str, lost_bytes: u64) {
+        let what = what.to_owned();
+        self.damages.push(Damage { text_offset: self.n_text, what, lost_bytes });
+    }
+
+    /// Passes over what is damaged, up to a place that stands on its own or the end of the file.
+    fn pass(&mut self, raw: &mut Raw, what: &str) -> io::Result<()> {
+        let from = raw.offset();
+        // The place that was just tried is none.
+        let mut at = 1;
+        loop {
+            let bytes = raw.peek(LOOK_AHEAD)?;
+            let is_all = bytes.len() < LOOK_AHEAD;
+            // A place near the end of what can be seen is looked at again with more behind it.
+            let seen = if is_all { bytes.len() } else { bytes.len() - TRIAL_BYTES };
+            let found = next_place(bytes, at, seen);
+            match found {
+                Some(Place::Member(place) | Place::Block(place)) => raw.skip(place),
+                None => raw.skip(seen),
+            }
+            match found {
+                Some(Place::Block(_)) => self.begin(false),
+                Some(Place::Member(_)) => {}
+                None if !is_all => {
+                    at = 0;
+                    continue;
+                }
+                None => {}
+            }
+            break;
+        }
+        self.note(what, raw.offset() - from);
+        Ok(())
+    }
+}
+
+/// Somewhere to go on.
+enum Place {
+    /// A member's header.
+    Member(usize),
+    /// A block that begins at a whole byte and needs nothing before it.
+    Block(usize),
+}
+
+/// The first place from `at` on, before `end`, that inflates to something.
+fn next_place(bytes: &[u8], at: usize, end: usize) -> Option<Place> {
+    for found in memchr::memchr2_iter(MAGIC[0], SYNC[2], &bytes[..end]) {
+        if found < at {
+            continue;
+        }
+        if let Some(Ok(Some(length))) =
+            bytes[found..].starts_with(MAGIC).then(|| header_length(&bytes[found..]))
+            && inflates(&bytes[found + length..])
+        {
+            return Some(Place::Member(found));
+        }
+        let start = found.saturating_sub(2);
+        if start >= at && bytes[start..].starts_with(SYNC) {
+            let behind = start + SYNC.len();
+            if inflates(&bytes[behind..]) {
+                return Some(Place::Block(behind));
+            }
+        }
+    }
+    None
+}
+
+/// Whether a deflate stream seems to begin here: it inflates to some text without anything before it.
+fn inflates(bytes: &[u8]) -> bool {
+    let mut text = [0; TRIAL_BYTES];
+    let mut inflate = Decompress::new(false);
+    let result = inflate.decompress(bytes, &mut text, FlushDecompress::None);
+    let n = inflate.total_out() as usize;
+    // Less than a trial is enough only where nothing follows: otherwise what was seen is too long to inflate to so little.
+    result.is_ok() && n >= TRIAL_MIN_BYTES
+}
+
+/// Length of a member's header (RFC 1952); `None` where it does not end, an error where it is none.
+fn header_length(bytes: &[u8]) -> Result<Option<usize>, &'static str> {
+    const CRC: u8 = 2;
+    const EXTRA: u8 = 4;
+    const NAME: u8 = 8;
+    const COMMENT: u8 = 16;
+    let Some(&[a, b, method, flags, ..]) = bytes.get(..10) else { return Ok(None) };
+    if [a, b, method] != MAGIC || flags & 0xe0 != 0 {
+        return Err("what should be a gzip header is none");
+    }
+    let mut at = 10;
+    if flags & EXTRA != 0 {
+        let Some(&[a, b]) = bytes.get(at..at + 2) else { return Ok(None) };
+        at += 2 + usize::from(u16::from_le_bytes([a, b]));
+    }
+    for flag in [NAME, COMMENT] {
+        if flags & flag != 0 {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Some(end) = memchr::memchr(0, rest) else { return Ok(None) };
+            at += end + 1;
+        }
+    }
+    at += if flags & CRC != 0 { 2 } else { 0 };
+    Ok((at <= bytes.len()).then_some(at))
+}

@@ -1,0 +1,95 @@
+//! The bytes of an input as they lie in the file, with a look ahead.
+//!
+//! Files are read and not mapped: one that is cut short meanwhile then ends early instead of ending the program.
+
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+
+use super::Progress;
+
+/// Bytes read at a time, and as far as one can look ahead.
+pub(super) const LOOK_AHEAD: usize = 1 << 18;
+
+/// Bytes of a file, counted as they are taken.
+pub(super) struct Raw {
+    inner: Box<dyn Read + Send>,
+    progress: Arc<Progress>,
+    buffer: Vec<u8>,
+    at: usize,
+    /// Offset in the file of the next byte.
+    offset: u64,
+    is_end: bool,
+}
+
+impl Raw {
+    pub(super) fn new(inner: Box<dyn Read + Send>, progress: Arc<Progress>) -> Self {
+        Self { inner, progress, buffer: Vec::new(), at: 0, offset: 0, is_end: false }
+    }
+
+    /// The next bytes without taking them: `n` at least, up to [`LOOK_AHEAD`], where the file has as many.
+    pub(super) fn peek(&mut self, n: usize) -> io::Result<&[u8]> {
+        while !self.is_end && self.buffer.len() - self.at < n.min(LOOK_AHEAD) {
+            self.buffer.drain(..self.at);
+            self.at = 0;
+            let filled = self.buffer.len();
+            self.buffer.resize(LOOK_AHEAD, 0);
+            let read = read_some(&mut self.inner, &mut self.buffer[filled..]);
+            self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
+            self.is_end = read? == 0;
+        }
+        Ok(&self.buffer[self.at..])
+    }
+
+    /// Takes bytes that were looked at.
+    pub(super) fn skip(&mut self, n: usize) {
+        self.at += n;
+        self.taken(n);
+    }
+
+    /// Offset in the file of the next byte.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn taken(&mut self, n: usize) {
+        self.offset += n as u64;
+        self.progress.add_file_bytes(n as u64);
+    }
+}
+
+/// Reads something; an interrupted call is made again.
+fn read_some(reader: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+impl Read for Raw {
+    /// What was looked at comes first; then the file is read into `into` itself.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = if self.at < self.buffer.len() || into.len() < LOOK_AHEAD {
+            let ahead = self.peek(1)?;
+            let n = ahead.len().min(into.len());
+            into[..n].copy_from_slice(&ahead[..n]);
+            self.at += n;
+            n
+        } else {
+            read_some(&mut self.inner, into)?
+        };
+        self.taken(n);
+        Ok(n)
+    }
+}
+
+impl BufRead for Raw {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.peek(1)
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.skip(n);
+    }
+}
