@@ -6,6 +6,7 @@
 //! - [`store`] joins the pieces into columns that nothing changes afterwards;
 //! - [`align`] puts several inputs on one time line: who wrote them, how far their clocks are apart;
 //! - [`write`] writes their events anew: merged or slimmed, as Chrome JSON or Perfetto protobuf;
+//! - [`schema`] says what a table is: one definition gives rows, typed columns and every format;
 //! - [`analyze`] asks the store one question a file: windows, devices, threads, waits, the profiler table, kernels;
 //! - [`table`] gives the answers names, units and an order, exact to the nanosecond;
 //! - [`render`] writes them as text, CSV, Markdown or JSON;
@@ -25,6 +26,8 @@ pub mod read;
 pub mod align;
 
 pub mod write;
+
+pub mod schema;
 
 pub mod analyze;
 

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
 use omni_trace::analyze::clock::{TimedInput, place};
 use omni_trace::analyze::joined::{
-    ClockSource, JoinConfig, JoinInput, Joined, MatchedBy, RequestShare, joined, parse_zone,
+    ClockSource, JoinConfig, JoinInput, JoinLog, Joined, JoinedRequestRow, JoinedStageRow,
+    MatchedBy, joined, parse_zone,
 };
 use omni_trace::analyze::stages::analyze_stages;
 use omni_trace::model::log::PipelineLog;
@@ -72,8 +73,10 @@ impl Read {
                 pids: &[],
             })
             .collect();
+        let named: Vec<JoinLog<'_>> =
+            logs.iter().map(|log| JoinLog { log, path: "test.log" }).collect();
         let logs: Vec<&PipelineLog> = logs.iter().collect();
-        joined(&inputs, &logs, &analyze_stages(&logs), config)
+        joined(&inputs, &named, &analyze_stages(&logs), config)
     }
 
     fn join_text(&self, text: &str) -> Joined {
@@ -118,26 +121,23 @@ fn kernels_inside_spans_are_those_of_a_plain_reading() {
     let paths = traces();
     let read = Read::of(&paths);
     let found = read.join_text(&own_log());
-    assert_eq!(found.requests.len(), 9);
+    assert_eq!(found.joined_requests.len(), 9);
     let mut union: BTreeMap<usize, Vec<(i64, i64)>> = BTreeMap::new();
-    for share in &found.requests {
-        let span = (share.start_unix_ns, share.start_unix_ns + share.dur_ns);
+    for share in &found.joined_requests {
+        let span = (share.start_unix_ns, share.start_unix_ns + share.generation_ns);
         let busy = busy_inside(&kernels(&paths[share.input]), &[span]);
-        assert_eq!(share.charge.kernel_busy_ns, Some(busy), "{share:?}");
+        assert_eq!(share.kernel_busy_ns, Some(busy), "{share:?}");
         assert!(busy > 0);
         union.entry(share.input).or_default().push(span);
     }
-    for stage in &found.stages {
+    for stage in &found.joined_stages {
         let input = stage.input.unwrap();
         let kernels = kernels(&paths[input]);
-        let inside = stage.inside.unwrap();
-        assert_eq!(inside.kernel_busy_ns, Some(busy_inside(&kernels, &union[&input])));
+        assert_eq!(stage.kernel_busy_ns, Some(busy_inside(&kernels, &union[&input])));
         // What is not inside of a span is outside of all of them.
-        let outside = stage.outside.unwrap();
         let all = busy_inside(&kernels, &[(i64::MIN, i64::MAX)]);
-        assert_eq!(inside.kernel_busy_ns.unwrap() + outside.kernel_busy_ns.unwrap(), all);
-        let in_window = inside.in_window_ns + outside.in_window_ns;
-        assert_eq!(Some(in_window), stage.window_ns);
+        assert_eq!(stage.kernel_busy_ns.unwrap() + stage.outside_kernel_busy_ns.unwrap(), all);
+        assert!(stage.in_window_ns < stage.window_ns);
     }
 }
 
@@ -145,35 +145,43 @@ fn kernels_inside_spans_are_those_of_a_plain_reading() {
 fn parts_sum_to_wholes() {
     let read = Read::of(&traces());
     let found = read.join_text(&own_log());
-    let charges = found.requests.iter().map(|share| share.charge);
-    let stages = found.stages.iter().flat_map(|stage| [stage.inside, stage.outside]);
-    for charge in charges.chain(stages.flatten()) {
-        assert_eq!(charge.parts_ns(), charge.in_window_ns);
-        assert!(charge.ipc_wait_ns.unwrap() >= charge.wait_no_kernel_ns);
-        assert!(charge.rest_ns >= 0, "{charge:?}");
+    let of_request = |row: &JoinedRequestRow| {
+        let parts = [row.wait_no_kernel_ns, row.host_ns, row.rest_ns];
+        (row.in_window_ns, row.kernel_busy_ns, parts, row.ipc_wait_ns)
+    };
+    let of_stage = |row: &JoinedStageRow| {
+        let parts = [row.wait_no_kernel_ns, row.host_ns, row.rest_ns].map(Option::unwrap);
+        (row.in_window_ns.unwrap(), row.kernel_busy_ns, parts, row.ipc_wait_ns)
+    };
+    let requests = found.joined_requests.iter().map(of_request);
+    for charge in requests.chain(found.joined_stages.iter().map(of_stage)) {
+        let (in_window_ns, kernel_busy_ns, parts, ipc_wait_ns) = charge;
+        assert_eq!(kernel_busy_ns.unwrap() + parts.iter().sum::<i64>(), in_window_ns);
+        assert!(ipc_wait_ns.unwrap() >= parts[0]);
+        assert!(parts[2] >= 0, "{charge:?}");
     }
-    for share in &found.requests {
-        assert_eq!(share.charge.in_window_ns + share.outside_ns, share.dur_ns);
+    for share in &found.joined_requests {
+        assert_eq!(share.in_window_ns + share.outside_ns, share.generation_ns);
     }
     // Where the spans of a stage do not meet each other, their sum is the stage's union.
     let mut n_meeting = 0;
-    for stage in &found.stages {
-        let own = || found.requests.iter().filter(|share| Some(share.input) == stage.input);
-        let inside = stage.inside.unwrap();
+    for stage in &found.joined_stages {
+        let own = || found.joined_requests.iter().filter(|share| Some(share.input) == stage.input);
         let sums = [
-            own().map(|share| share.charge.in_window_ns).sum::<i64>(),
-            own().map(|share| share.charge.kernel_busy_ns.unwrap()).sum(),
-            own().map(|share| share.charge.ipc_wait_ns.unwrap()).sum(),
-            own().map(|share| share.charge.rest_ns).sum(),
+            own().map(|share| share.in_window_ns).sum::<i64>(),
+            own().map(|share| share.kernel_busy_ns.unwrap()).sum(),
+            own().map(|share| share.ipc_wait_ns.unwrap()).sum(),
+            own().map(|share| share.rest_ns).sum(),
         ];
         let whole = [
-            inside.in_window_ns,
-            inside.kernel_busy_ns.unwrap(),
-            inside.ipc_wait_ns.unwrap(),
-            inside.rest_ns,
+            stage.in_window_ns.unwrap(),
+            stage.kernel_busy_ns.unwrap(),
+            stage.ipc_wait_ns.unwrap(),
+            stage.rest_ns.unwrap(),
         ];
-        let mut spans: Vec<(i64, i64)> =
-            own().map(|share| (share.start_unix_ns, share.start_unix_ns + share.dur_ns)).collect();
+        let mut spans: Vec<(i64, i64)> = own()
+            .map(|share| (share.start_unix_ns, share.start_unix_ns + share.generation_ns))
+            .collect();
         spans.sort_unstable();
         if spans.windows(2).any(|w| w[1].0 < w[0].1) {
             n_meeting += 1;
@@ -181,7 +189,10 @@ fn parts_sum_to_wholes() {
         } else {
             assert_eq!(sums, whole, "stage {:?}", stage.stage);
         }
-        assert_eq!((stage.by, stage.n_spans, stage.n_in_window), (Some(MatchedBy::Stage), 3, 3));
+        assert_eq!(
+            (stage.matched_by, stage.spans, stage.spans_in_window),
+            (Some(MatchedBy::Stage), 3, 3)
+        );
     }
     assert!(n_meeting < 3, "at least one stage has spans apart");
 }
@@ -202,23 +213,20 @@ fn as_vllm(text: &str, ahead_hours: u32) -> String {
 fn a_zone_and_a_year_are_settled_by_what_overlaps() {
     let read = Read::of(&traces());
     let exact = read.join_text(&own_log());
-    assert_eq!(exact.clocks[0].source, ClockSource::Overlap);
+    assert_eq!(exact.log_clocks[0].placed_by, ClockSource::Overlap);
     // Half a millisecond, and what the orchestrator was late.
-    assert!(exact.requests.iter().all(|share| share.error_ns >= 500_000));
-    assert!(exact.clocks[0].error_ns.is_some_and(|ns| (500_000..50_000_000).contains(&ns)));
+    assert!(exact.joined_requests.iter().all(|share| share.error_ns >= 500_000));
+    assert!(exact.log_clocks[0].error_ns.is_some_and(|ns| (500_000..50_000_000).contains(&ns)));
     let coarse = read.join_text(&as_vllm(&own_log(), 5));
-    let clock = &coarse.clocks[0];
-    let offset = clock.offset.unwrap();
-    assert_eq!((offset.zone().as_str(), offset.year), ("UTC+05:00", Some(2026)));
-    assert_eq!(clock.source, ClockSource::Overlap);
+    let clock = &coarse.log_clocks[0];
+    assert_eq!((clock.zone.as_deref(), clock.year), (Some("UTC+05:00"), Some(2026)));
+    assert_eq!(clock.placed_by, ClockSource::Overlap);
     assert!(clock.error_ns >= Some(500_000_000));
-    for a in &exact.requests {
-        let same = |one: &&RequestShare| {
-            (&one.span.request, one.span.stage) == (&a.span.request, a.span.stage)
-        };
-        let other = coarse.requests.iter().find(same).unwrap();
+    for a in &exact.joined_requests {
+        let same = |one: &&JoinedRequestRow| (&one.request, one.stage) == (&a.request, a.stage);
+        let other = coarse.joined_requests.iter().find(same).unwrap();
         assert!((other.start_unix_ns - a.start_unix_ns).abs() <= other.error_ns + a.error_ns);
-        assert!(!other.is_sure, "half a second is more than the window holds: {other:?}");
+        assert!(!other.in_window_is_sure, "half a second is more than the window holds: {other:?}");
     }
 }
 
@@ -234,22 +242,22 @@ fn profiler_lines_decide_where_requests_fit_in_many_zones() {
         );
     }
     let open = read.join_text(&text);
-    assert_eq!(open.clocks[0].source, ClockSource::None);
-    assert!(open.clocks[0].evidence.contains("--log-zone"), "{:?}", open.clocks);
-    assert!(open.requests.is_empty() && open.stages[0].inside.is_none());
+    assert_eq!(open.log_clocks[0].placed_by, ClockSource::None);
+    assert!(open.log_clocks[0].evidence.contains("--log-zone"), "{:?}", open.log_clocks);
+    assert!(open.joined_requests.is_empty() && open.joined_stages[0].in_window_ns.is_none());
 
     let given = JoinConfig { zone_ns: parse_zone("+00:00") };
     let logs = [read_log_bytes("test.log", text.as_bytes()).0];
-    assert_eq!(read.join(&logs, given).clocks[0].source, ClockSource::Given);
+    assert_eq!(read.join(&logs, given).log_clocks[0].placed_by, ClockSource::Given);
 
     // The traces are of 15:18:39 to 15:18:40 UTC; the log's clock is two hours ahead.
     text += "INFO 11-24 17:18:39 [wrapper.py:82] Profiler started\n";
     text += "INFO 11-24 17:18:41 [wrapper.py:82] Profiler stopped successfully.\n";
     let settled = read.join_text(&text);
-    let clock = &settled.clocks[0];
+    let clock = &settled.log_clocks[0];
     assert_eq!(
-        (clock.source, clock.offset.unwrap().zone()),
-        (ClockSource::Profiler, "UTC+02:00".to_owned())
+        (clock.placed_by, clock.zone.as_deref()),
+        (ClockSource::Profiler, Some("UTC+02:00"))
     );
 }
 
@@ -259,7 +267,7 @@ fn what_does_not_fit_is_not_placed() {
     // Ten days later, no zone helps.
     let other_day = own_log().replace("2026-11-24", "2026-12-04");
     let found = read.join_text(&other_day);
-    assert_eq!(found.clocks[0].source, ClockSource::None);
+    assert_eq!(found.log_clocks[0].placed_by, ClockSource::None);
     assert!(found.is_empty());
     // A stage that no trace is of.
     let found = read.join_text(
@@ -268,9 +276,9 @@ fn what_does_not_fit_is_not_placed() {
             .replace("Stage-2", "Stage-7")
             .replace("stage-2", "stage-7"),
     );
-    let stage = found.stages.iter().find(|stage| stage.stage == Some(7)).unwrap();
-    assert_eq!((stage.input, stage.n_spans), (None, 3));
-    assert_eq!(found.requests.len(), 6);
+    let stage = found.joined_stages.iter().find(|stage| stage.stage == Some(7)).unwrap();
+    assert_eq!((stage.input, stage.spans), (None, 3));
+    assert_eq!(found.joined_requests.len(), 6);
 }
 
 #[test]
@@ -286,13 +294,13 @@ fn a_real_diffusion_log_is_placed_by_its_profiler_lines() {
         .map(|path| read_log(path, &Arc::default()).unwrap().log)
         .collect();
     let found = read.join(&logs, JoinConfig::default());
-    let clock = &found.clocks[0];
-    assert_eq!((clock.source, clock.error_ns), (ClockSource::Profiler, Some(500_000_000)));
+    let clock = &found.log_clocks[0];
+    assert_eq!((clock.placed_by, clock.error_ns), (ClockSource::Profiler, Some(500_000_000)));
     assert!(clock.evidence.contains("which a line names"), "{clock:?}");
-    assert_eq!(found.requests.len(), 2);
+    assert_eq!(found.joined_requests.len(), 2);
     // A CPU run shows no device activity: unknown, not zero.
-    assert!(found.requests.iter().all(|share| share.charge.kernel_busy_ns.is_none()));
-    assert!(found.requests.iter().all(|share| share.charge.in_window_ns > 2_000_000_000));
+    assert!(found.joined_requests.iter().all(|share| share.kernel_busy_ns.is_none()));
+    assert!(found.joined_requests.iter().all(|share| share.in_window_ns > 2_000_000_000));
 }
 
 fn run(arguments: &[&str]) -> Output {

@@ -10,16 +10,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["model", "diag"]),
     ("read", &["store", "diag", "model"]),
     ("align", &["store", "diag", "model"]),
-    ("analyze", &["store", "diag", "model"]),
-    ("table", &["analyze", "model"]),
+    ("schema", &["model"]),
+    ("analyze", &["schema", "store", "diag", "model"]),
+    ("table", &["analyze", "schema", "model"]),
     ("frame", &["table", "store", "model"]),
     ("write", &["read", "store", "diag", "model"]),
-    ("render", &["table", "model"]),
+    ("render", &["table", "schema", "model"]),
     (
         "cli",
         &[
-            "render", "write", "frame", "table", "analyze", "align", "read", "store", "diag",
-            "model",
+            "render", "write", "frame", "table", "analyze", "schema", "align", "read", "store",
+            "diag", "model",
         ],
     ),
 ];

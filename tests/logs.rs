@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use omni_trace::analyze::stages::{FlagKind, Placement, StageReport, analyze_stages};
+use omni_trace::analyze::stages::{FlagKind, SpanPlacement, StageReport, analyze_stages};
 use omni_trace::diag::{IssueKind, Reporter};
 use omni_trace::model::log::{LineKind, PipelineLog, Record};
 use omni_trace::read::logs::{LogReader, read_log, read_log_bytes};
@@ -50,17 +50,20 @@ fn check_seed(report: &StageReport) {
             (2, Some(0), Some(117_712_975), Some(8_393)),
         ]
     );
-    let [a, b] = &report.edges[..] else { panic!("{:?}", report.edges) };
-    assert_eq!((a.from, a.to, a.bytes, a.tx_mbps), (0, 1, Some(3_148_794), Some(4_437.835_776)));
-    assert_eq!(a.rx_mbps, Some(4_390.442_308_539_705));
-    assert_eq!(a.total_mbps, Some(2_009.356_702_959_339_6));
+    let [a, b] = &report.transfers[..] else { panic!("{:?}", report.transfers) };
+    assert_eq!(
+        (a.from_stage, a.to_stage, a.bytes, a.tx_mbit_per_s),
+        (0, 1, Some(3_148_794), Some(4_437.835_776))
+    );
+    assert_eq!(a.rx_mbit_per_s, Some(4_390.442_308_539_705));
+    assert_eq!(a.total_mbit_per_s, Some(2_009.356_702_959_339_6));
     assert_eq!((a.tx_ns, a.in_flight_ns), (Some(5_676_270), Some(1_122_713)));
     assert_eq!(
-        (b.from, b.to, b.bytes, b.tx_mbps),
+        (b.from_stage, b.to_stage, b.bytes, b.tx_mbit_per_s),
         (1, 2, Some(8_393), Some(188.754_924_782_841_8))
     );
     // A gigabyte is eight thousand megabits.
-    let ratio = a.tx_mbps.unwrap_or(0.0) / a.tx_gb_per_s.unwrap_or(0.0);
+    let ratio = a.tx_mbit_per_s.unwrap_or(0.0) / a.tx_gb_per_s.unwrap_or(0.0);
     assert!((ratio - 8000.0).abs() < 0.01, "{ratio}");
     let wall: Vec<_> =
         report.stages.iter().map(|row| (row.wall_ns, row.tokens_per_wall_s)).collect();
@@ -82,11 +85,11 @@ fn the_first_log_gives_its_printed_figures() {
     // Two averages of the run, two of each of three stages, three rates and three sums of each of two edges.
     assert_eq!(report.checks.len(), 2 + 3 * 2 + 2 * 6);
     for check in &report.checks {
-        let printed = check.printed.value;
+        let printed = check.printed;
         assert_eq!(check.recomputed.to_bits(), printed.to_bits(), "{check:?}");
     }
     assert_eq!(kinds(&report), [FlagKind::TokensOfFinalStage]);
-    assert!(report.waterfall.iter().all(|span| span.placement == Placement::Times));
+    assert!(report.waterfall.iter().all(|span| span.placed_by == SpanPlacement::Times));
     let last = report.waterfall.last().expect("there is a waterfall");
     assert_eq!(last.start_ns + last.dur_ns, 21_893_000_000);
 }
@@ -194,11 +197,11 @@ fn real_classes_agree_with_their_own_summaries() {
     for (row, stage) in old.stages.iter().zip(summary["stages"].as_array().expect("a list")) {
         near(row.wall_ns, ms(&stage["total_time_ms"]), 0.5);
     }
-    for (row, edge) in old.edges.iter().zip(summary["transfers"].as_array().expect("a list")) {
+    for (row, edge) in old.transfers.iter().zip(summary["transfers"].as_array().expect("a list")) {
         assert_eq!(row.bytes, edge["total_bytes"].as_i64());
-        same(row.tx_mbps, &edge["tx_mbps"]);
-        same(row.rx_mbps, &edge["rx_mbps"]);
-        same(row.total_mbps, &edge["total_mbps"]);
+        same(row.tx_mbit_per_s, &edge["tx_mbps"]);
+        same(row.rx_mbit_per_s, &edge["rx_mbps"]);
+        same(row.total_mbit_per_s, &edge["total_mbps"]);
     }
 
     // The dictionary of 0.18 has every digit; the table of 0.30 was rounded to a microsecond.
@@ -235,13 +238,13 @@ fn the_files_of_one_run_are_one() {
     assert_eq!(report.runs.len(), 1);
     assert_eq!(report.request_stages.len(), 6);
     assert_eq!(report.checks.len(), 103);
-    assert!(report.checks.iter().all(|check| check.recomputed == check.printed.value));
+    assert!(report.checks.iter().all(|check| check.recomputed == check.printed));
     assert!(!kinds(&report).contains(&FlagKind::Conflict), "{:?}", report.flags);
-    assert_eq!(report.edges.len(), 2);
-    assert_eq!(report.edges[0].in_flight_ns, Some(2_240_000));
+    assert_eq!(report.transfers.len(), 2);
+    assert_eq!(report.transfers[0].in_flight_ns, Some(2_240_000));
     paths.reverse();
     let reversed = report_of(&paths);
-    assert_eq!(reversed.edges, report.edges);
+    assert_eq!(reversed.transfers, report.transfers);
     assert_eq!(reversed.stages, report.stages);
 }
 
@@ -255,7 +258,7 @@ fn a_wrong_figure_is_flagged() {
     assert_eq!(flag.subject, "summary edge 0->1");
     assert!(flag.message.contains("554.73") && flag.message.contains("4437.835776"), "{flag:?}");
     // The table shows the recomputed figure.
-    assert_eq!(report.edges[0].tx_mbps, Some(4_437.835_776));
+    assert_eq!(report.transfers[0].tx_mbit_per_s, Some(4_437.835_776));
 }
 
 #[test]
@@ -409,10 +412,10 @@ fn eight_times_the_requests_take_about_eight_times_as_long() {
         let (log, _) = read_log_bytes("test.log", served(n).as_bytes());
         let once = || {
             let start = std::time::Instant::now();
-            let report = StagesReport::of(&analyze_stages(&[&log]), &[], Vec::new());
-            let chart = waterfall_chart(&report.waterfall);
+            let report = StagesReport::of(analyze_stages(&[&log]), Vec::new(), Vec::new());
+            let chart = waterfall_chart(&report.found.waterfall);
             // A span of waiting and one of generation each.
-            assert_eq!((report.summaries.len(), chart.rows.len()), (n, 2 * n));
+            assert_eq!((report.found.summaries.len(), chart.rows.len()), (n, 2 * n));
             start.elapsed().as_secs_f64()
         };
         (0..3).map(|_| once()).fold(f64::INFINITY, f64::min)

@@ -45,7 +45,7 @@ fn words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
-        Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        Value::Bool(yes) => yes.to_string(),
         Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join(", "),
         number => number.to_string(),
     }
@@ -64,7 +64,10 @@ fn same_numbers(arguments: &[&str], table: &str) {
             let value = object.get(name).unwrap_or_else(|| panic!("{table} has no {name}"));
             // serde_json reads a float to within one unit of its last place.
             let near = |n: f64| value.as_f64().is_some_and(|m| (n - m).abs() <= m.abs() * 4e-16);
-            let is_same = *cell == words(value) || cell.parse::<f64>().is_ok_and(near);
+            // Tables that are not defined by `schema::tables!` yet write yes and no.
+            let is_word =
+                value.as_bool() == Some(cell == "yes") && ["yes", "no"].contains(&cell.as_str());
+            let is_same = *cell == words(value) || is_word || cell.parse::<f64>().is_ok_and(near);
             assert!(is_same, "{table} {name}: {cell} and {value}");
         }
     }

@@ -11,6 +11,7 @@ use super::results::{Results, across};
 use super::rows;
 use crate::analyze::blame::Blame;
 use crate::analyze::components::merge_components;
+use crate::analyze::joined::Joined;
 use crate::analyze::kernels::{activity_stats, merge_durations};
 use crate::analyze::trust::{TrustLine, trust};
 use crate::read::Input;
@@ -18,8 +19,8 @@ use crate::read::logs::LogInput;
 use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
     Across, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
-    IterationRow, IterationSummaryRow, JoinedRows, KernelRow, KeyAverageRow, SCHEMA_VERSION,
-    ThreadRow, TrustRow, WaitRow, merge_key_averages,
+    IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, SCHEMA_VERSION, ThreadRow,
+    TrustRow, WaitRow, merge_key_averages,
 };
 
 /// What all analyses said.
@@ -29,7 +30,7 @@ pub(super) struct Analyzed {
     /// Of all of them; `None` for a single one, and where no table shows it.
     pub(super) across: Option<Blame>,
     /// The logs joined with the inputs; `None` where no logs were given.
-    pub(super) joined: Option<JoinedRows>,
+    pub(super) joined: Option<Joined>,
     /// The checks of each input.
     panels: Vec<Vec<TrustLine>>,
 }
@@ -72,7 +73,7 @@ impl Analyzed {
         }
         let Across { placements, clocks, blame, stragglers } =
             self.across.as_ref().map(Across::from).unwrap_or_default();
-        let JoinedRows { log_clocks, joined_stages, joined_requests, .. } =
+        let Joined { log_clocks, joined_stages, joined_requests, .. } =
             self.joined.unwrap_or_default();
         let mut report = AnalyzeReport {
             placements,

@@ -15,7 +15,7 @@ use super::reading::read_traces;
 use super::results::Results;
 use super::rows;
 use super::run::{Outcome, say};
-use super::tables::rendered;
+use super::tables::rendered_views;
 use crate::analyze::blame::Blame;
 use crate::analyze::clock::Placement;
 use crate::analyze::key_averages::torch_times;
@@ -26,9 +26,7 @@ use crate::table::figure::analyze_figures;
 use crate::table::page::Page;
 use crate::table::torch::TorchTable;
 use crate::table::verdict::verdict_summary;
-use crate::table::{
-    AnalyzeReport, Table, joined_request_summary, log_clock_summary, over_inputs, trust_summary,
-};
+use crate::table::{AnalyzeReport, Table, joined_request_summary, over_inputs, trust_summary};
 
 /// Runs the command.
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
@@ -155,7 +153,7 @@ fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String>
         tables.rotate_left(1);
     }
     let cut = |table: Table| for_people(plan, report, table);
-    rendered(&plan.common, &plan.choice, report, tables, |table| is_news(plan, table), cut)
+    rendered_views(&plan.common, &plan.choice, report, tables, |table| is_news(plan, table), cut)
 }
 
 /// Whether a table shows when none was chosen: one without rows only where that says something.
@@ -172,8 +170,10 @@ fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table
         "trust" if plan.choice.is_default() => trust_summary(&report.trust),
         "issues" if plan.choice.is_default() => over_inputs::together(table, report.inputs.len()),
         "idle_gaps" => table.top(plan.top_gaps),
-        "log_clocks" => log_clock_summary(&report.log_clocks),
-        "joined_requests" => joined_request_summary(&report.joined_requests).top(plan.choice.top()),
+        "log_clocks" => table.for_people(),
+        "joined_requests" => {
+            joined_request_summary(&report.joined_requests).for_people().top(plan.choice.top())
+        }
         "iterations" | "iteration_summary" | "components" | "key_averages" | "kernels"
         | "copies" | "waits" => table.top(plan.choice.top()),
         _ => table,

@@ -14,7 +14,7 @@ use super::plan::{CommonPlan, window_config};
 use super::reading::{find_traces, read_traces};
 use super::rows;
 use super::run::{Hinted, Outcome, say};
-use super::tables::{TableChoice, rendered};
+use super::tables::{TableChoice, rendered_views};
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::analyze::collectives::{CollectiveInput, collectives};
 use crate::analyze::copies::{CopiesConfig, copies};
@@ -23,9 +23,7 @@ use crate::diag::Severity;
 use crate::read::{Input, Inputs};
 use crate::table::figure::bandwidth_figures;
 use crate::table::page::Page;
-use crate::table::{
-    BANDWIDTH_DETAILS, BandwidthReport, Table, log_clock_summary, over_inputs, series_summary,
-};
+use crate::table::{BandwidthReport, Table, over_inputs, series_summary};
 
 /// What `bandwidth` will do.
 struct BandwidthPlan {
@@ -99,13 +97,13 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
     }
     let cut = |table: Table| match table.key {
         "series" => series_summary(&report.series).top(plan.choice.top()),
-        "log_clocks" => log_clock_summary(&report.log_clocks),
+        "log_clocks" => table.for_people(),
         "issues" if plan.choice.is_default() => over_inputs::together(table, inputs.len()),
         "inputs" | "issues" => table,
-        "directions" => table.for_people(&BANDWIDTH_DETAILS),
-        _ => table.for_people(&BANDWIDTH_DETAILS).top(plan.choice.top()),
+        "directions" => table.for_people(),
+        _ => table.for_people().top(plan.choice.top()),
     };
-    let text = rendered(&plan.common, &plan.choice, &report, report.tables(), is_news, cut)?;
+    let text = rendered_views(&plan.common, &plan.choice, &report, report.tables(), is_news, cut)?;
     plan.common.target.write(text.as_bytes())?;
     let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
     if is_lossy && plan.common.is_strict {

@@ -13,15 +13,16 @@ use super::reading::{find_logs, read_logs};
 use super::rows;
 use super::run::{Outcome, say};
 use super::tables::{TableChoice, rendered};
-use crate::analyze::stages::analyze_stages;
+use crate::analyze::stages::{LogRow, analyze_stages};
 use crate::diag::Severity;
 use crate::model::log::{LineKind, PipelineLog};
 use crate::read::Inputs;
 use crate::read::logs::LogInput;
+use crate::schema::Source;
 use crate::table::figure::stages_figures;
+use crate::table::over_inputs;
 use crate::table::page::Page;
-use crate::table::stages::{DETAILS, LogFacts, StagesReport, waterfall_chart};
-use crate::table::{Table, over_inputs};
+use crate::table::stages::StagesReport;
 
 /// Runs the command.
 pub(super) fn run(args: &StagesArgs) -> anyhow::Result<Outcome> {
@@ -56,12 +57,6 @@ impl StagesPlan {
     }
 }
 
-/// Tables with rows, and the verdict; what is for looking things up must be asked for.
-fn is_news(table: &Table) -> bool {
-    let is_reference = matches!(table.key, "checks" | "census");
-    !is_reference && (!table.rows.is_empty() || table.key == "flags")
-}
-
 fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     let inputs = read_logs(&plan.inputs, plan.common.sorting())?;
     let report = report(&inputs);
@@ -72,15 +67,12 @@ fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     if let Some(figures) = &plan.figures {
         figures.write(&stages_figures(&report), plan.common.is_quiet)?;
     }
-    let cut = |table: Table| match table.key {
-        "waterfall" => {
-            waterfall_chart(&report.waterfall).for_people(&DETAILS).top(plan.choice.top())
-        }
-        "issues" if plan.choice.is_default() => over_inputs::together(table, inputs.len()),
-        "logs" | "issues" => table,
-        _ => table.for_people(&DETAILS).top(plan.choice.top()),
+    let view = |source: &Source<'_>| match (source.key, report.view(source)) {
+        ("issues", table) if plan.choice.is_default() => over_inputs::together(table, inputs.len()),
+        ("logs" | "issues", table) => table,
+        (_, table) => table.for_people().top(plan.choice.top()),
     };
-    let text = rendered(&plan.common, &plan.choice, &report, report.tables(), is_news, cut)?;
+    let text = rendered(&plan.common, &plan.choice, &report, &report.tables(), view)?;
     plan.common.target.write(text.as_bytes())?;
     let says_nothing = |log: &PipelineLog| log.entries.is_empty() && log.problems.is_empty();
     let is_empty = inputs.iter().all(|input| says_nothing(&input.log));
@@ -101,24 +93,23 @@ fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
 /// What some logs tell.
 pub(super) fn report(inputs: &[LogInput]) -> StagesReport {
     let logs: Vec<_> = inputs.iter().map(|input| &input.log).collect();
-    let found = analyze_stages(&logs);
-    let facts: Vec<LogFacts> = inputs.iter().enumerate().map(facts).collect();
+    let rows: Vec<LogRow> = inputs.iter().enumerate().map(log_row).collect();
     let issues =
         inputs.iter().enumerate().flat_map(|(number, input)| rows::issues(number, &input.diag));
-    StagesReport::of(&found, &facts, issues.collect())
+    StagesReport::of(analyze_stages(&logs), rows, issues.collect())
 }
 
-fn facts((number, input): (usize, &LogInput)) -> LogFacts {
+fn log_row((number, input): (usize, &LogInput)) -> LogRow {
     let lines = |kind| input.log.census.lines(kind);
-    LogFacts {
-        path: input.path.display().to_string(),
+    LogRow {
+        log: number,
         bytes: input.bytes,
         text_bytes: input.text_bytes,
         records: input.log.entries.len() as u64,
         processes: input.log.processes.len() as u64,
-        recognized: lines(LineKind::Recognized),
-        ignored: lines(LineKind::Ignored),
-        unknown: lines(LineKind::Unknown),
-        number,
+        recognized_lines: lines(LineKind::Recognized),
+        ignored_lines: lines(LineKind::Ignored),
+        unknown_lines: lines(LineKind::Unknown),
+        path: input.path.display().to_string(),
     }
 }

@@ -7,12 +7,11 @@ use super::rows;
 use super::run::say;
 use crate::analyze::base::TimeBase;
 use crate::analyze::clock::{TimedInput, matched_collectives, place};
-use crate::analyze::joined::{ClockSource, JoinConfig, JoinInput, Joined, joined};
+use crate::analyze::joined::{ClockSource, JoinConfig, JoinInput, JoinLog, Joined, joined};
 use crate::analyze::stages::analyze_stages;
 use crate::diag::Severity;
 use crate::read::logs::LogInput;
 use crate::read::{Input, Inputs};
-use crate::table::JoinedRows;
 
 /// The logs to join.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ impl LogPlan {
         bases: &[&TimeBase],
         logs: &[LogInput],
         is_quiet: bool,
-    ) -> JoinedRows {
+    ) -> Joined {
         let timed: Vec<TimedInput<'_>> = inputs
             .iter()
             .zip(bases)
@@ -64,13 +63,16 @@ impl LogPlan {
                 pids: &pids[i],
             })
             .collect();
+        let names: Vec<String> = logs.iter().map(|log| log.path.display().to_string()).collect();
+        let named = logs.iter().zip(&names);
+        let named: Vec<JoinLog<'_>> =
+            named.map(|(log, path)| JoinLog { log: &log.log, path }).collect();
         let texts: Vec<_> = logs.iter().map(|log| &log.log).collect();
-        let found = joined(&sides, &texts, &analyze_stages(&texts), self.config);
+        let found = joined(&sides, &named, &analyze_stages(&texts), self.config);
         if !is_quiet {
             warn(&found, logs);
         }
-        let names: Vec<String> = logs.iter().map(|log| log.path.display().to_string()).collect();
-        JoinedRows::of(&found, &names)
+        found
     }
 }
 
@@ -83,11 +85,10 @@ fn warn(joined: &Joined, logs: &[LogInput]) {
     if joined.is_empty() {
         say("warning: no request of the logs lies inside of what the traces recorded");
     }
-    for clock in joined.clocks.iter().filter(|clock| clock.source == ClockSource::None) {
-        let path = logs.get(clock.log).map(|log| log.path.display().to_string());
-        say(&format!("warning: {} is not placed: {}", path.unwrap_or_default(), clock.evidence));
+    for clock in joined.log_clocks.iter().filter(|clock| clock.placed_by == ClockSource::None) {
+        say(&format!("warning: {} is not placed: {}", clock.path, clock.evidence));
     }
-    for stage in joined.stages.iter().filter(|stage| stage.input.is_none()) {
+    for stage in joined.joined_stages.iter().filter(|stage| stage.input.is_none()) {
         let name = stage.stage.map_or("a call".to_owned(), |stage| format!("stage {stage}"));
         say(&format!("warning: no trace is of {name}, which the logs tell of"));
     }

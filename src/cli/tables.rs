@@ -7,6 +7,7 @@ use super::args::Format;
 use super::plan::CommonPlan;
 use super::run::Hinted;
 use crate::render::{csv, json, markdown, text};
+use crate::schema::{Shown, Source};
 use crate::table::Table;
 
 /// The tables that were asked for.
@@ -66,9 +67,38 @@ fn key<T: ValueEnum>(table: &T) -> Option<String> {
     Some(table.to_possible_value()?.get_name().to_owned())
 }
 
-/// A report in the format that was asked for. `by_default` says which tables show when none was chosen, `for_people`
-/// cuts a table to what a person asked for.
+/// A report in the format that was asked for. Only tables that are shown are made; `view` is what a person sees of one.
 pub(super) fn rendered(
+    common: &CommonPlan,
+    choice: &TableChoice,
+    report: &impl Serialize,
+    tables: &[Source<'_>],
+    view: impl Fn(&Source<'_>) -> Table,
+) -> anyhow::Result<String> {
+    if common.format == Format::Json {
+        return Ok(json::document(report)?);
+    }
+    let shown = tables.iter().filter(|source| choice.shows(source.key, |_| is_news(source)));
+    let texts: Vec<String> = match common.format {
+        Format::Csv => shown.map(|source| csv::typed(&source.table())).collect(),
+        Format::Md => shown.map(|source| markdown::table(&view(source))).collect(),
+        _ => shown.map(|source| text::table(&view(source), common.style)).collect(),
+    };
+    Ok(texts.join("\n"))
+}
+
+/// Whether a table is shown where none was chosen.
+fn is_news(source: &Source<'_>) -> bool {
+    match source.spec.shown {
+        Shown::Always => true,
+        Shown::Rows | Shown::Folded => source.n_rows > 0,
+        Shown::Request => false,
+    }
+}
+
+/// The same of tables that are views already. `by_default` says which tables show when none was chosen, `for_people`
+/// cuts a table to what a person asked for.
+pub(super) fn rendered_views(
     common: &CommonPlan,
     choice: &TableChoice,
     report: &impl Serialize,

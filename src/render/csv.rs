@@ -1,7 +1,32 @@
 //! A table as CSV after RFC 4180: CRLF lines, a heading of column keys, exact numbers, empty where not recorded. Sentences are for people and read as in text.
 
 use super::human;
+use crate::schema::{self, Values};
 use crate::table::{Cell, Table};
+
+/// Every column and row of a table: the same columns whatever the rows.
+pub fn typed(table: &schema::Table) -> String {
+    let mut out = String::new();
+    line(&mut out, table.columns().map(|(column, _)| column.key.to_owned()));
+    for row in 0..table.n_rows {
+        line(&mut out, table.columns().map(|(_, values)| exact(values, row)));
+    }
+    out
+}
+
+/// A value as the machine output writes it; nothing where nothing was recorded.
+fn exact(values: &Values, row: usize) -> String {
+    let text = match values {
+        Values::Int(values) => values[row].map(|value| value.to_string()),
+        Values::Float(values) => values[row].map(|value| value.to_string()),
+        Values::Bool(values) => values[row].map(|value| value.to_string()),
+        Values::Text(values) => values[row].clone(),
+        Values::Word(values, all) => values[row].map(|at| all[usize::from(at)].to_owned()),
+        Values::List(values) => values[row].as_ref().map(|list| list.join(", ")),
+        Values::Rows => None,
+    };
+    text.unwrap_or_default()
+}
 
 /// The table. Durations are integer nanoseconds and shares are in percent, as the column keys say.
 pub fn table(table: &Table) -> String {

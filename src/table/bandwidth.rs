@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::rows::{AsCell as _, rows};
-use super::stages::TransferRow;
 use super::{
-    Cell, Column, InputRow, IssueRow, JoinedRows, LogClockRow, SCHEMA_VERSION, Table, TableRow,
-    TracedSideRow, Unit, log_clock_table, percent, stage_transfer_table, traced_transfer_table,
+    Cell, Column, InputRow, IssueRow, SCHEMA_VERSION, Table, TableRow, Unit, log_clock_table,
+    percent, stage_transfer_table, traced_transfer_table,
 };
 use crate::analyze::collectives::{CollectiveClass, Collectives, Instance, RankWait};
 use crate::analyze::copies::{
     BUCKET_NAMES, CallSite, Copies, CopyClass, DirectionTime, PeerPair, Route, SeriesBin,
 };
+use crate::analyze::joined::{Joined, LogClockRow, TracedSideRow};
+use crate::analyze::stages::TransferRow;
+use crate::schema::{self, Seen};
 
 /// A result with the number of the input it is of.
 pub struct OfInput<T> {
@@ -236,7 +238,7 @@ impl BandwidthReport {
     }
 
     /// Adds what logs tell of transfers.
-    pub fn add_joined(&mut self, joined: JoinedRows) {
+    pub fn add_joined(&mut self, joined: Joined) {
         self.log_clocks = joined.log_clocks;
         self.stage_transfers = joined.stage_transfers;
         self.traced_transfers = joined.traced_transfers;
@@ -245,7 +247,7 @@ impl BandwidthReport {
     /// The tables in the order of reading. The time series is for machines: JSON and CSV.
     pub fn tables(&self) -> Vec<Table> {
         vec![
-            Table::of("inputs", "Inputs", &self.inputs),
+            Table::view(&schema::Table::of(&self.inputs)),
             noted(Table::of("directions", "Copies by direction", &self.directions), "", NO_COPIES),
             noted(Table::of("copies", "Copies by route and size", &self.copies), GB_PER_S, ""),
             Table::of("peers", "Copies between devices", &self.peers),
@@ -258,14 +260,16 @@ impl BandwidthReport {
             Table::of("rank_waits", "Waiting for other ranks", &self.rank_waits),
             Table::of("slowest", "Slowest collectives", &self.slowest),
             Table::of("series", "Bytes over time", &self.series),
-            Table::of("issues", "Issues", &self.issues),
+            Table::view(&schema::Table::of(&self.issues)),
         ]
     }
 }
 
 impl BandwidthReport {
     fn collective_table(&self) -> Table {
-        let table = Table::of("collectives", "Collectives", &self.collectives);
+        let mut table = Table::of("collectives", "Collectives", &self.collectives);
+        let details = table.columns.iter_mut().filter(|column| DETAILS.contains(&column.key));
+        details.for_each(|column| column.seen = Seen::Request);
         let table = noted(table, BANDWIDTH, NO_COLLECTIVES);
         let may_end_apart = |row: &CollectiveRow| {
             let is_uneven = matches!(row.operation, Some("reduce" | "all_to_all" | "send_recv"));
@@ -356,9 +360,8 @@ pub fn series_summary(rows: &[SeriesRow]) -> Table {
         .with_note(format!("start is since the window began; {n_still} stretches moved nothing"))
 }
 
-/// Columns that people seldom need, by table.
-pub const DETAILS: [(&str, &[&str]); 1] =
-    [("collectives", &["group_description", "kernels", "busy_ns"])];
+/// Columns of the collectives that people seldom need.
+const DETAILS: [&str; 3] = ["group_description", "kernels", "busy_ns"];
 
 const NO_COPIES: &str = "no copy or memset was recorded";
 const NO_COLLECTIVES: &str = "no communication kernel was recorded";

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::schema;
+
 use super::{Cell, Column, IssueRow, Table, TableRow, Unit};
 
 /// One input of a merged file: where it lies on the common time line.
@@ -113,7 +115,7 @@ impl TableRow for MergeRow {
 }
 
 /// The machine output of `merge`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MergeReport {
     /// [`super::SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -151,7 +153,7 @@ impl MergeReport {
         }
         let mut tables = vec![table];
         if !self.issues.is_empty() {
-            tables.push(Table::of("issues", "Issues", &self.issues));
+            tables.push(Table::view(&schema::Table::of(&self.issues)));
         }
         tables
     }
@@ -198,7 +200,7 @@ impl TableRow for SlimRow {
 }
 
 /// The machine output of `slim`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SlimReport {
     /// [`super::SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -226,7 +228,7 @@ impl SlimReport {
         let mut tables =
             vec![Table::of("categories", "What went", &self.categories).with_note(note)];
         if !self.issues.is_empty() {
-            tables.push(Table::of("issues", "Issues", &self.issues));
+            tables.push(Table::view(&schema::Table::of(&self.issues)));
         }
         tables
     }

@@ -28,12 +28,14 @@ pub mod stages;
 pub mod torch;
 mod trust;
 pub mod verdict;
+mod view;
 
+pub use crate::schema::{Column, Unit};
 pub use across::{
     Across, BlameCellRow, BlameRow, ClockRow, PlacementRow, StragglerRow, blame_table,
     straggler_table,
 };
-pub use bandwidth::{BandwidthReport, DETAILS as BANDWIDTH_DETAILS, series_summary};
+pub use bandwidth::{BandwidthReport, series_summary};
 pub use breakdown::{BreakdownRow, ExcludedRow, breakdown_table};
 pub use component::{ComponentRow, component_table};
 pub use device::{CauseRow, DeviceRow, idle_table};
@@ -42,9 +44,8 @@ pub use host::{ClassRow, IdCell, ThreadClassRow, ThreadRow, WaitRow, thread_tabl
 pub use input::{InputRow, IssueRow};
 pub use iteration::{IterationRow, IterationSummaryRow, iteration_table};
 pub use joined::{
-    JoinedRequestRow, JoinedRows, JoinedStageRow, LogClockRow, TracedSideRow,
-    joined_request_summary, joined_request_table, joined_stage_table, log_clock_summary,
-    log_clock_table, stage_transfer_table, traced_transfer_table,
+    joined_request_summary, joined_request_table, joined_stage_table, log_clock_table,
+    stage_transfer_table, traced_transfer_table,
 };
 pub use kernel::{KernelRow, kernel_table, transfer_table};
 pub use key_average::{
@@ -55,47 +56,7 @@ pub use overview::{LaneData, OverviewClasses, OverviewData};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
 pub use trust::{TrustRow, trust_summary, trust_table};
 
-/// What the numbers of a column count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Words; no number.
-    Text,
-    /// A plain number.
-    Count,
-    /// Nanoseconds.
-    Ns,
-    /// Bytes.
-    Bytes,
-    /// Percent of a whole that the column's doc names.
-    Percent,
-    /// A rate or another number with a fraction, in the unit that the column's key names.
-    Rate,
-}
-
-/// One column: its heading for people, its key for machines, its unit and its meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// Heading.
-    pub name: &'static str,
-    /// Key in CSV and JSON; the unit comes last.
-    pub key: &'static str,
-    /// Unit.
-    pub unit: Unit,
-    /// What the column means, in one sentence.
-    pub doc: &'static str,
-}
-
-impl Column {
-    /// A column.
-    pub const fn new(name: &'static str, key: &'static str, unit: Unit, doc: &'static str) -> Self {
-        Self { name, key, unit, doc }
-    }
-
-    /// Whether cells are aligned to the right: everything but words is.
-    pub fn is_right_aligned(&self) -> bool {
-        self.unit != Unit::Text
-    }
-}
+use crate::schema::Seen;
 
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,16 +157,15 @@ impl Table {
         }
     }
 
-    /// A table for people: without columns that they seldom need, by key of the table, and without those in which
-    /// nothing was recorded. A sentence names them.
+    /// A table for people: without columns that they seldom need, and without those in which nothing was recorded. A
+    /// sentence names them.
     #[must_use]
-    pub fn for_people(self, details: &[(&str, &[&str])]) -> Self {
-        let own = details.iter().find(|(key, _)| *key == self.key).map_or(&[][..], |(_, own)| own);
-        self.without_details(own).without_empty_columns()
+    pub fn for_people(self) -> Self {
+        self.without_details().without_empty_columns()
     }
 
-    fn without_details(mut self, keys: &[&str]) -> Self {
-        let is_kept: Vec<bool> = self.columns.iter().map(|c| !keys.contains(&c.key)).collect();
+    fn without_details(mut self) -> Self {
+        let is_kept: Vec<bool> = self.columns.iter().map(|c| c.seen != Seen::Request).collect();
         if let Some(names) = self.drop_columns(&is_kept) {
             self.notes.push(format!("--format csv has also: {names}"));
         }
@@ -267,6 +227,7 @@ pub fn percent(part_ns: i64, whole_ns: i64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::{Cell, Column, Table, TableRow, Unit, percent};
+    use crate::schema::Seen;
 
     struct Row(u64);
 
@@ -289,18 +250,18 @@ mod tests {
     #[test]
     fn dropped_columns_are_named() {
         let mut table = Table::of("t", "numbers", &[Row(1), Row(2)]);
-        for (name, key) in [("empty", "empty_key"), ("detail", "detail_key")] {
-            table.columns.push(Column::new(name, key, Unit::Count, "more"));
+        for (name, seen) in [("empty", Seen::All), ("detail", Seen::Request)] {
+            table.columns.push(Column { seen, ..Column::new(name, name, Unit::Count, "more") });
         }
         for row in &mut table.rows {
             row.extend([Cell::NotRecorded, Cell::Count(7)]);
         }
         table.n_group_columns = 2;
-        let table = table.for_people(&[("t", &["detail_key"])]);
+        let table = table.for_people();
         assert_eq!(table.rows, [[Cell::Count(1)], [Cell::Count(2)]]);
         assert_eq!((table.columns.len(), table.n_group_columns), (1, 1));
         assert_eq!(table.notes, ["--format csv has also: detail", "nothing recorded of: empty"]);
-        let none = Table::of::<Row>("t", "none", &[]).for_people(&[]);
+        let none = Table::of::<Row>("t", "none", &[]).for_people();
         assert_eq!((none.columns.len(), none.notes.len()), (1, 0));
     }
 

@@ -76,6 +76,7 @@ pub(super) fn numbers(inputs: &[u64], n_inputs: usize, mark: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::together;
+    use crate::schema;
     use crate::table::{Cell, IssueRow, Table};
 
     fn issue(input: usize, severity: &'static str, count: u64) -> IssueRow {
@@ -92,7 +93,7 @@ mod tests {
             issue(1, "data_loss", 9),
             issue(2, "notice", 1),
         ];
-        let table = together(Table::of("issues", "Issues", &rows), 3);
+        let table = together(Table::view(&schema::Table::of(&rows)), 3);
         let seen: Vec<(&Cell, &Cell)> = table.rows.iter().map(|row| (&row[0], &row[3])).collect();
         let text = |text: &str| Cell::Text(text.to_owned());
         assert_eq!(
@@ -105,7 +106,7 @@ mod tests {
             ]
         );
         let all = [issue(0, "info", 1), issue(1, "info", 1)];
-        let table = together(Table::of("issues", "Issues", &all), 2);
+        let table = together(Table::view(&schema::Table::of(&all)), 2);
         assert_eq!(table.rows[0][0], text("all 2"));
     }
 }

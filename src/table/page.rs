@@ -5,7 +5,7 @@
 mod columns;
 
 use super::figure::{Figure, analyze_figures, bandwidth_figures, merge_figures, stages_figures};
-use super::stages::{StagesReport, waterfall_chart};
+use super::stages::StagesReport;
 use super::verdict::{Verdict, verdict, verdict_of_logs};
 use super::{
     AnalyzeReport, BandwidthReport, Cell, Column, MergeReport, OverviewData, Table, TableRow, Unit,
@@ -23,7 +23,7 @@ pub struct PageTable {
     pub anchor: &'static str,
     /// Whether it is folded at first: for looking things up.
     pub is_folded: bool,
-    /// Keys of the columns that go first where the table is wider than its place.
+    /// Keys of the columns that go first where the table is wider than its place, beside those that say so themselves.
     pub minor_columns: &'static [&'static str],
 }
 
@@ -153,13 +153,10 @@ impl Drawer {
     }
 
     fn of_stages(report: Option<&StagesReport>) -> Self {
-        let mut tables = report.map(StagesReport::tables).unwrap_or_default();
-        if let Some(report) = report {
-            for table in tables.iter_mut().filter(|table| table.key == "waterfall") {
-                *table = waterfall_chart(&report.waterfall);
-            }
-        }
-        Self::of("stages", tables)
+        let views = |report: &StagesReport| {
+            report.tables().iter().map(|source| report.view(source)).collect()
+        };
+        Self::of("stages", report.map(views).unwrap_or_default())
     }
 
     fn take(&mut self, keys: &[&str]) -> Vec<PageTable> {

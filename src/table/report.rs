@@ -5,12 +5,15 @@ use serde::Serialize;
 use super::verdict::VerdictRow;
 use super::{
     BlameRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow, GapRow, InputRow,
-    IssueRow, IterationRow, IterationSummaryRow, JoinedRequestRow, JoinedStageRow, KernelRow,
-    KeyAverageRow, LogClockRow, PlacementRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow,
-    WaitRow, blame_table, breakdown_table, component_table, gap_table, idle_table, iteration_table,
-    joined_request_table, joined_stage_table, kernel_table, key_average_table, log_clock_table,
-    straggler_table, thread_table, transfer_table, trust_table,
+    IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, PlacementRow,
+    StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow, blame_table, breakdown_table,
+    component_table, gap_table, idle_table, iteration_table, joined_request_table,
+    joined_stage_table, kernel_table, key_average_table, log_clock_table, straggler_table,
+    thread_table, transfer_table, trust_table,
 };
+
+use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
+use crate::schema;
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -81,7 +84,7 @@ impl AnalyzeReport {
         let who = |input: usize| self.name_of(input);
         vec![
             Table::of("verdict", "Verdict", &self.verdict),
-            Table::of("inputs", "Inputs", &self.inputs),
+            Table::view(&schema::Table::of(&self.inputs)),
             trust_table(&self.trust),
             breakdown_table(&self.breakdown),
             Table::of("excluded", "Left out of the work threads", &self.excluded),
@@ -101,7 +104,7 @@ impl AnalyzeReport {
             joined_request_table(&self.joined_requests),
             blame_table(&self.blame, who),
             self.with_clocks(straggler_table(&self.stragglers, who)),
-            Table::of("issues", "Issues", &self.issues),
+            Table::view(&schema::Table::of(&self.issues)),
         ]
     }
 

@@ -2,8 +2,6 @@
 //!
 //! For tables whose every field is a column; a row with nested or derived parts implements [`super::TableRow`] itself.
 
-use serde::Serialize;
-
 use super::{Cell, Unit};
 
 /// A value as a cell of its column's unit.
@@ -70,17 +68,6 @@ impl AsCell for &'static str {
 impl AsCell for String {
     fn as_cell(&self, _unit: Unit) -> Cell {
         if self.is_empty() { Cell::NotRecorded } else { Cell::Text(self.clone()) }
-    }
-}
-
-/// Words that read as a sentence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Prose(pub String);
-
-impl AsCell for Prose {
-    fn as_cell(&self, _unit: Unit) -> Cell {
-        if self.0.is_empty() { Cell::NotRecorded } else { Cell::sentence(self.0.as_str()) }
     }
 }
 

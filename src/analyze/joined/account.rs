@@ -2,35 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use super::{JoinInput, MatchedBy, Matches, PlacedSpan, StageInput, key_of, recorded};
+use super::{
+    JoinInput, JoinedRequestRow, JoinedStageRow, Matches, PlacedSpan, StageInput, key_of, recorded,
+};
 use crate::analyze::intervals::{CoverIndex, Intervals, Span};
-use crate::analyze::stages::{StageReport, StageSpan};
+use crate::analyze::stages::StageReport;
 use crate::analyze::timeline::Class;
 
 /// What an input did inside a span. Kernels, waiting without kernels, the host alone, and the rest sum to the part
 /// inside the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Charge {
+pub(super) struct Charge {
     /// The part inside the recorded window.
-    pub in_window_ns: i64,
+    in_window_ns: i64,
     /// Of it, a kernel ran; `None` where no device activity was recorded.
-    pub kernel_busy_ns: Option<i64>,
+    kernel_busy_ns: Option<i64>,
     /// Of it, a work thread waited for another process, kernels or not; `None` where waits are not recorded.
-    pub ipc_wait_ns: Option<i64>,
+    ipc_wait_ns: Option<i64>,
     /// Of it, a work thread waited and no kernel ran.
-    pub wait_no_kernel_ns: i64,
+    wait_no_kernel_ns: i64,
     /// Of it, a work thread was busy, none waited, and no kernel ran.
-    pub host_ns: i64,
+    host_ns: i64,
     /// Of it, none of these: copies, synchronizing, other waits, and what nothing explains.
-    pub rest_ns: i64,
+    rest_ns: i64,
 }
 
 impl Charge {
-    /// The sum of the parts that nothing else of them covers.
-    pub fn parts_ns(&self) -> i64 {
-        self.kernel_busy_ns.unwrap_or(0) + self.wait_no_kernel_ns + self.host_ns + self.rest_ns
-    }
-
     fn add(&mut self, other: &Self) {
         let plus = |a: Option<i64>, b: Option<i64>| a.zip(b).map(|(a, b)| a + b).or(a).or(b);
         self.in_window_ns += other.in_window_ns;
@@ -42,58 +39,8 @@ impl Charge {
     }
 }
 
-/// One span of one request, against one input of its stage.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RequestShare {
-    /// The span as the log tells it.
-    pub span: StageSpan,
-    /// The input.
-    pub input: usize,
-    /// What tells that the input is the stage's.
-    pub by: MatchedBy,
-    /// Start in Unix time.
-    pub start_unix_ns: i64,
-    /// Start since the start of the first recorded window of all inputs.
-    pub start_ns: i64,
-    /// Generation time.
-    pub dur_ns: i64,
-    /// How far the place may be off, in both directions.
-    pub error_ns: i64,
-    /// Whether the part inside the window would be the same with any place that the error allows.
-    pub is_sure: bool,
-    /// The part outside the recorded window.
-    pub outside_ns: i64,
-    /// What the input did meanwhile.
-    pub charge: Charge,
-}
-
-/// One stage of one run, against one of its inputs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StageShare {
-    /// Index of the run.
-    pub run: usize,
-    /// Stage; `None` for calls of which only the process is known.
-    pub stage: Option<u32>,
-    /// The input; `None` where no input is the stage's.
-    pub input: Option<usize>,
-    /// What tells it.
-    pub by: Option<MatchedBy>,
-    /// Spans of requests that the log tells of.
-    pub n_spans: u64,
-    /// Of them, how many overlap the recorded window.
-    pub n_in_window: u64,
-    /// Sum of their generation times.
-    pub generation_ns: i64,
-    /// The recorded window.
-    pub window_ns: Option<i64>,
-    /// What the input did while at least one request was generated for; `None` where no span could be placed.
-    pub inside: Option<Charge>,
-    /// What it did in the rest of the window.
-    pub outside: Option<Charge>,
-}
-
 /// An input in Unix time, ready to be asked.
-pub(super) struct Side {
+pub(super) struct Recorded {
     window: Intervals,
     index: CoverIndex,
     kernels: Option<CoverIndex>,
@@ -102,7 +49,7 @@ pub(super) struct Side {
     host: CoverIndex,
 }
 
-impl Side {
+impl Recorded {
     pub(super) fn new(input: &JoinInput<'_>) -> Self {
         let base = input.base;
         let window = recorded(input).unwrap_or_default();
@@ -163,46 +110,57 @@ impl Side {
 }
 
 /// Every span of every request against every input of its stage, by start.
-pub(super) fn request_shares(
+pub(super) fn request_rows(
     matches: &Matches,
     placed: &[PlacedSpan<'_>],
-    sides: &[Side],
-) -> Vec<RequestShare> {
+    sides: &[Recorded],
+) -> Vec<JoinedRequestRow> {
     let starts = sides.iter().filter_map(|side| side.window.spans().first());
     let origin_ns = starts.map(|span| span.start_ns).min().unwrap_or(0);
-    let mut shares = Vec::new();
+    let mut rows = Vec::new();
     for one in placed {
         for &StageInput { input, by } in matches.get(&key_of(one.span)).into_iter().flatten() {
             let side = &sides[input];
             let charge = side.charge(one.unix);
-            shares.push(RequestShare {
-                span: one.span.clone(),
+            rows.push(JoinedRequestRow {
+                run: one.span.run,
+                request: one.span.request.clone(),
+                stage: one.span.stage,
+                pass: one.span.instance,
                 input,
-                by,
-                start_unix_ns: one.unix.start_ns,
                 start_ns: one.unix.start_ns.saturating_sub(origin_ns),
-                dur_ns: one.unix.len_ns(),
+                start_unix_ns: one.unix.start_ns,
                 error_ns: one.error_ns,
-                is_sure: side.is_sure(one.unix, one.error_ns),
+                generation_ns: one.unix.len_ns(),
+                in_window_ns: charge.in_window_ns,
                 outside_ns: one.unix.len_ns() - charge.in_window_ns,
-                charge,
+                in_window_is_sure: side.is_sure(one.unix, one.error_ns),
+                kernel_busy_ns: charge.kernel_busy_ns,
+                wait_no_kernel_ns: charge.wait_no_kernel_ns,
+                host_ns: charge.host_ns,
+                rest_ns: charge.rest_ns,
+                ipc_wait_ns: charge.ipc_wait_ns,
+                matched_by: by,
+                placed_by: one.span.source,
+                log: one.span.log,
+                line: one.span.line,
             });
         }
     }
-    shares.sort_by(|a, b| {
-        let key = |share: &RequestShare| (share.start_unix_ns, share.span.stage, share.input);
-        key(a).cmp(&key(b)).then_with(|| a.span.request.cmp(&b.span.request))
+    rows.sort_by(|a, b| {
+        let key = |row: &JoinedRequestRow| (row.start_unix_ns, row.stage, row.input);
+        key(a).cmp(&key(b)).then_with(|| a.request.cmp(&b.request))
     });
-    shares
+    rows
 }
 
 /// Every stage against every one of its inputs. Requests that are generated for together count once.
-pub(super) fn stage_shares(
+pub(super) fn stage_rows(
     report: &StageReport,
     matches: &Matches,
     placed: &[PlacedSpan<'_>],
-    sides: &[Side],
-) -> Vec<StageShare> {
+    sides: &[Recorded],
+) -> Vec<JoinedStageRow> {
     let mut told: BTreeMap<_, (u64, i64)> = BTreeMap::new();
     for span in &report.spans {
         let own = told.entry(key_of(span)).or_default();
@@ -213,41 +171,50 @@ pub(super) fn stage_shares(
     for one in placed {
         spans.entry(key_of(one.span)).or_default().push(one.unix);
     }
-    let mut shares = Vec::new();
+    let mut rows = Vec::new();
     for (key, inputs) in matches {
         let Some(&(n_spans, generation_ns)) = told.get(key) else { continue };
-        let empty = StageShare {
+        let row = JoinedStageRow {
             run: key.0,
             stage: key.1,
-            input: None,
-            by: None,
-            n_spans,
-            n_in_window: 0,
+            spans: n_spans,
             generation_ns,
-            window_ns: None,
-            inside: None,
-            outside: None,
+            ..JoinedStageRow::default()
         };
         if inputs.is_empty() {
-            shares.push(empty);
+            rows.push(row);
             continue;
         }
-        let own = spans.get(key);
-        shares.extend(inputs.iter().map(|one| {
-            let side = &sides[one.input];
-            let is_recorded = |span: &&Span| side.index.covered_ns(span.start_ns, span.end_ns) > 0;
-            let union = own.map(|spans| Intervals::union_of(spans.clone()));
-            let rest = union.as_ref().map(|union| side.window.subtract(union));
-            StageShare {
-                input: Some(one.input),
-                by: Some(one.by),
-                n_in_window: own.map_or(0, |own| own.iter().filter(is_recorded).count() as u64),
-                window_ns: Some(side.window.total_ns()),
-                inside: union.map(|union| side.charge_set(&union)),
-                outside: rest.map(|rest| side.charge_set(&rest)),
-                ..empty.clone()
-            }
-        }));
+        let own = spans.get(key).map(Vec::as_slice);
+        rows.extend(inputs.iter().map(|one| stage_row(row.clone(), *one, &sides[one.input], own)));
     }
-    shares
+    rows
+}
+
+/// A stage's row with what one of its inputs did; `own` are the spans of the stage that could be placed.
+fn stage_row(
+    row: JoinedStageRow,
+    one: StageInput,
+    side: &Recorded,
+    own: Option<&[Span]>,
+) -> JoinedStageRow {
+    let is_recorded = |span: &&Span| side.index.covered_ns(span.start_ns, span.end_ns) > 0;
+    let union = own.map(|spans| Intervals::union_of(spans.to_vec()));
+    let inside = union.as_ref().map(|union| side.charge_set(union));
+    let outside = union.map(|union| side.charge_set(&side.window.subtract(&union)));
+    JoinedStageRow {
+        input: Some(one.input),
+        matched_by: Some(one.by),
+        spans_in_window: own.map_or(0, |own| own.iter().filter(is_recorded).count() as u64),
+        window_ns: Some(side.window.total_ns()),
+        in_window_ns: inside.map(|charge| charge.in_window_ns),
+        kernel_busy_ns: inside.and_then(|charge| charge.kernel_busy_ns),
+        wait_no_kernel_ns: inside.map(|charge| charge.wait_no_kernel_ns),
+        host_ns: inside.map(|charge| charge.host_ns),
+        rest_ns: inside.map(|charge| charge.rest_ns),
+        ipc_wait_ns: inside.and_then(|charge| charge.ipc_wait_ns),
+        outside_kernel_busy_ns: outside.and_then(|charge| charge.kernel_busy_ns),
+        outside_ipc_wait_ns: outside.and_then(|charge| charge.ipc_wait_ns),
+        ..row
+    }
 }

@@ -7,46 +7,35 @@
 use std::collections::BTreeSet;
 
 use super::stage_inputs::names;
-use super::{JoinConfig, JoinInput, Matches, key_of, recorded};
+use super::{JoinConfig, JoinInput, JoinLog, LogClockRow, Matches, key_of, recorded};
 use crate::analyze::intervals::{Intervals, Span};
 use crate::analyze::stages::{SpanSource, StageReport, StageSpan};
 use crate::model::log::{ASSUMED_YEAR, Entry, PipelineLog, ProfilerStep, Record, in_year, year_of};
+use crate::schema::words;
 
-/// What settles a log's place in Unix time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ClockSource {
-    /// Its records give Unix times.
-    UnixTime,
-    /// The user gives its zone.
-    Given,
-    /// Its lines about the profiler fit a trace's window in one zone only.
-    Profiler,
-    /// Log and traces overlap in one zone only.
-    Overlap,
-    /// Nothing: it is not placed.
-    None,
-}
-
-impl ClockSource {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UnixTime => "unix_time",
-            Self::Given => "given",
-            Self::Profiler => "profiler",
-            Self::Overlap => "overlap",
-            Self::None => "none",
-        }
+words! {
+    /// What settles a log's place in Unix time.
+    ClockSource {
+        /// Its records give Unix times.
+        UnixTime "unix_time",
+        /// The user gives its zone.
+        Given "given",
+        /// Its lines about the profiler fit a trace's window in one zone only.
+        Profiler "profiler",
+        /// Log and traces overlap in one zone only.
+        Overlap "overlap",
+        /// Nothing: it is not placed.
+        None "none",
     }
 }
 
 /// How a log's wall clock becomes Unix time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LogOffset {
+pub(super) struct LogOffset {
     /// What the wall clock is ahead of UTC.
-    pub zone_ns: i64,
+    zone_ns: i64,
     /// The year that its first line is of, where the log does not tell it.
-    pub year: Option<i32>,
+    year: Option<i32>,
     is_unix: bool,
 }
 
@@ -68,27 +57,26 @@ impl LogOffset {
     }
 
     /// `UTC`, `UTC+05:30`.
-    pub fn zone(self) -> String {
+    fn zone(self) -> String {
         zone_name(self.zone_ns)
     }
 }
 
 /// Where one log stands in Unix time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogClock {
+pub(super) struct LogClock {
     /// Index of the log.
-    pub log: usize,
+    pub(super) log: usize,
     /// Spans of stages that it tells the end of.
-    pub n_spans: u64,
+    n_spans: u64,
     /// How its wall clock becomes Unix time; `None` where that is not settled.
-    pub offset: Option<LogOffset>,
+    pub(super) offset: Option<LogOffset>,
     /// How far a span may be off at most: half of what the lines' times leave off, and what lines of entering and
     /// leaving a stage are apart by beyond its work.
-    pub error_ns: Option<i64>,
-    /// What settles it.
-    pub source: ClockSource,
+    error_ns: Option<i64>,
+    source: ClockSource,
     /// What was seen, or why it is not settled.
-    pub evidence: String,
+    evidence: String,
 }
 
 const MINUTE_NS: i64 = 60_000_000_000;
@@ -129,7 +117,7 @@ pub fn parse_zone(text: &str) -> Option<i64> {
 /// Settles the clock of every log.
 pub(super) fn settle(
     inputs: &[JoinInput<'_>],
-    logs: &[&PipelineLog],
+    logs: &[JoinLog<'_>],
     report: &StageReport,
     matches: &Matches,
     config: JoinConfig,
@@ -143,18 +131,29 @@ pub(super) fn settle(
     }
     let logs = logs.iter().zip(by_log).enumerate();
     let clocks = logs.map(|(number, (log, spans))| {
-        let finder = Finder { log, spans: &spans, inputs, windows: &windows, matches };
+        let finder = Finder { log: log.log, spans: &spans, inputs, windows: &windows, matches };
         finder.clock(number, config)
     });
     clocks.collect()
 }
 
 /// The clocks of logs that tell when stages worked; all of them where none does.
-pub(super) fn worth_telling(mut clocks: Vec<LogClock>) -> Vec<LogClock> {
+pub(super) fn rows_of(mut clocks: Vec<LogClock>, logs: &[JoinLog<'_>]) -> Vec<LogClockRow> {
     if clocks.iter().any(|clock| clock.n_spans > 0) {
         clocks.retain(|clock| clock.n_spans > 0);
     }
-    clocks
+    let row = |clock: LogClock| LogClockRow {
+        log: clock.log,
+        spans: clock.n_spans,
+        placed_by: clock.source,
+        zone: clock.offset.map(LogOffset::zone),
+        zone_ns: clock.offset.map(|offset| offset.zone_ns),
+        year: clock.offset.and_then(|offset| offset.year),
+        error_ns: clock.error_ns,
+        evidence: clock.evidence,
+        path: logs.get(clock.log).map_or(String::new(), |log| log.path.to_owned()),
+    };
+    clocks.into_iter().map(row).collect()
 }
 
 struct Finder<'a> {

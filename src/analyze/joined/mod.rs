@@ -7,6 +7,7 @@
 
 mod account;
 mod clocks;
+mod rows;
 mod stage_inputs;
 mod transfers;
 
@@ -15,17 +16,18 @@ use std::collections::BTreeMap;
 use super::base::TimeBase;
 use super::clock::{Placed, Placement};
 use super::intervals::{Intervals, Span};
-use super::stages::{StageReport, StageSpan};
+use super::stages::{StageReport, StageSpan, TransferRow};
 use crate::model::Identity;
 use crate::model::log::PipelineLog;
 use crate::store::Store;
 
-pub use account::{Charge, RequestShare, StageShare};
-pub use clocks::{ClockSource, LogClock, LogOffset, parse_zone};
-pub use stage_inputs::{MatchedBy, StageInput};
-pub use transfers::{EdgeSide, TracedEdge};
+pub use clocks::{ClockSource, parse_zone};
+pub use rows::{JoinedRequestRow, JoinedStageRow, LogClockRow, Side, TracedSideRow};
+pub use stage_inputs::MatchedBy;
 
-use account::Side;
+use account::Recorded;
+use clocks::{LogClock, LogOffset};
+use stage_inputs::StageInput;
 
 /// One trace, as far as it is joined with logs.
 #[derive(Clone, Copy, Debug)]
@@ -55,38 +57,50 @@ pub struct JoinConfig {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Joined {
     /// Where each log stands in Unix time; logs that tell no stage's work are there only when none does.
-    pub clocks: Vec<LogClock>,
+    pub log_clocks: Vec<LogClockRow>,
     /// Each stage of each run, against each of its inputs.
-    pub stages: Vec<StageShare>,
+    pub joined_stages: Vec<JoinedStageRow>,
     /// Each span of each request, against each input of its stage, by start.
-    pub requests: Vec<RequestShare>,
-    /// Transfers between stages, and what the traces saw of them.
-    pub edges: Vec<TracedEdge>,
+    pub joined_requests: Vec<JoinedRequestRow>,
+    /// Transfers between stages.
+    pub stage_transfers: Vec<TransferRow>,
+    /// What the traces saw of them.
+    pub traced_transfers: Vec<TracedSideRow>,
 }
 
 impl Joined {
     /// Whether nothing of the logs lies inside of what the traces recorded.
     pub fn is_empty(&self) -> bool {
-        self.requests.iter().all(|share| share.charge.in_window_ns == 0)
+        self.joined_requests.iter().all(|row| row.in_window_ns == 0)
     }
+}
+
+/// A log, and the path that it was read from.
+#[derive(Clone, Copy, Debug)]
+pub struct JoinLog<'a> {
+    /// What was read.
+    pub log: &'a PipelineLog,
+    /// Path as given or found.
+    pub path: &'a str,
 }
 
 /// Joins logs with traces. `report` is what [`super::stages::analyze_stages`] says of the same logs.
 pub fn joined(
     inputs: &[JoinInput<'_>],
-    logs: &[&PipelineLog],
+    logs: &[JoinLog<'_>],
     report: &StageReport,
     config: JoinConfig,
 ) -> Joined {
     let matches = stage_inputs::matches(inputs, report);
-    let sides: Vec<Side> = inputs.iter().map(Side::new).collect();
+    let sides: Vec<Recorded> = inputs.iter().map(Recorded::new).collect();
     let clocks = clocks::settle(inputs, logs, report, &matches, config);
     let placed = placed_spans(report, &clocks);
     Joined {
-        stages: account::stage_shares(report, &matches, &placed, &sides),
-        requests: account::request_shares(&matches, &placed, &sides),
-        edges: transfers::traced_edges(inputs, report, &matches, &placed),
-        clocks: clocks::worth_telling(clocks),
+        joined_stages: account::stage_rows(report, &matches, &placed, &sides),
+        joined_requests: account::request_rows(&matches, &placed, &sides),
+        stage_transfers: report.transfers.clone(),
+        traced_transfers: transfers::traced_sides(inputs, report, &matches, &placed),
+        log_clocks: clocks::rows_of(clocks, logs),
     }
 }
 

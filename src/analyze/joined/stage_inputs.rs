@@ -6,50 +6,37 @@ use std::collections::BTreeSet;
 use super::{JoinInput, Matches, StageKey, key_of};
 use crate::analyze::stages::StageReport;
 use crate::model::Role;
+use crate::schema::words;
 
-/// What tells that an input is a stage's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum MatchedBy {
-    /// The input's stage number.
-    Stage,
-    /// The process that the record names.
-    Process,
-    /// A line of the log that names the input's file and the stage.
-    File,
-    /// The log tells of one stage, and no input of any.
-    OnlyStage,
-}
-
-impl MatchedBy {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stage => "stage",
-            Self::Process => "process",
-            Self::File => "file",
-            Self::OnlyStage => "only_stage",
-        }
+words! {
+    /// What tells that an input is a stage's.
+    MatchedBy {
+        /// The input's stage number.
+        Stage "stage",
+        /// The process that the record names.
+        Process "process",
+        /// A line of the log that names the input's file and the stage.
+        File "file",
+        /// The log tells of one stage, and no input of any.
+        OnlyStage "only_stage",
     }
 }
 
 /// An input of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StageInput {
+pub(super) struct StageInput {
     /// Number of the input.
-    pub input: usize,
+    pub(super) input: usize,
     /// What tells it.
-    pub by: MatchedBy,
+    pub(super) by: MatchedBy,
 }
 
 /// The inputs of every stage that the logs tell of; none for a stage that no input was written by.
 pub(super) fn matches(inputs: &[JoinInput<'_>], report: &StageReport) -> Matches {
     let mut keys: BTreeSet<StageKey> = report.spans.iter().map(key_of).collect();
-    keys.extend(
-        report
-            .edges
-            .iter()
-            .flat_map(|edge| [edge.from, edge.to].map(|stage| (edge.run, Some(stage), None))),
-    );
+    keys.extend(report.transfers.iter().flat_map(|edge| {
+        [edge.from_stage, edge.to_stage].map(|stage| (edge.run, Some(stage), None))
+    }));
     let n_stages = keys.iter().filter_map(|(_, stage, _)| *stage).collect::<BTreeSet<_>>().len();
     let is_alone = n_stages < 2 && inputs.iter().all(|input| input.identity.stage.is_none());
     keys.into_iter().map(|key| (key, inputs_of(inputs, report, key, is_alone))).collect()

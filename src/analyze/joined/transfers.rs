@@ -6,61 +6,50 @@
 
 use std::collections::BTreeMap;
 
-use super::{JoinInput, Matches, PlacedSpan, recorded};
+use super::{JoinInput, Matches, PlacedSpan, Side, TracedSideRow, recorded};
 use crate::analyze::copies::Route;
 use crate::analyze::intervals::{Intervals, Span};
-use crate::analyze::stages::{EdgeRow, StageReport};
+use crate::analyze::stages::{StageReport, TransferRow};
 use crate::model::EventKind;
 
 /// What the traces of one side saw while its stage generated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EdgeSide {
+struct EdgeSide {
     /// Inputs of the stage.
-    pub inputs: Vec<usize>,
+    inputs: Vec<usize>,
     /// Recorded time in which the stage generated, over all its inputs.
-    pub generation_ns: i64,
+    generation_ns: i64,
     /// Copies to the host (sender) or to the device (receiver) that overlap it.
-    pub n_copies: u64,
+    n_copies: u64,
     /// Of them, how many state no size.
-    pub n_without_bytes: u64,
+    n_without_bytes: u64,
     /// Bytes of the others; `None` where none states a size.
-    pub bytes: Option<u64>,
+    bytes: Option<u64>,
     /// Sum of the durations of those with a size.
-    pub sized_ns: i64,
+    sized_ns: i64,
     /// Sum of the durations of all.
-    pub sum_ns: i64,
+    sum_ns: i64,
     /// Annotations of a hand-off that overlap it.
-    pub n_handoffs: u64,
+    n_handoffs: u64,
     /// Sum of their durations.
-    pub handoff_ns: i64,
+    handoff_ns: i64,
 }
 
 impl EdgeSide {
     /// Bytes over the time of the copies that state them, 10^9 bytes a second.
-    pub fn gb_per_s(&self) -> Option<f64> {
+    fn gb_per_s(&self) -> Option<f64> {
         let bytes = self.bytes.filter(|_| self.sized_ns > 0)?;
         Some(bytes as f64 / self.sized_ns as f64)
     }
 }
 
-/// One edge as the logs tell it, and what the traces of its two stages saw.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TracedEdge {
-    /// The edge, by the logs.
-    pub edge: EdgeRow,
-    /// The sender's traces; `None` where none was recorded while it generated.
-    pub sender: Option<EdgeSide>,
-    /// The receiver's.
-    pub receiver: Option<EdgeSide>,
-}
-
-/// Every edge of the logs.
-pub(super) fn traced_edges(
+/// Both sides of every edge of the logs.
+pub(super) fn traced_sides(
     inputs: &[JoinInput<'_>],
     report: &StageReport,
     matches: &Matches,
     placed: &[PlacedSpan<'_>],
-) -> Vec<TracedEdge> {
+) -> Vec<TracedSideRow> {
     let mut spans: BTreeMap<(usize, u32), Vec<Span>> = BTreeMap::new();
     for one in placed {
         if let Some(stage) = one.span.stage {
@@ -78,12 +67,41 @@ pub(super) fn traced_edges(
         });
         seen.clone()
     };
-    let edges = report.edges.iter().map(|edge| TracedEdge {
-        edge: edge.clone(),
-        sender: side(edge.run, edge.from, "DtoH"),
-        receiver: side(edge.run, edge.to, "HtoD"),
-    });
-    edges.collect()
+    let mut rows = Vec::new();
+    for edge in &report.transfers {
+        let sides =
+            [(Side::Sender, edge.from_stage, "DtoH"), (Side::Receiver, edge.to_stage, "HtoD")];
+        for (name, stage, direction) in sides {
+            let seen = side(edge.run, stage, direction);
+            rows.push(row(edge, name, direction, seen.as_ref()));
+        }
+    }
+    rows
+}
+
+fn row(
+    edge: &TransferRow,
+    side: Side,
+    direction: &'static str,
+    seen: Option<&EdgeSide>,
+) -> TracedSideRow {
+    let inputs = seen.map_or(&[][..], |seen| &seen.inputs);
+    TracedSideRow {
+        run: edge.run,
+        from_stage: edge.from_stage,
+        to_stage: edge.to_stage,
+        side,
+        inputs: inputs.iter().map(|input| format!("#{input}")).collect(),
+        generation_ns: seen.map(|seen| seen.generation_ns),
+        direction,
+        copies: seen.map(|seen| seen.n_copies),
+        copies_without_bytes: seen.map(|seen| seen.n_without_bytes),
+        copy_bytes: seen.and_then(|seen| seen.bytes),
+        copy_ns: seen.map(|seen| seen.sum_ns),
+        copy_gb_per_s: seen.and_then(EdgeSide::gb_per_s),
+        handoffs: seen.map(|seen| seen.n_handoffs),
+        handoff_ns: seen.map(|seen| seen.handoff_ns),
+    }
 }
 
 fn seen_by(

@@ -4,32 +4,8 @@
 //! were printed beside it. Where those were rounded for display, the result is an interval: the printed figure agrees
 //! when it can be one of its values.
 
+use super::CheckRow;
 use crate::model::log::Quantity;
-
-/// A printed figure beside its recomputation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Check {
-    /// Index of the log.
-    pub log: usize,
-    /// Line of the record, from 1.
-    pub line: u64,
-    /// What the figure is of: `request R stage 0`, `edge 0->1`, `summary`.
-    pub subject: String,
-    /// Name of the field.
-    pub field: &'static str,
-    /// The figure as printed.
-    pub printed: Quantity,
-    /// The figure by the formula.
-    pub recomputed: f64,
-    /// Least value that the inputs' rounding allows.
-    pub low: f64,
-    /// Greatest value that the inputs' rounding allows.
-    pub high: f64,
-    /// Whether the printed figure can be one of these.
-    pub agrees: bool,
-    /// The formula, in words.
-    pub formula: &'static str,
-}
 
 /// Where a figure stands, and what it is.
 pub(super) struct Site<'a> {
@@ -47,7 +23,7 @@ pub(super) struct Formula<F> {
 
 /// Checks a printed figure; nothing where it or an input was not recorded.
 pub(super) fn check<F: Fn(&[f64]) -> f64>(
-    checks: &mut Vec<Check>,
+    checks: &mut Vec<CheckRow>,
     site: &Site<'_>,
     formula: &Formula<F>,
     printed: Option<Quantity>,
@@ -63,12 +39,12 @@ pub(super) fn check<F: Fn(&[f64]) -> f64>(
     let noise = 16.0 * f64::EPSILON * high.abs().max(low.abs());
     let agrees = printed.value + printed.rounding >= low - noise
         && printed.value - printed.rounding <= high + noise;
-    checks.push(Check {
+    checks.push(CheckRow {
         log: site.log,
         line: site.line,
         subject: site.subject.to_owned(),
         field: formula.field,
-        printed,
+        printed: printed.value,
         recomputed,
         low,
         high,

@@ -4,42 +4,10 @@ use crate::model::log::{
     DiffusionEvent, DiffusionStep, LogDuration, PipelineLog, Record, StageRequest,
 };
 
+use super::DiffusionRow;
 use super::merge::Run;
 use super::recompute::other;
 use super::requests::{QUEUE_FIELDS, other_duration};
-
-/// One diffusion request. Parts that the log does not tell are `None`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct DiffusionRow {
-    /// Index of the run.
-    pub run: usize,
-    /// Request id; empty where the log counts calls only.
-    pub request: String,
-    /// Process.
-    pub process: String,
-    /// Model or pipeline class.
-    pub model: Option<String>,
-    /// Time to build the engine, before the first request.
-    pub load_ns: Option<i64>,
-    /// Waiting in the scheduler's queue.
-    pub queue_ns: Option<i64>,
-    /// Preparing the input.
-    pub preprocess_ns: Option<i64>,
-    /// Time in the engine, queue included where the log includes it.
-    pub engine_ns: Option<i64>,
-    /// Engine time less queue wait, over the steps: text encoding and decoding are in it.
-    pub step_ns: Option<i64>,
-    /// Denoising steps.
-    pub steps: Option<i64>,
-    /// Decoding the latents, where told.
-    pub decode_ns: Option<i64>,
-    /// Preparing the output.
-    pub postprocess_ns: Option<i64>,
-    /// The whole request.
-    pub total_ns: Option<i64>,
-    /// Image height and width.
-    pub height_width: Option<(i64, i64)>,
-}
 
 /// The diffusion requests of a run: those with records of their own, then those of diffusion stages.
 pub(super) fn rows_of(index: usize, logs: &[&PipelineLog], run: &Run) -> Vec<DiffusionRow> {
@@ -97,7 +65,9 @@ impl Call {
         let row = &mut self.row;
         let ns = |d: Option<LogDuration>| d.map(|d| d.ns);
         row.steps = row.steps.or(event.steps);
-        row.height_width = row.height_width.or(event.height_width);
+        if row.height.is_none() {
+            (row.height, row.width) = event.height_width.unzip();
+        }
         row.model = row.model.take().or_else(|| event.name.clone());
         match event.step {
             DiffusionStep::Loaded => row.load_ns = ns(event.dur),
@@ -149,6 +119,7 @@ fn from_stage(index: usize, record: &StageRequest) -> Option<DiffusionRow> {
         return None;
     }
     let side = |name| other(record, name).map(|q| whole(q.value));
+    let (height, width) = side("height").zip(side("width")).unzip();
     let row = DiffusionRow {
         run: index,
         request: record.request.clone(),
@@ -163,7 +134,8 @@ fn from_stage(index: usize, record: &StageRequest) -> Option<DiffusionRow> {
         decode_ns: duration(&["vae_decode_time_s", "vae_decode_time_ms"]),
         postprocess_ns: duration(&["postprocess_time_s", "postprocess_time_ms"]),
         total_ns: record.generation.map(|d| d.ns),
-        height_width: side("height").zip(side("width")),
+        height,
+        width,
     };
     Some(row.done())
 }

@@ -7,68 +7,20 @@ use std::collections::BTreeMap;
 
 use crate::model::log::{Quantity, Transfer, TransferTotals};
 
+use super::TransferRow;
 use super::check::{mbps, sum};
 use super::merge::Run;
 use super::requests::transfer_ns;
+use crate::schema::words;
 
-/// Where an edge's figures come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EdgeSource {
-    /// The summary of the run.
-    Summary,
-    /// The transfers of its requests.
-    Transfers,
-}
-
-impl EdgeSource {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Summary => "summary",
-            Self::Transfers => "transfers",
-        }
+words! {
+    /// Where an edge's figures come from.
+    TransferSource {
+        /// The summary of the run.
+        Summary "summary",
+        /// The transfers of its requests.
+        Transfers "transfers",
     }
-}
-
-/// One edge.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EdgeRow {
-    /// Index of the run.
-    pub run: usize,
-    /// Sending stage.
-    pub from: u32,
-    /// Receiving stage.
-    pub to: u32,
-    /// Where the figures come from.
-    pub source: EdgeSource,
-    /// Sends.
-    pub samples: Option<i64>,
-    /// Bytes sent.
-    pub bytes: Option<i64>,
-    /// Time to send.
-    pub tx_ns: Option<i64>,
-    /// Receives.
-    pub rx_samples: Option<i64>,
-    /// Bytes received.
-    pub rx_bytes: Option<i64>,
-    /// Time to decode.
-    pub rx_ns: Option<i64>,
-    /// Time on the way.
-    pub in_flight_ns: Option<i64>,
-    /// Send, in-flight and decode time of the transfers of which all are known.
-    pub total_ns: Option<i64>,
-    /// `bytes * 8 / tx`, Mbit/s.
-    pub tx_mbps: Option<f64>,
-    /// `rx_bytes * 8 / rx`, Mbit/s; of `bytes` where the log gives no received bytes.
-    pub rx_mbps: Option<f64>,
-    /// `bytes * 8 / total`, Mbit/s.
-    pub total_mbps: Option<f64>,
-    /// `bytes / tx`, GB/s.
-    pub tx_gb_per_s: Option<f64>,
-    /// `rx_bytes / rx`, GB/s; of `bytes` where the log gives no received bytes.
-    pub rx_gb_per_s: Option<f64>,
-    /// `bytes / total`, GB/s.
-    pub total_gb_per_s: Option<f64>,
 }
 
 /// Sums over the transfers of an edge, as integers and as the pipeline adds them.
@@ -139,8 +91,8 @@ pub(super) fn rows_of(
     index: usize,
     sums: &BTreeMap<(u32, u32), EdgeSums>,
     summary: &[TransferTotals],
-) -> Vec<EdgeRow> {
-    let mut edges: BTreeMap<(u32, u32), EdgeRow> = BTreeMap::new();
+) -> Vec<TransferRow> {
+    let mut edges: BTreeMap<(u32, u32), TransferRow> = BTreeMap::new();
     for totals in summary {
         let key = (totals.from, totals.to);
         edges.insert(key, from_summary(index, totals, sums.get(&key)));
@@ -151,16 +103,16 @@ pub(super) fn rows_of(
     edges.into_values().collect()
 }
 
-fn from_summary(run: usize, totals: &TransferTotals, sums: Option<&EdgeSums>) -> EdgeRow {
+fn from_summary(run: usize, totals: &TransferTotals, sums: Option<&EdgeSums>) -> TransferRow {
     let ns = |d: Option<crate::model::log::LogDuration>| d.map(|d| d.ns);
     let (tx, rx, total) = (ns(totals.tx), ns(totals.rx), ns(totals.total));
     let same_samples = totals.samples == totals.total_samples;
     let remainder = || Some(total? - tx? - rx?).filter(|ns| same_samples && *ns >= 0);
-    let row = EdgeRow {
+    let row = TransferRow {
         run,
-        from: totals.from,
-        to: totals.to,
-        source: EdgeSource::Summary,
+        from_stage: totals.from,
+        to_stage: totals.to,
+        source: TransferSource::Summary,
         samples: totals.samples,
         bytes: totals.bytes,
         tx_ns: tx,
@@ -169,9 +121,9 @@ fn from_summary(run: usize, totals: &TransferTotals, sums: Option<&EdgeSums>) ->
         rx_ns: rx,
         in_flight_ns: sums.and_then(|sums| sums.in_flight_ns).or_else(remainder),
         total_ns: total,
-        tx_mbps: None,
-        rx_mbps: None,
-        total_mbps: None,
+        tx_mbit_per_s: None,
+        rx_mbit_per_s: None,
+        total_mbit_per_s: None,
         tx_gb_per_s: None,
         rx_gb_per_s: None,
         total_gb_per_s: None,
@@ -180,12 +132,12 @@ fn from_summary(run: usize, totals: &TransferTotals, sums: Option<&EdgeSums>) ->
     with_rates(row, ms(totals.tx), ms(totals.rx), ms(totals.total))
 }
 
-fn from_sums(run: usize, from: u32, to: u32, sums: &EdgeSums) -> EdgeRow {
-    let row = EdgeRow {
+fn from_sums(run: usize, from: u32, to: u32, sums: &EdgeSums) -> TransferRow {
+    let row = TransferRow {
         run,
-        from,
-        to,
-        source: EdgeSource::Transfers,
+        from_stage: from,
+        to_stage: to,
+        source: TransferSource::Transfers,
         samples: (sums.samples > 0).then_some(sums.samples),
         bytes: whole(sums.bytes),
         tx_ns: sums.tx_ns,
@@ -194,9 +146,9 @@ fn from_sums(run: usize, from: u32, to: u32, sums: &EdgeSums) -> EdgeRow {
         rx_ns: sums.rx_ns,
         in_flight_ns: sums.in_flight_ns,
         total_ns: sums.total_ns,
-        tx_mbps: None,
-        rx_mbps: None,
-        total_mbps: None,
+        tx_mbit_per_s: None,
+        rx_mbit_per_s: None,
+        total_mbit_per_s: None,
         tx_gb_per_s: None,
         rx_gb_per_s: None,
         total_gb_per_s: None,
@@ -212,17 +164,22 @@ fn whole(bytes: Option<Quantity>) -> Option<i64> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes of transfers are far below 2^53")]
-fn with_rates(row: EdgeRow, tx: Option<f64>, rx: Option<f64>, total: Option<f64>) -> EdgeRow {
+fn with_rates(
+    row: TransferRow,
+    tx: Option<f64>,
+    rx: Option<f64>,
+    total: Option<f64>,
+) -> TransferRow {
     let rate = |bytes: Option<i64>, ms: Option<f64>| Some(mbps(bytes? as f64, ms?));
     // One byte a nanosecond is one gigabyte a second.
     let gb = |bytes: Option<i64>, ns: Option<i64>| {
         ns.filter(|ns| *ns > 0).and_then(|ns| Some(bytes? as f64 / ns as f64))
     };
     let received = row.rx_bytes.or(row.bytes);
-    EdgeRow {
-        tx_mbps: rate(row.bytes, tx),
-        rx_mbps: rate(received, rx),
-        total_mbps: rate(row.bytes, total),
+    TransferRow {
+        tx_mbit_per_s: rate(row.bytes, tx),
+        rx_mbit_per_s: rate(received, rx),
+        total_mbit_per_s: rate(row.bytes, total),
         tx_gb_per_s: gb(row.bytes, row.tx_ns),
         rx_gb_per_s: gb(received, row.rx_ns),
         total_gb_per_s: gb(row.bytes, row.total_ns),

@@ -2,105 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::log::{Entry, PipelineLog, ProfilerStep, Record, StartupStep};
-
-/// One step of starting up.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StartupRow {
-    /// Index of the log.
-    pub log: usize,
-    /// Line, from 1.
-    pub line: u64,
-    /// Process.
-    pub process: String,
-    /// Time since the log's first line that has one.
-    pub at_ns: Option<i64>,
-    /// What happened.
-    pub step: StartupStep,
-    /// Stage, where the line names one.
-    pub stage: Option<u32>,
-    /// How long it took, where the line says so.
-    pub dur_ns: Option<i64>,
-    /// Memory in GiB, where the line gives it.
-    pub gib: Option<f64>,
-    /// The line's own words.
-    pub detail: String,
-}
-
-/// One complaint that the shared-memory queue found no free block.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WaitRow {
-    /// Index of the log.
-    pub log: usize,
-    /// Line, from 1.
-    pub line: u64,
-    /// Process that waits.
-    pub process: String,
-    /// Time since the log's first line that has one.
-    pub at_ns: Option<i64>,
-    /// Time on the log's wall clock.
-    pub wall_ns: Option<i64>,
-    /// How long it had waited since its last complaint.
-    pub waited_ns: i64,
-    /// How often this process has complained so far, this one included.
-    pub nth: u64,
-    /// Sum of its waits so far, this one included.
-    pub waited_so_far_ns: i64,
-}
-
-/// One step of the profiler.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ProfilerRow {
-    /// Index of the log.
-    pub log: usize,
-    /// Line, from 1.
-    pub line: u64,
-    /// Process.
-    pub process: String,
-    /// Time since the log's first line that has one.
-    pub at_ns: Option<i64>,
-    /// What happened.
-    pub step: ProfilerStep,
-    /// Stage, where the line names one.
-    pub stage: Option<u32>,
-    /// Rank, where the line names one.
-    pub rank: Option<u32>,
-    /// Files or directories that the line names.
-    pub paths: Vec<String>,
-    /// The line's own words.
-    pub detail: String,
-}
-
-/// One throughput line of vLLM.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ThroughputRow {
-    /// Index of the log.
-    pub log: usize,
-    /// Line, from 1.
-    pub line: u64,
-    /// Time since the log's first line that has one.
-    pub at_ns: Option<i64>,
-    /// Engine index.
-    pub engine: u32,
-    /// Prompt tokens a second.
-    pub prompt_tokens_per_s: Option<f64>,
-    /// Generated tokens a second.
-    pub generation_tokens_per_s: Option<f64>,
-    /// Requests that run.
-    pub running: Option<i64>,
-    /// Requests that wait.
-    pub waiting: Option<i64>,
-    /// Share of the key-value cache that is in use, in percent.
-    pub kv_cache_pct: Option<f64>,
-    /// Share of prompt tokens that the prefix cache served, in percent.
-    pub prefix_hit_pct: Option<f64>,
-}
+use super::{ProfilerRow, StageWaitRow, StartupRow, ThroughputRow};
+use crate::model::log::{Entry, PipelineLog, Record};
 
 /// The events of all logs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Events {
     pub(super) startup: Vec<StartupRow>,
-    pub(super) waits: Vec<WaitRow>,
+    pub(super) waits: Vec<StageWaitRow>,
     pub(super) profiler: Vec<ProfilerRow>,
     pub(super) throughput: Vec<ThroughputRow>,
 }
@@ -141,19 +50,18 @@ impl Events {
                 at_ns,
                 step: event.step,
                 stage: event.stage,
-                dur_ns: event.dur.map(|d| d.ns),
-                gib: event.gib.map(|gib| gib.value),
+                took_ns: event.dur.map(|d| d.ns),
+                memory_gib: event.gib.map(|gib| gib.value),
                 detail: event.detail.clone(),
             }),
             Record::ShmWait(wait) => {
                 let (nth, so_far) = waits.entry(entry.process).or_default();
                 (*nth, *so_far) = (*nth + 1, *so_far + wait.ns);
-                self.waits.push(WaitRow {
+                self.waits.push(StageWaitRow {
                     log: index,
                     line,
                     process,
                     at_ns,
-                    wall_ns: entry.wall_ns,
                     waited_ns: wait.ns,
                     nth: *nth,
                     waited_so_far_ns: *so_far,

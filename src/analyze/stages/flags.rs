@@ -4,72 +4,40 @@ use crate::model::log::{
     DiffusionStep, Format, Meaning, PipelineLog, Record, StageRequest, Summary, Timing,
 };
 
-use super::check::Check;
 use super::merge::Run;
 use super::recompute::other;
 use super::requests::{QUEUE_FIELDS, other_duration};
 use super::sums::{RunSums, StageTokens};
 use super::totals::FoundSummary;
+use super::{CheckRow, FlagRow};
+use crate::schema::words;
 
-/// What a flag is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FlagKind {
-    /// A printed figure is not what its formula gives.
-    Differs,
-    /// Two prints of one figure contradict each other.
-    Conflict,
-    /// `e2e_avg_*` is over wall time: with several requests in flight it is not a mean request time.
-    AverageIsWallTime,
-    /// `e2e_total_tokens` counts the final stage's output alone.
-    TokensOfFinalStage,
-    /// A stage's `tokens` hold its input too.
-    StageTokensIncludeInput,
-    /// A time per denoising step holds waiting in the queue.
-    StepTimeIncludesQueue,
-    /// A time per denoising step holds all that the engine did.
-    StepTimeIsEngineTime,
-    /// `input_tokens` are characters.
-    TokensAreCharacters,
-    /// The transfers of `[OmniTiming]` are send times alone.
-    TimingIsSendTime,
-    /// The bytes that left and the bytes that came differ.
-    BytesDiffer,
-    /// A stage took longer than its request.
-    StageExceedsRequest,
-}
-
-impl FlagKind {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Differs => "differs",
-            Self::Conflict => "conflict",
-            Self::AverageIsWallTime => "average_is_wall_time",
-            Self::TokensOfFinalStage => "tokens_of_final_stage",
-            Self::StageTokensIncludeInput => "stage_tokens_include_input",
-            Self::StepTimeIncludesQueue => "step_time_includes_queue",
-            Self::StepTimeIsEngineTime => "step_time_is_engine_time",
-            Self::TokensAreCharacters => "tokens_are_characters",
-            Self::TimingIsSendTime => "timing_is_send_time",
-            Self::BytesDiffer => "bytes_differ",
-            Self::StageExceedsRequest => "stage_exceeds_request",
-        }
+words! {
+    /// What a flag is about.
+    FlagKind {
+        /// A printed figure is not what its formula gives.
+        Differs "differs",
+        /// Two prints of one figure contradict each other.
+        Conflict "conflict",
+        /// `e2e_avg_*` is over wall time: with several requests in flight it is not a mean request time.
+        AverageIsWallTime "average_is_wall_time",
+        /// `e2e_total_tokens` counts the final stage's output alone.
+        TokensOfFinalStage "tokens_of_final_stage",
+        /// A stage's `tokens` hold its input too.
+        StageTokensIncludeInput "stage_tokens_include_input",
+        /// A time per denoising step holds waiting in the queue.
+        StepTimeIncludesQueue "step_time_includes_queue",
+        /// A time per denoising step holds all that the engine did.
+        StepTimeIsEngineTime "step_time_is_engine_time",
+        /// `input_tokens` are characters.
+        TokensAreCharacters "tokens_are_characters",
+        /// The transfers of `[OmniTiming]` are send times alone.
+        TimingIsSendTime "timing_is_send_time",
+        /// The bytes that left and the bytes that came differ.
+        BytesDiffer "bytes_differ",
+        /// A stage took longer than its request.
+        StageExceedsRequest "stage_exceeds_request",
     }
-}
-
-/// A remark about one figure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flag {
-    /// Index of the log.
-    pub log: usize,
-    /// Line of the record, from 1.
-    pub line: u64,
-    /// What it is about.
-    pub kind: FlagKind,
-    /// Request, stage, edge or summary.
-    pub subject: String,
-    /// The remark.
-    pub message: String,
 }
 
 /// Every flag of a run, in the order of the lines.
@@ -78,10 +46,10 @@ pub(super) fn flags_of(
     run: &Run,
     sums: &RunSums,
     summaries: &[FoundSummary<'_>],
-    checks: &[Check],
-) -> Vec<Flag> {
-    let mut out: Vec<Flag> = checks.iter().filter(|check| !check.agrees).map(differs).collect();
-    out.extend(run.conflicts.iter().map(|conflict| Flag {
+    checks: &[CheckRow],
+) -> Vec<FlagRow> {
+    let mut out: Vec<FlagRow> = checks.iter().filter(|check| !check.agrees).map(differs).collect();
+    out.extend(run.conflicts.iter().map(|conflict| FlagRow {
         log: conflict.spot.log,
         line: conflict.spot.line,
         kind: FlagKind::Conflict,
@@ -108,15 +76,15 @@ pub(super) fn flags_of(
     out
 }
 
-fn differs(check: &Check) -> Flag {
-    Flag {
+fn differs(check: &CheckRow) -> FlagRow {
+    FlagRow {
         log: check.log,
         line: check.line,
         kind: FlagKind::Differs,
         subject: check.subject.clone(),
         message: format!(
             "{} is printed as {}, but {} gives {}",
-            check.field, check.printed.value, check.formula, check.recomputed
+            check.field, check.printed, check.formula, check.recomputed
         ),
     }
 }
@@ -125,13 +93,13 @@ struct Pen<'a> {
     log: usize,
     line: u64,
     run: &'a Run,
-    out: &'a mut Vec<Flag>,
+    out: &'a mut Vec<FlagRow>,
 }
 
 impl Pen<'_> {
     fn flag(&mut self, kind: FlagKind, subject: &str, message: String) {
         let (log, line, subject) = (self.log, self.line, subject.to_owned());
-        self.out.push(Flag { log, line, kind, subject, message });
+        self.out.push(FlagRow { log, line, kind, subject, message });
     }
 
     fn record(&mut self, record: &Record) {
@@ -252,11 +220,11 @@ fn step_with_queue(r: &StageRequest) -> Option<String> {
     ))
 }
 
-fn bytes_differ(run: &Run, out: &mut Vec<Flag>) {
+fn bytes_differ(run: &Run, out: &mut Vec<FlagRow>) {
     for ((request, from, to), (spot, transfer)) in &run.transfers {
         let (Some(sent), Some(received)) = (transfer.bytes, transfer.rx_bytes) else { continue };
         if !sent.agrees_with(received) {
-            out.push(Flag {
+            out.push(FlagRow {
                 log: spot.log,
                 line: spot.line,
                 kind: FlagKind::BytesDiffer,

@@ -1,8 +1,8 @@
 //! Stages, requests and transfers, from the pipeline's own logs.
 //!
 //! Takes records of every generation and gives one set of tables. Every derived figure that the logs print is
-//! recomputed by the pipeline's own formula ([`Check`]); where it differs, or means something else than its name says,
-//! there is a [`Flag`]. Reads nothing and prints nothing.
+//! recomputed by the pipeline's own formula ([`CheckRow`]); where it differs, or means something else than its name says,
+//! there is a [`FlagRow`]. Reads nothing and prints nothing.
 
 mod check;
 mod diffusion;
@@ -13,21 +13,25 @@ mod merge;
 mod percentiles;
 mod recompute;
 mod requests;
+mod rows;
 mod spans;
 mod sums;
 mod totals;
 
-use crate::model::log::{Gravity, LineKind, PipelineLog};
+use serde::{Serialize, Serializer};
 
-pub use check::Check;
-pub use diffusion::DiffusionRow;
-pub use edges::{EdgeRow, EdgeSource};
-pub use events::{ProfilerRow, StartupRow, ThroughputRow, WaitRow};
-pub use flags::{Flag, FlagKind};
-pub use percentiles::{PercentileRow, RequestTime};
-pub use requests::{Placement, QueueSource, RequestRow, RequestStageRow, SpanKind, WaterfallSpan};
+use crate::model::log::PipelineLog;
+
+pub use edges::TransferSource;
+pub use flags::FlagKind;
+pub use percentiles::RequestTime;
+pub use requests::{QueueSource, SpanKind, SpanPlacement};
+pub use rows::{
+    CensusRow, CheckRow, DiffusionRow, FlagRow, LogRow, PercentileRow, ProblemRow, ProfilerRow,
+    RequestRow, RequestStageRow, StageRow, StageWaitRow, StartupRow, SummaryRow, ThroughputRow,
+    TransferRow, WaterfallRow,
+};
 pub use spans::{SpanSource, StageSpan};
-pub use totals::{StageRow, SummaryRow};
 
 /// A console log, with the files that the pipeline named after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,52 +42,11 @@ pub struct RunRow {
     pub logs: Vec<usize>,
 }
 
-/// Lines of one class in one log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CensusRow {
-    /// Index of the log.
-    pub log: usize,
-    /// What became of them.
-    pub kind: LineKind,
-    /// Class; of unknown lines the source file, or `text`.
-    pub class: String,
-    /// How many.
-    pub lines: u64,
-    /// Line number of the first one, from 1.
-    pub first_line: u64,
-    /// The first one, cut.
-    pub sample: String,
-}
-
-/// Warnings and errors of one log that say the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProblemRow {
-    /// Index of the log.
-    pub log: usize,
-    /// How bad.
-    pub gravity: Gravity,
-    /// How often.
-    pub count: u64,
-    /// Line of the first one, from 1.
-    pub first_line: u64,
-    /// Time of the first dated one since the log's first line that has one.
-    pub first_at_ns: Option<i64>,
-    /// Time of the last dated one.
-    pub last_at_ns: Option<i64>,
-    /// The first process; empty where no line names one.
-    pub process: String,
-    /// How many processes.
-    pub processes: u64,
-    /// Source file and line.
-    pub source: String,
-    /// What it says.
-    pub text: String,
-}
-
-/// Everything that the logs tell.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Everything that the logs tell, in the order of the machine output.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StageReport {
-    /// Runs, in order of first appearance.
+    /// Runs, in order of first appearance; the machine output names them.
+    #[serde(serialize_with = "names")]
     pub runs: Vec<RunRow>,
     /// Summaries of runs.
     pub summaries: Vec<SummaryRow>,
@@ -94,31 +57,36 @@ pub struct StageReport {
     /// Requests by stage.
     pub request_stages: Vec<RequestStageRow>,
     /// Waterfalls of the requests.
-    pub waterfall: Vec<WaterfallSpan>,
+    pub waterfall: Vec<WaterfallRow>,
     /// When each stage worked for each request.
+    #[serde(skip)]
     pub spans: Vec<StageSpan>,
     /// Stages.
     pub stages: Vec<StageRow>,
     /// Transfers by edge.
-    pub edges: Vec<EdgeRow>,
+    pub transfers: Vec<TransferRow>,
     /// Diffusion requests.
     pub diffusion: Vec<DiffusionRow>,
     /// Start-up.
     pub startup: Vec<StartupRow>,
     /// Waiting for shared memory.
-    pub waits: Vec<WaitRow>,
+    pub waits: Vec<StageWaitRow>,
     /// The profiler.
     pub profiler: Vec<ProfilerRow>,
     /// vLLM's throughput lines.
     pub throughput: Vec<ThroughputRow>,
-    /// Every recomputed figure.
-    pub checks: Vec<Check>,
-    /// Figures to be read with care.
-    pub flags: Vec<Flag>,
-    /// Lines by class.
-    pub census: Vec<CensusRow>,
     /// Warnings and errors.
     pub problems: Vec<ProblemRow>,
+    /// Figures to be read with care.
+    pub flags: Vec<FlagRow>,
+    /// Every recomputed figure.
+    pub checks: Vec<CheckRow>,
+    /// Lines by class.
+    pub census: Vec<CensusRow>,
+}
+
+fn names<S: Serializer>(runs: &[RunRow], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(runs.iter().map(|run| &run.name))
 }
 
 /// Analyzes logs together. Logs of one run must have the names that the pipeline gave them to be taken as one run.
@@ -150,7 +118,7 @@ impl StageReport {
         let tables = requests::tables_of(index, &run);
         let batches = totals::batches_of(&run);
         self.stages.extend(totals::stage_rows(index, &tables.stages, &batches, stages));
-        self.edges.extend(edges::rows_of(index, &sums.edges, edges));
+        self.transfers.extend(edges::rows_of(index, &sums.edges, edges));
         self.summaries
             .extend(summaries.iter().map(|found| totals::summary_row(index, &sums, *found)));
         let diffusion = diffusion::rows_of(index, logs, &run);

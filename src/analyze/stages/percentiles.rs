@@ -2,57 +2,30 @@
 //!
 //! Percentiles are of nearest rank: values that occur, to the nanosecond. One request spreads nothing and has no row.
 
-use super::{DiffusionRow, RequestRow, RequestStageRow};
+use super::{DiffusionRow, PercentileRow, RequestRow, RequestStageRow};
 use crate::analyze::quantiles::Quantiles;
+use crate::schema::words;
 
-/// Which time of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RequestTime {
-    /// End to end.
-    EndToEnd,
-    /// To prepare the input.
-    Prepare,
-    /// Waiting before generation.
-    Queue,
-    /// To the first token.
-    FirstToken,
-    /// Generation.
-    Generation,
-    /// Transfers between stages.
-    Transfers,
-    /// One denoising step of a diffusion request.
-    Step,
-    /// A whole diffusion request.
-    Diffusion,
-}
-
-impl RequestTime {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::EndToEnd => "end_to_end",
-            Self::Prepare => "prepare",
-            Self::Queue => "queue",
-            Self::FirstToken => "first_token",
-            Self::Generation => "generation",
-            Self::Transfers => "transfers",
-            Self::Step => "step",
-            Self::Diffusion => "diffusion",
-        }
+words! {
+    /// Which time of a request.
+    RequestTime {
+        /// End to end.
+        EndToEnd "end_to_end",
+        /// To prepare the input.
+        Prepare "prepare",
+        /// Waiting before generation.
+        Queue "queue",
+        /// To the first token.
+        FirstToken "first_token",
+        /// Generation.
+        Generation "generation",
+        /// Transfers between stages.
+        Transfers "transfers",
+        /// One denoising step of a diffusion request.
+        Step "step",
+        /// A whole diffusion request.
+        Diffusion "diffusion",
     }
-}
-
-/// How one time spreads over requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PercentileRow {
-    /// Index of the run.
-    pub run: usize,
-    /// The stage; `None` of whole requests.
-    pub stage: Option<u32>,
-    /// Which time.
-    pub time: RequestTime,
-    /// Of the requests, in a stage of the passes, that have it.
-    pub spread: Quantiles,
 }
 
 /// A time and where a row has it.
@@ -83,7 +56,7 @@ pub(super) fn rows_of(
     let mut rows = Vec::new();
     let mut add = |stage, time, values: &mut dyn Iterator<Item = i64>| {
         let spread = Quantiles::of(values).filter(|spread| spread.count > 1);
-        rows.extend(spread.map(|spread| PercentileRow { run, stage, time, spread }));
+        rows.extend(spread.map(|spread| row(run, stage, time, spread)));
     };
     for (time, value) in whole {
         add(None, time, &mut requests.iter().filter_map(value));
@@ -103,6 +76,11 @@ pub(super) fn rows_of(
     rows
 }
 
+fn row(run: usize, stage: Option<u32>, time: RequestTime, spread: Quantiles) -> PercentileRow {
+    let Quantiles { count, mean_ns, p50_ns, p90_ns, p95_ns, p99_ns, max_ns, .. } = spread;
+    PercentileRow { run, stage, time, count, mean_ns, p50_ns, p90_ns, p95_ns, p99_ns, max_ns }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{DiffusionRow, RequestTime, rows_of};
@@ -117,10 +95,10 @@ mod tests {
         let rows = rows_of(3, &[], &[], &images((1..=100).rev()));
         let [row] = &rows[..] else { panic!("{rows:?}") };
         assert_eq!((row.run, row.stage, row.time), (3, None, RequestTime::Diffusion));
-        let q = row.spread;
+        let q = row;
         let tail = (q.p50_ns, q.p90_ns, q.p95_ns, q.p99_ns, q.max_ns);
         assert_eq!((q.count, q.mean_ns, tail), (100, 50, (50, 90, 95, 99, 100)));
-        let q = rows_of(0, &[], &[], &images([7, 3].into_iter()))[0].spread;
+        let q = &rows_of(0, &[], &[], &images([7, 3].into_iter()))[0];
         assert_eq!((q.mean_ns, q.p50_ns, q.p90_ns, q.max_ns), (5, 3, 7, 7));
         assert_eq!(rows_of(0, &[], &[], &images([7].into_iter())), []);
     }

@@ -8,13 +8,14 @@ use crate::model::log::{
     StageRequest, StageRunning, Summary, Timing, Transfer,
 };
 
-use super::check::{Check, Formula, Site, check, count, mbps, per_second, ratio, sum};
+use super::CheckRow;
+use super::check::{Formula, Site, check, count, mbps, per_second, ratio, sum};
 use super::edges::whole_ms;
 use super::merge::Run;
 use super::sums::RunSums;
 
 /// Every check of a run.
-pub(super) fn checks_of(logs: &[&PipelineLog], run: &Run, sums: &RunSums) -> Vec<Check> {
+pub(super) fn checks_of(logs: &[&PipelineLog], run: &Run, sums: &RunSums) -> Vec<CheckRow> {
     let mut out = Vec::new();
     for &log in &run.logs {
         for entry in &logs[log].entries {
@@ -30,7 +31,7 @@ struct At<'a> {
     line: u64,
     run: &'a Run,
     sums: &'a RunSums,
-    out: &'a mut Vec<Check>,
+    out: &'a mut Vec<CheckRow>,
 }
 
 impl At<'_> {

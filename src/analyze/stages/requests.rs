@@ -4,153 +4,41 @@ use crate::model::log::{FieldValue, LogDuration, StageRequest};
 
 use super::merge::{Moves, Run, Spot};
 use super::spans::{self, StageSpan};
+use super::{RequestRow, RequestStageRow, WaterfallRow};
+use crate::schema::words;
 
-/// One request.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RequestRow {
-    /// Index of the run.
-    pub run: usize,
-    /// Request id.
-    pub request: String,
-    /// End-to-end time, from the pipeline's own record; where there is none, from the first enqueue to the last
-    /// stage's end by the orchestrator's lines.
-    pub e2e_ns: Option<i64>,
-    /// Whether `e2e_ns` is the pipeline's own figure.
-    pub e2e_is_logged: bool,
-    /// Tokens that entered stage 0.
-    pub tokens_in: Option<i64>,
-    /// Tokens that all stages made.
-    pub tokens_out: Option<i64>,
-    /// Sum of the stages' generation times.
-    pub generation_ns: Option<i64>,
-    /// Sum of what is known of waiting in queues.
-    pub queue_ns: Option<i64>,
-    /// Sum of the transfers' times, where every part of each is known.
-    pub transfers_ns: Option<i64>,
-    /// Time to prepare the input.
-    pub preprocess_ns: Option<i64>,
-    /// Stages that it went through.
-    pub stages: u32,
-    /// When it entered stage 0, on the log's wall clock.
-    pub start_wall_ns: Option<i64>,
-}
-
-/// How a waiting time is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum QueueSource {
-    /// The pipeline logs it.
-    Logged,
-    /// Time between the orchestrator's lines, less generation, decode and in-flight time: the orchestrator's own
-    /// polling is in it.
-    Residence,
-}
-
-impl QueueSource {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Logged => "logged",
-            Self::Residence => "residence",
-        }
+words! {
+    /// How a waiting time is known.
+    QueueSource {
+        /// The pipeline logs it.
+        Logged "logged",
+        /// Time between the orchestrator's lines, less generation, decode and in-flight time: the orchestrator's own
+        /// polling is in it.
+        Residence "residence",
     }
 }
 
-/// One request in one stage.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RequestStageRow {
-    /// Index of the run.
-    pub run: usize,
-    /// Request id.
-    pub request: String,
-    /// Stage index.
-    pub stage: u32,
-    /// 1, or 2 and more for further passes.
-    pub instance: u32,
-    /// Tokens that entered.
-    pub tokens_in: Option<i64>,
-    /// Tokens that were made.
-    pub tokens_out: Option<i64>,
-    /// Generation time of the batch.
-    pub generation_ns: Option<i64>,
-    /// Requests in the batch.
-    pub batch_size: Option<i64>,
-    /// `tokens_out / generation`, a second.
-    pub tokens_per_s: Option<f64>,
-    /// Waiting before generation.
-    pub queue_ns: Option<i64>,
-    /// How `queue_ns` is known.
-    pub queue_source: Option<QueueSource>,
-    /// From entering to leaving by the orchestrator's lines.
-    pub residence_ns: Option<i64>,
-    /// Time to the first token.
-    pub first_token_ns: Option<i64>,
-    /// Bytes received.
-    pub rx_bytes: Option<i64>,
-    /// Decode time of the received.
-    pub rx_decode_ns: Option<i64>,
-    /// Time on the way.
-    pub rx_in_flight_ns: Option<i64>,
-}
-
-/// What a span of a waterfall is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SpanKind {
-    /// From the previous stage's end to the entry into this stage, or a transfer's time.
-    Transfer,
-    /// In the stage, before generation: waiting, in-flight and decode time.
-    Queue,
-    /// Generation.
-    Generation,
-}
-
-impl SpanKind {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Transfer => "transfer",
-            Self::Queue => "queue",
-            Self::Generation => "generation",
-        }
+words! {
+    /// What a span of a waterfall is.
+    SpanKind {
+        /// From the previous stage's end to the entry into this stage, or a transfer's time.
+        Transfer "transfer",
+        /// In the stage, before generation: waiting, in-flight and decode time.
+        Queue "queue",
+        /// Generation.
+        Generation "generation",
     }
 }
 
-/// How a span's place in time is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Placement {
-    /// By the times of the orchestrator's lines.
-    Times,
-    /// By durations alone: the parts are laid end to end, in the order of the stages, so overlap of stages is not
-    /// shown.
-    Durations,
-}
-
-impl Placement {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Times => "times",
-            Self::Durations => "durations",
-        }
+words! {
+    /// How a span's place in time is known.
+    SpanPlacement {
+        /// By the times of the orchestrator's lines.
+        Times "times",
+        /// By durations alone: the parts are laid end to end, in the order of the stages, so overlap of stages is not
+        /// shown.
+        Durations "durations",
     }
-}
-
-/// One span of a request's waterfall.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaterfallSpan {
-    /// Index of the run.
-    pub run: usize,
-    /// Request id.
-    pub request: String,
-    /// Stage; of a transfer the receiving one.
-    pub stage: u32,
-    /// What it is.
-    pub kind: SpanKind,
-    /// Start, since the request entered stage 0.
-    pub start_ns: i64,
-    /// Length.
-    pub dur_ns: i64,
-    /// How the place is known.
-    pub placement: Placement,
 }
 
 /// The rows of a run's requests.
@@ -158,7 +46,7 @@ pub struct WaterfallSpan {
 pub(super) struct RequestTables {
     pub(super) requests: Vec<RequestRow>,
     pub(super) stages: Vec<RequestStageRow>,
-    pub(super) waterfall: Vec<WaterfallSpan>,
+    pub(super) waterfall: Vec<WaterfallRow>,
     pub(super) spans: Vec<StageSpan>,
 }
 
@@ -289,7 +177,6 @@ fn request_row(
             .or_else(|| (!transfer_times.is_empty()).then(|| transfer_times.into_iter().sum())?),
         preprocess_ns: totals.and_then(|totals| ns(totals.preprocess)),
         stages: u32::try_from(stages.len()).unwrap_or(u32::MAX),
-        start_wall_ns: start,
     }
 }
 
@@ -304,7 +191,7 @@ fn waterfall(
     run: &Run,
     request: &str,
     stages: &[RequestStageRow],
-) -> Vec<WaterfallSpan> {
+) -> Vec<WaterfallRow> {
     let start = moves(run, request, 0).entered_ns;
     let is_placed = |row: &RequestStageRow| {
         let moves = moves(run, request, row.stage);
@@ -321,20 +208,27 @@ fn waterfall(
 struct Pen<'a> {
     run: usize,
     request: &'a str,
-    spans: Vec<WaterfallSpan>,
+    spans: Vec<WaterfallRow>,
 }
 
 impl Pen<'_> {
-    fn draw(&mut self, stage: u32, kind: SpanKind, start_ns: i64, end_ns: i64, place: Placement) {
+    fn draw(
+        &mut self,
+        stage: u32,
+        kind: SpanKind,
+        start_ns: i64,
+        end_ns: i64,
+        place: SpanPlacement,
+    ) {
         if end_ns > start_ns {
-            self.spans.push(WaterfallSpan {
+            self.spans.push(WaterfallRow {
                 run: self.run,
                 request: self.request.to_owned(),
                 stage,
                 kind,
                 start_ns,
                 dur_ns: end_ns - start_ns,
-                placement: place,
+                placed_by: place,
             });
         }
     }
@@ -349,10 +243,10 @@ fn by_times(run: &Run, start: i64, stages: &[RequestStageRow], pen: &mut Pen<'_>
         let (entered, left) = (entered - start, left - start);
         let generation = row.generation_ns.unwrap_or(0).min(left - entered).max(0);
         if let Some(previous) = previous_end {
-            pen.draw(row.stage, SpanKind::Transfer, previous, entered, Placement::Times);
+            pen.draw(row.stage, SpanKind::Transfer, previous, entered, SpanPlacement::Times);
         }
-        pen.draw(row.stage, SpanKind::Queue, entered, left - generation, Placement::Times);
-        pen.draw(row.stage, SpanKind::Generation, left - generation, left, Placement::Times);
+        pen.draw(row.stage, SpanKind::Queue, entered, left - generation, SpanPlacement::Times);
+        pen.draw(row.stage, SpanKind::Generation, left - generation, left, SpanPlacement::Times);
         previous_end = Some(left);
     }
 }
@@ -369,7 +263,7 @@ fn by_durations(run: &Run, stages: &[RequestStageRow], pen: &mut Pen<'_>) {
         ];
         for (kind, ns) in parts {
             let end = now + ns.unwrap_or(0).max(0);
-            pen.draw(row.stage, kind, now, end, Placement::Durations);
+            pen.draw(row.stage, kind, now, end, SpanPlacement::Durations);
             now = end;
         }
     }

@@ -7,32 +7,23 @@ use std::collections::BTreeSet;
 
 use crate::model::log::{DiffusionStep, Format, PipelineLog, Record, StageRequest};
 
+use super::WaterfallRow;
 use super::merge::{Run, Spot};
-use super::requests::{SpanKind, WaterfallSpan};
+use super::requests::SpanKind;
+use crate::schema::words;
 
-/// What tells when a span ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SpanSource {
-    /// The orchestrator's lines: handed to the stage, on its way, and not later than the line about the output.
-    Orchestrator,
-    /// The line of the stage's own record, which is written when it is done.
-    Record,
-    /// The request's records come together at its end: its parts are laid end to end before it, so that overlap of
-    /// stages is not shown.
-    RequestEnd,
-    /// A Unix time in the record itself.
-    UnixTime,
-}
-
-impl SpanSource {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Orchestrator => "orchestrator",
-            Self::Record => "record",
-            Self::RequestEnd => "request_end",
-            Self::UnixTime => "unix_time",
-        }
+words! {
+    /// What tells when a span ended.
+    SpanSource {
+        /// The orchestrator's lines: handed to the stage, on its way, and not later than the line about the output.
+        Orchestrator "orchestrator",
+        /// The line of the stage's own record, which is written when it is done.
+        Record "record",
+        /// The request's records come together at its end: its parts are laid end to end before it, so that overlap of
+        /// stages is not shown.
+        RequestEnd "request_end",
+        /// A Unix time in the record itself.
+        UnixTime "unix_time",
     }
 }
 
@@ -71,7 +62,7 @@ pub(super) fn of_request(
     index: usize,
     run: &Run,
     passes: &[&(Spot, StageRequest)],
-    drawn: &[WaterfallSpan],
+    drawn: &[WaterfallRow],
 ) -> Vec<StageSpan> {
     let by_moves: Vec<Option<Spot>> =
         passes.iter().map(|pass| left(run, &pass.1, passes)).collect();
@@ -120,7 +111,7 @@ fn between(run: &Run, record: &StageRequest, latest_ns: i64) -> (i64, i64) {
 fn before_the_end(
     index: usize,
     passes: &[&(Spot, StageRequest)],
-    drawn: &[WaterfallSpan],
+    drawn: &[WaterfallRow],
 ) -> Vec<StageSpan> {
     let timed = passes.iter().map(|(spot, _)| *spot).filter(|spot| spot.wall_ns.is_some());
     let Some(last) = timed.max_by_key(|spot| (spot.wall_ns, spot.line)) else { return Vec::new() };

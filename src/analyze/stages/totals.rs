@@ -6,63 +6,9 @@ use crate::model::log::{LogDuration, Meaning, PipelineLog, Record, StageTotals, 
 
 use super::check::{count, per_second, sum};
 use super::merge::Run;
-use super::requests::RequestStageRow;
+
 use super::sums::RunSums;
-
-/// One stage of a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StageRow {
-    /// Index of the run.
-    pub run: usize,
-    /// Stage index.
-    pub stage: u32,
-    /// Requests with a record of this stage, or the summary's count where there is none.
-    pub requests: Option<i64>,
-    /// Tokens that entered.
-    pub tokens_in: Option<i64>,
-    /// Tokens that were made.
-    pub tokens_out: Option<i64>,
-    /// Sum of generation times, a batch counted once.
-    pub generation_ns: Option<i64>,
-    /// Longest generation time.
-    pub generation_max_ns: Option<i64>,
-    /// Sum of waiting, where known.
-    pub queue_ns: Option<i64>,
-    /// Last output less first input, from the summary.
-    pub wall_ns: Option<i64>,
-    /// `tokens_out` over the sum of generation times.
-    pub tokens_per_s: Option<f64>,
-    /// `tokens_out` over wall time.
-    pub tokens_per_wall_s: Option<f64>,
-}
-
-/// One summary of a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SummaryRow {
-    /// Index of the run.
-    pub run: usize,
-    /// Index of the log.
-    pub log: usize,
-    /// Line, from 1.
-    pub line: u64,
-    /// What its averages mean.
-    pub meaning: Meaning,
-    /// Requests that ended.
-    pub requests: Option<i64>,
-    /// Wall time.
-    pub wall_ns: Option<i64>,
-    /// Sum of the requests' times.
-    pub sum_ns: Option<i64>,
-    /// Tokens as the summary counts them.
-    pub tokens: Option<i64>,
-    /// `sum / requests`: the mean time of a request. Where the summary has no sum, that of the requests' records,
-    /// when all are there.
-    pub mean_request_ns: Option<i64>,
-    /// `wall / requests`.
-    pub wall_per_request_ns: Option<i64>,
-    /// Tokens over wall time.
-    pub tokens_per_wall_s: Option<f64>,
-}
+use super::{RequestStageRow, StageRow, SummaryRow};
 
 /// A summary with the log and the line that it stands on.
 pub(super) type FoundSummary<'a> = (usize, u64, &'a Summary);
@@ -136,16 +82,15 @@ fn is_finer(a: &Summary, b: &Summary) -> bool {
 pub(super) fn summary_row(
     index: usize,
     sums: &RunSums,
-    (log, line, s): FoundSummary<'_>,
+    (_, line, s): FoundSummary<'_>,
 ) -> SummaryRow {
     let wall_ns = s.wall.map(|d| d.ns);
     let sum_ns = s.sum.map(|d| d.ns).or_else(|| sums.covers(s.requests).then_some(sums.e2e_ns));
     let per_request = |ns: Option<i64>| Some(divide(ns?, s.requests.filter(|n| *n > 0)?));
     SummaryRow {
         run: index,
-        log,
         line,
-        meaning: s.meaning,
+        averages_of: s.meaning,
         requests: s.requests,
         wall_ns,
         sum_ns,

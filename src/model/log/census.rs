@@ -15,7 +15,7 @@ pub enum LineKind {
 
 impl LineKind {
     /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Recognized => "recognized",
             Self::Ignored => "ignored",

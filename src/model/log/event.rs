@@ -90,7 +90,7 @@ pub enum StartupStep {
 
 impl StartupStep {
     /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::EngineInit => "engine_init",
             Self::LoadStarted => "load_started",
@@ -153,7 +153,7 @@ pub enum ProfilerStep {
 
 impl ProfilerStep {
     /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Enabled => "enabled",
             Self::StartRequested => "start_requested",

@@ -13,7 +13,7 @@ pub enum Gravity {
 
 impl Gravity {
     /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Warning => "warning",
             Self::Error => "error",

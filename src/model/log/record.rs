@@ -250,6 +250,16 @@ pub enum Meaning {
     WallTime,
 }
 
+impl Meaning {
+    /// The name in the machine output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SumOfRequests => "sum_of_requests",
+            Self::WallTime => "wall_time",
+        }
+    }
+}
+
 /// The summary of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::escape::text;
 use crate::render::human;
+use crate::schema::Seen;
 use crate::table::page::PageTable;
 use crate::table::{Cell, Column, Table, Unit};
 
@@ -82,7 +83,10 @@ fn is_wide(table: &Table, i: usize) -> bool {
 /// Whether a column goes first where there is no room: it is said to be minor, or nothing was recorded for it.
 fn is_minor(page_table: &PageTable, i: usize) -> bool {
     let table = &page_table.table;
-    page_table.minor_columns.contains(&table.columns[i].key) || !table.is_recorded(i)
+    let column = &table.columns[i];
+    page_table.minor_columns.contains(&column.key)
+        || matches!(column.seen, Seen::Room | Seen::Request)
+        || !table.is_recorded(i)
 }
 
 /// The order of the columns: what a row is about stands before its numbers, after what it belongs to.

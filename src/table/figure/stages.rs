@@ -4,7 +4,8 @@ use super::{
     BarPart, BarRow, BarScale, Bars, Figure, FigureKind, Lane, LaneSpan, Lanes, Role, empty,
     inputs_in_words,
 };
-use crate::table::stages::{StagesReport, WaterfallRow};
+use crate::analyze::stages::{SpanKind, SpanPlacement, WaterfallRow};
+use crate::table::stages::StagesReport;
 
 /// The figures, in the order of reading.
 pub fn stages_figures(report: &StagesReport) -> Vec<Figure> {
@@ -19,8 +20,8 @@ fn subtitle(report: &StagesReport) -> String {
 fn waterfall(report: &StagesReport) -> Figure {
     const TITLE: &str = "Requests through the stages";
     let mut lanes: Vec<((usize, &str, u32), Lane)> = Vec::new();
-    let is_many = report.runs.len() > 1;
-    for row in &report.waterfall {
+    let is_many = report.found.runs.len() > 1;
+    for row in &report.found.waterfall {
         let key = (row.run, row.request.as_str(), row.stage);
         let at = lanes.iter().position(|(other, _)| *other == key).unwrap_or_else(|| {
             let run = if is_many { format!("run {} ", row.run) } else { String::new() };
@@ -34,9 +35,9 @@ fn waterfall(report: &StagesReport) -> Figure {
         let because = "these logs time no request in a stage";
         return empty("waterfall", TITLE, &subtitle(report), because);
     }
-    let is_estimate = |row: &WaterfallRow| row.placed_by == "durations";
+    let is_estimate = |row: &WaterfallRow| row.placed_by == SpanPlacement::Durations;
     let mut notes = Vec::new();
-    if report.waterfall.iter().any(is_estimate) {
+    if report.found.waterfall.iter().any(is_estimate) {
         notes.push(
             "Some requests have durations but no times: their parts are laid end to end."
                 .to_owned(),
@@ -55,14 +56,14 @@ fn waterfall(report: &StagesReport) -> Figure {
 
 fn span(row: &WaterfallRow) -> LaneSpan {
     let role = match row.kind {
-        "queue" => Role::IpcWait,
-        "transfer" => Role::Comm,
-        _ => Role::CpuOp,
+        SpanKind::Queue => Role::IpcWait,
+        SpanKind::Transfer => Role::Comm,
+        SpanKind::Generation => Role::CpuOp,
     };
     LaneSpan {
         role,
-        kind: row.kind.to_owned(),
-        name: format!("{} of {} in stage {}", row.kind, row.request, row.stage),
+        kind: row.kind.as_str().to_owned(),
+        name: format!("{} of {} in stage {}", row.kind.as_str(), row.request, row.stage),
         start_ns: row.start_ns,
         dur_ns: row.dur_ns,
     }
@@ -71,8 +72,8 @@ fn span(row: &WaterfallRow) -> LaneSpan {
 /// What each stage did with its requests.
 fn stages(report: &StagesReport) -> Figure {
     const TITLE: &str = "Stages: generation and queueing, sums over requests";
-    let is_many = report.runs.len() > 1;
-    let rows = report.stages.iter().map(|row| {
+    let is_many = report.found.runs.len() > 1;
+    let rows = report.found.stages.iter().map(|row| {
         let parts = [
             (Role::CpuOp, "generation", row.generation_ns),
             (Role::IpcWait, "queue", row.queue_ns),

@@ -7,8 +7,9 @@ use crate::table::stages::StagesReport;
 /// What pipeline logs come to.
 pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
     let mut sentences = Vec::new();
+    let found = &report.found;
     let timed =
-        report.requests.iter().enumerate().filter_map(|(i, row)| Some((i, row, row.e2e_ns?)));
+        found.requests.iter().enumerate().filter_map(|(i, row)| Some((i, row, row.e2e_ns?)));
     if let Some((number, row, e2e_ns)) =
         timed.clone().max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i)))
     {
@@ -33,8 +34,8 @@ pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
         }
         sentences.push(line.words(".").see("requests"));
     }
-    if report.stages.len() > 1 {
-        let sums = report
+    if found.stages.len() > 1 {
+        let sums = found
             .stages
             .iter()
             .enumerate()
@@ -46,8 +47,8 @@ pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
             sentences.push(line.words(" in all.").see("stages"));
         }
     }
-    if !report.flags.is_empty() {
-        let n = report.flags.len();
+    if !found.flags.is_empty() {
+        let n = found.flags.len();
         let word = if n == 1 { "figure" } else { "figures" };
         sentences.push(
             Line::of_logs(format!("{n} printed {word} of the logs should be read with care."))

@@ -1,0 +1,87 @@
+//! The macros that define tables and words. `cargo expand` shows what becomes of one.
+
+/// Defines rows and their tables: row type, key, title, the question it answers, leading columns that name what a row
+/// belongs to, perhaps where the rows stand inside another table's (`inside "devices" "idle_by_cause"`; fields that the
+/// outer row says are then `#[serde(skip)]`) and when it is shown (`shown Request`); then one line a field: name, type,
+/// [`Unit`](super::Unit), [`Seen`](super::Seen) with perhaps a [`Place`](super::Place) behind a slash, heading, meaning.
+macro_rules! tables {
+    ($(
+        $(#[$doc:meta])*
+        $row:ident: $key:literal, $title:literal, $question:literal, groups $groups:literal
+        $(, inside $of:literal $member:literal)? $(, shown $shown:ident)? {
+            $(
+                $(#[$attribute:meta])*
+                $field:ident: $type:ty, $unit:ident, $seen:ident $(/ $place:ident)?, $name:literal, $meaning:literal;
+            )+
+        }
+    )+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, ::serde::Serialize)]
+        pub struct $row {
+            $(#[doc = $meaning] $(#[$attribute])* pub $field: $type,)+
+        }
+
+        impl $crate::schema::Row for $row {
+            const SPEC: &'static $crate::schema::Spec = &$crate::schema::Spec {
+                key: $key,
+                title: $title,
+                question: $question,
+                n_groups: $groups,
+                shown: $crate::schema::tables!(@shown $($shown)?),
+                inside: $crate::schema::tables!(@inside $($of $member)?),
+                columns: &[$($crate::schema::Column {
+                    name: $name,
+                    key: stringify!($field),
+                    unit: $crate::schema::Unit::$unit,
+                    kind: <$type as $crate::schema::Value>::KIND,
+                    is_nullable: <$type as $crate::schema::Value>::IS_NULLABLE,
+                    seen: $crate::schema::Seen::$seen,
+                    place: $crate::schema::tables!(@place $($place)?),
+                    doc: $meaning,
+                },)+],
+            };
+
+            fn put(&self, to: &mut [$crate::schema::Values]) {
+                let mut columns = to.iter_mut();
+                $(if let Some(column) = columns.next() {
+                    $crate::schema::Value::put(&self.$field, column);
+                })+
+            }
+        }
+    )+};
+    (@shown) => { $crate::schema::Shown::Rows };
+    (@shown $shown:ident) => { $crate::schema::Shown::$shown };
+    (@place) => { $crate::schema::Place::Defined };
+    (@place $place:ident) => { $crate::schema::Place::$place };
+    (@inside) => { None };
+    (@inside $of:literal $member:literal) => {
+        Some($crate::schema::Inside { table: $of, member: $member })
+    };
+}
+
+/// Defines enums whose variants have a word each: they stay enums in rows, become indices in columns, and words last.
+macro_rules! words {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$variant_doc:meta])* $variant:ident $word:literal,)+ }
+    )+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// The word in every output.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        $crate::schema::words_of!($name { $($variant)+ });
+    )+};
+}
+
+pub(crate) use {tables, words};
