@@ -284,6 +284,7 @@ fn check_components(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec
         assert_eq!(row.gpu_sync_ns, get(Class::GpuSync));
         assert_eq!(row.ipc_wait_ns, get(Class::IpcWait));
         assert_eq!(row.module_loading_ns, get(Class::ModuleLoading));
+        assert_eq!(row.profiler_ns, get(Class::Profiler));
         assert_eq!(row.other_wait_ns, get(Class::OtherWait));
         assert_eq!(row.python_ns, get(Class::Python));
         assert_eq!(row.own_ns + row.child_ops_ns, get(Class::CpuOp) + get(Class::Unattributed));

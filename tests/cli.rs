@@ -380,6 +380,7 @@ fn the_machine_output_has_the_contract_s_fields_in_order() {
                 "own_ns",
                 "max_ns",
                 "excluded_ns",
+                "profiler_ns",
             ],
         ),
         (

@@ -295,7 +295,7 @@ fn an_input_without_a_clock_is_said_to_take_no_part() {
 fn every_check_of_trust_is_there() {
     let report = json_of(&[PIPELINE, TWO_RANKS], &[]);
     let trust = rows(&report, "trust");
-    assert_eq!(trust.len(), 5 * 13);
+    assert_eq!(trust.len(), 5 * 19);
     for row in trust {
         assert!(row["meaning"].as_str().is_some_and(|meaning| meaning.len() > 20), "{row}");
         assert!(
@@ -367,6 +367,7 @@ fn the_tables_agree_with_each_other() {
             "gpu_sync_ns",
             "ipc_wait_ns",
             "module_loading_ns",
+            "profiler_ns",
             "other_wait_ns",
             "python_ns",
             "child_ops_ns",

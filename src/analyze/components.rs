@@ -2,7 +2,7 @@
 //!
 //! A profiler table gives an operator its whole duration, so that a sort that triggers the loading of a kernel, or waits
 //! for the device, reads as a slow sort. Here every nanosecond of it is kernel launch, GPU synchronization, IPC wait,
-//! module loading, another wait, Python, an operator inside it, or its own. Operators with one name inside each other
+//! module loading, the profiler, another wait, Python, an operator inside it, or its own. Operators with one name inside each other
 //! count once, as the outermost.
 
 use std::cmp::Reverse;
@@ -14,7 +14,7 @@ use super::base::TimeBase;
 use super::host::HostThread;
 use super::intervals::Span;
 use super::timeline::{Class, ClassNs, Timeline};
-use super::window::{is_impossible, slice_span};
+use super::window::{is_unplaced, slice_span};
 use crate::model::EventKind;
 use crate::store::{Store, StrId};
 
@@ -35,6 +35,8 @@ pub struct Component {
     pub ipc_wait_ns: i64,
     /// Of it: loading or compiling device code, a one-time cost.
     pub module_loading_ns: i64,
+    /// Of it: in the profiler itself, which a run without it does not spend.
+    pub profiler_ns: i64,
     /// Of it: other waits.
     pub other_wait_ns: i64,
     /// Of it: in Python frames.
@@ -91,6 +93,7 @@ impl Component {
                 Class::GpuSync => &mut self.gpu_sync_ns,
                 Class::Runtime => &mut self.launch_ns,
                 Class::ModuleLoading => &mut self.module_loading_ns,
+                Class::Profiler => &mut self.profiler_ns,
                 Class::Python => &mut self.python_ns,
                 Class::OtherWait => &mut self.other_wait_ns,
                 Class::CpuOp | Class::Unattributed => continue,
@@ -116,6 +119,7 @@ impl Component {
             gpu_sync_ns: ns(Class::GpuSync),
             ipc_wait_ns: ns(Class::IpcWait),
             module_loading_ns: ns(Class::ModuleLoading),
+            profiler_ns: ns(Class::Profiler),
             other_wait_ns: ns(Class::OtherWait),
             python_ns: ns(Class::Python),
             child_ops_ns,
@@ -132,6 +136,7 @@ impl Component {
         self.gpu_sync_ns += other.gpu_sync_ns;
         self.ipc_wait_ns += other.ipc_wait_ns;
         self.module_loading_ns += other.module_loading_ns;
+        self.profiler_ns += other.profiler_ns;
         self.other_wait_ns += other.other_wait_ns;
         self.python_ns += other.python_ns;
         self.child_ops_ns += other.child_ops_ns;
@@ -179,7 +184,7 @@ fn op_times(store: &Store, thread: &HostThread) -> Sums {
     let is_op: Vec<bool> =
         store.categories.iter().map(|&(_, kind)| kind == EventKind::CpuOp).collect();
     for slice in store.tracks[thread.track].slices.clone() {
-        if !is_op[store.category_number(slice)] || is_impossible(store.slices.dur_ns(slice)) {
+        if !is_op[store.category_number(slice)] || is_unplaced(store, slice) {
             continue;
         }
         let span = slice_span(store, slice).clip(thread.timeline.window());
@@ -307,13 +312,15 @@ mod tests {
             ("cpu_op", "aten::empty", 20, 10),
             ("cuda_runtime", "cudaLaunchKernel", 100, 500),
             ("overhead", "Runtime Triggered Module Loading", 110, 400),
+            ("overhead", "Activity Buffer Request", 120, 50),
             ("cuda_runtime", "cudaStreamSynchronize", 700, 200),
         ]);
         let base = TimeBase::new(&store, &TimeConfig::default());
         let rows = components(&store, &base);
         let sort = &rows[0];
         assert_eq!((sort.name.as_str(), sort.count, sort.total_ns), ("aten::sort", 1, 1_000));
-        assert_eq!((sort.launch_ns, sort.module_loading_ns, sort.gpu_sync_ns), (100, 400, 200));
+        assert_eq!((sort.launch_ns, sort.module_loading_ns, sort.gpu_sync_ns), (100, 350, 200));
+        assert_eq!(sort.profiler_ns, 50, "the profiler's buffers are not the operator's");
         assert_eq!((sort.child_ops_ns, sort.own_ns), (10, 290));
         assert_eq!(rows[1].name, "aten::empty");
     }

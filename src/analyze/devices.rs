@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use super::base::TimeBase;
 use super::intervals::{Intervals, Span};
-use super::window::{Windows, is_impossible, slice_span};
+use super::overruns::{Overrun, overruns};
+use super::window::{Windows, is_unplaced, slice_span};
 use crate::model::EventKind;
 use crate::store::Store;
 
@@ -25,6 +26,10 @@ pub struct DeviceActivity {
     pub slices: Vec<ActivityRow>,
     /// Time in which anything runs.
     pub busy: Intervals,
+    /// The last activity before the window, where a part of the trace is looked at.
+    pub before: Option<u32>,
+    /// The first activity after it.
+    pub after: Option<u32>,
 }
 
 /// One activity of a device.
@@ -107,6 +112,16 @@ pub struct DeviceTime {
     pub n_overlaps: u64,
     /// Kernel time of a stream that is counted more than once in the kernel sum: sum less union, over all streams.
     pub overlap_ns: i64,
+    /// Kernels that run far past the next start of their stream.
+    pub n_overruns: u64,
+    /// By how much in all.
+    pub overrun_ns: i64,
+    /// Name of the one that does so most.
+    pub overrun_name: Option<String>,
+    /// The kernel sum with these kernels cut at the next start.
+    pub kernel_sum_cut_ns: i64,
+    /// Time in which a kernel runs, with these kernels cut at the next start.
+    pub kernel_busy_cut_ns: i64,
 }
 
 /// Sorts the activity of a store by device.
@@ -125,7 +140,7 @@ pub(super) fn device_activity(
             EventKind::Memset => ActivityKind::Memset,
             _ => continue,
         };
-        if !is_impossible(store.slices.dur_ns(slice)) {
+        if !is_unplaced(store, slice) {
             let span = slice_span(store, slice);
             let rows = by_device.entry(row.device).or_default();
             rows.push(ActivityRow { span, slice: row.slice, kind, stream: row.stream });
@@ -133,6 +148,16 @@ pub(super) fn device_activity(
     }
     let of_device = |window: &super::window::DeviceWindow| {
         let mut slices = by_device.remove(&window.device).unwrap_or_default();
+        let edge = |row: &ActivityRow| (row.span, row.slice);
+        let outside = |row: &&ActivityRow| !meets(row.span, window.span);
+        let (mut earlier, mut later) = (None, None);
+        for row in slices.iter().filter(outside).map(edge) {
+            if row.0.start_ns < window.span.start_ns {
+                earlier = earlier.max(Some(row));
+            } else {
+                later = Some(later.map_or(row, |known: (Span, u32)| known.min(row)));
+            }
+        }
         slices.retain(|row| meets(row.span, window.span));
         slices.iter_mut().for_each(|row| row.span = row.span.clip(window.span));
         slices.sort_unstable();
@@ -144,6 +169,8 @@ pub(super) fn device_activity(
             stretched_ns: window.stretched_before_ns + window.stretched_after_ns,
             slices,
             busy,
+            before: earlier.map(|(_, slice)| slice),
+            after: later.map(|(_, slice)| slice),
         }
     };
     windows.devices.iter().map(of_device).collect()
@@ -179,14 +206,20 @@ fn device_time(store: &Store, activity: &DeviceActivity) -> DeviceTime {
     let sum_ns = |wanted| rows(wanted).map(|row| row.span.len_ns()).sum();
     let count = |wanted| rows(wanted).count() as u64;
     let (n_overlaps, overlap_ns, n_streams) = stream_overlaps(activity);
+    let found = overruns(store, activity);
+    let overrun_ns = found.iter().map(|one| one.over_ns).sum();
+    let longest = found.iter().max_by_key(|one| (one.over_ns, std::cmp::Reverse(one.row)));
+    let slice = |one: &Overrun| activity.slices[one.row].slice as usize;
+    let kernel_busy_ns = union(&ActivityKind::is_kernel).total_ns();
+    let kernel_sum_ns: i64 = sum_ns(ActivityKind::is_kernel);
     DeviceTime {
         device: activity.device,
         name: device_name(store, activity.device),
         window_ns: activity.window.len_ns(),
         stretched_ns: activity.stretched_ns,
         busy_ns: activity.busy.total_ns(),
-        kernel_busy_ns: union(&ActivityKind::is_kernel).total_ns(),
-        kernel_sum_ns: sum_ns(ActivityKind::is_kernel),
+        kernel_busy_ns,
+        kernel_sum_ns,
         compute_busy_ns: compute.total_ns(),
         comm_busy_ns: comm.total_ns(),
         comm_sum_ns: sum_ns(|kind| kind == ActivityKind::Comm),
@@ -202,7 +235,25 @@ fn device_time(store: &Store, activity: &DeviceActivity) -> DeviceTime {
         n_streams,
         n_overlaps,
         overlap_ns,
+        n_overruns: found.len() as u64,
+        overrun_ns,
+        overrun_name: longest.map(|one| store.name(slice(one)).to_owned()),
+        kernel_sum_cut_ns: kernel_sum_ns - overrun_ns,
+        kernel_busy_cut_ns: if found.is_empty() {
+            kernel_busy_ns
+        } else {
+            cut_busy_ns(activity, &found)
+        },
     }
+}
+
+/// Time in which a kernel runs, with some kernels cut.
+fn cut_busy_ns(activity: &DeviceActivity, found: &[Overrun]) -> i64 {
+    let cut = |row: usize| found.iter().find(|one| one.row == row).map(|one| one.cut_ns);
+    let kernels = activity.slices.iter().enumerate().filter(|(_, row)| row.kind.is_kernel());
+    let spans = kernels
+        .map(|(number, row)| Span::new(row.span.start_ns, cut(number).unwrap_or(row.span.end_ns)));
+    Intervals::union_of(spans.collect()).total_ns()
 }
 
 fn device_name(store: &Store, device: Option<u32>) -> Option<String> {

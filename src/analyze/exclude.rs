@@ -136,7 +136,14 @@ pub fn exclusion(store: &Store, base: &TimeBase, classes: &[Class]) -> Exclusion
     if result.classes.contains(&Class::IpcWait) {
         let helpers = base.threads.iter().filter(|thread| thread.kind != ThreadKind::Work);
         let runs = |class| {
-            matches!(class, Class::CpuOp | Class::Runtime | Class::GpuSync | Class::ModuleLoading)
+            matches!(
+                class,
+                Class::CpuOp
+                    | Class::Runtime
+                    | Class::GpuSync
+                    | Class::ModuleLoading
+                    | Class::Profiler
+            )
         };
         result.helpers =
             helpers.map(|thread| (thread.track, thread.timeline.set_of(runs).index())).collect();

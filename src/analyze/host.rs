@@ -9,7 +9,7 @@ use super::launches::Launches;
 use super::names::{DESERIALIZES, MARKS_BACKGROUND, MARKS_WORK, NameRules};
 use super::timeline::{Class, Owner, Role, Sweep, Timeline};
 use super::wait_rules::{Rule, RuleEffect};
-use super::window::{is_impossible, slice_span};
+use super::window::{is_unplaced, slice_span};
 use crate::model::EventKind;
 use crate::store::{Store, StrId, TrackId};
 
@@ -203,7 +203,7 @@ impl Rules<'_> {
     fn idle_timeline(&self, track: usize, window: Span) -> Timeline {
         let mut frames = Intervals::default();
         for slice in self.store.tracks[track].slices.clone() {
-            if !is_impossible(self.store.slices.dur_ns(slice)) {
+            if !is_unplaced(self.store, slice) {
                 frames.push(slice_span(self.store, slice));
             }
         }
@@ -225,6 +225,7 @@ impl Rules<'_> {
             Some(RuleEffect::GpuSync) if self.is_op_without_calls(slice, track) => Class::CpuOp,
             Some(RuleEffect::GpuSync) => Class::GpuSync,
             Some(RuleEffect::ModuleLoading) => Class::ModuleLoading,
+            Some(RuleEffect::Profiler) => Class::Profiler,
             Some(RuleEffect::OtherWait) => Class::OtherWait,
             _ if kind.is_api_call() && self.is_pageable_read(slice) => Class::GpuSync,
             _ => plain?,
@@ -335,7 +336,7 @@ impl<'a> Pass<'a> {
 
     fn event(&mut self, slice: usize, track: usize) {
         let store = self.rules.store;
-        if is_impossible(store.slices.dur_ns(slice)) {
+        if is_unplaced(store, slice) {
             return;
         }
         let Some((role, rule)) = self.rules.role(slice, track, self.has_frames) else { return };

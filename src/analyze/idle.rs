@@ -2,7 +2,8 @@
 //!
 //! A gap is ended by the activity that starts at its end; the thread that launched that activity (by correlation) is the
 //! one that could have launched it sooner, so its classes of time are the causes. The gap after the last activity is
-//! explained by the thread that launched that one. Where no launch is known, or the thread's time is in no class, the
+//! explained by the thread that launched that one. Where a part of the trace is looked at, the activity may lie outside
+//! it, so that the causes of the parts sum to those of the whole. Where no launch is known, or the thread's time is in no class, the
 //! cause is *not recorded*. The causes of a device sum to its idle time.
 
 use super::base::TimeBase;
@@ -91,7 +92,7 @@ fn device_idle(store: &Store, base: &TimeBase, activity: &DeviceActivity) -> Dev
     let mut sums = ClassNs::default();
     let mut has_frames = false;
     for gap in &mut gaps {
-        let thread = launching_thread(store, base, activity, gap.after.or(gap.before));
+        let thread = launching_thread(store, base, explaining(activity, gap));
         gap.causes = causes(thread, gap.span);
         gap.thread = thread.map(|thread| thread.track);
         has_frames |= thread.is_some_and(|thread| thread.has_frames);
@@ -133,14 +134,19 @@ fn raw_gaps(activity: &DeviceActivity) -> Vec<RawGap> {
     activity.busy.gaps_in(activity.window).spans().iter().copied().map(gap).collect()
 }
 
+/// The activity whose launch explains a gap: the next one, else the last one.
+fn explaining(activity: &DeviceActivity, gap: &RawGap) -> Option<u32> {
+    let slice = |row: usize| activity.slices[row].slice;
+    let next = gap.after.map(slice).or(activity.after);
+    next.or_else(|| gap.before.map(slice)).or(activity.before)
+}
+
 fn launching_thread<'a>(
     store: &Store,
     base: &'a TimeBase,
-    activity: &DeviceActivity,
-    row: Option<usize>,
+    activity: Option<u32>,
 ) -> Option<&'a HostThread> {
-    let slice = activity.slices[row?].slice as usize;
-    let call = base.launches.call_of(store, slice)?;
+    let call = base.launches.call_of(store, activity? as usize)?;
     base.thread_of_track(store.track_of(call))
 }
 

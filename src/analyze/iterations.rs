@@ -11,7 +11,7 @@ use super::host::HostThread;
 use super::intervals::{CoverIndex, Intervals, Span};
 use super::quantiles::Quantiles;
 use super::timeline::Class;
-use super::window::{is_impossible, slice_span};
+use super::window::{is_unplaced, slice_span};
 use crate::model::EventKind;
 use crate::store::{Store, TrackId};
 
@@ -93,9 +93,9 @@ pub struct Iteration {
     pub phase: Phase,
     /// Requests and tokens.
     pub batch: Batch,
-    /// Start of the annotation.
+    /// Start of the annotation, or of the window where that comes later.
     pub start_ns: i64,
-    /// Its length on the CPU, less what is excluded.
+    /// Its length on the CPU inside the window, less what is excluded.
     pub cpu_ns: i64,
     /// What [`Iterations::leave_out`] took out of its length.
     pub excluded_ns: i64,
@@ -278,7 +278,7 @@ fn annotations(
         .clone()
         .filter(|&slice| marks[store.category_number(slice)])
         .filter(|&slice| !slice_span(store, slice).clip(window).is_empty())
-        .filter(|&slice| !is_impossible(store.slices.dur_ns(slice)))
+        .filter(|&slice| !is_unplaced(store, slice))
         .filter_map(|slice| {
             let (scheme, phase, batch) = parse_iteration(store.name(slice))?;
             Some((slice, scheme, phase, batch))
@@ -299,7 +299,7 @@ fn thread_rows(
     let mut last_row: BTreeMap<Scheme, usize> = BTreeMap::new();
     let mut rows: Vec<Iteration> = Vec::with_capacity(found.len());
     for &(slice, scheme, phase, batch) in found {
-        let span = slice_span(store, slice);
+        let span = slice_span(store, slice).clip(base.windows.file);
         let from = previous_end.get(&scheme).copied().unwrap_or(base.windows.file.start_ns);
         let wait = |start, end| shows_waits.then(|| covered(&waiting, start, end));
         let device = device_side(span, launched);

@@ -2,7 +2,7 @@
 //!
 //! Flows are not used: writers give more flow ends than starts. All nodes of a replayed graph belong to its launch.
 
-use super::window::is_impossible;
+use super::window::is_unplaced;
 use crate::store::Store;
 
 /// The join of runtime and driver calls with device activity.
@@ -20,8 +20,7 @@ impl Launches {
         let mut activities = Vec::new();
         for row in &store.device_rows {
             let slice = row.slice as usize;
-            if store.kind(slice).is_device_activity() && !is_impossible(store.slices.dur_ns(slice))
-            {
+            if store.kind(slice).is_device_activity() && !is_unplaced(store, slice) {
                 activities.extend(correlation(store, slice).map(|id| (id, row.slice)));
             }
         }

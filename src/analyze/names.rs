@@ -105,6 +105,7 @@ fn classes_time(effect: RuleEffect) -> bool {
         RuleEffect::IpcWait
             | RuleEffect::GpuSync
             | RuleEffect::ModuleLoading
+            | RuleEffect::Profiler
             | RuleEffect::OtherWait
             | RuleEffect::Deserialize
     )

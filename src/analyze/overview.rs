@@ -262,7 +262,7 @@ fn stretches(spans: &[(i64, u8)], n: usize) -> Vec<Piece> {
     let mut open = (0_i64, 0_u8);
     for i in 0..n {
         let mut left = edge(i + 1) - edge(i);
-        let mut sums = [0_i64; 8];
+        let mut sums = [0_i64; Class::ALL.len()];
         while left > 0 {
             if open.0 == 0 {
                 match rest.next() {

@@ -67,7 +67,7 @@ pub struct WaitRow {
 pub struct Breakdown {
     /// Threads summed.
     pub n_threads: u64,
-    /// Time in operators, calls, loading and Python.
+    /// Time in operators, calls, loading, Python and the profiler.
     pub execution_ns: i64,
     /// Time in IPC waits, GPU synchronization and other waits.
     pub waiting_ns: i64,
@@ -156,6 +156,7 @@ impl Recorded {
             Class::IpcWait | Class::OtherWait | Class::Python => has_frames,
             Class::GpuSync | Class::Runtime => self.calls,
             Class::ModuleLoading => self.calls || self.overhead,
+            Class::Profiler => self.overhead,
             Class::CpuOp => self.ops,
             Class::Unattributed => true,
         }

@@ -25,13 +25,15 @@ pub enum Class {
     Python,
     /// Another wait: lock, event loop, sleep, a collective on the CPU.
     OtherWait,
+    /// In the profiler itself: its buffers, above all.
+    Profiler,
     /// No event says what.
     Unattributed,
 }
 
 impl Class {
     /// All classes, in the order of every output.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::IpcWait,
         Self::GpuSync,
         Self::Runtime,
@@ -39,6 +41,7 @@ impl Class {
         Self::CpuOp,
         Self::Python,
         Self::OtherWait,
+        Self::Profiler,
         Self::Unattributed,
     ];
 
@@ -52,6 +55,7 @@ impl Class {
             Self::CpuOp => "cpu_op",
             Self::Python => "python",
             Self::OtherWait => "other_wait",
+            Self::Profiler => "profiler",
             Self::Unattributed => "unattributed",
         }
     }

@@ -19,8 +19,20 @@ pub enum TrustKind {
     LaunchWithoutActivity,
     /// Kernels that overlap another one of their stream.
     StreamOverlap,
+    /// Kernels that run far past the next start of their stream.
+    StreamOverrun,
     /// Events longer than a capture can be.
     ImpossibleDuration,
+    /// Events without a usable start.
+    UntimedEvents,
+    /// Kernels, copies and memsets without a usable start.
+    UntimedActivity,
+    /// Python frames without a recorded end.
+    UnclosedFrames,
+    /// Begin events without an end.
+    OpenBegins,
+    /// Host events that end after the file window.
+    BeyondWindow,
     /// Device activity longer than the whole file window.
     LongerThanWindow,
     /// Device activity outside the file window.
@@ -48,7 +60,13 @@ impl TrustKind {
             Self::ActivityWithoutLaunch => "activity_without_launch",
             Self::LaunchWithoutActivity => "launch_without_activity",
             Self::StreamOverlap => "stream_overlap",
+            Self::StreamOverrun => "stream_overrun",
             Self::ImpossibleDuration => "impossible_duration",
+            Self::UntimedEvents => "untimed_events",
+            Self::UntimedActivity => "untimed_activity",
+            Self::UnclosedFrames => "unclosed_frames",
+            Self::OpenBegins => "open_begins",
+            Self::BeyondWindow => "beyond_window",
             Self::LongerThanWindow => "longer_than_window",
             Self::OutsideWindow => "outside_window",
             Self::Truncated => "truncated",
@@ -96,6 +114,7 @@ pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> 
         profiler_overhead(store),
         clock(store, base),
     ];
+    lines.extend(super::times::lines(store, base));
     lines.sort_by_key(|line| line.kind);
     lines
 }
@@ -175,7 +194,7 @@ fn launch_without_activity(store: &Store, base: &TimeBase) -> TrustLine {
 }
 
 /// Whether a runtime or driver call starts kernels.
-fn is_launch(name: &str) -> bool {
+pub(super) fn is_launch(name: &str) -> bool {
     ["LaunchKernel", "LaunchCooperativeKernel", "GraphLaunch", "ModuleLaunch"]
         .iter()
         .any(|part| name.contains(part))
@@ -258,7 +277,13 @@ fn lost_events(diag: &Reporter) -> TrustLine {
 
 fn odd_events(diag: &Reporter) -> TrustLine {
     let meaning = "oddities of the file that were repaired or passed over: see the list of issues";
-    let shown_elsewhere = [IssueKind::WindowStretched, IssueKind::NoDeviceEvents];
+    let shown_elsewhere = [
+        IssueKind::WindowStretched,
+        IssueKind::NoDeviceEvents,
+        IssueKind::UnclosedFrame,
+        IssueKind::OpenBegin,
+        IssueKind::UntimedEvent,
+    ];
     let count = issues_of(diag, Severity::Notice, &shown_elsewhere);
     let mut line = line(TrustKind::OddEvents, count, 0, Severity::Notice, meaning);
     line.effect_ns = None;

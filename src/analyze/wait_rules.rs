@@ -20,6 +20,8 @@ pub enum RuleEffect {
     GpuSync,
     /// Loading of device code.
     ModuleLoading,
+    /// Time of the profiler itself.
+    Profiler,
     /// Another wait of the host.
     OtherWait,
     /// Work inside an IPC wait.
@@ -312,11 +314,12 @@ fn parse_effect(label: &str) -> Result<RuleEffect, String> {
             Some(("ipc", _)) => RuleEffect::IpcWait,
             Some(("sync", _)) => RuleEffect::GpuSync,
             Some(("load", _)) => RuleEffect::ModuleLoading,
+            Some(("profiler", _)) => RuleEffect::Profiler,
             Some(("wait", _)) => RuleEffect::OtherWait,
             Some(("comm", _)) => RuleEffect::Comm,
             _ => {
                 return Err(format!(
-                    "unknown label `{label}`: expected ipc.*, sync.*, load.*, wait.*, comm.*, deserialize, \
+                    "unknown label `{label}`: expected ipc.*, sync.*, load.*, profiler.*, wait.*, comm.*, deserialize, \
                      thread.work, thread.background or none"
                 ));
             }

@@ -1,7 +1,8 @@
 //! Which stretch of time is accounted for: the profiled window of a file, and of each device in it.
 //!
-//! The file window is the `PyTorch Profiler` span (the `Trace` event) where there is one, else first start to last end
-//! of the complete events. A device's window is the file's, stretched to hold every activity of the device, because
+//! The file window is the `PyTorch Profiler` span (a `Trace` event) where there is one, else first start to last end of
+//! the complete events. Other spans of category `Trace`, `GPU: PyTorch Profiler` above all, count only where there is no
+//! such span; of several, those that were never closed do not count. A device's window is the file's, stretched to hold every activity of the device, because
 //! writers keep kernels that end after the profiler stopped.
 
 use std::collections::BTreeMap;
@@ -73,9 +74,16 @@ pub struct Windows {
     pub devices: Vec<DeviceWindow>,
 }
 
-/// An event whose duration no capture can hold; it is left out of every time account and named in the trust panel.
+/// A duration that no capture can hold.
 pub(super) fn is_impossible(dur_ns: i64) -> bool {
     dur_ns > IMPOSSIBLE_DUR_NS
+}
+
+/// An event without a place on the time line: its duration is impossible, or it has no start. It is left out of every
+/// time account and named in the trust panel.
+#[inline]
+pub(super) fn is_unplaced(store: &Store, slice: usize) -> bool {
+    is_impossible(store.slices.dur_ns(slice)) || !store.has_time(slice)
 }
 
 /// The windows of a store.
@@ -107,19 +115,44 @@ pub fn windows(store: &Store, config: WindowConfig) -> Windows {
     Windows { file, whole, source, is_clipped: config.is_clipped(), devices: devices.collect() }
 }
 
-/// From the first to the last `Trace` event; `None` where there is none or it holds no time.
+/// What torch calls the span of a profile; a number in brackets follows.
+const PROFILER_SPAN: &str = "PyTorch Profiler";
+
+/// From the first to the last profiler span; `None` where there is none or it holds no time.
 fn profiler_span(store: &Store) -> Option<Span> {
-    let is_window = |slice: &usize| store.kind(*slice) == EventKind::Window;
     if !store.categories.iter().any(|&(_, kind)| kind == EventKind::Window) {
         return None;
     }
-    let spans = (0..store.slices.len()).filter(is_window).map(|i| slice_span(store, i));
-    cover(spans).filter(|span| !span.is_empty())
+    let is_closed = |&slice: &usize| !is_unplaced(store, slice) && store.slices.dur_ns(slice) > 0;
+    let all: Vec<usize> = (0..store.slices.len())
+        .filter(|&slice| store.kind(slice) == EventKind::Window)
+        .filter(is_closed)
+        .collect();
+    let own = all.iter().filter(|&&slice| store.name(slice).starts_with(PROFILER_SPAN));
+    let own: Vec<Span> = own.map(|&slice| slice_span(store, slice)).collect();
+    match own.as_slice() {
+        [] => cover(all.into_iter().map(|slice| slice_span(store, slice))),
+        [only] => Some(*only),
+        several => cover(closed(store, several).into_iter()),
+    }
 }
 
+/// Of several spans those that were closed. One that was not reaches further beyond the last event than the one that does
+/// so least, by more than the events or the shortest span take.
+fn closed(store: &Store, spans: &[Span]) -> Vec<Span> {
+    let Some(events) = extent(store) else { return spans.to_vec() };
+    let beyond = |span: &Span| span.end_ns.saturating_sub(events.end_ns).max(0);
+    let least = spans.iter().map(beyond).min().unwrap_or(0);
+    let shortest = spans.iter().map(|span| span.len_ns()).min().unwrap_or(0);
+    let room = events.len_ns().max(shortest);
+    spans.iter().copied().filter(|span| beyond(span) - least <= room).collect()
+}
+
+/// First start to last end of the events, the spans of profiles aside.
 fn extent(store: &Store) -> Option<Span> {
-    let possible = |slice: &usize| !is_impossible(store.slices.dur_ns(*slice));
-    cover((0..store.slices.len()).filter(possible).map(|i| slice_span(store, i)))
+    let counts =
+        |&slice: &usize| store.kind(slice) != EventKind::Window && !is_unplaced(store, slice);
+    cover((0..store.slices.len()).filter(counts).map(|i| slice_span(store, i)))
 }
 
 /// First start to last end of each device's activity.
@@ -127,7 +160,7 @@ fn device_extents(store: &Store) -> BTreeMap<Option<u32>, Span> {
     let mut extents: BTreeMap<Option<u32>, Span> = BTreeMap::new();
     for row in &store.device_rows {
         let slice = row.slice as usize;
-        if store.kind(slice).is_device_activity() && !is_impossible(store.slices.dur_ns(slice)) {
+        if store.kind(slice).is_device_activity() && !is_unplaced(store, slice) {
             let span = slice_span(store, slice);
             let known = extents.entry(row.device).or_insert(span);
             *known = joined(*known, span);

@@ -19,8 +19,8 @@ use crate::read::logs::LogInput;
 use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
     Across, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
-    IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, SCHEMA_VERSION, ThreadRow,
-    TrustRow, WaitRow, merge_key_averages,
+    IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, SCHEMA_VERSION, StartupRow,
+    ThreadRow, TrustRow, WaitRow, merge_key_averages,
 };
 
 /// What all analyses said.
@@ -142,6 +142,7 @@ fn add_input(report: &mut AnalyzeReport, number: usize, input: &Input, results: 
     let devices = results.devices.iter().zip(&results.idle);
     report.devices.extend(devices.map(|(time, idle)| DeviceRow::of(number, time, idle)));
     let start_ns = windows.file.start_ns;
+    report.startup.extend(results.startup.iter().flat_map(|one| StartupRow::of(number, one)));
     for idle in &results.idle {
         let gaps = idle.largest.iter();
         report.idle_gaps.extend(gaps.map(|gap| GapRow::of(number, idle.device, start_ns, gap)));

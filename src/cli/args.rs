@@ -58,7 +58,7 @@ pub(super) struct AnalyzeArgs {
     #[arg(long)]
     pub(super) exclude_ipc_wait: bool,
 
-    /// Leave classes of time out: ipc_wait, gpu_sync, other_wait, module_loading, runtime, python, unattributed.
+    /// Leave classes of time out: ipc_wait, gpu_sync, other_wait, module_loading, profiler, runtime, python, unattributed.
     #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = excludable)]
     pub(super) exclude: Vec<Class>,
 
@@ -340,6 +340,8 @@ pub(super) enum TableKey {
     Idle,
     /// The longest gaps of the devices, with cause and surroundings.
     IdleGaps,
+    /// What comes before the first device activity, and what is paid once.
+    Startup,
     /// Each thread's window by class.
     Threads,
     /// What threads waited in.
@@ -449,6 +451,9 @@ fn zone(text: &str) -> Result<i64, String> {
 /// A decimal with a unit as whole nanoseconds, exactly.
 pub(super) fn offset_ns(text: &str) -> Result<i64, String> {
     let fail = || format!("`{text}` is no offset: write a number with ns, us, ms or s");
+    if !text.is_empty() && text.bytes().all(|b| b == b'0') {
+        return Ok(0);
+    }
     let split = text.find(|c: char| c.is_alphabetic() || c == 'µ').ok_or_else(fail)?;
     let (number, unit) = text.split_at(split);
     let scale: i128 = match unit {
@@ -485,8 +490,13 @@ mod tests {
         assert_eq!(parse("10ms..25ms"), Ok((Some(10_000_000), Some(25_000_000))));
         assert_eq!(parse("..1s"), Ok((None, Some(1_000_000_000))));
         assert_eq!(parse("1.5us.."), Ok((Some(1_500), None)));
+        assert_eq!(parse("0..4ms"), Ok((Some(0), Some(4_000_000))));
+        assert_eq!(parse("0.."), Ok((Some(0), None)));
         assert_eq!(parse("0.1s..0.3s"), Ok((Some(100_000_000), Some(300_000_000))));
-        for bad in ["", "..", "10ms", "5..7", "2s..1s", "1s..1s", "xms..", "-1s..", "1h.."] {
+        for bad in [
+            "", "..", "10ms", "5..7", "2s..1s", "1s..1s", "xms..", "-1s..", "1h..", "..0", "0..0",
+            "1..5ms",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

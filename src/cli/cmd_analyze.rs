@@ -162,7 +162,8 @@ fn is_news(plan: &AnalyzePlan, table: &Table) -> bool {
     plan.shows(table.key) && (!table.rows.is_empty() || is_wanted_empty)
 }
 
-/// A table with as many rows as a person asked for; what has a few rows for each input is never cut. The trust panel
+/// A table with as many rows as a person asked for; what has a few rows for each input is cut only
+/// where they did. The trust panel
 /// names what is fine in one line, and what several inputs share stands once, unless the table was asked for.
 fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
     match table.key {
@@ -170,6 +171,7 @@ fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table
         "trust" if plan.choice.is_default() => trust_summary(&report.trust),
         "issues" if plan.choice.is_default() => over_inputs::together(table, report.inputs.len()),
         "idle_gaps" => table.top(plan.top_gaps),
+        "threads" => table.top(plan.top_threads),
         "log_clocks" => table.for_people(),
         "joined_requests" => {
             joined_request_summary(&report.joined_requests).for_people().top(plan.choice.top())

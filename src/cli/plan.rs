@@ -28,11 +28,12 @@ const N_GAPS: usize = 10;
 const BY_REQUEST: [&str; 1] = ["iterations"];
 
 /// Tables that the verdict is made from.
-const VERDICT_TABLES: [&str; 9] = [
+const VERDICT_TABLES: [&str; 10] = [
     "breakdown",
     "threads",
     "devices",
     "idle",
+    "startup",
     "iteration_summary",
     "key_averages",
     "kernels",
@@ -66,6 +67,8 @@ pub(super) struct AnalyzePlan {
     pub(super) choice: TableChoice,
     /// Rows of the table of gaps for people.
     pub(super) top_gaps: usize,
+    /// Rows of the table of threads for people.
+    pub(super) top_threads: usize,
     pub(super) sort: Option<SortKey>,
     pub(super) name: Option<Regex>,
     /// Windows and wait rules.
@@ -115,6 +118,7 @@ impl AnalyzePlan {
             common,
             choice,
             top_gaps: args.top.map_or(N_GAPS, |_| rows_shown(args.top, false)),
+            top_threads: args.top.map_or(usize::MAX, |_| rows_shown(args.top, false)),
             excluded,
             sort: args.sort,
             name: args.name.clone(),

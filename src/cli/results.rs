@@ -14,6 +14,7 @@ use crate::analyze::idle::{DeviceIdle, idle};
 use crate::analyze::iterations::{Iterations, iterations};
 use crate::analyze::kernels::{ActivityDurations, activity_durations};
 use crate::analyze::key_averages::{KeyAverages, key_averages, key_averages_excluding};
+use crate::analyze::startup::{Startup, startup};
 use crate::analyze::threads::{Threads, threads};
 use crate::analyze::timeline::Class;
 use crate::read::Input;
@@ -24,6 +25,7 @@ pub(super) struct Results {
     pub(super) base: TimeBase,
     pub(super) devices: Vec<DeviceTime>,
     pub(super) idle: Vec<DeviceIdle>,
+    pub(super) startup: Option<Startup>,
     pub(super) threads: Threads,
     /// Classes that would show on one of the work threads.
     pub(super) recorded: Vec<Class>,
@@ -49,12 +51,13 @@ impl Results {
             || TimeResults::of(plan, store, &base),
             || of_names(plan, store, &base, exclusion.as_ref()),
         );
-        let TimeResults { devices, idle, threads, components, iterations } = of_time;
+        let TimeResults { devices, idle, startup, threads, components, iterations } = of_time;
         let recorded = recorded(&threads);
         let ipc_wait_ns = ipc_wait_ns(&threads);
         let mut results = Self {
             devices,
             idle,
+            startup,
             threads,
             recorded,
             ipc_wait_ns,
@@ -84,6 +87,7 @@ impl Results {
 struct TimeResults {
     devices: Vec<DeviceTime>,
     idle: Vec<DeviceIdle>,
+    startup: Option<Startup>,
     threads: Threads,
     components: Vec<Component>,
     iterations: Iterations,
@@ -101,6 +105,7 @@ impl TimeResults {
         Self {
             devices: only(needs_idle, || devices(store, base)),
             idle: only(needs_idle, || idle(store, base)),
+            startup: only(plan.needs(&["startup"]), || startup(store, base)),
             threads: only(needs_threads, || threads(store, base, &plan.time.rules)),
             components: only(plan.needs(&["components"]), || components(store, base)),
             iterations: only(needs_iterations, || iterations(store, base)),

@@ -62,10 +62,13 @@ issue_kinds! {
     UnreadableEvent, "unreadable_event", DataLoss, "an event could not be read and is missing from every figure";
     BadTimestamp, "bad_timestamp", DataLoss, "an event has no usable ts or dur and is missing from every figure";
     OversizedEvent, "oversized_event", DataLoss, "an event is larger than the limit and is missing from every figure";
-    UnmatchedBegin, "unmatched_begin", DataLoss, "a begin event has no end (or an end no begin) and is missing";
+    UnmatchedBegin, "unmatched_begin", DataLoss, "an end event has no begin and is missing";
     RepairedEvent, "repaired_event", Notice, "an event was invalid JSON and was read with repair";
     InvalidUtf8, "invalid_utf8", Notice, "text held invalid UTF-8; the bad bytes show as U+FFFD";
     NegativeDuration, "negative_duration", Notice, "a negative duration was taken as zero";
+    UnclosedFrame, "unclosed_frame", Notice, "a Python frame ends after the frame around it, which no call can: its end was not recorded, and it was taken to end with that frame";
+    OpenBegin, "open_begin", Notice, "a begin event has no end and was taken to end with the event around it, or with the trace";
+    UntimedEvent, "untimed_event", Notice, "an event has a duration and no usable start: it is left out of windows, busy times and classes, but not of sums by name";
     GarbageAfterEvents, "garbage_after_events", Notice, "the text after the events is not valid JSON and was skipped";
     BadMetadata, "bad_metadata", Notice, "a top-level value is not valid JSON and was skipped";
     TrailingBytes, "trailing_bytes", Notice, "after the compressed stream stand bytes of another kind, which were skipped";

@@ -26,6 +26,30 @@ pub const MAX_JSON_DEPTH: usize = 256;
 /// Corrupt device timestamps give durations of years; see `field.md` 3.7.
 pub const IMPOSSIBLE_DUR_NS: i64 = 24 * 3600 * 1_000_000_000;
 
+/// By how much a frame may end after the frame around it before its end counts as not recorded.
+///
+/// Writers round starts and durations on their own: to nanoseconds since 2024, to whole microseconds before.
+pub const CROSSING_NS: i64 = 2_000;
+
+/// A first launch or first call of a library counts as a one-time cost from this duration on, and where it takes this many
+/// times as long as the middle call of its name.
+pub const FIRST_CALL_NS: i64 = 1_000_000;
+/// See [`FIRST_CALL_NS`].
+pub const FIRST_CALL_FACTOR: i64 = 10;
+
+/// A kernel has a corrupt end where it runs past the next start of its stream by at least this, and takes at least this many
+/// times as long as it had until then and as the middle kernel of its name.
+pub const OVERRUN_NS: i64 = 100_000;
+/// See [`OVERRUN_NS`].
+pub const OVERRUN_FACTOR: i64 = 10;
+
+/// Where a file does not name its profiled window, times of 0 must lie at least this far before all others to be none.
+pub const UNTIMED_GAP_NS: i64 = 1_000_000_000;
+
+/// The same where a file names its window, which they must precede by more than its length besides: no event of a profile
+/// begins long before it.
+pub const UNTIMED_WINDOW_GAP_NS: i64 = 10_000_000;
+
 /// Longest log line that is kept, in bytes; the rest of a longer one is skipped and counted.
 ///
 /// The longest real lines are engine configurations and one-line summaries of some ten KiB.

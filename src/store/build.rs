@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::chunk::{Chunk, LocalEdge, LocalStr, LocalTrack, NameKind};
+use super::edges;
 use super::order::grouped_order;
 use super::strings::Interner;
 use super::{
@@ -16,7 +17,8 @@ use super::{
     TrackId,
 };
 use crate::diag::{IssueKind, Reporter};
-use crate::model::{EventKind, limits::MAX_CATEGORIES};
+use crate::model::EventKind;
+use crate::model::limits::{IMPOSSIBLE_DUR_NS, MAX_CATEGORIES};
 
 /// `out[i] = values[order[i]]`, in parallel.
 pub(super) fn permute<T: Copy + Send + Sync>(values: &[T], order: &[u32]) -> Vec<T> {
@@ -252,6 +254,7 @@ impl StoreBuilder {
             *track = track_number[*track as usize];
         }
         place_slices(&mut store, std::mem::take(&mut self.track), &rank);
+        store.repairs.report(reporter);
         place_small_tables(&mut store, &self.memory, &track_number, &rank);
         store
     }
@@ -307,34 +310,39 @@ impl StoreBuilder {
         number
     }
 
-    /// Begin and end events to slices, matched per track by time and nesting.
+    /// Begin and end events to slices.
     fn join_edges(&mut self, reporter: &mut Reporter) {
-        let mut edges = std::mem::take(&mut self.edges);
-        edges.sort_by_key(|edge| (edge.track, edge.ts_ns));
-        let mut n_unmatched = 0;
-        for of_track in edges.chunk_by(|a, b| a.track == b.track) {
-            let mut open: Vec<&LocalEdge> = Vec::new();
-            for edge in of_track {
-                if edge.is_begin {
-                    open.push(edge);
-                } else if let Some(begin) = open.pop() {
-                    self.push_pair(begin, edge.ts_ns);
-                } else {
-                    n_unmatched += 1;
-                }
-            }
-            n_unmatched += open.len() as u64;
+        let edges = std::mem::take(&mut self.edges);
+        if edges.is_empty() {
+            return;
         }
-        if n_unmatched > 0 {
-            reporter.add(IssueKind::UnmatchedBegin, n_unmatched, None, None);
+        let joined = edges::join(edges, self.strings.find(b""), self.last_end_ns());
+        for span in &joined.spans {
+            let dur_ns = self.push_pair(&span.begin, span.end_ns);
+            if !span.is_closed {
+                self.store.repairs.n_open_begins += 1;
+                self.store.repairs.open_begins_ns += dur_ns;
+            }
+        }
+        if joined.n_unmatched_ends > 0 {
+            reporter.add(IssueKind::UnmatchedBegin, joined.n_unmatched_ends, None, None);
         }
     }
 
-    fn push_pair(&mut self, begin: &LocalEdge, end_ns: i64) {
+    /// The last end of the complete events that a capture can hold.
+    fn last_end_ns(&self) -> i64 {
+        let slices = &self.store.slices;
+        let possible = (0..slices.len()).filter(|&i| slices.dur_ns(i) <= IMPOSSIBLE_DUR_NS);
+        possible.map(|i| slices.end_ns(i)).max().unwrap_or(i64::MIN)
+    }
+
+    /// Adds a slice from a begin event to an instant. Gives its duration.
+    fn push_pair(&mut self, begin: &LocalEdge, end_ns: i64) -> i64 {
         let category = self.category(begin.category.0);
         let slices = &mut self.store.slices;
+        let dur_ns = end_ns.saturating_sub(begin.ts_ns).max(0);
         slices.ts_ns.push(begin.ts_ns);
-        slices.dur_ns.push(Some(end_ns.saturating_sub(begin.ts_ns).max(0) as u64));
+        slices.dur_ns.push(Some(dur_ns as u64));
         slices.name.push(StrId(begin.name.0));
         slices.category.push(category);
         slices.id_a.push(None);
@@ -344,6 +352,7 @@ impl StoreBuilder {
             slices.event.push(begin.event);
         }
         self.track.push(begin.track.0);
+        dur_ns
     }
 }
 
@@ -375,18 +384,15 @@ fn renamed_collective(
 /// Puts the slices, and the side tables with them, in the order of the store.
 fn place_slices(store: &mut Store, track: Vec<u32>, rank: &[StrId]) {
     let slices = &mut store.slices;
-    let order = grouped_order(&track, &mut store.tracks, &slices.ts_ns, &slices.dur_ns);
+    let mut order = grouped_order(&track, &mut store.tracks, &slices.ts_ns, &slices.dur_ns);
     drop(track);
-    slices.ts_ns = permute(&slices.ts_ns, &order);
-    slices.dur_ns = std::mem::take(&mut slices.dur_ns).permuted(&order);
-    slices.category = permute(&slices.category, &order);
-    slices.name = permute(&slices.name, &order);
+    slices.reorder(&order);
     slices.name.par_iter_mut().with_min_len(1 << 14).for_each(|name| *name = rank[name.0 as usize]);
-    slices.id_a = std::mem::take(&mut slices.id_a).permuted(&order);
-    slices.id_b = std::mem::take(&mut slices.id_b).permuted(&order);
-    if !slices.event.is_empty() {
-        slices.event = permute(&slices.event, &order);
+    if let Some(again) = store.close_frames() {
+        store.slices.reorder(&again);
+        order = permute(&order, &again);
     }
+    store.judge_zero();
     let mut new_of_old = vec![0_u32; order.len()];
     for (new, &old) in order.iter().enumerate() {
         new_of_old[old as usize] = new as u32;
@@ -457,6 +463,19 @@ fn place_small_tables(
 }
 
 impl Slices {
+    /// Puts slice `order[i]` in place `i`.
+    fn reorder(&mut self, order: &[u32]) {
+        self.ts_ns = permute(&self.ts_ns, order);
+        self.dur_ns = std::mem::take(&mut self.dur_ns).permuted(order);
+        self.category = permute(&self.category, order);
+        self.name = permute(&self.name, order);
+        self.id_a = std::mem::take(&mut self.id_a).permuted(order);
+        self.id_b = std::mem::take(&mut self.id_b).permuted(order);
+        if !self.event.is_empty() {
+            self.event = permute(&self.event, order);
+        }
+    }
+
     /// Bytes of memory held by the columns.
     pub fn heap_bytes(&self) -> usize {
         self.ts_ns.capacity() * size_of::<i64>()

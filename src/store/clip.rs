@@ -80,6 +80,7 @@ impl Store {
             launch_configs: self.launch_configs.clone(),
             shapes: self.shapes.clone(),
             n_events: self.n_events,
+            repairs: self.repairs,
             ..Self::default()
         }
     }

@@ -34,6 +34,19 @@ impl CompactColumn {
         }
     }
 
+    /// Replaces the value of a row.
+    pub(super) fn set(&mut self, row: usize, value: u64) {
+        let found = self.wide.binary_search_by_key(&(row as u32), |&(r, _)| r);
+        let is_narrow = value < u64::from(WIDE);
+        self.narrow[row] = if is_narrow { value as u32 } else { WIDE };
+        match (found, is_narrow) {
+            (Ok(at), true) => drop(self.wide.remove(at)),
+            (Ok(at), false) => self.wide[at].1 = value,
+            (Err(at), false) => self.wide.insert(at, (row as u32, value)),
+            (Err(_), true) => {}
+        }
+    }
+
     fn wide_value(&self, row: usize) -> Option<u64> {
         let found = self.wide.binary_search_by_key(&(row as u32), |&(r, _)| r).ok()?;
         Some(self.wide[found].1)
@@ -78,6 +91,20 @@ impl CompactColumn {
 #[cfg(test)]
 mod tests {
     use super::CompactColumn;
+
+    #[test]
+    fn replaced_values_may_change_their_width() {
+        let values = [Some(7), None, Some(u64::MAX), Some(1 << 40), Some(0)];
+        let mut column = CompactColumn::default();
+        values.into_iter().for_each(|value| column.push(value));
+        let mut expected = values;
+        for (row, value) in [(2, 5), (3, 1 << 41), (0, 1 << 42), (4, 9), (1, 3)] {
+            column.set(row, value);
+            expected[row] = Some(value);
+            let found: Vec<_> = (0..5).map(|row| column.get(row)).collect();
+            assert_eq!(found, expected);
+        }
+    }
 
     #[test]
     fn wide_and_missing_values_survive_joining_and_reordering() {

@@ -12,8 +12,10 @@ mod chunk;
 mod clip;
 mod column;
 mod details;
+mod edges;
 mod order;
 mod parts;
+mod repairs;
 mod strings;
 mod tables;
 
@@ -27,6 +29,7 @@ pub use parts::{
     ADDED_KEY, BASE_KEY, LANES_KEY, LAYOUT_KEY, ORIGINAL_KEY, PARTS_KEY, PERFETTO_METADATA, Part,
     PartProcess, PartThread, SHIFT_KEY, parts_of,
 };
+pub use repairs::Repairs;
 pub use strings::{StrId, Strings};
 pub use tables::{
     Counter, DeviceProperties, Distributed, Flow, FlowPhase, Instant, Layout, Slices, Store,

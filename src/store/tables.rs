@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     CollectiveRow, CompactColumn, CopyRow, DeviceRow, LaunchConfig, MemoryRow, ModuleRow, OpRow,
-    Shapes, StrId, Strings,
+    Repairs, Shapes, StrId, Strings,
 };
 use crate::model::EventKind;
 
@@ -247,6 +247,8 @@ pub struct Store {
     pub memory: Vec<MemoryRow>,
     /// Events read, of every phase.
     pub n_events: u64,
+    /// What was taken for times that the input lacks.
+    pub repairs: Repairs,
 }
 
 impl Store {

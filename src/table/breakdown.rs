@@ -19,7 +19,7 @@ pub struct BreakdownRow {
     pub n_threads: u64,
     /// Thread id of the lead.
     pub tid: Option<IdCell>,
-    /// Time in operators, calls, loading and Python.
+    /// Time in operators, calls, loading, Python and the profiler.
     pub execution_ns: i64,
     /// Percent of the total.
     pub execution_pct: Option<f64>,

@@ -35,6 +35,8 @@ pub struct ComponentRow {
     pub max_ns: i64,
     /// What was left out of the total.
     pub excluded_ns: i64,
+    /// In the profiler itself, which a run without it does not spend.
+    pub profiler_ns: Option<i64>,
 }
 
 impl ComponentRow {
@@ -55,6 +57,7 @@ impl ComponentRow {
             own_ns: one.own_ns,
             max_ns: one.max_ns,
             excluded_ns: one.excluded_ns,
+            profiler_ns: part(Class::Profiler, one.profiler_ns),
         }
     }
 }
@@ -71,6 +74,7 @@ impl TableRow for ComponentRow {
         Column::new("GPU sync", "gpu_sync_ns", Unit::Ns, "waiting for the device"),
         Column::new("IPC wait", "ipc_wait_ns", Unit::Ns, "waiting for another process"),
         Column::new("loading", "module_loading_ns", Unit::Ns, "loading device code, once"),
+        Column::new("profiler", "profiler_ns", Unit::Ns, "in the profiler itself"),
         Column::new("other wait", "other_wait_ns", Unit::Ns, "locks, sleep, CPU collectives"),
         Column::new("Python", "python_ns", Unit::Ns, "in Python frames"),
         Column::new("child ops", "child_ops_ns", Unit::Ns, "in operators inside it"),
@@ -88,6 +92,7 @@ impl TableRow for ComponentRow {
             Cell::or_none(self.gpu_sync_ns, Cell::Ns),
             Cell::or_none(self.ipc_wait_ns, Cell::Ns),
             Cell::or_none(self.module_loading_ns, Cell::Ns),
+            Cell::or_none(self.profiler_ns, Cell::Ns),
             Cell::or_none(self.other_wait_ns, Cell::Ns),
             Cell::or_none(self.python_ns, Cell::Ns),
             Cell::Ns(self.child_ops_ns),

@@ -54,6 +54,16 @@ pub struct DeviceRow {
     pub n_overlaps: u64,
     /// Kernel time that `kernel_sum_ns` counts more than once because of them.
     pub overlap_ns: i64,
+    /// Kernels that run far past the next start of their stream.
+    pub n_overruns: u64,
+    /// By how much in all.
+    pub overrun_ns: i64,
+    /// Name of the one that does so most.
+    pub overrun_name: Option<String>,
+    /// `kernel_sum_ns` with these kernels cut at the next start.
+    pub kernel_sum_cut_ns: i64,
+    /// `kernel_busy_ns` with these kernels cut at the next start.
+    pub kernel_busy_cut_ns: i64,
 }
 
 impl DeviceRow {
@@ -82,6 +92,11 @@ impl DeviceRow {
             stretched_ns: time.stretched_ns,
             n_overlaps: time.n_overlaps,
             overlap_ns: time.overlap_ns,
+            n_overruns: time.n_overruns,
+            overrun_ns: time.overrun_ns,
+            overrun_name: time.overrun_name.clone(),
+            kernel_sum_cut_ns: time.kernel_sum_cut_ns,
+            kernel_busy_cut_ns: time.kernel_busy_cut_ns,
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod page;
 mod report;
 mod rows;
 pub mod stages;
+mod startup;
 pub mod torch;
 mod trust;
 pub mod verdict;
@@ -54,6 +55,7 @@ pub use key_average::{
 pub use merge::{MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
 pub use overview::{LaneData, OverviewClasses, OverviewData};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
+pub use startup::StartupRow;
 pub use trust::{TrustRow, trust_summary, trust_table};
 
 use crate::schema::Seen;

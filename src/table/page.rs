@@ -234,7 +234,15 @@ fn trace_sections(
             "Where the time went",
             "Execution and waiting of the work threads; busy and idle time of the devices, and why they idled.",
             "No work thread and no device was recorded.",
-            drawer.take(&["breakdown", "idle", "devices", "excluded", "idle_gaps", "threads"]),
+            drawer.take(&[
+                "breakdown",
+                "idle",
+                "devices",
+                "excluded",
+                "idle_gaps",
+                "startup",
+                "threads",
+            ]),
         ),
         section(
             Page::TIMELINE,

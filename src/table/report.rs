@@ -6,8 +6,8 @@ use super::verdict::VerdictRow;
 use super::{
     BlameRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow, GapRow, InputRow,
     IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, PlacementRow,
-    StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow, blame_table, breakdown_table,
-    component_table, gap_table, idle_table, iteration_table, joined_request_table,
+    StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow, blame_table,
+    breakdown_table, component_table, gap_table, idle_table, iteration_table, joined_request_table,
     joined_stage_table, kernel_table, key_average_table, log_clock_table, straggler_table,
     thread_table, transfer_table, trust_table,
 };
@@ -71,6 +71,8 @@ pub struct AnalyzeReport {
     pub joined_stages: Vec<JoinedStageRow>,
     /// Each request in each stage against its inputs.
     pub joined_requests: Vec<JoinedRequestRow>,
+    /// What comes before the first device activity, and what is paid once, by input.
+    pub startup: Vec<StartupRow>,
     /// What the figures come to, in sentences: about all inputs first, then about each.
     pub verdict: Vec<VerdictRow>,
 }
@@ -91,6 +93,11 @@ impl AnalyzeReport {
             or_note(Table::of("devices", "Devices", &self.devices), NO_DEVICE),
             or_note(idle_table(&self.devices), NO_IDLE),
             or_note(gap_table(&self.idle_gaps), NO_IDLE),
+            Table::of(
+                "startup",
+                "Before the first device activity, and one-time costs",
+                &self.startup,
+            ),
             thread_table(&self.threads),
             self.with_exclusion(Table::of("waits", "Waits", waits), WAITS_STAY),
             Table::of("iteration_summary", "Iterations by phase", &self.iteration_summary),

@@ -9,6 +9,7 @@ mod frames;
 mod logs;
 mod names;
 mod row;
+mod times;
 
 pub use self::logs::verdict_of_logs;
 pub use self::row::{VerdictRow, verdict_summary};
@@ -176,6 +177,7 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
                 .see("trust"),
         );
     }
+    out.extend(times::cautions(report, input));
     let lead = own(&report.breakdown, input, |row| row.input).find(|(_, row)| row.scope == "lead");
     if let Some((number, row)) = lead {
         out.extend(lead_thread(report, number, row));
@@ -234,6 +236,7 @@ fn cause_words(cause: &str) -> &'static str {
         "other_wait" => "while its launching thread waited for a lock, a timer or another rank",
         "runtime" => "while its launching thread was in runtime calls",
         "module_loading" => "while its launching thread loaded device code",
+        "profiler" => "while its launching thread served the profiler itself",
         "cpu_op" => "while its launching thread ran operators",
         "python" => "while its launching thread ran Python",
         _ => "for reasons that were not recorded",

@@ -152,6 +152,7 @@ impl<'a> Naive<'a> {
             RuleEffect::GpuSync if self.calls_nothing(slice, track) => plain,
             RuleEffect::GpuSync => Is::Work(Class::GpuSync),
             RuleEffect::ModuleLoading => Is::Work(Class::ModuleLoading),
+            RuleEffect::Profiler => Is::Work(Class::Profiler),
             RuleEffect::OtherWait => Is::Work(Class::OtherWait),
             _ => plain,
         }

@@ -40,7 +40,7 @@
   // Classes in the words of the figures; an iteration whose name tells no phase is just that.
   var WORDS = {
     compute: 'kernels', comm: 'collectives', memcpy: 'copies', memset: 'memsets', ipc_wait: 'IPC wait', gpu_sync: 'GPU sync',
-    other_wait: 'other wait', runtime: 'runtime calls', module_loading: 'module loading', cpu_op: 'operators', python: 'Python',
+    other_wait: 'other wait', runtime: 'runtime calls', module_loading: 'module loading', cpu_op: 'operators', python: 'Python', profiler: 'profiler itself',
     unknown: 'iteration'
   };
   function said(name) { return WORDS[name] || name; }

@@ -108,6 +108,7 @@ impl Role {
             "module_loading" => Self::Loading,
             "cpu_op" => Self::CpuOp,
             "python" => Self::Python,
+            "profiler" => Self::Other,
             _ => Self::Unattributed,
         }
     }

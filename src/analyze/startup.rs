@@ -1,0 +1,354 @@
+//! What comes before the first device activity of a window, and the one-time costs in it.
+//!
+//! A profile of a cold start is mostly start-up: contexts, code that is loaded at its first launch, libraries and
+//! autotuning that run once, the profiler's own buffers. Every nanosecond of a work thread belongs to at most one cost: the
+//! profiler and module loading are the classes of the thread's time, the others are found by name and take what is left.
+
+use std::collections::BTreeMap;
+
+use super::base::TimeBase;
+use super::host::HostThread;
+use super::intervals::{Intervals, Span};
+use super::quantiles::Quantiles;
+use super::timeline::Class;
+use super::trust::is_launch;
+use super::wait_rules::split_frame;
+use super::window::{is_unplaced, slice_span};
+use crate::model::EventKind;
+use crate::model::limits::{FIRST_CALL_FACTOR, FIRST_CALL_NS};
+use crate::store::{Store, StrId};
+
+/// What is paid once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CostKind {
+    /// The profiler's own buffers and resources.
+    Profiler,
+    /// Loading and compiling of device code by runtime and driver.
+    ModuleLoading,
+    /// Choosing among kernels by running them.
+    Autotuning,
+    /// Compiling of device code by the program.
+    Compilation,
+    /// Creation of contexts and handles.
+    Context,
+    /// Device memory taken and given back with `cudaMalloc`, `cudaFree` and the like.
+    Allocation,
+    /// The first call of an operator of a library that is slow the first time: cuDNN, MIOpen.
+    Library,
+    /// The first launch, where it takes far longer than the others.
+    FirstLaunch,
+}
+
+impl CostKind {
+    /// All costs; one that stands earlier takes the time that two claim.
+    pub const ALL: [Self; 8] = [
+        Self::Profiler,
+        Self::ModuleLoading,
+        Self::Autotuning,
+        Self::Compilation,
+        Self::Context,
+        Self::Allocation,
+        Self::Library,
+        Self::FirstLaunch,
+    ];
+
+    /// The name in the machine output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Profiler => "profiler",
+            Self::ModuleLoading => "module_loading",
+            Self::Autotuning => "autotuning",
+            Self::Compilation => "compilation",
+            Self::Context => "context",
+            Self::Allocation => "allocation",
+            Self::Library => "library",
+            Self::FirstLaunch => "first_launch",
+        }
+    }
+}
+
+/// One cost, over the work threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// What it is.
+    pub kind: CostKind,
+    /// Stretches of time.
+    pub count: u64,
+    /// Time on the work threads, summed over them.
+    pub ns: i64,
+    /// Of it, before the first device activity.
+    pub before_device_ns: i64,
+    /// The longest stretch.
+    pub max_ns: i64,
+    /// Name of the event in it that is the longest; `None` where the class of the time says it all.
+    pub name: Option<String>,
+}
+
+/// The start of one input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Startup {
+    /// The file window.
+    pub window_ns: i64,
+    /// From its start to the first device activity.
+    pub before_device_ns: i64,
+    /// The costs that hold time, in the order of [`CostKind::ALL`].
+    pub costs: Vec<Cost>,
+}
+
+/// The start of an input; `None` where no device activity was seen or only a part of the window is looked at.
+pub fn startup(store: &Store, base: &TimeBase) -> Option<Startup> {
+    let window = base.windows.file;
+    let first_ns = base
+        .devices
+        .iter()
+        .filter_map(|device| device.slices.first())
+        .map(|row| row.span.start_ns)
+        .min()?;
+    if base.windows.is_clipped || window.is_empty() {
+        return None;
+    }
+    let before = Span::new(window.start_ns, first_ns.clamp(window.start_ns, window.end_ns));
+    let found = Found::of(store, base);
+    let mut sums: BTreeMap<CostKind, Cost> = BTreeMap::new();
+    for thread in base.work_threads() {
+        let mut taken = Intervals::default();
+        for kind in CostKind::ALL {
+            let (set, name) = found.set(store, thread, kind);
+            let own = set.clip(window).subtract(&taken);
+            taken = Intervals::union_of(taken.spans().iter().chain(own.spans()).copied().collect());
+            if own.total_ns() > 0 {
+                let cost = sums.entry(kind).or_insert_with(|| Cost::none(kind));
+                cost.add(&own, before, name.map(|name| store.name(name)));
+            }
+        }
+    }
+    Some(Startup {
+        window_ns: window.len_ns(),
+        before_device_ns: before.len_ns(),
+        costs: sums.into_values().collect(),
+    })
+}
+
+impl Cost {
+    fn none(kind: CostKind) -> Self {
+        Self { kind, count: 0, ns: 0, before_device_ns: 0, max_ns: 0, name: None }
+    }
+
+    fn add(&mut self, own: &Intervals, before: Span, name: Option<&str>) {
+        let longest_ns = own.spans().iter().map(|span| span.len_ns()).max().unwrap_or(0);
+        if longest_ns > self.max_ns {
+            self.max_ns = longest_ns;
+            self.name = name.map(str::to_owned);
+        }
+        self.count += own.spans().len() as u64;
+        self.ns += own.total_ns();
+        self.before_device_ns += own.clip(before).total_ns();
+    }
+}
+
+/// The events that are a cost by their names.
+struct Found {
+    /// By track and cost.
+    slices: BTreeMap<(usize, CostKind), Vec<usize>>,
+}
+
+impl Found {
+    fn of(store: &Store, base: &TimeBase) -> Self {
+        let mut slices: BTreeMap<(usize, CostKind), Vec<usize>> = BTreeMap::new();
+        // Names repeat: each is looked at once a kind of event.
+        let mut known: Vec<[Option<Option<CostKind>>; 3]> = vec![[None; 3]; store.strings.len()];
+        let mut calls: BTreeMap<(CostKind, StrId), Vec<(i64, usize, usize)>> = BTreeMap::new();
+        for thread in base.work_threads() {
+            for slice in store.tracks[thread.track].slices.clone() {
+                let (kind, name) = (store.kind(slice), store.slices.name[slice]);
+                let group = match kind {
+                    EventKind::PythonFunction => 0,
+                    EventKind::CpuOp | EventKind::UserAnnotation => 1,
+                    EventKind::Runtime | EventKind::Driver => 2,
+                    _ => continue,
+                };
+                let known = &mut known[name.0 as usize][group];
+                let cost = *known.get_or_insert_with(|| cost_of(kind, store.strings.get(name)));
+                let Some(cost) = cost.filter(|_| !is_unplaced(store, slice)) else { continue };
+                if matches!(cost, CostKind::Library | CostKind::FirstLaunch) {
+                    let at = store.slices.ts_ns[slice];
+                    calls.entry((cost, name)).or_default().push((at, slice, thread.track));
+                } else {
+                    slices.entry((thread.track, cost)).or_default().push(slice);
+                }
+            }
+        }
+        for ((cost, _), calls) in calls {
+            if let Some((slice, track)) = slow_first(store, &calls) {
+                slices.entry((track, cost)).or_default().push(slice);
+            }
+        }
+        Self { slices }
+    }
+
+    /// The time of a cost on a thread, and its longest event.
+    fn set(
+        &self,
+        store: &Store,
+        thread: &HostThread,
+        kind: CostKind,
+    ) -> (Intervals, Option<usize>) {
+        let of_class = |class: Class| (thread.timeline.set_of(|known| known == class), None);
+        match kind {
+            CostKind::Profiler => of_class(Class::Profiler),
+            CostKind::ModuleLoading => of_class(Class::ModuleLoading),
+            _ => {
+                let slices = self.slices.get(&(thread.track, kind)).map_or(&[][..], Vec::as_slice);
+                let spans = slices.iter().map(|&slice| slice_span(store, slice)).collect();
+                let longest =
+                    slices.iter().copied().max_by_key(|&slice| store.slices.dur_ns(slice));
+                (Intervals::union_of(spans), longest)
+            }
+        }
+    }
+}
+
+/// The first of calls with one name, with its track, where it takes far longer than the middle one.
+fn slow_first(store: &Store, calls: &[(i64, usize, usize)]) -> Option<(usize, usize)> {
+    let &(_, first, track) = calls.iter().min()?;
+    let durations = calls.iter().map(|&(_, slice, _)| store.slices.dur_ns(slice));
+    let middle_ns = Quantiles::of(durations)?.p50_ns;
+    let ns = store.slices.dur_ns(first);
+    let is_alone = calls.len() == 1;
+    (ns >= FIRST_CALL_NS && (is_alone || ns >= middle_ns.saturating_mul(FIRST_CALL_FACTOR)))
+        .then_some((first, track))
+}
+
+/// What an event is by its kind and name.
+fn cost_of(kind: EventKind, name: &str) -> Option<CostKind> {
+    match kind {
+        EventKind::Runtime | EventKind::Driver => cost_of_call(name),
+        EventKind::CpuOp | EventKind::UserAnnotation => cost_of_op(name),
+        EventKind::PythonFunction => {
+            let (path, function) = split_frame(name)?;
+            cost_of_frame(path, function)
+        }
+        _ => None,
+    }
+}
+
+fn cost_of_call(name: &str) -> Option<CostKind> {
+    let starts = |known: &[&str]| known.iter().any(|start| name.starts_with(start));
+    let contexts = [
+        "cudaSetDevice",
+        "cudaInitDevice",
+        "cuInit",
+        "cuCtxCreate",
+        "cuDevicePrimaryCtxRetain",
+        "cublasCreate",
+        "cudnnCreate",
+        "hipInit",
+        "hipSetDevice",
+        "hipCtxCreate",
+        "hipDevicePrimaryCtxRetain",
+        "zeInit",
+        "zeContextCreate",
+    ];
+    let memory = [
+        "cudaMalloc",
+        "cudaFree",
+        "cudaHostAlloc",
+        "cudaHostRegister",
+        "cuMemAlloc",
+        "cuMemFree",
+        "cuMemCreate",
+        "cuMemMap",
+        "cuMemSetAccess",
+        "cuMemUnmap",
+        "cuMemRelease",
+        "hipMalloc",
+        "hipFree",
+        "hipHostMalloc",
+        "hipHostFree",
+        "hipExtMallocWithFlags",
+    ];
+    match () {
+        () if starts(&contexts) => Some(CostKind::Context),
+        () if starts(&memory) => Some(CostKind::Allocation),
+        () if is_launch(name) => Some(CostKind::FirstLaunch),
+        () => None,
+    }
+}
+
+fn cost_of_op(name: &str) -> Option<CostKind> {
+    let lower = name.to_ascii_lowercase();
+    let is_library = ["aten::cudnn_", "aten::_cudnn_", "aten::miopen_"]
+        .iter()
+        .any(|start| lower.starts_with(start));
+    match () {
+        () if lower.contains("autotun") => Some(CostKind::Autotuning),
+        () if is_library => Some(CostKind::Library),
+        () => None,
+    }
+}
+
+fn cost_of_frame(path: &str, function: &str) -> Option<CostKind> {
+    let tunes = [
+        "autotune_to_one_config",
+        "benchmark_all_configs",
+        "coordinate_descent_tuning",
+        "do_bench",
+        "do_bench_cudagraph",
+        "_bench",
+        "choose_one",
+    ];
+    let compiles = [
+        ("triton/compiler/compiler.py", "compile"),
+        ("torch/_inductor/compile_fx.py", "compile_fx"),
+        ("torch/_dynamo/convert_frame.py", "_compile"),
+        ("torch/utils/cpp_extension.py", "_jit_compile"),
+    ];
+    let is_compiler = |known: &(&str, &str)| path.ends_with(known.0) && function == known.1;
+    match () {
+        () if tunes.contains(&function) && function != "choose_one"
+            || path.ends_with("autotuner.py") && function == "choose_one" =>
+        {
+            Some(CostKind::Autotuning)
+        }
+        () if compiles.iter().any(is_compiler) => Some(CostKind::Compilation),
+        () => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CostKind, cost_of};
+    use crate::model::EventKind;
+
+    #[test]
+    fn one_time_costs_are_known_by_name() {
+        let cases = [
+            (EventKind::Runtime, "cudaFree", Some(CostKind::Allocation)),
+            (EventKind::Runtime, "hipLaunchKernel", Some(CostKind::FirstLaunch)),
+            (EventKind::Driver, "cuDevicePrimaryCtxRetain", Some(CostKind::Context)),
+            (EventKind::Runtime, "cudaEventRecord", None),
+            (EventKind::CpuOp, "aten::cudnn_convolution", Some(CostKind::Library)),
+            (EventKind::CpuOp, "aten::mm", None),
+            (
+                EventKind::UserAnnotation,
+                "CachingAutotuner.benchmark_all_configs",
+                Some(CostKind::Autotuning),
+            ),
+            (
+                EventKind::PythonFunction,
+                "triton/runtime/autotuner.py(150): _bench",
+                Some(CostKind::Autotuning),
+            ),
+            (
+                EventKind::PythonFunction,
+                "triton/compiler/compiler.py(220): compile",
+                Some(CostKind::Compilation),
+            ),
+            (EventKind::PythonFunction, "re/__init__.py(220): compile", None),
+            (EventKind::Kernel, "cudaFree", None),
+        ];
+        for (kind, name, expected) in cases {
+            assert_eq!(cost_of(kind, name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Times that a writer left out: ends that were never recorded, and events without a start.
+//!
+//! **Ends.** torch closes what has no end with the profiler, so that a C function whose return CPython never reported runs
+//! over its own caller by seconds (pytorch #193440). A callee cannot outlive its caller: a Python frame that begins inside
+//! another one and ends after it is taken to end with it, as torch does since its change #189794.
+//!
+//! **Starts.** Kineto writes a time of 0 where it has none. Such an event keeps its duration and has no place on the time
+//! line. Times of 0 that lie beside the others, as in files that count from their first event, are times.
+
+use std::cmp::Reverse;
+
+use rayon::prelude::*;
+
+use super::{Store, TrackId};
+use crate::diag::{IssueKind, Reporter};
+use crate::model::EventKind;
+use crate::model::limits::{CROSSING_NS, IMPOSSIBLE_DUR_NS, UNTIMED_GAP_NS, UNTIMED_WINDOW_GAP_NS};
+
+/// What was taken for times that the input lacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// Python frames that were taken to end with the frame around them.
+    pub n_unclosed_frames: u64,
+    /// By how much they are shorter than written, summed.
+    pub unclosed_frames_ns: i64,
+    /// Begin events without an end that were taken to end with the event around them, or with the trace.
+    pub n_open_begins: u64,
+    /// Their durations, summed.
+    pub open_begins_ns: i64,
+    /// Whether a start of 0 or before means that there is none.
+    pub zero_is_no_time: bool,
+    /// Slices without a start.
+    pub n_untimed: u64,
+}
+
+impl Repairs {
+    /// Counts what was taken for ends among the issues.
+    pub(super) fn report(&self, reporter: &mut Reporter) {
+        let kinds = [
+            (IssueKind::UnclosedFrame, self.n_unclosed_frames, self.unclosed_frames_ns, "less"),
+            (IssueKind::OpenBegin, self.n_open_begins, self.open_begins_ns, "long"),
+        ];
+        for (kind, count, ns, word) in kinds.into_iter().filter(|kind| kind.1 > 0) {
+            reporter.add(kind, count, None, Some(format!("{ns} ns {word} in all")));
+        }
+        if self.n_untimed > 0 {
+            reporter.add(IssueKind::UntimedEvent, self.n_untimed, None, None);
+        }
+    }
+}
+
+impl Store {
+    /// Whether a slice has a place on the time line.
+    #[inline]
+    pub fn has_time(&self, slice: usize) -> bool {
+        !self.repairs.zero_is_no_time || self.slices.ts_ns[slice] > 0
+    }
+
+    /// Ends Python frames with the frame around them. Gives the new order of the slices where that changes it.
+    pub(super) fn close_frames(&mut self) -> Option<Vec<u32>> {
+        let is_frame: Vec<bool> =
+            self.categories.iter().map(|&(_, kind)| kind == EventKind::PythonFunction).collect();
+        if !is_frame.contains(&true) {
+            return None;
+        }
+        let cuts: Vec<(usize, i64)> = (0..self.tracks.len())
+            .into_par_iter()
+            .flat_map_iter(|t| self.overruns(t, &is_frame))
+            .collect();
+        for &(slice, dur_ns) in &cuts {
+            self.repairs.n_unclosed_frames += 1;
+            self.repairs.unclosed_frames_ns += self.slices.dur_ns(slice) - dur_ns;
+            self.slices.dur_ns.set(slice, dur_ns as u64);
+        }
+        (!cuts.is_empty()).then(|| self.order_within_tracks())
+    }
+
+    /// The frames of a track that end after the frame around them, with the duration up to its end. The frames of tid 0
+    /// are those of several threads.
+    fn overruns(&self, track: usize, is_frame: &[bool]) -> Vec<(usize, i64)> {
+        let mut cuts = Vec::new();
+        let mut open: Vec<i64> = Vec::new();
+        if self.tracks[track].tid == TrackId::Int(0) {
+            return cuts;
+        }
+        for slice in self.tracks[track].slices.clone() {
+            if !is_frame[self.category_number(slice)] {
+                continue;
+            }
+            let (start, mut end) = (self.slices.ts_ns[slice], self.slices.end_ns(slice));
+            while open.last().is_some_and(|&around| around <= start) {
+                open.pop();
+            }
+            if let Some(&around) = open.last()
+                && end.saturating_sub(around) > CROSSING_NS
+            {
+                cuts.push((slice, around - start));
+                end = around;
+            }
+            open.push(end);
+        }
+        cuts
+    }
+
+    fn order_within_tracks(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.slices.len() as u32).collect();
+        for track in &self.tracks {
+            order[track.slices.clone()].sort_by_key(|&slice| {
+                let slice = slice as usize;
+                (self.slices.ts_ns[slice], Reverse(self.slices.end_ns(slice)))
+            });
+        }
+        order
+    }
+
+    /// Decides what a start of 0 means.
+    pub(super) fn judge_zero(&mut self) {
+        let firsts = self
+            .tracks
+            .iter()
+            .filter_map(|track| track.slices.clone().next().map(|first| self.slices.ts_ns[first]));
+        if firsts.into_iter().any(|first| first <= 0) {
+            self.repairs.zero_is_no_time = self.is_zero_far_away();
+            let untimed = (0..self.slices.len()).filter(|&slice| !self.has_time(slice));
+            self.repairs.n_untimed = untimed.count() as u64;
+        }
+    }
+
+    /// Whether what begins at 0 or before lies far before everything else: by more than the profiled window is long, or,
+    /// where the file names none, by ten times as much as everything else takes and more than a second.
+    fn is_zero_far_away(&self) -> bool {
+        let mut zero_end = i64::MIN;
+        let (mut others, mut windows): (Hull, Hull) = (None, None);
+        for slice in 0..self.slices.len() {
+            let (start, dur) = (self.slices.ts_ns[slice], self.slices.dur_ns(slice));
+            let is_window = self.kind(slice) == EventKind::Window;
+            if start > 0 && dur <= IMPOSSIBLE_DUR_NS {
+                widen(if is_window { &mut windows } else { &mut others }, start, start + dur);
+            } else if start <= 0 && dur <= IMPOSSIBLE_DUR_NS {
+                if is_window && dur > 0 {
+                    return false;
+                }
+                zero_end = zero_end.max(start + dur);
+            }
+        }
+        let gap = |hull: (i64, i64)| hull.0.saturating_sub(zero_end);
+        match (windows.filter(|hull| hull.1 > hull.0), others) {
+            (Some(window), _) => gap(window) > UNTIMED_WINDOW_GAP_NS.max(window.1 - window.0),
+            (None, Some(rest)) => gap(rest) > UNTIMED_GAP_NS.max(10 * (rest.1 - rest.0)),
+            (None, None) => false,
+        }
+    }
+}
+
+/// First start and last end of some slices.
+type Hull = Option<(i64, i64)>;
+
+fn widen(hull: &mut Hull, start: i64, end: i64) {
+    let (first, last) = hull.unwrap_or((start, end));
+    *hull = Some((first.min(start), last.max(end)));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diag::Reporter;
+    use crate::store::{ChunkBuilder, SliceRow, Store, TraceMeta, TrackId};
+
+    /// Slices as (category, thread, start, end).
+    fn store(slices: &[(&str, i128, i64, i64)]) -> Store {
+        let mut builder = ChunkBuilder::default();
+        for (i, &(category, tid, start, end)) in slices.iter().enumerate() {
+            let row = SliceRow {
+                ts_ns: start,
+                dur_ns: end - start,
+                name: builder.string(&format!("n{i}")),
+                category: builder.string(category),
+                track: builder.track(TrackId::Int(1), TrackId::Int(tid)),
+                id_a: Some(i as u64),
+                id_b: None,
+            };
+            builder.slice(row);
+        }
+        Store::build(vec![builder.finish()], TraceMeta::default(), &mut Reporter::default())
+    }
+
+    fn ends(store: &Store) -> Vec<(String, i64)> {
+        (0..store.slices.len())
+            .map(|i| (store.name(i).to_owned(), store.slices.end_ns(i)))
+            .collect()
+    }
+
+    #[test]
+    fn a_frame_ends_with_the_frame_around_it() {
+        let frame = "python_function";
+        let store = store(&[
+            (frame, 7, 0, 9_000_000_000),
+            (frame, 7, 1_000, 200_000),
+            (frame, 7, 2_000, 9_000_000_000),
+            ("cpu_op", 7, 3_000, 400_000),
+            (frame, 7, 4_000, 9_000_000_000),
+            (frame, 7, 300_000, 600_000),
+        ]);
+        let expected = [9_000_000_000, 200_000, 200_000, 400_000, 200_000, 600_000];
+        assert_eq!(ends(&store).iter().map(|one| one.1).collect::<Vec<_>>(), expected);
+        assert_eq!(store.repairs.n_unclosed_frames, 2);
+        assert_eq!(store.repairs.unclosed_frames_ns, 2 * (9_000_000_000 - 200_000));
+    }
+
+    #[test]
+    fn the_order_of_nesting_holds_after_a_cut() {
+        // The frame that runs over its caller begins with an operator that is longer than what is left of it.
+        let frame = "python_function";
+        let store = store(&[
+            (frame, 7, 0, 10_000),
+            (frame, 7, 5_000, 900_000),
+            ("cpu_op", 7, 5_000, 20_000),
+        ]);
+        let named: Vec<(&str, i64)> =
+            (0..3).map(|i| (store.name(i), store.slices.end_ns(i))).collect();
+        assert_eq!(named, [("n0", 10_000), ("n2", 20_000), ("n1", 10_000)]);
+    }
+
+    #[test]
+    fn rounding_and_merged_threads_are_left_alone() {
+        let frame = "python_function";
+        let rounded = store(&[(frame, 7, 0, 5_000), (frame, 7, 1_000, 6_999)]);
+        assert_eq!(rounded.repairs.n_unclosed_frames, 0);
+        let merged = store(&[(frame, 0, 0, 500_000), (frame, 0, 1_000, 900_000)]);
+        assert_eq!(merged.repairs.n_unclosed_frames, 0);
+    }
+
+    #[test]
+    fn zero_is_no_time_where_it_is_far_from_the_others() {
+        let day = 86_400_000_000_000;
+        let far = [("kernel", 7, 0, 40), ("kernel", 7, day, day + 50)];
+        assert!(store(&far).repairs.zero_is_no_time);
+        let from_first = [("kernel", 7, 0, 40), ("kernel", 7, 90, 100), ("kernel", 8, 0, 50)];
+        assert!(!store(&from_first).repairs.zero_is_no_time);
+        let window = [
+            ("kernel", 7, 0, 40),
+            ("Trace", 9, 20_000_000, 29_000_000),
+            ("kernel", 7, 21_000_000, 21_000_960),
+        ];
+        assert!(store(&window).repairs.zero_is_no_time);
+        let inside = [("kernel", 7, 0, 40), ("Trace", 9, 0, 1_200), ("kernel", 7, 950, 960)];
+        assert!(!store(&inside).repairs.zero_is_no_time);
+    }
+}

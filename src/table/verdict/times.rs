@@ -1,0 +1,145 @@
+//! Cautions about times: what has no start, what has no end, what lies beyond the window.
+
+use super::{Line, Sentence, Tone, WORTH_TELLING_PCT, own};
+use crate::table::{AnalyzeReport, Cell, DeviceRow, TrustRow, percent};
+
+/// From which share of the window on the time before the first device activity is a caution.
+const STARTUP_PCT: f64 = 40.0;
+
+/// A line of the trust panel with its place in the machine output.
+struct Check<'a> {
+    row: &'a TrustRow,
+    number: usize,
+}
+
+impl<'a> Check<'a> {
+    /// The line of an input about a check, where something was found.
+    fn found(report: &'a AnalyzeReport, input: usize, check: &str) -> Option<Self> {
+        let mut rows = own(&report.trust, input, |row| row.input);
+        let (number, row) = rows.find(|(_, row)| row.check == check)?;
+        row.count.is_some_and(|count| count > 0).then_some(Self { row, number })
+    }
+
+    fn path(&self, field: &str) -> String {
+        format!("/trust/{}/{field}", self.number)
+    }
+
+    /// How often.
+    fn count(&self, line: Line) -> Line {
+        line.figure(Cell::or_none(self.row.count, Cell::Count), self.path("count"))
+    }
+
+    fn of(&self, line: Line) -> Line {
+        line.figure(Cell::or_none(self.row.of, Cell::Count), self.path("of"))
+    }
+
+    /// The time that is affected.
+    fn effect(&self, line: Line) -> Line {
+        line.figure(Cell::or_none(self.row.effect_ns, Cell::Ns), self.path("effect_ns"))
+    }
+
+    fn share(&self, line: Line) -> Line {
+        let whole = |value: Option<u64>| value.unwrap_or(0) as i64;
+        line.share(
+            (whole(self.row.count), self.path("count")),
+            (whole(self.row.of), self.path("of")),
+        )
+    }
+}
+
+/// The cautions of an input.
+pub(super) fn cautions(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
+    let all = [untimed, unclosed_frames, open_begins, beyond_window, startup];
+    let devices = own(&report.devices, input, |row| row.input);
+    let overruns = devices.filter_map(|(number, row)| overrun(number, row));
+    overruns.chain(all.into_iter().filter_map(|one| one(report, input))).collect()
+}
+
+/// Kernels that run past the next start of their stream: kernel time as written and with them cut.
+fn overrun(number: usize, row: &DeviceRow) -> Option<Sentence> {
+    let name = row.overrun_name.as_deref()?;
+    let path = |field: &str| format!("/devices/{number}/{field}");
+    let ns = |line: Line, ns, field: &str| line.figure(Cell::Ns(ns), path(field));
+    let mut line = Line::new("").figure(Cell::Count(row.n_overruns), path("n_overruns"));
+    line = line.words(" × a kernel that runs past the next start of its stream, ").name(name);
+    line = ns(line.words(" by most, and by "), row.overrun_ns, "overrun_ns");
+    line = ns(line.words(" in all: kernels sum to "), row.kernel_sum_ns, "kernel_sum_ns");
+    line = ns(line.words(" as written and to "), row.kernel_sum_cut_ns, "kernel_sum_cut_ns");
+    line = ns(line.words(" with it cut there, busy for "), row.kernel_busy_ns, "kernel_busy_ns");
+    line = ns(line.words(" and "), row.kernel_busy_cut_ns, "kernel_busy_cut_ns");
+    Some(line.words(".").tone(Tone::Caution).see("devices"))
+}
+
+fn untimed(report: &AnalyzeReport, input: usize) -> Option<Sentence> {
+    let events = Check::found(report, input, "untimed_events")?;
+    let mut line = events.share(Line::new(""));
+    line = events.of(events.count(line.words(" of the events (")).words(" of "));
+    line = line.words(") have no usable start");
+    if let Some(activity) = Check::found(report, input, "untimed_activity") {
+        line = activity.of(activity.count(line.words(", among them ")).words(" of "));
+        line = activity.effect(line.words(" kernels, copies and memsets, which took "));
+    }
+    let words =
+        ": they are left out of windows, busy times and classes, so that those are lower bounds.";
+    Some(line.words(words).tone(Tone::Caution).see("trust"))
+}
+
+fn unclosed_frames(report: &AnalyzeReport, input: usize) -> Option<Sentence> {
+    let words = " × a Python frame without a recorded end: each was taken to end with the frame around it, which makes them ";
+    let check = Check::found(report, input, "unclosed_frames")?;
+    let line = check.effect(check.count(Line::new("")).words(words));
+    Some(line.words(" shorter in all than written.").tone(Tone::Caution).see("trust"))
+}
+
+fn open_begins(report: &AnalyzeReport, input: usize) -> Option<Sentence> {
+    let words = " × a begin event without an end: each was taken to end with the event around it, or with the trace, which gives them ";
+    let check = Check::found(report, input, "open_begins")?;
+    let line = check.effect(check.count(Line::new("")).words(words));
+    Some(line.words(" in all.").tone(Tone::Caution).see("trust"))
+}
+
+fn beyond_window(report: &AnalyzeReport, input: usize) -> Option<Sentence> {
+    let words = " × an operator, annotation or frame that ends after the profiled window: what lies beyond it, ";
+    let check = Check::found(report, input, "beyond_window")?;
+    let line = check.effect(check.count(Line::new("")).words(words));
+    Some(line.words(" in all, is in no time account.").tone(Tone::Caution).see("trust"))
+}
+
+/// The time before the first device activity where it is much of the window, with the costs that take most of it.
+fn startup(report: &AnalyzeReport, input: usize) -> Option<Sentence> {
+    let rows: Vec<_> = own(&report.startup, input, |row| row.input).collect();
+    let &(number, first) = rows.iter().find(|(_, row)| row.cost == "before_device")?;
+    let told = |ns: i64, pct: f64| percent(ns, first.window_ns).is_some_and(|share| share >= pct);
+    if !told(first.ns, STARTUP_PCT) {
+        return None;
+    }
+    let path = |number: usize, field: &str| format!("/startup/{number}/{field}");
+    let whole = || (first.window_ns, path(number, "window_ns"));
+    let mut line = Line::new("").share((first.ns, path(number, "ns")), whole());
+    line = line.words(" of the window (").figure(Cell::Ns(first.ns), path(number, "ns"));
+    line = line.words(") lies before the first device activity");
+    let mut costs: Vec<_> =
+        rows.into_iter().filter(|(_, row)| row.cost != "before_device").collect();
+    costs.retain(|(_, row)| told(row.before_device_ns, WORTH_TELLING_PCT));
+    costs.sort_by_key(|&(number, row)| (-row.before_device_ns, number));
+    for (nth, (number, row)) in costs.into_iter().take(3).enumerate() {
+        line = line.words(if nth == 0 { "; one-time costs in it: " } else { ", " });
+        line = line.figure(Cell::Ns(row.before_device_ns), path(number, "before_device_ns"));
+        line = line.words(format!(" {}", cost_words(row.cost)));
+    }
+    Some(line.words(".").tone(Tone::Caution).see("startup"))
+}
+
+/// What a one-time cost is, after its time.
+fn cost_words(cost: &str) -> &'static str {
+    match cost {
+        "profiler" => "for the profiler itself",
+        "module_loading" => "loading device code",
+        "autotuning" => "autotuning",
+        "compilation" => "compiling",
+        "context" => "creating contexts and handles",
+        "allocation" => "taking or freeing device memory",
+        "library" => "in first calls of a library",
+        _ => "in first launches",
+    }
+}
