@@ -107,7 +107,7 @@ pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> 
         longer_than_window(base),
         outside_window(base),
         truncated(store, diag),
-        no_device(base),
+        no_device(base, diag),
         no_frames(base),
         lost_events(diag),
         odd_events(diag),
@@ -127,7 +127,7 @@ pub fn report_notices(base: &TimeBase, diag: &mut Reporter) {
         let detail = format!("{name} by {} ns", device.stretched_ns);
         diag.with_detail(IssueKind::WindowStretched, None, detail);
     }
-    if base.devices.is_empty() {
+    if base.devices.is_empty() && diag.count(IssueKind::UnreadActivity) == 0 {
         diag.add(IssueKind::NoDeviceEvents, 1, None, None);
     }
 }
@@ -240,8 +240,12 @@ fn truncated(store: &Store, diag: &Reporter) -> TrustLine {
     line
 }
 
-fn no_device(base: &TimeBase) -> TrustLine {
-    let meaning = "no device activity was recorded: all kernel figures are unknown, not zero";
+fn no_device(base: &TimeBase, diag: &Reporter) -> TrustLine {
+    let meaning = if diag.count(IssueKind::UnreadActivity) > 0 {
+        "no device activity was read, and activity of kinds that are not read was passed over: devices may have been recorded"
+    } else {
+        "no device activity was recorded: all kernel figures are unknown, not zero"
+    };
     let count = u64::from(base.devices.is_empty());
     let mut line = line(TrustKind::NoDevice, count, 0, Severity::Notice, meaning);
     line.effect_ns = None;

@@ -75,6 +75,7 @@ issue_kinds! {
     SeveralDocuments, "several_documents", Notice, "the file holds more than one JSON document; all were read as one";
     TooManyCategories, "too_many_categories", Notice, "more categories than the limit; the rest share one name";
     IgnoredPhase, "ignored_phase", Notice, "events of a phase that no analysis uses were skipped";
+    UnreadActivity, "unread_activity", DataLoss, "packets of something that ran are of a kind that is not read and are missing from every figure";
     IgnoredPacket, "ignored_packet", Notice, "packets of a kind that no analysis uses were skipped";
     SlowPath, "slow_path", Info, "events were read by the tolerant path";
     NoWindowEnd, "no_window_end", Notice, "no `Record Window End` mark: the writer may have been stopped early";

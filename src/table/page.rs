@@ -216,7 +216,9 @@ fn trace_sections(
     trust: Vec<PageTable>,
     overview: &OverviewData,
 ) -> Vec<Section> {
-    let no_device = if report.threads.is_empty() {
+    let no_device = if report.issues.iter().any(|issue| issue.kind == "unread_activity") {
+        "No device activity was read; some of what was recorded is of kinds that are not read."
+    } else if report.threads.is_empty() {
         "No device activity was recorded."
     } else {
         "No device activity was recorded: this is a trace of the CPU alone."

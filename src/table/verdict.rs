@@ -171,11 +171,7 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
         out.extend(device_time(number, device));
     }
     if devices.is_empty() {
-        out.push(
-            Line::new("No device activity was recorded: nothing can be said of devices.")
-                .tone(Tone::Caution)
-                .see("trust"),
-        );
+        out.push(no_device(report, input).tone(Tone::Caution).see("trust"));
     }
     out.extend(times::cautions(report, input));
     let lead = own(&report.breakdown, input, |row| row.input).find(|(_, row)| row.scope == "lead");
@@ -196,6 +192,16 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
     let lengths = own(&report.iteration_summary, input, |row| row.input);
     out.extend(lengths.filter(|(_, row)| row.figure == "cpu").map(|(n, row)| iterations(n, row)));
     out
+}
+
+/// That nothing is known of devices, and whether that is because something was not read.
+fn no_device(report: &AnalyzeReport, input: usize) -> Line {
+    match own(&report.issues, input, |row| row.input).find(|(_, row)| row.kind == "unread_activity") {
+        None => Line::new("No device activity was recorded: nothing can be said of devices."),
+        Some((number, row)) => Line::new("No device activity was read, but ")
+            .figure(Cell::Count(row.count), format!("/issues/{number}/count"))
+            .words(" pieces of activity are of kinds that are not read: devices may have been recorded in them."),
+    }
 }
 
 /// `Device 0: kernels were busy 2.1 % of 45.7 ms; idle 97.9 %, of which 76.7 % while …`

@@ -4,29 +4,28 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folder of real traces beside the project; `None`, said aloud, where it is not there. Under CI it must be.
+/// A folder of what is shared beside the project; `None`, said aloud, where it is not there. Under CI it must be.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-pub(crate) fn shared_traces() -> Option<PathBuf> {
+fn shared(folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("OMNI_TRACE_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let traces = root.join("traces");
-    if traces.is_dir() {
-        return Some(traces);
+    let folder = root.join(folder);
+    if folder.is_dir() {
+        return Some(folder);
     }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "under CI the real traces must be at {}",
-        traces.display()
-    );
-    eprintln!("SKIPPED: no real traces at {}", traces.display());
+    assert!(std::env::var_os("CI").is_none(), "under CI there must be {}", folder.display());
+    eprintln!("SKIPPED: there is no {}", folder.display());
     None
 }
 
-/// The folder of small inputs with right answers, beside that of the real traces.
+/// The real traces.
+pub(crate) fn shared_traces() -> Option<PathBuf> {
+    shared("traces")
+}
+
+/// Small inputs with their right answers.
 pub(crate) fn shared_cases() -> Option<PathBuf> {
-    let cases = shared_traces()?.with_file_name("cases");
-    assert!(cases.is_dir(), "no cases at {}", cases.display());
-    Some(cases)
+    shared("cases")
 }
 
 /// Every real trace.

@@ -26,8 +26,8 @@ def fields(path):
             if field:
                 message = pb
                 for name in stack:
-                    message = getattr(message, name)
-                known = message.DESCRIPTOR.fields_by_name.get(field.group(3))
+                    message = getattr(message, name, None)
+                known = message.DESCRIPTOR.fields_by_name.get(field.group(3)) if message else None
                 number = known.number if known else None
                 found[".".join(stack) + "." + field.group(3)] = [int(field.group(4)), number]
     print(json.dumps(found))
@@ -46,7 +46,7 @@ def main(path):
     trace = pb.Trace()
     trace.ParseFromString(open(path, "rb").read())
     names, categories, keys, clocks, defaults, seen_state = {}, {}, {}, {}, {}, set()
-    tracks, events, broken = {}, [], []
+    tracks, events, broken, specs, stages = {}, [], [], {}, []
     last_boot = None
     for packet in trace.packet:
         seq = packet.trusted_packet_sequence_id
@@ -75,6 +75,13 @@ def main(path):
                 table[seq][entry.iid] = entry.name
         if packet.HasField("track_descriptor"):
             tracks[packet.track_descriptor.uuid] = packet.track_descriptor
+        for spec in packet.interned_data.gpu_specifications:
+            specs[seq, spec.iid] = spec.name
+        if packet.HasField("gpu_render_stage_event"):
+            stage = packet.gpu_render_stage_event
+            queue, kind = specs[seq, stage.hw_queue_iid], specs[seq, stage.stage_iid]
+            extra = {data.name: data.value for data in stage.extra_data}
+            stages.append([kind, queue, stage.gpu_id, packet.timestamp, stage.duration, extra])
         if not packet.HasField("track_event"):
             continue
         if packet.sequence_flags & 2 and seq not in seen_state:
@@ -120,6 +127,7 @@ def main(path):
         "rows": [[cat, name, n, total] for (cat, name), (n, total) in sorted(rows.items())],
         "phases": {chr(phase) if phase else "": n for phase, n in phases.items()},
         "correlations": correlations,
+        "stages": stages,
         "processes": [t.process.process_name for t in tracks.values() if t.HasField("process")],
         "depth": depth,
     }))

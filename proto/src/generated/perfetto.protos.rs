@@ -23,6 +23,10 @@ pub struct TracePacket {
     /// The thread of a sequence's events without a track, as older writers said it.
     #[prost(message, optional, tag = "44")]
     pub thread_descriptor: ::core::option::Option<ThreadDescriptor>,
+    #[prost(message, optional, tag = "52")]
+    pub gpu_counter_event: ::core::option::Option<GpuCounterEvent>,
+    #[prost(message, optional, tag = "53")]
+    pub gpu_render_stage_event: ::core::option::Option<GpuRenderStageEvent>,
     /// Older name of the first bit of `sequence_flags`.
     #[prost(bool, optional, tag = "41")]
     pub incremental_state_cleared: ::core::option::Option<bool>,
@@ -201,6 +205,9 @@ pub struct TrackEvent {
     pub terminating_flow_ids: ::prost::alloc::vec::Vec<u64>,
     #[prost(uint64, optional, tag = "52")]
     pub correlation_id: ::core::option::Option<u64>,
+    /// An extension: what this call started on a device.
+    #[prost(message, optional, tag = "3000")]
+    pub gpu_correlation: ::core::option::Option<GpuCorrelation>,
 }
 /// Nested message and enum types in `TrackEvent`.
 pub mod track_event {
@@ -271,8 +278,19 @@ pub struct InternedData {
     pub event_names: ::prost::alloc::vec::Vec<EventName>,
     #[prost(message, repeated, tag = "3")]
     pub debug_annotation_names: ::prost::alloc::vec::Vec<DebugAnnotationName>,
+    #[prost(message, repeated, tag = "23")]
+    pub graphics_contexts: ::prost::alloc::vec::Vec<InternedGraphicsContext>,
+    #[prost(message, repeated, tag = "24")]
+    pub gpu_specifications: ::prost::alloc::vec::Vec<InternedGpuRenderStageSpecification>,
     #[prost(message, repeated, tag = "29")]
     pub debug_annotation_string_values: ::prost::alloc::vec::Vec<InternedString>,
+    #[prost(message, repeated, tag = "47")]
+    pub gpu_counter_descriptors: ::prost::alloc::vec::Vec<InternedGpuCounterDescriptor>,
+    /// Extensions.
+    #[prost(message, repeated, tag = "1000")]
+    pub compute_kernels: ::prost::alloc::vec::Vec<InternedComputeKernel>,
+    #[prost(message, repeated, tag = "1001")]
+    pub compute_arg_names: ::prost::alloc::vec::Vec<InternedComputeArgName>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventCategory {
@@ -301,4 +319,196 @@ pub struct InternedString {
     pub iid: ::core::option::Option<u64>,
     #[prost(bytes = "vec", optional, tag = "2")]
     pub str: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GpuCorrelation {
+    /// `event_id` of each GpuRenderStageEvent.
+    #[prost(uint64, repeated, packed = "false", tag = "1")]
+    pub render_stage_submission_event_ids: ::prost::alloc::vec::Vec<u64>,
+}
+/// Work of a device. The time of its packet is its start.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GpuRenderStageEvent {
+    #[prost(uint64, optional, tag = "1")]
+    pub event_id: ::core::option::Option<u64>,
+    /// Nanoseconds.
+    #[prost(uint64, optional, tag = "2")]
+    pub duration: ::core::option::Option<u64>,
+    /// Numbers into `specifications`, as older writers said it.
+    #[prost(int32, optional, tag = "3")]
+    pub hw_queue_id: ::core::option::Option<i32>,
+    #[prost(int32, optional, tag = "4")]
+    pub stage_id: ::core::option::Option<i32>,
+    #[prost(uint64, optional, tag = "5")]
+    pub context: ::core::option::Option<u64>,
+    #[prost(message, repeated, tag = "6")]
+    pub extra_data: ::prost::alloc::vec::Vec<gpu_render_stage_event::ExtraData>,
+    #[prost(message, optional, tag = "7")]
+    pub specifications: ::core::option::Option<gpu_render_stage_event::Specifications>,
+    #[prost(int32, optional, tag = "11")]
+    pub gpu_id: ::core::option::Option<i32>,
+    #[prost(uint64, optional, tag = "13")]
+    pub hw_queue_iid: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "14")]
+    pub stage_iid: ::core::option::Option<u64>,
+    #[prost(string, optional, tag = "17")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint64, repeated, packed = "false", tag = "18")]
+    pub event_wait_ids: ::prost::alloc::vec::Vec<u64>,
+    #[prost(uint64, optional, tag = "19")]
+    pub kernel_iid: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "20")]
+    pub name_iid: ::core::option::Option<u64>,
+    #[prost(message, optional, tag = "21")]
+    pub launch: ::core::option::Option<gpu_render_stage_event::ComputeKernelLaunch>,
+}
+/// Nested message and enum types in `GpuRenderStageEvent`.
+pub mod gpu_render_stage_event {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct ExtraData {
+        #[prost(string, optional, tag = "1")]
+        pub name: ::core::option::Option<::prost::alloc::string::String>,
+        #[prost(string, optional, tag = "2")]
+        pub value: ::core::option::Option<::prost::alloc::string::String>,
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Dim3 {
+        #[prost(uint32, optional, tag = "1")]
+        pub x: ::core::option::Option<u32>,
+        #[prost(uint32, optional, tag = "2")]
+        pub y: ::core::option::Option<u32>,
+        #[prost(uint32, optional, tag = "3")]
+        pub z: ::core::option::Option<u32>,
+    }
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct ExtraComputeArg {
+        #[prost(uint64, optional, tag = "1")]
+        pub name_iid: ::core::option::Option<u64>,
+        #[prost(string, optional, tag = "2")]
+        pub name: ::core::option::Option<::prost::alloc::string::String>,
+        #[prost(int64, optional, tag = "3")]
+        pub int_value: ::core::option::Option<i64>,
+        #[prost(uint64, optional, tag = "4")]
+        pub uint_value: ::core::option::Option<u64>,
+        #[prost(double, optional, tag = "5")]
+        pub double_value: ::core::option::Option<f64>,
+        #[prost(string, optional, tag = "6")]
+        pub string_value: ::core::option::Option<::prost::alloc::string::String>,
+        #[prost(uint64, optional, tag = "7")]
+        pub string_value_iid: ::core::option::Option<u64>,
+    }
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct ComputeKernelLaunch {
+        #[prost(message, optional, tag = "1")]
+        pub grid_size: ::core::option::Option<Dim3>,
+        #[prost(message, optional, tag = "2")]
+        pub workgroup_size: ::core::option::Option<Dim3>,
+        #[prost(message, repeated, tag = "3")]
+        pub args: ::prost::alloc::vec::Vec<ExtraComputeArg>,
+    }
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Specifications {
+        #[prost(message, repeated, tag = "2")]
+        pub hw_queue: ::prost::alloc::vec::Vec<specifications::Description>,
+        #[prost(message, repeated, tag = "3")]
+        pub stage: ::prost::alloc::vec::Vec<specifications::Description>,
+    }
+    /// Nested message and enum types in `Specifications`.
+    pub mod specifications {
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+        pub struct Description {
+            #[prost(string, optional, tag = "1")]
+            pub name: ::core::option::Option<::prost::alloc::string::String>,
+            #[prost(string, optional, tag = "2")]
+            pub description: ::core::option::Option<::prost::alloc::string::String>,
+        }
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InternedGraphicsContext {
+    #[prost(uint64, optional, tag = "1")]
+    pub iid: ::core::option::Option<u64>,
+    #[prost(int32, optional, tag = "2")]
+    pub pid: ::core::option::Option<i32>,
+    #[prost(int32, optional, tag = "3")]
+    pub api: ::core::option::Option<i32>,
+}
+/// The name of a hardware queue or of a kind of work.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InternedGpuRenderStageSpecification {
+    #[prost(uint64, optional, tag = "1")]
+    pub iid: ::core::option::Option<u64>,
+    #[prost(string, optional, tag = "2")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub description: ::core::option::Option<::prost::alloc::string::String>,
+    /// 0 other, 1 graphics, 2 compute.
+    #[prost(int32, optional, tag = "4")]
+    pub category: ::core::option::Option<i32>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InternedComputeKernel {
+    #[prost(uint64, optional, tag = "1")]
+    pub iid: ::core::option::Option<u64>,
+    #[prost(string, optional, tag = "2")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub demangled_name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "4")]
+    pub arch: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InternedComputeArgName {
+    #[prost(uint64, optional, tag = "1")]
+    pub iid: ::core::option::Option<u64>,
+    #[prost(string, optional, tag = "2")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Samples of a device's counters.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GpuCounterEvent {
+    #[prost(message, optional, tag = "1")]
+    pub counter_descriptor: ::core::option::Option<GpuCounterDescriptor>,
+    #[prost(message, repeated, tag = "2")]
+    pub counters: ::prost::alloc::vec::Vec<gpu_counter_event::GpuCounter>,
+    #[prost(int32, optional, tag = "3")]
+    pub gpu_id: ::core::option::Option<i32>,
+    #[prost(uint64, optional, tag = "4")]
+    pub counter_descriptor_iid: ::core::option::Option<u64>,
+}
+/// Nested message and enum types in `GpuCounterEvent`.
+pub mod gpu_counter_event {
+    #[derive(Clone, Copy, PartialEq, ::prost::Message)]
+    pub struct GpuCounter {
+        #[prost(uint32, optional, tag = "1")]
+        pub counter_id: ::core::option::Option<u32>,
+        #[prost(int64, optional, tag = "2")]
+        pub int_value: ::core::option::Option<i64>,
+        #[prost(double, optional, tag = "3")]
+        pub double_value: ::core::option::Option<f64>,
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GpuCounterDescriptor {
+    #[prost(message, repeated, tag = "1")]
+    pub specs: ::prost::alloc::vec::Vec<gpu_counter_descriptor::GpuCounterSpec>,
+}
+/// Nested message and enum types in `GpuCounterDescriptor`.
+pub mod gpu_counter_descriptor {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct GpuCounterSpec {
+        #[prost(uint32, optional, tag = "1")]
+        pub counter_id: ::core::option::Option<u32>,
+        #[prost(string, optional, tag = "2")]
+        pub name: ::core::option::Option<::prost::alloc::string::String>,
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InternedGpuCounterDescriptor {
+    #[prost(uint64, optional, tag = "1")]
+    pub iid: ::core::option::Option<u64>,
+    #[prost(message, optional, tag = "2")]
+    pub counter_descriptor: ::core::option::Option<GpuCounterDescriptor>,
+    #[prost(int32, optional, tag = "3")]
+    pub gpu_id: ::core::option::Option<i32>,
 }

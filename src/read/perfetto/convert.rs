@@ -1,7 +1,7 @@
-//! Packets to events of Chrome JSON.
+//! Packets to events: what a packet says, with the texts, defaults and clocks of its sequence put in.
 //!
-//! Slices come out as complete events when they end. A slice that starts with its parent waits for it, so that of two
-//! slices with the same span the outer one comes first, as the order of nesting needs.
+//! Of a file that this program wrote, events become text as they come: each track stands in order. Of any other they wait
+//! until all are there ([`Pending`]), because torch's own writer gives all begins before all ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -11,13 +11,17 @@ use omni_trace_proto::perfetto::{
 };
 use omni_trace_proto::prost::Message as _;
 
-use super::annotations::{key, put_members, put_string};
+use super::annotations::{key, put_members};
+use super::gpu::Gpu;
+use super::kinds::{conclude_annotations, concluded_category, packet_name};
+use super::packets::{fields_of, is_bookkeeping};
+use super::pending::{Act, Event, Pending, Texts, What};
 use super::sequence::{Sequence, SharedClocks};
-use super::tracks::{NameEvent, TrackInfo, Tracks};
+use super::text::Text;
+use super::tracks::{NameEvent, Tracks};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::limits::MAX_EVENT_BYTES;
-use crate::model::time::write_us;
-use crate::store::{BASE_KEY, PERFETTO_METADATA};
+use crate::store::PERFETTO_METADATA;
 
 const SLICE_BEGIN: i32 = 1;
 const SLICE_END: i32 = 2;
@@ -27,33 +31,21 @@ const NEEDS_STATE: u32 = 2;
 /// Compressed packets may hold compressed packets; not deeper than this.
 const MAX_DEPTH: usize = 4;
 
-/// A slice that has begun.
-struct Open {
-    start_ns: i64,
-    /// Name, category and arguments as JSON members.
-    what: Vec<u8>,
-    arguments: Vec<u8>,
-    /// Events that ended inside and started with it.
-    held: Vec<Vec<u8>>,
-}
-
 /// Converts packets in the order of the file.
 #[derive(Default)]
 pub(super) struct Converter {
-    pub(super) out: Vec<u8>,
+    pub(super) text: Text,
     pub(super) reporter: Reporter,
     sequences: BTreeMap<u32, Sequence>,
     clocks: SharedClocks,
     tracks: Tracks,
-    open: BTreeMap<u64, Vec<Open>>,
-    flows: BTreeSet<u64>,
-    /// Top-level members, until the first event.
-    members: Vec<(String, String)>,
-    /// Names that come before the first event.
-    has_head: bool,
-    has_events: bool,
-    /// Unix time of 0 in the text.
-    base_ns: i64,
+    /// Names that wait for the start of the text.
+    names: Vec<NameEvent>,
+    texts: Texts,
+    pending: Pending,
+    gpu: Gpu,
+    /// Whether this program wrote the file.
+    is_ours: bool,
 }
 
 impl Converter {
@@ -80,7 +72,7 @@ impl Converter {
         let id = packet.trusted_packet_sequence_id();
         let mut sequence = self.sequences.remove(&id).unwrap_or_default();
         sequence.update(&packet, &mut self.clocks);
-        self.content(&packet, &mut sequence, offset);
+        self.content(&packet, &mut sequence, Place { bytes, offset });
         self.sequences.insert(id, sequence);
     }
 
@@ -108,10 +100,10 @@ impl Converter {
         }
     }
 
-    fn content(&mut self, packet: &TracePacket, sequence: &mut Sequence, offset: u64) {
+    fn content(&mut self, packet: &TracePacket, sequence: &mut Sequence, at: Place<'_>) {
         if let Some(descriptor) = &packet.track_descriptor {
             let names = self.tracks.describe(descriptor);
-            self.names(&names);
+            self.name(names);
         }
         if let Some(thread) = &packet.thread_descriptor {
             let uuid = self.tracks.of_thread(thread.pid(), thread.tid());
@@ -122,42 +114,64 @@ impl Converter {
                 ..TrackDescriptor::default()
             };
             let names = self.tracks.describe(&descriptor);
-            self.names(&names);
+            self.name(names);
         }
         let time_ns = sequence.time_ns(packet, &self.clocks);
+        let has_event = packet.track_event.is_some()
+            || packet.gpu_render_stage_event.is_some()
+            || packet.gpu_counter_event.is_some();
+        if has_event && packet.sequence_flags() & NEEDS_STATE != 0 && !sequence.has_state {
+            let detail = "a packet whose sequence's start is not in the trace";
+            self.reporter.with_detail(IssueKind::UnreadableEvent, Some(at.offset), detail);
+            return;
+        }
         if let Some(event) = &packet.track_event {
-            if packet.sequence_flags() & NEEDS_STATE != 0 && !sequence.has_state {
-                let detail = "a packet whose sequence's start is not in the trace";
-                self.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
-                return;
-            }
             match sequence.event_time_ns(event).or(time_ns) {
-                Some(time_ns) => self.event(event, sequence, time_ns, offset),
-                None => self.reporter.at(IssueKind::BadTimestamp, offset),
+                Some(time_ns) => self.event(event, sequence, time_ns, at.offset),
+                None => self.reporter.at(IssueKind::BadTimestamp, at.offset),
             }
         }
-        let is_known = packet.track_event.is_some()
+        if let Some(stage) = &packet.gpu_render_stage_event {
+            self.stage(stage, sequence, time_ns, at.offset);
+        }
+        if let Some(samples) = &packet.gpu_counter_event {
+            self.samples(samples, sequence, time_ns, at.offset);
+        }
+        let is_known = has_event
             || packet.track_descriptor.is_some()
             || packet.thread_descriptor.is_some()
             || packet.clock_snapshot.is_some()
             || packet.interned_data.is_some()
             || packet.trace_packet_defaults.is_some();
         if !is_known {
-            self.reporter.at(IssueKind::IgnoredPacket, offset);
+            self.unknown(at);
         }
     }
 
-    /// Names of processes and threads.
-    fn names(&mut self, names: &[NameEvent]) {
-        for name in names {
-            let mut text = format!(
-                "{{\"ph\":\"M\",\"name\":\"{}\",\"pid\":{},\"tid\":{},\"args\":{{\"{}\":",
-                name.kind, name.pid, name.tid, name.key
-            )
-            .into_bytes();
-            put_string(&name.name, &mut text);
-            text.extend_from_slice(b"}}");
-            self.emit(&text);
+    /// A packet of another kind: of something that ran, or of the recorder's own bookkeeping.
+    fn unknown(&mut self, at: Place<'_>) {
+        let Some(field) = fields_of(at.bytes).find(|&field| !is_bookkeeping(field)) else {
+            self.reporter.at(IssueKind::IgnoredPacket, at.offset);
+            return;
+        };
+        let name = packet_name(field).map_or_else(|| format!("field {field}"), str::to_owned);
+        self.reporter.with_detail(IssueKind::UnreadActivity, Some(at.offset), name);
+    }
+
+    pub(super) fn name(&mut self, names: Vec<NameEvent>) {
+        if self.is_ours {
+            self.text.names(&names);
+        } else {
+            self.names.extend(names);
+        }
+    }
+
+    /// Gives an event to the text, now or later.
+    pub(super) fn push(&mut self, event: Event) {
+        if self.is_ours {
+            self.text.event(&event, &self.texts, &mut self.tracks);
+        } else {
+            self.pending.push(event);
         }
     }
 
@@ -178,40 +192,25 @@ impl Converter {
     }
 
     fn event(&mut self, event: &TrackEvent, sequence: &Sequence, time_ns: i64, offset: u64) {
-        let what = members_of(event, sequence);
-        let categories = categories_of(event, sequence);
-        if categories == PERFETTO_METADATA {
+        let what = self.what_of(event, sequence);
+        if what.category == PERFETTO_METADATA {
             self.metadata(event, sequence);
             return;
         }
-        self.head();
-        let defaults = sequence.defaults.track_event_defaults.clone().unwrap_or_default();
-        let uuid = self.track_of(event, sequence);
-        let mut arguments = Vec::new();
-        put_members(&event.debug_annotations, sequence, 0, &mut arguments);
-        let has_correlation =
-            event.debug_annotations.iter().any(|a| key(a, &sequence.keys) == "correlation");
-        if let Some(id) = event.correlation_id.filter(|_| !has_correlation) {
-            let comma = if arguments.is_empty() { "" } else { "," };
-            let _ = write!(arguments, "{comma}\"correlation\":{id}");
-        }
+        let what = self.texts.what(what);
+        let track = self.track_of(event, sequence);
+        let arguments = self.arguments_of(event, sequence);
+        let arguments = self.texts.put(&arguments);
+        let of = |act| Event { time_ns, track, act, what, arguments };
         let legacy = event.legacy_event.clone().unwrap_or_default();
         let phase = u8::try_from(legacy.phase()).unwrap_or(0);
-        self.flow_ids(event, uuid, time_ns);
+        self.flow_ids(event, of(Act::End));
         match (event.r#type(), phase) {
-            (SLICE_BEGIN, _) | (0, b'B') => {
-                let open = Open { start_ns: time_ns, what, arguments, held: Vec::new() };
-                self.open.entry(uuid).or_default().push(open);
-            }
-            (SLICE_END, _) | (0, b'E') => self.end(uuid, time_ns, &arguments),
+            (SLICE_BEGIN, _) | (0, b'B') => self.push(of(Act::Begin)),
+            (SLICE_END, _) | (0, b'E') => self.push(of(Act::End)),
             (0, b'X') => {
-                let open = Open { start_ns: time_ns, what, arguments, held: Vec::new() };
-                self.open.entry(uuid).or_default().push(open);
-                self.end(
-                    uuid,
-                    time_ns.saturating_add(legacy.duration_us().saturating_mul(1000)),
-                    b"",
-                );
+                let dur_ns = legacy.duration_us().saturating_mul(1000);
+                self.push(of(Act::Whole { dur_ns }));
             }
             (INSTANT, _) | (0, b'i' | b'I' | b'R') => {
                 let scope = match legacy.instant_event_scope() {
@@ -219,194 +218,168 @@ impl Converter {
                     2 => "p",
                     _ => "t",
                 };
-                let start = format!("\"ph\":\"i\",\"s\":\"{scope}\"");
-                self.point(&start, uuid, time_ns, &what, &arguments);
+                self.point(format!("\"ph\":\"i\",\"s\":\"{scope}\""), of(Act::End));
             }
-            (COUNTER, _) => self.counter(event, uuid, time_ns),
+            (COUNTER, _) => {
+                let value = event.counter_value.map(|value| value as f64);
+                if let Some(value) = event.double_counter_value.or(value) {
+                    self.push(of(Act::Sample { value }));
+                }
+            }
             // Asynchronous events keep their text; whoever reads it counts what it has no use for.
             (0, b's' | b't' | b'f' | b'b' | b'e' | b'n') => {
                 let start = format!("\"ph\":\"{}\"{}", phase as char, legacy_id(&legacy));
-                self.point(&start, uuid, time_ns, &what, &arguments);
+                self.point(start, of(Act::End));
             }
             _ => self.reporter.at(IssueKind::IgnoredPhase, offset),
         }
-        self.extra_counters(event, &defaults, time_ns);
+        let defaults = sequence.defaults.track_event_defaults.clone().unwrap_or_default();
+        self.extra_counters(event, &defaults, of(Act::End));
+        if self.is_ours {
+            self.texts.forget();
+        }
+    }
+
+    /// Name and category; the category that arguments show where the event has none.
+    fn what_of(&mut self, event: &TrackEvent, sequence: &Sequence) -> What {
+        let legacy_iid = event.legacy_event.as_ref().and_then(|legacy| legacy.name_iid);
+        let interned = event.name_iid.or(legacy_iid).and_then(|iid| sequence.names.get(&iid));
+        let name = event.name.as_ref().or(interned).cloned();
+        let mut what = What { category: categories_of(event, sequence), name, is_concluded: false };
+        if what.category.is_empty() && event.r#type() == SLICE_BEGIN && !self.is_ours {
+            let written = event.debug_annotations.iter().find(|a| key(a, &sequence.keys) == "cat");
+            if let Some(text) = written.and_then(|a| a.string_value.as_ref()) {
+                what.category.clone_from(text);
+                return what;
+            }
+            let keys: Vec<&str> =
+                event.debug_annotations.iter().map(|a| key(a, &sequence.keys)).collect();
+            let name = what.name.as_deref().unwrap_or_default();
+            if let Some(category) = concluded_category(name, &keys) {
+                what = What { category: category.to_owned(), is_concluded: true, ..what };
+            }
+        }
+        what
+    }
+
+    /// Debug annotations as members; the correlation of what the call started, where they do not say it.
+    fn arguments_of(&mut self, event: &TrackEvent, sequence: &Sequence) -> Vec<u8> {
+        let mut arguments = Vec::new();
+        put_members(&event.debug_annotations, sequence, 0, &mut arguments);
+        let written =
+            event.debug_annotations.iter().find(|a| key(a, &sequence.keys) == "correlation");
+        let stages = event.gpu_correlation.as_ref();
+        let stages = stages.map_or(&[][..], |launch| &launch.render_stage_submission_event_ids);
+        let own = event.correlation_id.or(stages.first().copied());
+        if let Some(id) = own.filter(|_| written.is_none()) {
+            let comma = if arguments.is_empty() { "" } else { "," };
+            let _ = write!(arguments, "{comma}\"correlation\":{id}");
+        }
+        let said = written.and_then(|a| a.uint_value.or(a.int_value.map(i64::cast_unsigned)));
+        self.gpu.launched(stages, said.or(own));
+        arguments
     }
 
     /// The top-level members that our own writer keeps as arguments.
     fn metadata(&mut self, event: &TrackEvent, sequence: &Sequence) {
         for annotation in &event.debug_annotations {
             let name = key(annotation, &sequence.keys).to_owned();
-            self.members.push((name, annotation.string_value().to_owned()));
+            self.text.members.push((name, annotation.string_value().to_owned()));
+        }
+        if self.pending.events.is_empty() {
+            self.is_ours = true;
+            self.text.names(&std::mem::take(&mut self.names));
         }
     }
 
-    fn end(&mut self, uuid: u64, time_ns: i64, arguments: &[u8]) {
-        let stack = self.open.entry(uuid).or_default();
-        let track = self.tracks.get(uuid);
-        let Some(mut open) = stack.pop() else {
-            // Unmatched: the reader of events counts it.
-            let text = point_text("\"ph\":\"E\"", track, time_ns - self.base_ns, b"", b"");
-            self.emit(&text);
-            return;
-        };
-        if !arguments.is_empty() {
-            if !open.arguments.is_empty() {
-                open.arguments.push(b',');
-            }
-            open.arguments.extend_from_slice(arguments);
-        }
-        self.head();
-        let track = self.tracks.get(uuid);
-        let mut start = b"\"ph\":\"X\",\"dur\":".to_vec();
-        write_us(time_ns.saturating_sub(open.start_ns), &mut start);
-        let start = String::from_utf8_lossy(&start).into_owned();
-        let text =
-            point_text(&start, track, open.start_ns - self.base_ns, &open.what, &open.arguments);
-        let stack = self.open.entry(uuid).or_default();
-        match stack.last_mut() {
-            Some(parent) if parent.start_ns == open.start_ns => {
-                parent.held.push(text);
-                parent.held.append(&mut open.held);
-            }
-            _ => {
-                self.emit(&text);
-                open.held.iter().for_each(|text| self.emit(text));
-            }
-        }
+    fn point(&mut self, start: String, event: Event) {
+        let start = self.texts.start(start);
+        self.push(Event { act: Act::Point { start }, ..event });
     }
 
-    fn point(&mut self, start: &str, uuid: u64, time_ns: i64, what: &[u8], arguments: &[u8]) {
-        self.head();
-        let text =
-            point_text(start, self.tracks.get(uuid), time_ns - self.base_ns, what, arguments);
-        self.emit(&text);
-    }
-
-    /// Flow ids of today's and of older traces: the first event of an id starts the flow.
-    fn flow_ids(&mut self, event: &TrackEvent, uuid: u64, time_ns: i64) {
-        let going = event.flow_ids.iter().chain(&event.flow_ids_old);
-        let ending = event.terminating_flow_ids.iter().chain(&event.terminating_flow_ids_old);
-        let ids: Vec<(u64, bool)> =
-            going.map(|&id| (id, false)).chain(ending.map(|&id| (id, true))).collect();
+    /// Flow ids of today's and of older traces.
+    fn flow_ids(&mut self, event: &TrackEvent, at: Event) {
         if let Some((id, phase)) = event.legacy_event.as_ref().and_then(bound_flow) {
             let bind = if phase == "f" { ",\"bp\":\"e\"" } else { "" };
+            let flow = || Some("flow".to_owned());
+            let what = What { category: "flow".to_owned(), name: flow(), is_concluded: false };
+            let what = self.texts.what(what);
+            let arguments = self.texts.put(b"");
             let start = format!("\"ph\":\"{phase}\",\"id\":{id}{bind}");
-            self.point(&start, uuid, time_ns, b",\"cat\":\"flow\",\"name\":\"flow\"", b"");
+            self.point(start, Event { what, arguments, ..at });
         }
-        for (id, is_last) in ids {
-            let is_first = self.flows.insert(id);
-            let phase = match (is_first, is_last) {
-                (true, false) => "s",
-                (_, true) => "f",
-                (false, false) => "t",
-            };
-            if is_last {
-                self.flows.remove(&id);
-            }
-            let bind = if is_last { ",\"bp\":\"e\"" } else { "" };
-            let start = format!("\"ph\":\"{phase}\",\"id\":{id}{bind}");
-            self.point(&start, uuid, time_ns, b",\"cat\":\"flow\",\"name\":\"flow\"", b"");
+        let going = event.flow_ids.iter().chain(&event.flow_ids_old);
+        for &id in going {
+            self.push(Event { act: Act::Flow { id, is_last: false }, ..at });
         }
-    }
-
-    fn counter(&mut self, event: &TrackEvent, uuid: u64, time_ns: i64) {
-        let value = event.double_counter_value.or(event.counter_value.map(|value| value as f64));
-        if let Some(value) = value {
-            self.sample(uuid, time_ns, value);
+        let ending = event.terminating_flow_ids.iter().chain(&event.terminating_flow_ids_old);
+        for &id in ending {
+            self.push(Event { act: Act::Flow { id, is_last: true }, ..at });
         }
     }
 
     /// Counters beside an event, on the tracks that it or its sequence names.
-    fn extra_counters(&mut self, event: &TrackEvent, defaults: &TrackEventDefaults, time_ns: i64) {
+    fn extra_counters(&mut self, event: &TrackEvent, defaults: &TrackEventDefaults, at: Event) {
         let named = |own: &[u64], default: &[u64]| {
             if own.is_empty() { default.to_vec() } else { own.to_vec() }
         };
         let own = &event.extra_counter_track_uuids;
         let uuids = named(own, &defaults.extra_counter_track_uuids);
-        for (uuid, &value) in uuids.into_iter().zip(&event.extra_counter_values) {
-            self.sample(uuid, time_ns, value as f64);
+        for (track, &value) in uuids.into_iter().zip(&event.extra_counter_values) {
+            self.push(Event { track, act: Act::Sample { value: value as f64 }, ..at });
         }
         let own = &event.extra_double_counter_track_uuids;
         let uuids = named(own, &defaults.extra_double_counter_track_uuids);
-        for (uuid, &value) in uuids.into_iter().zip(&event.extra_double_counter_values) {
-            self.sample(uuid, time_ns, value);
+        for (track, &value) in uuids.into_iter().zip(&event.extra_double_counter_values) {
+            self.push(Event { track, act: Act::Sample { value }, ..at });
         }
     }
 
-    fn sample(&mut self, uuid: u64, time_ns: i64, value: f64) {
-        self.head();
-        let track = self.tracks.get(uuid);
-        let value = value * track.multiplier as f64;
-        track.counter = if track.is_incremental { track.counter + value } else { value };
-        let mut what = b",\"name\":".to_vec();
-        put_string(&track.name, &mut what);
-        let mut arguments = Vec::new();
-        put_string(track.series.as_deref().unwrap_or("value"), &mut arguments);
-        let _ = write!(arguments, ":{}", track.counter);
-        let text = point_text("\"ph\":\"C\"", track, time_ns - self.base_ns, &what, &arguments);
-        self.emit(&text);
-    }
-
-    /// Starts the text: top-level members, and the start of the events.
-    fn head(&mut self) {
-        if std::mem::replace(&mut self.has_head, true) {
-            return;
-        }
-        let mut members = std::mem::take(&mut self.members);
-        if members.is_empty() {
-            members.push(("schemaVersion".to_owned(), "1".to_owned()));
-            let realtime = self.clocks.realtime_offset_ns();
-            members.extend(realtime.map(|base| (BASE_KEY.to_owned(), base.to_string())));
-        } else {
-            let base = members.iter().find(|(key, _)| key == BASE_KEY);
-            self.base_ns = base.and_then(|(_, text)| text.trim().parse().ok()).unwrap_or(0);
-        }
-        let mut head = b"{\n".to_vec();
-        for (key, value) in members {
-            put_string(&key, &mut head);
-            head.extend_from_slice(format!(": {value},\n").as_bytes());
-        }
-        head.extend_from_slice(b"\"traceEvents\": [\n");
-        self.out.extend_from_slice(&head);
-    }
-
-    fn emit(&mut self, text: &[u8]) {
-        self.head();
-        if std::mem::replace(&mut self.has_events, true) {
-            self.out.extend_from_slice(b",\n");
-        }
-        self.out.extend_from_slice(text);
-    }
-
-    /// Ends the text. Slices that never ended are given as begins, which the reader of events counts.
+    /// Ends the text.
     pub(super) fn finish(&mut self) {
-        self.head();
-        for (uuid, stack) in std::mem::take(&mut self.open) {
-            for open in stack {
-                self.point("\"ph\":\"B\"", uuid, open.start_ns, &open.what, &open.arguments);
-                open.held.iter().for_each(|text| self.emit(text));
+        self.text.realtime_ns = self.clocks.realtime_offset_ns();
+        self.text.head();
+        self.text.names(&std::mem::take(&mut self.names));
+        let mut pending = std::mem::take(&mut self.pending);
+        self.gpu.link(&mut pending.events, &mut self.texts);
+        let annotations: BTreeSet<String> = self.texts.names_of("gpu_user_annotation");
+        self.texts.conclude(|what| conclude_annotations(what, &annotations));
+        self.conclude_overhead(&mut pending.events);
+        for event in pending.ordered(&self.texts) {
+            self.text.event(&event, &self.texts, &mut self.tracks);
+        }
+        self.text.finish(&mut self.tracks);
+    }
+
+    /// Slices without category on the track of the profiler's own work, which may be described after them.
+    fn conclude_overhead(&mut self, events: &mut [Event]) {
+        let (tracks, texts) = (&self.tracks, &mut self.texts);
+        for event in events.iter_mut().filter(|event| event.act == Act::Begin) {
+            let what = texts.what_of(event.what);
+            if what.category.is_empty() && tracks.process_name(event.track) == "Overhead" {
+                let what = What { category: "overhead".to_owned(), ..what.clone() };
+                event.what = texts.what(what);
             }
         }
-        self.out.extend_from_slice(b"\n]}\n");
+    }
+
+    /// Events that wait.
+    pub(super) fn n_pending(&self) -> usize {
+        self.pending.events.len()
+    }
+
+    /// What a device's work needs of it.
+    pub(super) fn parts(&mut self) -> (&mut Tracks, &mut Texts, &mut Gpu) {
+        (&mut self.tracks, &mut self.texts, &mut self.gpu)
     }
 }
 
-/// Name and category as members, with a comma before each.
-fn members_of(event: &TrackEvent, sequence: &Sequence) -> Vec<u8> {
-    let mut what = Vec::new();
-    let categories = categories_of(event, sequence);
-    if !categories.is_empty() {
-        what.extend_from_slice(b",\"cat\":");
-        put_string(&categories, &mut what);
-    }
-    let legacy_iid = event.legacy_event.as_ref().and_then(|legacy| legacy.name_iid);
-    let interned = event.name_iid.or(legacy_iid).and_then(|iid| sequence.names.get(&iid));
-    if let Some(name) = event.name.as_ref().or(interned) {
-        what.extend_from_slice(b",\"name\":");
-        put_string(name, &mut what);
-    }
-    what
+/// Where a packet stands.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) bytes: &'a [u8],
+    /// In the decompressed file.
+    pub(super) offset: u64,
 }
 
 fn categories_of(event: &TrackEvent, sequence: &Sequence) -> String {
@@ -432,25 +405,4 @@ fn bound_flow(legacy: &LegacyEvent) -> Option<(u64, &'static str)> {
         _ => return None,
     };
     Some((legacy.bind_id?, phase))
-}
-
-/// An event on a track at a time.
-fn point_text(
-    start: &str,
-    track: &TrackInfo,
-    ts_ns: i64,
-    what: &[u8],
-    arguments: &[u8],
-) -> Vec<u8> {
-    let mut text =
-        format!("{{{start},\"pid\":{},\"tid\":{},\"ts\":", track.pid, track.tid).into_bytes();
-    write_us(ts_ns, &mut text);
-    text.extend_from_slice(what);
-    if !arguments.is_empty() {
-        text.extend_from_slice(b",\"args\":{");
-        text.extend_from_slice(arguments);
-        text.push(b'}');
-    }
-    text.push(b'}');
-    text
 }

@@ -2,12 +2,17 @@
 //!
 //! [`PerfettoText`] reads packets one by one and gives events as text, so that blocks, stores and rewriting work as they do
 //! for JSON. [`packets`] splits bytes, [`sequence`] keeps what packets of one writer share, [`tracks`] knows processes and
-//! threads, [`convert`] gives events their text. What is not understood is counted.
+//! threads, [`convert`] makes events of packets, [`gpu`] of a device's work, [`pending`] puts them in order, [`text`] writes
+//! them. What is not understood is counted.
 
 mod annotations;
 mod convert;
+mod gpu;
+mod kinds;
 mod packets;
+mod pending;
 mod sequence;
+mod text;
 mod tracks;
 
 use std::io;
@@ -58,15 +63,15 @@ impl PerfettoText {
 
     /// Appends up to `limit` bytes of text. Gives how many; none at the end.
     pub(crate) fn append(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
-        while self.converter.out.len() - self.given < limit && self.end.is_none() {
+        while self.converter.text.out.len() - self.given < limit && self.end.is_none() {
             self.convert_some()?;
         }
-        let text = &self.converter.out[self.given..];
+        let text = &self.converter.text.out[self.given..];
         let n = text.len().min(limit);
         buffer.extend_from_slice(&text[..n]);
         self.given += n;
-        if self.given == self.converter.out.len() || self.given > 4 * READ_BYTES {
-            self.converter.out.drain(..self.given);
+        if self.given == self.converter.text.out.len() || self.given > 4 * READ_BYTES {
+            self.converter.text.out.drain(..self.given);
             self.given = 0;
         }
         Ok(n)

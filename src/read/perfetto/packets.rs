@@ -73,9 +73,32 @@ fn piece(bytes: &[u8], at: usize) -> Result<Option<Piece>, ()> {
     Ok((end <= bytes.len()).then_some(Piece::Other { end }))
 }
 
+/// Numbers of the fields of a message, as far as it can be read.
+pub(super) fn fields_of(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (tag, after) = varint(bytes, at).ok()??;
+        at = match next_piece(bytes, at) {
+            Piece::Packet { end, .. } | Piece::Other { end } if end > after => end,
+            _ => return None,
+        };
+        u32::try_from(tag >> 3).ok()
+    })
+}
+
+/// Whether a field of a packet says when, where and by whom it was written, or is what the recorder notes of itself and of
+/// the machine: nothing that ran.
+pub(super) fn is_bookkeeping(field: u32) -> bool {
+    matches!(
+        field,
+        2..=3 | 6..=10 | 12..=13 | 33..=36 | 41..=51 | 58..=61 | 64 | 67 | 69..=70 | 72 | 78..=79 | 82..=84
+            | 86..=87 | 89..=90 | 98 | 107 | 113 | 124..=128 | 130..=131 | 138 | 900
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Piece, next_piece};
+    use super::{Piece, fields_of, next_piece};
 
     #[test]
     fn packets_and_other_fields() {
@@ -83,6 +106,7 @@ mod tests {
         assert_eq!(next_piece(&bytes, 0), Piece::Packet { start: 2, end: 5 });
         assert_eq!(next_piece(&bytes, 5), Piece::Other { end: 8 });
         assert_eq!(next_piece(&bytes, 8), Piece::Packet { start: 10, end: 10 });
+        assert_eq!(fields_of(&bytes).collect::<Vec<_>>(), [1, 2, 1]);
         for cut in 1..5 {
             assert_eq!(next_piece(&bytes[..cut], 0), Piece::Incomplete);
         }

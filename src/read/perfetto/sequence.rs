@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use omni_trace_proto::perfetto::{
-    ClockSnapshot, InternedData, ThreadDescriptor, TracePacket, TracePacketDefaults, TrackEvent,
+    ClockSnapshot, GpuCounterDescriptor, InternedData, ThreadDescriptor, TracePacket,
+    TracePacketDefaults, TrackEvent,
 };
 
 /// The clock that a trace's times are in when a packet says nothing: BOOTTIME.
@@ -21,6 +22,14 @@ pub(super) struct Sequence {
     pub(super) categories: BTreeMap<u64, String>,
     pub(super) keys: BTreeMap<u64, String>,
     pub(super) strings: BTreeMap<u64, String>,
+    /// Names of hardware queues and of kinds of work, each with how it is marked.
+    pub(super) stages: BTreeMap<u64, (String, i32)>,
+    /// Names of kernels.
+    pub(super) kernels: BTreeMap<u64, String>,
+    /// Names of what a launch says.
+    pub(super) launch_keys: BTreeMap<u64, String>,
+    /// Device and counters, each by number.
+    pub(super) counters: BTreeMap<u64, (i32, GpuCounterDescriptor)>,
     pub(super) defaults: TracePacketDefaults,
     /// Track of events that name none.
     pub(super) thread: Option<u64>,
@@ -96,6 +105,21 @@ impl Sequence {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let entries = data.debug_annotation_string_values.iter().map(|e| (e.iid(), text(e.str())));
         self.strings.extend(entries);
+        let stage = |name: &str, category| (name.to_owned(), category);
+        let entries = data.gpu_specifications.iter();
+        self.stages.extend(entries.map(|e| (e.iid(), stage(e.name(), e.category()))));
+        // The name as people write it, as Perfetto shows it.
+        let entries = data.compute_kernels.iter();
+        self.kernels.extend(
+            entries.map(|e| (e.iid(), e.demangled_name.as_deref().unwrap_or(e.name()).to_owned())),
+        );
+        let entries = data.compute_arg_names.iter().map(|e| (e.iid(), e.name().to_owned()));
+        self.launch_keys.extend(entries);
+        let entries = data.gpu_counter_descriptors.iter();
+        self.counters
+            .extend(entries.map(|e| {
+                (e.iid(), (e.gpu_id(), e.counter_descriptor.clone().unwrap_or_default()))
+            }));
     }
 
     fn snapshot(&mut self, snapshot: &ClockSnapshot, shared: &mut SharedClocks) {
