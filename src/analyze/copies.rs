@@ -11,6 +11,7 @@ use super::intervals::{Intervals, Span};
 use super::nesting::NestStack;
 use super::peaks::{Link, PeakOverrides, peak_gb_per_s};
 use super::rates::{Rate, RateSummary};
+pub use super::route::Route;
 use crate::model::EventKind;
 use crate::store::{Store, StrId};
 
@@ -29,35 +30,6 @@ const SERIES_BINS: i64 = 100;
 pub struct CopiesConfig {
     /// Peaks as the user gives them.
     pub peaks: PeakOverrides,
-}
-
-/// What a copy's name says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Route {
-    /// `HtoD`, `DtoH`, `DtoD`, `PtoP`, `HtoH`, …; `Memset`; `unknown` where the name does not say.
-    pub direction: String,
-    /// Kind of the source memory (`Pageable`, `Pinned`, `Device`, `Managed`, …).
-    pub source: Option<String>,
-    /// Kind of the destination memory.
-    pub destination: Option<String>,
-}
-
-impl Route {
-    /// Reads a copy's or memset's name.
-    pub fn of_name(name: &str) -> Self {
-        let inner = |text: &str| Some(text.split_once('(')?.1.strip_suffix(')')?.trim().to_owned());
-        if name.starts_with("Memset") {
-            return Self { direction: "Memset".into(), source: None, destination: inner(name) };
-        }
-        let direction = name.strip_prefix("Memcpy ").and_then(|rest| rest.split(' ').next());
-        let kinds = inner(name);
-        let kinds = kinds.as_deref().and_then(|kinds| kinds.split_once(" -> "));
-        Self {
-            direction: direction.unwrap_or("unknown").to_owned(),
-            source: kinds.map(|(source, _)| source.to_owned()),
-            destination: kinds.map(|(_, destination)| destination.to_owned()),
-        }
-    }
 }
 
 /// The copies of one device, route and size bucket.
@@ -484,7 +456,7 @@ mod tests {
         );
         assert_eq!(route("Memset (Device)"), ("Memset".into(), None, some("Device")));
         assert_eq!(route("Memcpy PtoP"), ("PtoP".into(), None, None));
-        assert_eq!(route("CopyDeviceToHost"), ("unknown".into(), None, None));
+        assert_eq!(route("CopyDeviceToHost"), ("DtoH".into(), None, None));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! The time accounts share a [`base::TimeBase`], computed once per input: windows, launches, what each host thread was
 //! doing at every instant, the activity of each device.
 
+pub mod activity;
 pub mod base;
 pub mod blame;
 pub mod clock;
@@ -30,6 +31,7 @@ pub mod overview;
 pub mod peaks;
 pub mod quantiles;
 pub mod rates;
+mod route;
 pub mod slim;
 pub mod stages;
 pub mod startup;

@@ -18,7 +18,7 @@ use crate::read::Input;
 use crate::read::logs::LogInput;
 use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
-    Across, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
+    Across, ActivityRow, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
     IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, SCHEMA_VERSION, StartupRow,
     ThreadRow, TrustRow, WaitRow, merge_key_averages,
 };
@@ -110,6 +110,8 @@ fn report(plan: &AnalyzePlan, inputs: &[Input], results: Vec<Results>) -> Analyz
         let rows = results.key_averages.into_iter().flat_map(|averages| averages.rows);
         key_averages.push(rows.map(KeyAverageRow::from).collect());
         durations.push(results.durations);
+        let activity = results.activity.into_iter().map(|one| ActivityRow::of(number, one));
+        report.activity.extend(activity.filter(|row| plan.shows_name(&row.name)));
         components.push(results.components);
         recorded.extend(results.recorded);
     }

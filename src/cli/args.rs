@@ -358,6 +358,8 @@ pub(super) enum TableKey {
     Kernels,
     /// Copies and memsets by name.
     Copies,
+    /// Spans of any writer by device or process and name; shown where no other table has them.
+    Activity,
     /// Where each log stands in time; with --logs, like the next two.
     LogClocks,
     /// Each stage's generation time against kernels and waiting.

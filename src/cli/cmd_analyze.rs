@@ -153,13 +153,26 @@ fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String>
         tables.rotate_left(1);
     }
     let cut = |table: Table| for_people(plan, report, table);
-    rendered_views(&plan.common, &plan.choice, report, tables, |table| is_news(plan, table), cut)
+    rendered_views(
+        &plan.common,
+        &plan.choice,
+        report,
+        tables,
+        |table| is_news(plan, report, table),
+        cut,
+    )
 }
 
 /// Whether a table shows when none was chosen: one without rows only where that says something.
-fn is_news(plan: &AnalyzePlan, table: &Table) -> bool {
+fn is_news(plan: &AnalyzePlan, report: &AnalyzeReport, table: &Table) -> bool {
     let is_wanted_empty = matches!(table.key, "devices" | "issues");
-    plan.shows(table.key) && (!table.rows.is_empty() || is_wanted_empty)
+    let is_shown = plan.shows(table.key) && (table.key != "activity" || is_told(plan, report));
+    is_shown && (!table.rows.is_empty() || is_wanted_empty)
+}
+
+/// Whether the table of any activity says what no other does, or was asked for.
+fn is_told(plan: &AnalyzePlan, report: &AnalyzeReport) -> bool {
+    report.has_other_activity() || !plan.choice.is_default()
 }
 
 /// A table with as many rows as a person asked for; what has a few rows for each input is cut only
@@ -177,7 +190,7 @@ fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table
             joined_request_summary(&report.joined_requests).for_people().top(plan.choice.top())
         }
         "iterations" | "iteration_summary" | "components" | "key_averages" | "kernels"
-        | "copies" | "waits" => table.top(plan.choice.top()),
+        | "copies" | "waits" | "activity" => table.top(plan.choice.top()),
         _ => table,
     }
 }

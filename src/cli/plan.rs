@@ -28,7 +28,7 @@ const N_GAPS: usize = 10;
 const BY_REQUEST: [&str; 1] = ["iterations"];
 
 /// Tables that the verdict is made from.
-const VERDICT_TABLES: [&str; 10] = [
+const VERDICT_TABLES: [&str; 11] = [
     "breakdown",
     "threads",
     "devices",
@@ -37,6 +37,7 @@ const VERDICT_TABLES: [&str; 10] = [
     "iteration_summary",
     "key_averages",
     "kernels",
+    "activity",
     "blame",
     "stragglers",
 ];

@@ -3,6 +3,7 @@
 //! What no table asks for is not computed.
 
 use super::plan::AnalyzePlan;
+use crate::analyze::activity::{Activity, activity};
 use crate::analyze::base::TimeBase;
 use crate::analyze::blame::{Blame, blame};
 use crate::analyze::clock::TimedInput;
@@ -36,6 +37,7 @@ pub(super) struct Results {
     /// `None` where no table shows it.
     pub(super) key_averages: Option<KeyAverages>,
     pub(super) durations: ActivityDurations,
+    pub(super) activity: Vec<Activity>,
     /// What is left out of the above; `None` where nothing is to be.
     pub(super) exclusion: Option<Exclusion>,
 }
@@ -47,7 +49,7 @@ impl Results {
         let base = TimeBase::new(store, &plan.time);
         let exclusion =
             (!plan.excluded.is_empty()).then(|| exclusion(store, &base, &plan.excluded));
-        let (of_time, (key_averages, durations)) = rayon::join(
+        let (of_time, (key_averages, durations, activity)) = rayon::join(
             || TimeResults::of(plan, store, &base),
             || of_names(plan, store, &base, exclusion.as_ref()),
         );
@@ -65,6 +67,7 @@ impl Results {
             iterations,
             key_averages,
             durations,
+            activity,
             exclusion,
             base,
         };
@@ -119,10 +122,10 @@ fn of_names(
     store: &Store,
     base: &TimeBase,
     exclusion: Option<&Exclusion>,
-) -> (Option<KeyAverages>, ActivityDurations) {
+) -> (Option<KeyAverages>, ActivityDurations, Vec<Activity>) {
     let needs_averages = plan.is_torch_layout || plan.needs(&["key_averages", "issues"]);
-    if !needs_averages && !plan.needs(&["kernels", "copies"]) {
-        return (None, ActivityDurations::default());
+    if !needs_averages && !plan.needs(&["kernels", "copies", "activity"]) {
+        return (None, ActivityDurations::default(), Vec::new());
     }
     let window = base.windows.file;
     let part = base.windows.is_clipped.then(|| store.clipped(window.start_ns, window.end_ns));
@@ -134,7 +137,8 @@ fn of_names(
         }
         None => key_averages(part, &plan.key_averages),
     };
-    (needs_averages.then(averages), activity_durations(part))
+    let any = if plan.needs(&["activity"]) { activity(part) } else { Vec::new() };
+    (needs_averages.then(averages), activity_durations(part), any)
 }
 
 /// The classes of the work threads with their times.

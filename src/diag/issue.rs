@@ -117,7 +117,8 @@ impl Issue {
 /// Counts issues of one input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reporter {
-    entries: BTreeMap<IssueKind, Issue>,
+    /// By kind and, for what is counted by name, the name.
+    entries: BTreeMap<(IssueKind, Option<String>), Issue>,
 }
 
 impl Reporter {
@@ -131,6 +132,13 @@ impl Reporter {
         self.add(kind, 1, offset, Some(detail.into()));
     }
 
+    /// Counts one issue of a kind that is counted by name, each name on its own.
+    pub fn named(&mut self, kind: IssueKind, offset: Option<u64>, name: impl Into<String>) {
+        let name = name.into();
+        let issue = Issue { kind, count: 1, first_offset: offset, detail: Some(name.clone()) };
+        self.join((kind, Some(name)), issue);
+    }
+
     /// Counts `count` issues. The smallest offset and the first detail are kept.
     pub fn add(
         &mut self,
@@ -139,32 +147,34 @@ impl Reporter {
         offset: Option<u64>,
         detail: Option<String>,
     ) {
-        let entry = self.entries.entry(kind).or_insert(Issue {
-            kind,
-            count: 0,
-            first_offset: None,
-            detail: None,
-        });
-        entry.count += count;
-        entry.first_offset = match (entry.first_offset, offset) {
+        self.join((kind, None), Issue { kind, count, first_offset: offset, detail });
+    }
+
+    fn join(&mut self, key: (IssueKind, Option<String>), issue: Issue) {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            self.entries.insert(key, issue);
+            return;
+        };
+        entry.count += issue.count;
+        entry.first_offset = match (entry.first_offset, issue.first_offset) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
         if entry.detail.is_none() {
-            entry.detail = detail;
+            entry.detail = issue.detail;
         }
     }
 
     /// Adds everything that another reporter counted. Merge in input order to keep the first details first.
     pub fn merge(&mut self, other: Reporter) {
-        for (_, issue) in other.entries {
-            self.add(issue.kind, issue.count, issue.first_offset, issue.detail);
+        for (key, issue) in other.entries {
+            self.join(key, issue);
         }
     }
 
     /// How often a kind was counted.
     pub fn count(&self, kind: IssueKind) -> u64 {
-        self.entries.get(&kind).map_or(0, |issue| issue.count)
+        self.issues().filter(|issue| issue.kind == kind).map(|issue| issue.count).sum()
     }
 
     /// The issues, in the order of [`IssueKind`].
@@ -174,13 +184,27 @@ impl Reporter {
 
     /// The worst severity counted, `None` when nothing was.
     pub fn worst(&self) -> Option<Severity> {
-        self.entries.keys().map(|kind| kind.severity()).max()
+        self.entries.keys().map(|(kind, _)| kind.severity()).max()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{IssueKind, Reporter, Severity};
+
+    #[test]
+    fn what_is_counted_by_name_is_named_with_its_count() {
+        let mut a = Reporter::default();
+        let mut b = Reporter::default();
+        for (offset, phase) in [(5, "phase `O`"), (7, "phase `N`"), (9, "phase `O`")] {
+            a.named(IssueKind::IgnoredPhase, Some(offset), phase);
+            b.named(IssueKind::IgnoredPhase, Some(offset + 100), phase);
+        }
+        a.merge(b);
+        let told: Vec<_> = a.issues().map(|i| (i.detail.as_deref(), i.count)).collect();
+        assert_eq!(told, [(Some("phase `N`"), 2), (Some("phase `O`"), 4)]);
+        assert_eq!(a.count(IssueKind::IgnoredPhase), 6);
+    }
 
     #[test]
     fn merging_keeps_the_first_offset_and_detail() {

@@ -35,6 +35,12 @@ pub enum EventKind {
     CollectiveComm,
     /// The profiled window of the file (`Trace`).
     Window,
+    /// A span of an asynchronous event (phases `b` and `e`): on no thread's stack, it may overlap others.
+    Async,
+    /// A task of a device that computes and moves nothing: a recorded event, a wait for one, a notification.
+    DeviceMark,
+    /// What the writer derived from other rows, as Ascend's "Overlap Analysis" and "XLA Modules": never counted again.
+    Derived,
     /// Any other category; the category string says which.
     Other,
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything here is plain data over `std`. Nothing here reads, stores or prints.
 
+pub mod activity_name;
 pub mod ident;
 pub mod kind;
 pub mod limits;

@@ -20,6 +20,7 @@ struct Patterns {
     by_rank: Regex,
     vllm_worker: Regex,
     ascend_dir: Regex,
+    msprof: Regex,
     worker: Regex,
 }
 
@@ -35,6 +36,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         by_rank: regex(r"(^|[_-])rank[-_]?\d+(\..+)?\.json(\.gz|\.zst)?$"),
         vllm_worker: regex(r"(?:^|_)(dp\d+_pp\d+_tp\d+(?:_[a-z]+\d+)*)_rank\d+\."),
         ascend_dir: regex(r"^(.+)_\d+_ascend_pt$"),
+        msprof: regex(r"^msprof_\d+\.json(\.gz)?$"),
         worker: regex(r"^(.+?)(?:[-_]rank[-_]?\d+)?\.\d+\.pt\.trace\.json"),
     }
 });
@@ -42,18 +44,29 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
 /// Whether a file name is one that a profiler gives to a trace.
 pub(super) fn is_trace_name(name: &str) -> bool {
     let patterns = &*PATTERNS;
-    let is_perfetto =
-        [".pftrace", ".pftrace.gz", ".perfetto-trace"].iter().any(|end| name.ends_with(end));
-    is_perfetto
+    let is_told =
+        [".pftrace", ".pftrace.gz", ".perfetto-trace", ".chrome_trace", ".chrome_trace.gz"]
+            .iter()
+            .any(|end| name.ends_with(end));
+    is_told
         || name == "trace_view.json"
+        || patterns.msprof.is_match(name)
         || patterns.kineto.is_match(name)
         || patterns.by_rank.is_match(name)
 }
 
 /// Whether a file name could be a trace's, by its extension.
 pub(super) fn has_trace_extension(name: &str) -> bool {
-    let extensions =
-        [".json", ".json.gz", ".json.zst", ".pftrace", ".pftrace.gz", ".perfetto-trace"];
+    let extensions = [
+        ".json",
+        ".json.gz",
+        ".json.zst",
+        ".chrome_trace",
+        ".chrome_trace.gz",
+        ".pftrace",
+        ".pftrace.gz",
+        ".perfetto-trace",
+    ];
     extensions.iter().any(|extension| name.ends_with(extension))
 }
 
@@ -167,6 +180,8 @@ mod tests {
             "trace_view.json",
             "rank-34.Jul_15_10_52_41.1074.pt.trace.v-05cd72fe.json.gz",
             "worker0_step_12.1694128201545.pt.trace.json",
+            "msprof_20260606121238.json",
+            "matmul.chrome_trace",
         ] {
             assert!(is_trace_name(name), "{name}");
         }

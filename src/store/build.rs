@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::chunk::{Chunk, LocalEdge, LocalStr, LocalTrack, NameKind};
+use super::chunk::{AsyncEdge, Chunk, LocalEdge, LocalStr, LocalTrack, NameKind};
 use super::edges;
 use super::order::grouped_order;
 use super::strings::Interner;
@@ -37,8 +37,11 @@ pub struct StoreBuilder {
     track_keys: Vec<(TrackId<u32>, TrackId<u32>)>,
     category_ids: BTreeMap<u32, u8>,
     category_strings: Vec<u32>,
+    /// Number of the category of asynchronous spans, by its string's number.
+    async_ids: BTreeMap<u32, u8>,
     names: Vec<(u32, NameKind, u32)>,
     edges: Vec<LocalEdge>,
+    async_edges: Vec<AsyncEdge>,
     memory: BTreeMap<u32, super::MemoryRow>,
     config_ids: BTreeMap<LaunchConfig, u32>,
     shape_ids: BTreeMap<Shapes, u32>,
@@ -194,6 +197,14 @@ impl StoreBuilder {
             event: maps.first_event + edge.event,
             ..*edge
         }));
+        self.async_edges.extend(chunk.async_edges.iter().map(|edge| AsyncEdge {
+            track: LocalTrack(maps.track(edge.track)),
+            name: LocalStr(maps.string(edge.name).0),
+            category: LocalStr(maps.string(edge.category).0),
+            key: LocalStr(maps.string(edge.key).0),
+            event: maps.first_event + edge.event,
+            ..*edge
+        }));
     }
 
     /// The side tables of slices.
@@ -232,6 +243,11 @@ impl StoreBuilder {
             modules: r.modules.map(string),
             ..*r
         }));
+        store.asides.extend(chunk.asides.iter().map(|r| super::AsideRow {
+            slice: maps.slice(r.slice),
+            task: r.task.map(string),
+            ..*r
+        }));
         store.modules.extend(
             chunk.modules.iter().map(|r| super::ModuleRow { slice: maps.slice(r.slice), ..*r }),
         );
@@ -240,6 +256,7 @@ impl StoreBuilder {
     /// The store. Counts in `reporter` what had to be dropped: unmatched begin and end events, categories beyond the limit.
     pub fn finish(mut self, meta: TraceMeta, reporter: &mut Reporter) -> Store {
         self.join_edges(reporter);
+        self.join_async_edges(reporter);
         if self.n_uncategorized > 0 {
             reporter.add(IssueKind::TooManyCategories, self.n_uncategorized, None, None);
         }
@@ -256,15 +273,18 @@ impl StoreBuilder {
         place_slices(&mut store, std::mem::take(&mut self.track), &rank);
         store.repairs.report(reporter);
         place_small_tables(&mut store, &self.memory, &track_number, &rank);
+        super::classify::classify(&mut store);
         store
     }
 
     fn category_table(&self, strings: &Strings, rank: &[StrId]) -> Vec<(StrId, EventKind)> {
-        let entry = |&string: &u32| {
+        let entry = |(number, &string): (usize, &u32)| {
             let id = rank[string as usize];
-            (id, EventKind::from_category(strings.get(id).as_bytes()))
+            let is_async = self.async_ids.get(&string) == Some(&(number as u8));
+            let of_text = || EventKind::from_category(strings.get(id).as_bytes());
+            (id, if is_async { EventKind::Async } else { of_text() })
         };
-        self.category_strings.iter().map(entry).collect()
+        self.category_strings.iter().enumerate().map(entry).collect()
     }
 
     /// Sorts the tracks and names them; the last name written wins. Gives the new number of each.
@@ -336,9 +356,48 @@ impl StoreBuilder {
         possible.map(|i| slices.end_ns(i)).max().unwrap_or(i64::MIN)
     }
 
+    /// Asynchronous begin and end events to slices.
+    fn join_async_edges(&mut self, reporter: &mut Reporter) {
+        let edges = std::mem::take(&mut self.async_edges);
+        let (pairs, n_unmatched) = super::asyncs::pairs(edges);
+        for (begin, end_ns) in pairs {
+            let category = self.async_category(begin.category.0);
+            let edge = LocalEdge {
+                ts_ns: begin.ts_ns,
+                track: begin.track,
+                name: begin.name,
+                category: begin.category,
+                is_begin: true,
+                event: begin.event,
+            };
+            self.push_slice(&edge, end_ns, category);
+        }
+        if n_unmatched > 0 {
+            reporter.add(IssueKind::UnmatchedBegin, n_unmatched, None, None);
+        }
+    }
+
+    /// The number of a category of asynchronous spans.
+    fn async_category(&mut self, string: u32) -> u8 {
+        if let Some(&known) = self.async_ids.get(&string) {
+            return known;
+        }
+        if self.category_strings.len() >= MAX_CATEGORIES {
+            return self.category(string);
+        }
+        let number = self.category_strings.len() as u8;
+        self.category_strings.push(string);
+        self.async_ids.insert(string, number);
+        number
+    }
+
     /// Adds a slice from a begin event to an instant. Gives its duration.
     fn push_pair(&mut self, begin: &LocalEdge, end_ns: i64) -> i64 {
         let category = self.category(begin.category.0);
+        self.push_slice(begin, end_ns, category)
+    }
+
+    fn push_slice(&mut self, begin: &LocalEdge, end_ns: i64, category: u8) -> i64 {
         let slices = &mut self.store.slices;
         let dur_ns = end_ns.saturating_sub(begin.ts_ns).max(0);
         slices.ts_ns.push(begin.ts_ns);
@@ -407,6 +466,11 @@ fn place_details(store: &mut Store, new_of_old: &[u32], rank: &[StrId]) {
     store.device_rows.iter_mut().for_each(|r| slice(&mut r.slice));
     store.copies.iter_mut().for_each(|r| slice(&mut r.slice));
     store.modules.iter_mut().for_each(|r| slice(&mut r.slice));
+    for row in &mut store.asides {
+        slice(&mut row.slice);
+        row.task = row.task.map(string);
+    }
+    store.asides.sort_unstable_by_key(|r| r.slice);
     for row in &mut store.collectives {
         slice(&mut row.slice);
         *row = renamed_collective(row, string);

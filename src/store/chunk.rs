@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CollectiveRow, CompactColumn, CopyRow, DeviceRow, FlowPhase, LaunchConfig, MemoryRow,
+    AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, FlowPhase, LaunchConfig, MemoryRow,
     ModuleRow, OpRow, Shapes, StrId, TrackId, strings::Interner,
 };
 
@@ -79,6 +79,25 @@ pub(super) struct LocalEdge {
     pub(super) event: u32,
 }
 
+/// One end of an asynchronous span.
+#[derive(Clone, Copy, Debug)]
+pub struct AsyncEdge {
+    /// Time in nanoseconds.
+    pub ts_ns: i64,
+    /// Track that the event names.
+    pub track: LocalTrack,
+    /// Name.
+    pub name: LocalStr,
+    /// Category.
+    pub category: LocalStr,
+    /// What begin and end have in common: id, and scope or process where the id holds only there.
+    pub key: LocalStr,
+    /// Whether the span begins here.
+    pub is_begin: bool,
+    /// Number of the event in the chunk, then in the file; set by the builder.
+    pub event: u32,
+}
+
 /// The columns of one block. Made by a [`ChunkBuilder`], joined by [`super::StoreBuilder`].
 #[derive(Debug, Default)]
 pub struct Chunk {
@@ -103,6 +122,8 @@ pub struct Chunk {
     pub(super) instants: Vec<LocalInstant>,
     pub(super) memory: Vec<MemoryRow>,
     pub(super) edges: Vec<LocalEdge>,
+    pub(super) async_edges: Vec<AsyncEdge>,
+    pub(super) asides: Vec<AsideRow>,
     pub(super) names: Vec<(LocalTrack, NameKind, LocalStr)>,
     pub(super) n_events: u64,
     pub(super) has_window_end: bool,
@@ -276,6 +297,17 @@ impl ChunkBuilder {
     ) {
         let event = self.chunk.n_events.saturating_sub(1) as u32;
         self.chunk.edges.push(LocalEdge { ts_ns, track, name, category, is_begin, event });
+    }
+
+    /// Adds one end of an asynchronous span; [`super::StoreBuilder`] joins them to slices.
+    pub fn async_edge(&mut self, edge: AsyncEdge) {
+        let event = self.chunk.n_events.saturating_sub(1) as u32;
+        self.chunk.async_edges.push(AsyncEdge { event, ..edge });
+    }
+
+    /// Adds what an event of an unknown category states of a device.
+    pub fn aside(&mut self, row: AsideRow) {
+        self.chunk.asides.push(row);
     }
 
     /// Names the process of a track.

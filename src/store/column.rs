@@ -69,6 +69,15 @@ impl CompactColumn {
         self.wide.extend(other.wide.into_iter().map(|(row, v)| (base + row, v)));
     }
 
+    /// The column with some rows changed.
+    pub(super) fn changed(&self, changes: &std::collections::BTreeMap<u32, u64>) -> Self {
+        let mut column = Self::default();
+        for row in 0..self.len() {
+            column.push(changes.get(&(row as u32)).copied().or_else(|| self.get(row)));
+        }
+        column
+    }
+
     /// The column whose row `i` is this column's row `order[i]`.
     pub(super) fn permuted(self, order: &[u32]) -> Self {
         let narrow: Vec<u32> = super::build::permute(&self.narrow, order);

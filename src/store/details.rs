@@ -110,6 +110,22 @@ pub struct OpRow {
     pub modules: Option<StrId>,
 }
 
+/// What an event of a category that says nothing states in its arguments: used once the names of processes tell which
+/// of them are activity of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AsideRow {
+    /// The slice.
+    pub slice: u32,
+    /// Device number.
+    pub device: Option<u32>,
+    /// Stream or queue.
+    pub stream: Option<u32>,
+    /// Bytes moved.
+    pub bytes: Option<u64>,
+    /// `Task Type`, as Ascend has it.
+    pub task: Option<StrId>,
+}
+
 /// The `Python module id` of an `nn.Module` frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModuleRow {

@@ -7,23 +7,27 @@
 //!
 //! Nothing here knows a file format, and nothing here analyses.
 
+mod asyncs;
 mod build;
 mod chunk;
+mod classify;
 mod clip;
 mod column;
 mod details;
 mod edges;
+mod flow_links;
 mod order;
 mod parts;
 mod repairs;
 mod strings;
 mod tables;
+mod writers;
 
 pub use build::StoreBuilder;
-pub use chunk::{Chunk, ChunkBuilder, LocalStr, LocalTrack, SliceRow};
+pub use chunk::{AsyncEdge, Chunk, ChunkBuilder, LocalStr, LocalTrack, SliceRow};
 pub use column::CompactColumn;
 pub use details::{
-    CollectiveRow, CopyRow, DeviceRow, LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes,
+    AsideRow, CollectiveRow, CopyRow, DeviceRow, LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes,
 };
 pub use parts::{
     ADDED_KEY, BASE_KEY, LANES_KEY, LAYOUT_KEY, ORIGINAL_KEY, PARTS_KEY, PERFETTO_METADATA, Part,

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    CollectiveRow, CompactColumn, CopyRow, DeviceRow, LaunchConfig, MemoryRow, ModuleRow, OpRow,
-    Repairs, Shapes, StrId, Strings,
+    AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, LaunchConfig, MemoryRow, ModuleRow,
+    OpRow, Repairs, Shapes, StrId, Strings,
 };
 use crate::model::EventKind;
 
@@ -249,6 +249,8 @@ pub struct Store {
     pub n_events: u64,
     /// What was taken for times that the input lacks.
     pub repairs: Repairs,
+    /// While a store is made: what events state that may turn out to be a device's.
+    pub(super) asides: Vec<AsideRow>,
 }
 
 impl Store {

@@ -6,6 +6,7 @@
 //! an event.
 
 mod across;
+mod activity;
 mod bandwidth;
 mod breakdown;
 mod component;
@@ -36,6 +37,7 @@ pub use across::{
     Across, BlameCellRow, BlameRow, ClockRow, PlacementRow, StragglerRow, blame_table,
     straggler_table,
 };
+pub use activity::{ActivityRow, activity_table};
 pub use bandwidth::{BandwidthReport, series_summary};
 pub use breakdown::{BreakdownRow, ExcludedRow, breakdown_table};
 pub use component::{ComponentRow, component_table};

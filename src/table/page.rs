@@ -223,6 +223,11 @@ fn trace_sections(
     } else {
         "No device activity was recorded: this is a trace of the CPU alone."
     };
+    let device_tables: &[&str] = if report.has_other_activity() {
+        &["kernels", "copies", "activity"]
+    } else {
+        &["kernels", "copies"]
+    };
     vec![
         section(
             "trust",
@@ -272,7 +277,7 @@ fn trace_sections(
             "Kernels",
             "Device activity by name, the largest sum first.",
             no_device,
-            drawer.take(&["kernels", "copies"]),
+            drawer.take(device_tables),
         ),
         section(
             "waits",

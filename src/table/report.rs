@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::verdict::VerdictRow;
 use super::{
-    BlameRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow, GapRow, InputRow,
-    IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, PlacementRow,
-    StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow, blame_table,
-    breakdown_table, component_table, gap_table, idle_table, iteration_table, joined_request_table,
-    joined_stage_table, kernel_table, key_average_table, log_clock_table, straggler_table,
-    thread_table, transfer_table, trust_table,
+    ActivityRow, BlameRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
+    InputRow, IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, PlacementRow,
+    StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow, activity_table,
+    blame_table, breakdown_table, component_table, gap_table, idle_table, iteration_table,
+    joined_request_table, joined_stage_table, kernel_table, key_average_table, log_clock_table,
+    straggler_table, thread_table, transfer_table, trust_table,
 };
 
 use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
@@ -73,6 +73,8 @@ pub struct AnalyzeReport {
     pub joined_requests: Vec<JoinedRequestRow>,
     /// What comes before the first device activity, and what is paid once, by input.
     pub startup: Vec<StartupRow>,
+    /// Spans by device or process and name, by input, the largest sum first.
+    pub activity: Vec<ActivityRow>,
     /// What the figures come to, in sentences: about all inputs first, then about each.
     pub verdict: Vec<VerdictRow>,
 }
@@ -106,6 +108,7 @@ impl AnalyzeReport {
             self.key_average_table(&shows_name),
             kernel_table(&self.kernels, &shows_name),
             transfer_table(&self.kernels, &shows_name),
+            activity_table(&self.activity, &shows_name),
             log_clock_table(&self.log_clocks),
             joined_stage_table(&self.joined_stages),
             joined_request_table(&self.joined_requests),
@@ -113,6 +116,11 @@ impl AnalyzeReport {
             self.with_clocks(straggler_table(&self.stragglers, who)),
             Table::view(&schema::Table::of(&self.issues)),
         ]
+    }
+
+    /// Whether a trace holds spans that no other table has.
+    pub fn has_other_activity(&self) -> bool {
+        self.activity.iter().any(ActivityRow::is_other)
     }
 
     /// What an input is called where it stands beside others.

@@ -15,7 +15,8 @@ pub use self::logs::verdict_of_logs;
 pub use self::row::{VerdictRow, verdict_summary};
 
 use super::{
-    AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, IterationSummaryRow, ThreadRow, percent,
+    ActivityRow, AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, IterationSummaryRow,
+    ThreadRow, percent,
 };
 
 /// Shares below this many percent are not worth a sentence of their own.
@@ -177,6 +178,8 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
     let lead = own(&report.breakdown, input, |row| row.input).find(|(_, row)| row.scope == "lead");
     if let Some((number, row)) = lead {
         out.extend(lead_thread(report, number, row));
+    } else if let Some((number, row)) = other_activity(report, input) {
+        out.push(names::other_span(number, row));
     } else if report.inputs[input].events > 0 {
         let line = Line::new("No work thread was recorded: none of ")
             .figure(Cell::Count(report.inputs[input].events), format!("/inputs/{input}/events"))
@@ -202,6 +205,12 @@ fn no_device(report: &AnalyzeReport, input: usize) -> Line {
             .figure(Cell::Count(row.count), format!("/issues/{number}/count"))
             .words(" pieces of activity are of kinds that are not read: devices may have been recorded in them."),
     }
+}
+
+/// The spans with the most time among those that no other table has.
+fn other_activity(report: &AnalyzeReport, input: usize) -> Option<(usize, &ActivityRow)> {
+    let is_told = |row: &ActivityRow| matches!(row.kind, "span" | "async_span");
+    own(&report.activity, input, |row| row.input).find(|(_, row)| is_told(row))
 }
 
 /// `Device 0: kernels were busy 2.1 % of 45.7 ms; idle 97.9 %, of which 76.7 % while …`

@@ -6,8 +6,9 @@ use super::walk::Sink;
 use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
 use crate::store::{
-    Chunk, ChunkBuilder, CollectiveRow, CopyRow, DeviceRow, FlowPhase, LaunchConfig, LocalStr,
-    LocalTrack, MemoryRow, ModuleRow, OpRow, Shapes, SliceRow, StrId, TrackId,
+    AsideRow, AsyncEdge, Chunk, ChunkBuilder, CollectiveRow, CopyRow, DeviceRow, FlowPhase,
+    LaunchConfig, LocalStr, LocalTrack, MemoryRow, ModuleRow, OpRow, Shapes, SliceRow, StrId,
+    TrackId,
 };
 
 /// Decodes the events of one block into a [`ChunkBuilder`].
@@ -49,7 +50,9 @@ impl Decoder {
         match event.ph.inner() {
             b"X" => self.complete(event, offset),
             b"M" => self.metadata(event, offset),
-            b"i" | b"I" | b"R" => self.instant(event, offset),
+            b"i" | b"I" | b"R" | b"n" | b"T" | b"p" => self.instant(event, offset),
+            b"b" | b"S" => self.async_edge(event, offset, true),
+            b"e" | b"F" => self.async_edge(event, offset, false),
             b"s" => self.flow(event, offset, FlowPhase::Start),
             b"t" => self.flow(event, offset, FlowPhase::Step),
             b"f" => self.flow(event, offset, FlowPhase::Finish),
@@ -62,8 +65,8 @@ impl Decoder {
                 "an object without `ph`",
             ),
             other => {
-                let detail = format!("phase `{}`", String::from_utf8_lossy(other));
-                self.reporter.with_detail(IssueKind::IgnoredPhase, Some(offset), detail);
+                let name = format!("phase `{}`", String::from_utf8_lossy(other));
+                self.reporter.named(IssueKind::IgnoredPhase, Some(offset), name);
             }
         }
     }
@@ -80,6 +83,7 @@ impl Decoder {
         match kind {
             EventKind::PythonFunction => self.module(event, slice),
             EventKind::CpuOp | EventKind::UserAnnotation => self.op(event, slice, offset),
+            EventKind::Other => self.aside(event, slice, offset),
             _ if kind.is_on_device() => self.device(event, slice, kind, offset),
             _ => {}
         }
@@ -166,7 +170,7 @@ impl Decoder {
         let arg = |key: &[u8]| event.arg(key).and_then(RawValue::as_u32);
         let row = DeviceRow {
             slice,
-            device: arg(b"device").or_else(|| event.pid.as_u32()),
+            device: arg(b"device").or_else(|| device_of(event.pid)),
             stream: arg(b"stream").or_else(|| stream_of(event.tid)),
             config: None,
         };
@@ -184,6 +188,25 @@ impl Decoder {
         }
         if kind == EventKind::Kernel {
             self.collective(event, slice, offset);
+        }
+    }
+
+    /// What an event of an unknown category states, should it be a device's.
+    fn aside(&mut self, event: &RawEvent<'_>, slice: u32, offset: u64) {
+        let mut row = AsideRow { slice, ..AsideRow::default() };
+        for &(key, value) in &event.args {
+            match key {
+                b"device" | b"dev-id" | b"device_id" | b"deviceId" => row.device = value.as_u32(),
+                b"stream" | b"stream-id" | b"queue-id" | b"stream_id" | b"Stream Id"
+                | b"Physic Stream Id" => row.stream = value.as_u32(),
+                b"bytes" | b"Bytes" | b"size(Byte)" => row.bytes = value.as_u64(),
+                b"memcpy_details" => row.bytes = size_of_details(value),
+                b"Task Type" => row.task = Some(StrId::from(self.string(value, offset))),
+                _ => {}
+            }
+        }
+        if row != (AsideRow { slice, ..AsideRow::default() }) {
+            self.builder.aside(row);
         }
     }
 
@@ -316,6 +339,29 @@ impl Decoder {
         }
     }
 
+    /// One end of an asynchronous span. Its id holds in the whole file, or (`id2.local`) in its process.
+    fn async_edge(&mut self, event: &RawEvent<'_>, offset: u64, is_begin: bool) {
+        let Some(ts_ns) = self.time(event, offset) else { return };
+        let other = |key: &[u8]| {
+            let found = event.others.iter().rev().find(|(known, _)| *known == key);
+            found.map_or(&b""[..], |(_, value)| value.0)
+        };
+        let id2 = other(b"id2");
+        let is_local = memchr::memmem::find(id2, b"\"local\"").is_some();
+        let pid = if is_local { event.pid.0 } else { &b""[..] };
+        if event.id.is_absent() && id2.is_empty() {
+            let detail = "an asynchronous event without id";
+            self.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
+            return;
+        }
+        let key = [event.id.inner(), id2, other(b"scope"), pid].join(&b' ');
+        let key = self.builder.string(&String::from_utf8_lossy(&key));
+        let category = self.category(event.cat, offset).0;
+        let (name, track) = (self.string(event.name, offset), self.track(event, offset));
+        let edge = AsyncEdge { ts_ns, track, name, category, key, is_begin, event: 0 };
+        self.builder.async_edge(edge);
+    }
+
     fn edge(&mut self, event: &RawEvent<'_>, offset: u64, is_begin: bool) {
         let Some(ts_ns) = self.time(event, offset) else { return };
         let (category, _) = self.category(event.cat, offset);
@@ -323,6 +369,19 @@ impl Decoder {
         let track = self.track(event, offset);
         self.builder.edge(ts_ns, track, name, category, is_begin);
     }
+}
+
+/// The device that a pid is; no machine has so many devices as a process has a number.
+fn device_of(pid: RawValue<'_>) -> Option<u32> {
+    pid.as_u32().filter(|&number| number < 1024)
+}
+
+/// `size:4096` among XLA's details of a copy.
+fn size_of_details(details: RawValue<'_>) -> Option<u64> {
+    let text = details.inner();
+    let at = memchr::memmem::find(text, b"size:")? + b"size:".len();
+    let n_digits = text[at..].iter().take_while(|b| b.is_ascii_digit()).count();
+    RawValue(&text[at..at + n_digits]).as_u64()
 }
 
 /// The two id columns of a slice; see [`SliceRow`].
@@ -334,13 +393,18 @@ fn ids(event: &RawEvent<'_>, kind: EventKind) -> (Option<u64>, Option<u64>) {
     };
     let (mut id_a, mut id_b) = (None, None);
     for &(key, value) in &event.args {
-        if key == a {
+        if key == a || (kind == EventKind::Other && is_correlation(key)) {
             id_a = value.as_u64();
         } else if key == b || (b == b"External id" && key == b"external id") {
             id_b = value.as_u64();
         }
     }
     (id_a, id_b)
+}
+
+/// Names that writers of unknown categories give a correlation.
+fn is_correlation(key: &[u8]) -> bool {
+    matches!(key, b"connection_id" | b"correlation_id" | b"correlationId" | b"Correlation ID")
 }
 
 /// The stream of a device track: the tid, a number or (2021) `stream 7 `.

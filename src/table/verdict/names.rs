@@ -1,7 +1,7 @@
 //! What has a name and takes the most time: a kernel, or an operator where no device was recorded.
 
-use super::{Line, Sentence, frames};
-use crate::table::{AnalyzeReport, Cell, percent};
+use super::{Line, Sentence, Tone, frames};
+use crate::table::{ActivityRow, AnalyzeReport, Cell, percent};
 
 pub(super) fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
     let mut kernels = report.kernels.iter().enumerate();
@@ -22,6 +22,20 @@ pub(super) fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
         )
         .words(" of all kernels, copies and memsets (sums).");
     Some(line.see("kernels"))
+}
+
+/// Where no operator, call or annotation was recorded: the span with the most time.
+pub(super) fn other_span(number: usize, row: &ActivityRow) -> Sentence {
+    let path = |field: &str| format!("/activity/{number}/{field}");
+    Line::new("No work thread was recorded. The span with the most time is ")
+        .name(&row.name)
+        .words(": ")
+        .figure(Cell::Ns(row.sum_ns), path("sum_ns"))
+        .words(" in ")
+        .figure(Cell::Count(row.count), path("count"))
+        .words(if row.count == 1 { " span." } else { " spans." })
+        .tone(Tone::Caution)
+        .see("activity")
 }
 
 /// Where no device was recorded: the operator with the most CPU time of its own.
