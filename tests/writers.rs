@@ -182,7 +182,7 @@ fn case_71_proton_is_found_in_a_directory() {
     std::fs::copy(&path, dir.join("matmul.chrome_trace")).expect("the case can be copied");
     let report = analyze(&dir);
     let busy: i64 = rows(&report, "devices").iter().filter_map(|d| d["busy_ns"].as_i64()).sum();
-    assert_eq!(busy, 601_500, "the union over both streams");
+    assert_eq!(busy, 601_000, "the union over both streams");
 }
 
 /// A trace of a few events as a file of the test.

@@ -41,15 +41,17 @@ pub fn ascend_kind(task: &str) -> Option<EventKind> {
         () if ["MEMCPY", "SDMA", "PCIE_DMA"].iter().any(|part| task.contains(part)) => {
             Some(EventKind::Memcpy)
         }
-        () if task.contains("AI") || task.contains("KERNEL") => Some(EventKind::Kernel),
+        () if ["AI_", "AIC", "AIV", "KERNEL"].iter().any(|part| task.contains(part)) => {
+            Some(EventKind::Kernel)
+        }
         () => None,
     }
 }
 
 /// Whether a task records or awaits an event and computes nothing.
 fn is_mark(name: &str) -> bool {
-    let parts = ["EVENT_", "EVENT ", "NOTIFY", "Notify", "PLACE_HOLDER", "PROFILER_", "MAINTAIN"];
-    parts.iter().any(|part| name.starts_with(part))
+    let starts = ["EVENT_", "EVENT ", "NOTIFY", "Notify", "PLACE_HOLDER", "PROFILER_"];
+    starts.iter().any(|start| name.starts_with(start)) || name.contains("MAINTAIN")
 }
 
 /// Whether a name is that of a call of a runtime or driver: `cudaLaunchKernel`, `hipMemcpyAsync`, `cuLaunchKernelEx`,
@@ -79,7 +81,8 @@ mod tests {
         assert_eq!(ascend_kind("SDMA_SQE"), Some(EventKind::Memcpy));
         assert_eq!(ascend_kind("NOTIFY_WAIT_SQE"), Some(EventKind::DeviceMark));
         assert_eq!(ascend_kind("MIX_AIC"), Some(EventKind::Kernel));
-        assert_eq!(ascend_kind("Other"), None);
+        assert_eq!(ascend_kind("MODEL_MAINTAINCE"), Some(EventKind::DeviceMark));
+        assert_eq!([ascend_kind("Other"), ascend_kind("WRITE_VALUE")], [None, None]);
     }
 
     #[test]
