@@ -2,10 +2,13 @@
 
 mod common;
 
+use std::path::Path;
+
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
 use omni_trace::analyze::blame::{Blame, blame};
-use omni_trace::analyze::clock::{Placement, TimedInput};
+use omni_trace::analyze::clock::{ClockSource, Placement, TimedInput, together};
 use omni_trace::diag::Reporter;
+use omni_trace::model::Identity;
 use omni_trace::read::read_input;
 use omni_trace::store::{ChunkBuilder, CollectiveRow, SliceRow, Store, TraceMeta, TrackId};
 
@@ -63,9 +66,13 @@ fn store(
 fn blame_of(stores: &[Store]) -> Blame {
     let config = TimeConfig::default();
     let bases: Vec<TimeBase> = stores.iter().map(|store| TimeBase::new(store, &config)).collect();
-    let inputs: Vec<TimedInput<'_>> =
-        stores.iter().zip(&bases).map(|(store, base)| TimedInput { store, base }).collect();
-    blame(&inputs)
+    let nobody = Identity::default();
+    let inputs: Vec<TimedInput<'_>> = stores
+        .iter()
+        .zip(&bases)
+        .map(|(store, base)| TimedInput { path: Path::new("-"), identity: &nobody, store, base })
+        .collect();
+    blame(&inputs, &together(&inputs, true))
 }
 
 #[test]
@@ -105,14 +112,16 @@ fn an_input_without_a_base_is_placed_by_shared_collectives() {
     let blame = blame_of(&[known, unknown]);
     // Ends at 1150 and 1350 against 50 and 252: offsets 1100 and 1098.
     let placed = blame.placed[1];
-    assert_eq!(placed.offset_ns, 1_098);
+    assert_eq!(placed.offset_ns, 1_100);
+    assert_eq!(placed.placement, Placement::Estimate(ClockSource::Collectives));
+    // Two matches do not tell how far they may be off.
     assert_eq!(
-        placed.placement,
-        Placement::Collectives { reference: 0, n_matched: 2, error_ns: 2 }
+        (placed.reference, placed.n_matched, placed.error_ns),
+        (Some(0), Some(2), Some(20_000))
     );
-    // 1118 against 1100 and 1288 against 1300: each is last once.
+    // 1120 against 1100 and 1290 against 1300: each is last once.
     let late: Vec<_> = blame.stragglers.iter().map(|s| (s.n_last, s.behind_first_ns)).collect();
-    assert_eq!(late, [(1, 12), (1, 18)]);
+    assert_eq!(late, [(1, 10), (1, 20)]);
 }
 
 #[test]

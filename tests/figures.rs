@@ -171,6 +171,7 @@ fn figures_of(names: &[&str]) -> Vec<Figure> {
         median_ns: 2,
         p99_ns: 3,
         max_ns: 4,
+        run: 0,
     };
     let kernels = names.iter().enumerate().map(row).collect();
     analyze_figures(&AnalyzeReport { kernels, ..AnalyzeReport::default() })

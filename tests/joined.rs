@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
-use omni_trace::analyze::clock::{TimedInput, place};
+use omni_trace::analyze::clock::{TimedInput, placements, together};
 use omni_trace::analyze::joined::{
     ClockSource, JoinConfig, JoinInput, JoinLog, Joined, JoinedRequestRow, JoinedStageRow,
     MatchedBy, joined, parse_zone,
@@ -60,9 +60,14 @@ impl Read {
             .inputs
             .iter()
             .zip(&self.bases)
-            .map(|(input, base)| TimedInput { store: &input.store, base })
+            .map(|(input, base)| TimedInput {
+                path: &input.path,
+                identity: &input.identity,
+                store: &input.store,
+                base,
+            })
             .collect();
-        let placed = place(&timed, &[]);
+        let placed = placements(&together(&timed, false).alignment);
         let inputs: Vec<JoinInput<'_>> = (0..self.inputs.len())
             .map(|i| JoinInput {
                 store: &self.inputs[i].store,

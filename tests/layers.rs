@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("read", &["store", "diag", "model"]),
     ("align", &["store", "diag", "model"]),
     ("schema", &["model"]),
-    ("analyze", &["schema", "store", "diag", "model"]),
+    ("analyze", &["align", "schema", "store", "diag", "model"]),
     ("table", &["analyze", "schema", "model"]),
     ("frame", &["table", "store", "model"]),
     ("write", &["read", "store", "diag", "model"]),

@@ -6,9 +6,12 @@
 //! difference from it. Inputs without collectives in common may have hand-offs ([`HandOffBounds`]): bounds on both sides
 //! give an offset, one alone is only told.
 
+use std::cell::OnceCell;
+
 use super::AlignInput;
-use super::collectives::Calls;
+use super::collectives::{Matched, Meeting};
 use super::handoffs::{HandOffBounds, HandOffs, bounds};
+use crate::store::Store;
 
 /// Absolute timestamps are at least this (1973 in Unix time); relative ones of one capture never get there.
 const ABSOLUTE_NS: i64 = 100_000_000_000_000_000;
@@ -89,7 +92,7 @@ pub struct InputClock {
 }
 
 /// Where each input lies on the common time line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alignment {
     /// Unix time of 0 on the common time line; `None` where no input says.
     pub base_time_ns: Option<i64>,
@@ -106,9 +109,9 @@ pub(super) fn median(values: &mut [i64]) -> i64 {
     *values.select_nth_unstable(middle).1
 }
 
-/// Brings the clocks of inputs together.
-pub fn align_clocks(inputs: &[AlignInput<'_>], mode: AlignMode) -> Alignment {
-    let bases: Vec<ClockBase> = inputs.iter().map(base_of).collect();
+/// Brings the clocks of inputs together; `matched` are the collectives that they share.
+pub fn align_clocks(inputs: &[AlignInput<'_>], matched: &[Matched], mode: AlignMode) -> Alignment {
+    let bases: Vec<ClockBase> = inputs.iter().map(|input| base_of(input.store)).collect();
     let stated = bases.iter().filter_map(|base| match base {
         ClockBase::Stated(ns) => Some(*ns),
         _ => None,
@@ -137,7 +140,7 @@ pub fn align_clocks(inputs: &[AlignInput<'_>], mode: AlignMode) -> Alignment {
         let of_first = inputs.first().and_then(|input| input.store.meta.base_time_ns);
         return Alignment { base_time_ns: of_first, inputs: clocks };
     }
-    estimate(inputs, &mut clocks);
+    estimate(inputs, matched, &mut clocks);
     for clock in &mut clocks {
         clock.correction_ns = correction(clock, mode);
         clock.shift_ns = clock.base_shift_ns.saturating_add(clock.correction_ns);
@@ -168,10 +171,11 @@ fn origin(inputs: &[AlignInput<'_>], clocks: &[InputClock]) -> i64 {
     first_ns - first_ns % SECOND_NS
 }
 
-fn base_of(input: &AlignInput<'_>) -> ClockBase {
-    match input.store.meta.base_time_ns {
+/// What an input's times are relative to.
+pub fn base_of(store: &Store) -> ClockBase {
+    match store.meta.base_time_ns {
         Some(ns) => ClockBase::Stated(ns),
-        None => match first_start(input) {
+        None => match first_start(store) {
             Some(ns) if ns >= ABSOLUTE_NS => ClockBase::Absolute,
             _ => ClockBase::Unknown,
         },
@@ -179,8 +183,7 @@ fn base_of(input: &AlignInput<'_>) -> ClockBase {
 }
 
 /// The first start, zeros aside: metadata-like events at 0 stand in traces of absolute times.
-fn first_start(input: &AlignInput<'_>) -> Option<i64> {
-    let store = input.store;
+fn first_start(store: &Store) -> Option<i64> {
     let firsts =
         store.tracks.iter().filter_map(|track| store.slices.ts_ns.get(track.slices.clone()));
     firsts.flat_map(|ts| ts.iter().find(|&&ts| ts > 0)).min().copied()
@@ -189,6 +192,8 @@ fn first_start(input: &AlignInput<'_>) -> Option<i64> {
 fn correction(clock: &InputClock, mode: AlignMode) -> i64 {
     let Some(estimate) = clock.estimate else { return 0 };
     let applies = match mode {
+        // Where nothing states a base, the estimate is all that places it.
+        AlignMode::Auto if clock.base == ClockBase::Unknown => true,
         AlignMode::Auto => estimate.offset_ns.saturating_abs() > estimate.error_ns,
         AlignMode::Collectives => estimate.source == ClockSource::Collectives,
         AlignMode::Base | AlignMode::None => false,
@@ -197,25 +202,30 @@ fn correction(clock: &InputClock, mode: AlignMode) -> i64 {
 }
 
 /// Measures each input against the first one before it with which collectives match, else with which hand-offs do,
-/// chaining through that one.
-fn estimate(inputs: &[AlignInput<'_>], clocks: &mut [InputClock]) {
-    let calls: Vec<Calls> = inputs.iter().map(Calls::of).collect();
-    let handoffs: Vec<HandOffs> = inputs.iter().map(HandOffs::of).collect();
-    for i in 1..inputs.len() {
+/// chaining through that one. Inputs that state a base come first: the others are measured against those.
+fn estimate(inputs: &[AlignInput<'_>], matched: &[Matched], clocks: &mut [InputClock]) {
+    let ends = Ends::of(inputs, matched);
+    let handoffs: Vec<OnceCell<HandOffs>> = inputs.iter().map(|_| OnceCell::new()).collect();
+    let handoffs = |i: usize| handoffs[i].get_or_init(|| HandOffs::of(&inputs[i]));
+    let mut order: Vec<usize> = (0..inputs.len()).collect();
+    order.sort_by_key(|&i| clocks[i].base == ClockBase::Unknown);
+    for (nth, &i) in order.iter().enumerate() {
+        let before = || order[..nth].iter().copied().filter(|&r| inputs[r].run == inputs[i].run);
         let shift_to = |reference: usize, clocks: &[InputClock]| {
             clocks[i].base_shift_ns.saturating_sub(clocks[reference].base_shift_ns)
         };
-        let by_collectives = (0..i).find_map(|reference| {
-            let ends = calls[reference].matched_ends(&calls[i]);
-            let found = offset_of(&ends, shift_to(reference, clocks))?;
+        let by_collectives = before().find_map(|reference| {
+            let is_stated = [reference, i].iter().all(|&i| clocks[i].base != ClockBase::Unknown);
+            let found =
+                offset_of(&ends.shared(reference, i, is_stated), shift_to(reference, clocks))?;
             Some(OffsetEstimate { reference, ..found })
         });
         if let Some(found) = by_collectives {
             clocks[i].estimate = Some(chained(found, clocks));
             continue;
         }
-        let by_handoffs = (0..i).filter_map(|reference| {
-            let (a, b) = ((&inputs[reference], &handoffs[reference]), (&inputs[i], &handoffs[i]));
+        let by_handoffs = before().filter_map(|reference| {
+            let (a, b) = ((&inputs[reference], handoffs(reference)), (&inputs[i], handoffs(i)));
             let found = bounds(a, b)?.shifted(shift_to(reference, clocks));
             Some(HandOffBounds { reference, ..found })
         });
@@ -230,6 +240,42 @@ fn estimate(inputs: &[AlignInput<'_>], clocks: &mut [InputClock]) {
                 OffsetEstimate { source, reference, offset_ns, error_ns, n_matched, n_dropped: 0 };
             Some(chained(found, clocks))
         });
+    }
+}
+
+/// Ends of the matched collectives that end together, by input.
+struct Ends {
+    /// Of each input: number of the collective, its end by the input's own clock, and whether it is a kernel.
+    by_input: Vec<Vec<(usize, i64, bool)>>,
+}
+
+impl Ends {
+    fn of(inputs: &[AlignInput<'_>], matched: &[Matched]) -> Self {
+        let mut by_input = vec![Vec::new(); inputs.len()];
+        let together = |one: &&Matched| one.meeting == Meeting::EndsTogether;
+        for (number, one) in matched.iter().filter(together).enumerate() {
+            for &(input, slice) in &one.calls {
+                let end_ns = inputs[input].store.slices.end_ns(slice as usize);
+                by_input[input].push((number, end_ns, one.is_on_device));
+            }
+        }
+        Self { by_input }
+    }
+
+    /// Ends of what two inputs share, as (there, here). Operators of the host return when they like: they only place what
+    /// nothing else places.
+    fn shared(&self, reference: usize, input: usize, only_kernels: bool) -> Vec<(i64, i64)> {
+        let mut others = self.by_input[reference].iter().peekable();
+        let mut ends = Vec::new();
+        for &(number, end_ns, is_kernel) in &self.by_input[input] {
+            while others.next_if(|other| other.0 < number).is_some() {}
+            if let Some(other) = others.next_if(|other| other.0 == number)
+                && (is_kernel || !only_kernels)
+            {
+                ends.push((other.1, end_ns));
+            }
+        }
+        ends
     }
 }
 

@@ -1,239 +1,269 @@
-//! Collectives of several ranks, matched one to one.
+//! The one matcher of collectives: which kernels of several ranks are one collective.
 //!
-//! All ranks leave a symmetric collective together, so the ends of its kernels are the same instant seen on different
-//! clocks. Where the trace numbers collectives (`Seq`) they are joined by number; elsewhere by order within their process
-//! group, at the shift at which every name, type and size agrees and the ends agree best.
+//! What a communication kernel is, the caller says; its arguments or, without any, its name say what it does. Ranks share
+//! collectives within one run, stage and replica, in one process group; where the trace numbers them (`Seq`) they are
+//! joined by number, elsewhere by order ([`super::pairing`]). Blame, stragglers, bandwidth and merge all take these pairs.
 
 use std::collections::BTreeMap;
 
 use super::AlignInput;
+use super::operation::{Operation, plain};
+use super::pairing::{Call, pairs};
 use crate::model::EventKind;
-use crate::store::Store;
+use crate::store::{CollectiveRow, Store, StrId};
 
-/// Collectives after which every rank leaves at the same time. In others (broadcast, reduce, send) some leave early.
-const SYMMETRIC: [&str; 9] = [
-    "allreduce",
-    "allgather",
-    "reducescatter",
-    "barrier",
-    "alltoall",
-    "alltoallv",
-    "allgatherbase",
-    "reducescatterbase",
-    "allgatherintotensorcoalesced",
-];
+/// How the ranks of a matched operation stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Meeting {
+    /// A collective that all ranks leave at the same time.
+    EndsTogether,
+    /// A collective that some ranks may leave early.
+    EndsApart,
+    /// One message between two ranks.
+    Message,
+}
 
-/// Captures that start at different collectives are tried up to this many apart.
-const MAX_SHIFT: usize = 64;
-
-/// Pairs below which a shift agrees by chance.
-const FEWEST: usize = 3;
-
-/// Ends of one collective on several ranks lie this close, whatever the clocks' offset; a wrong pairing does not.
-const TOGETHER_NS: i64 = 100_000;
-
-/// One collective's kernel on one rank.
+/// One operation that several inputs show.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Call {
-    seq: Option<u64>,
-    /// What must agree between ranks.
-    signature: String,
-    start_ns: i64,
-    end_ns: i64,
+pub struct Matched {
+    /// How the ranks stand to each other.
+    pub meeting: Meeting,
+    /// Whether these are kernels; else operators of the host.
+    pub is_on_device: bool,
+    /// (input, slice), by input; at least two, of different inputs.
+    pub calls: Vec<(usize, u32)>,
 }
 
-/// The symmetric collectives of one input by process group, each in order of start. Times are those of the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Calls {
-    groups: BTreeMap<String, Vec<Call>>,
-}
-
-impl Calls {
-    pub(super) fn of(input: &AlignInput<'_>) -> Self {
-        let store = input.store;
-        let mut groups: BTreeMap<String, Vec<Call>> = BTreeMap::new();
-        for row in &store.collectives {
-            let slice = row.slice as usize;
-            if store.kind(slice) != EventKind::Kernel {
-                continue;
-            }
-            let text = |id| store.strings.get(id);
-            let name: String = plain(text(row.name));
-            if !SYMMETRIC.contains(&name.as_str()) {
-                continue;
-            }
-            let group = format!(
-                "{} {} {}",
-                row.group_name.map_or("", text),
-                row.group_ranks.map_or("", text),
-                row.group_size.unwrap_or(0)
-            );
-            let size = row.in_elements.unwrap_or(0).max(row.out_elements.unwrap_or(0));
-            let signature = format!("{name} {} {size}", row.dtype.map_or("", text));
-            groups.entry(group).or_default().push(call(store, slice, row.seq, signature));
-        }
-        if groups.is_empty() {
-            groups = by_kernel_name(store, input.identity.stage, input.identity.replica);
-        }
-        for calls in groups.values_mut() {
-            calls.sort_by_key(|call| (call.start_ns, call.end_ns));
-        }
-        Self { groups }
+impl Matched {
+    /// Whether it is a collective, not a message.
+    pub fn is_collective(&self) -> bool {
+        self.meeting != Meeting::Message
     }
 
-    /// Ends of matched collectives as (here, there).
-    pub(super) fn matched_ends(&self, other: &Self) -> Vec<(i64, i64)> {
-        let mut ends = Vec::new();
-        for (group, calls) in &self.groups {
-            let Some(others) = other.groups.get(group) else { continue };
-            match by_seq(calls, others) {
-                Some(matched) => ends.extend(matched),
-                None => ends.extend(by_order(calls, others)),
-            }
-        }
-        ends
+    /// The slice of one of its inputs.
+    pub fn slice_of(&self, input: usize) -> Option<usize> {
+        let found = self.calls.binary_search_by_key(&input, |&(input, _)| input).ok()?;
+        Some(self.calls[found].1 as usize)
     }
 }
 
-fn call(store: &Store, slice: usize, seq: Option<u64>, signature: String) -> Call {
-    let (start_ns, end_ns) = (store.slices.ts_ns[slice], store.slices.end_ns(slice));
-    Call { seq, signature, start_ns, end_ns }
-}
-
-/// `_allgather_base` and `all_gather` are the same to compare.
-fn plain(name: &str) -> String {
-    name.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_ascii_lowercase()
-}
-
-/// Kernels that are symmetric collectives by name, where nothing was recorded of them: vLLM calls NCCL directly. They
-/// can only belong to ranks of the same stage.
-fn by_kernel_name(
-    store: &Store,
+/// What calls must share to be compared at all.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    run: u32,
     stage: Option<u32>,
     replica: Option<u32>,
-) -> BTreeMap<String, Vec<Call>> {
-    let group = format!("stage {stage:?} replica {replica:?}");
-    let mut calls = Vec::new();
-    for row in &store.device_rows {
-        let slice = row.slice as usize;
-        let name = store.name(slice);
-        if store.kind(slice) == EventKind::Kernel && is_symmetric_kernel(name) {
-            calls.push(call(store, slice, None, name.to_owned()));
+    is_on_device: bool,
+    /// Name, ranks and size of the process group; `None` for kernels without arguments, which name none.
+    named: Option<(String, String, u32)>,
+    /// The two ends of a message.
+    message: Option<(u32, u32)>,
+    meeting: Meeting,
+}
+
+/// Numbers of signatures: equal texts have equal numbers.
+#[derive(Debug, Default)]
+struct Signatures(BTreeMap<String, u32>);
+
+impl Signatures {
+    fn number(&mut self, text: String) -> u32 {
+        let next = self.0.len() as u32;
+        *self.0.entry(text).or_insert(next)
+    }
+}
+
+/// Every operation that at least two inputs of a run show.
+pub fn matched(inputs: &[AlignInput<'_>]) -> Vec<Matched> {
+    let mut signatures = Signatures::default();
+    let mut groups: BTreeMap<Group, Vec<(usize, Vec<Call>)>> = BTreeMap::new();
+    for (number, input) in inputs.iter().enumerate() {
+        for (group, mut calls) in calls_of(input, &mut signatures) {
+            calls.sort_by_key(|call| (call.start_ns, call.end_ns, call.slice));
+            groups.entry(group).or_default().push((number, calls));
         }
     }
-    if calls.is_empty() { BTreeMap::new() } else { BTreeMap::from([(group, calls)]) }
-}
-
-fn is_symmetric_kernel(name: &str) -> bool {
-    let is_library = name.contains("nccl") || name.contains("rccl");
-    // Grouped sends and receives are how NCCL does an all-to-all.
-    let is_symmetric = ["AllReduce", "AllGather", "ReduceScatter", "SendRecv"]
-        .iter()
-        .any(|kind| name.contains(kind));
-    (is_library && is_symmetric) || name.contains("cross_device_reduce")
-}
-
-/// Joins by sequence number, where every call has one of its own.
-fn by_seq(calls: &[Call], others: &[Call]) -> Option<Vec<(i64, i64)>> {
-    let numbered = |calls: &[Call]| {
-        let map: Option<BTreeMap<u64, (String, i64)>> = calls
-            .iter()
-            .map(|call| Some((call.seq?, (call.signature.clone(), call.end_ns))))
-            .collect();
-        map.filter(|map| map.len() == calls.len())
-    };
-    let (ours, theirs) = (numbered(calls)?, numbered(others)?);
-    let matched = ours.iter().filter_map(|(seq, (signature, end_ns))| {
-        let (other, other_end_ns) = theirs.get(seq)?;
-        (other == signature).then_some((*end_ns, *other_end_ns))
-    });
-    Some(matched.collect())
-}
-
-/// Joins by order. Lists of one length whose names agree and whose ends stay together belong together as they are; else
-/// the shift counts at which all signatures agree and the ends agree best, over at least half of the shorter list and
-/// enough pairs to tell.
-fn by_order(calls: &[Call], others: &[Call]) -> Vec<(i64, i64)> {
-    if calls.len() == others.len()
-        && let Some(ends) = shifted(calls, others, 0)
-        && spread_ns(&ends) <= TOGETHER_NS
-    {
-        return ends;
+    let mut found = Vec::new();
+    for (group, parts) in groups.iter().filter(|(_, parts)| parts.len() > 1) {
+        found.extend(same(parts).into_iter().map(|calls| Matched {
+            meeting: group.meeting,
+            is_on_device: group.is_on_device,
+            calls,
+        }));
     }
-    let shorter = calls.len().min(others.len());
-    let most = (shorter / 2).max(calls.len().abs_diff(others.len())).min(MAX_SHIFT) as isize;
-    let mut best: Option<(i64, Vec<(i64, i64)>)> = None;
-    let mut shifts: Vec<isize> = (-most..=most).collect();
-    shifts.sort_by_key(|shift| (shift.abs(), *shift));
-    for shift in shifts {
-        let Some(ends) = shifted(calls, others, shift) else { continue };
-        if ends.len() < (shorter / 2).max(FEWEST) {
-            continue;
+    found
+}
+
+/// The calls of one group that are the same: each input against those before it, until all its calls are known.
+fn same(parts: &[(usize, Vec<Call>)]) -> Vec<Vec<(usize, u32)>> {
+    let mut sets: Vec<Vec<(usize, u32)>> = Vec::new();
+    let mut set_of: Vec<Vec<Option<usize>>> = Vec::with_capacity(parts.len());
+    for (at, (input, calls)) in parts.iter().enumerate() {
+        let mut own: Vec<Option<usize>> = vec![None; calls.len()];
+        for (before, (other, others)) in parts[..at].iter().enumerate() {
+            if own.iter().all(Option::is_some) {
+                break;
+            }
+            let found = pairs(others, calls);
+            // A place in an order says all there is to say; numbers may join the rest to later inputs.
+            let is_placed = !found.is_empty() && calls.iter().any(|call| call.seq.is_none());
+            for (theirs, ours) in found {
+                let set = *set_of[before][theirs].get_or_insert_with(|| {
+                    sets.push(vec![(*other, others[theirs].slice)]);
+                    sets.len() - 1
+                });
+                let is_new = sets[set].last().is_some_and(|&(last, _)| last != *input);
+                if own[ours].is_none() && is_new {
+                    own[ours] = Some(set);
+                    sets[set].push((*input, calls[ours].slice));
+                }
+            }
+            if is_placed {
+                break;
+            }
         }
-        let spread = spread_ns(&ends);
-        if best.as_ref().is_none_or(|(least, _)| spread < *least) {
-            best = Some((spread, ends));
+        set_of.push(own);
+    }
+    sets.retain(|set| set.len() > 1);
+    sets
+}
+
+/// The calls of an input by group: its communication kernels, or where it has none the operators that carry arguments.
+fn calls_of(input: &AlignInput<'_>, signatures: &mut Signatures) -> BTreeMap<Group, Vec<Call>> {
+    let store = input.store;
+    let mut reading = Reading { input, signatures, known: BTreeMap::new(), groups: Vec::new() };
+    let mut found: BTreeMap<usize, Vec<Call>> = BTreeMap::new();
+    let is_op = |row: &&CollectiveRow| store.kind(row.slice as usize) == EventKind::CpuOp;
+    let ops = store.collectives.iter().filter(|row| input.comm.is_empty() && is_op(row));
+    let kernels = input.comm.iter().map(|&slice| (slice, store.collective_row(slice as usize)));
+    for (slice, row) in kernels.chain(ops.map(|row| (row.slice, Some(row)))) {
+        let Some((group, signature)) = reading.kind_of(slice, row) else { continue };
+        let at = slice as usize;
+        let (start_ns, end_ns) = (store.slices.ts_ns[at], store.slices.end_ns(at));
+        let seq = row.and_then(|row| row.seq);
+        found.entry(group).or_default().push(Call { seq, signature, start_ns, end_ns, slice });
+    }
+    let groups = reading.groups;
+    found.into_iter().map(|(at, calls)| (groups[at].clone(), calls)).collect()
+}
+
+/// What tells one kind of call of an input from another, without looking at texts.
+type KindKey = (StrId, [Option<StrId>; 3], [Option<u32>; 3], u64);
+
+/// The kinds of call of one input; texts are compared once for each kind.
+struct Reading<'a, 'b> {
+    input: &'a AlignInput<'a>,
+    signatures: &'b mut Signatures,
+    /// Group, as a place in `groups`, and signature; `None` for what is shared with nobody.
+    known: BTreeMap<KindKey, Option<(usize, u32)>>,
+    groups: Vec<Group>,
+}
+
+impl Reading<'_, '_> {
+    fn kind_of(&mut self, slice: u32, row: Option<&CollectiveRow>) -> Option<(usize, u32)> {
+        let name = row.map_or(self.input.store.slices.name[slice as usize], |row| row.name);
+        let key: KindKey = match row {
+            Some(row) => (
+                name,
+                [Some(row.dtype.unwrap_or(name)), row.group_name, row.group_ranks],
+                [row.group_size, row.src_rank, row.dst_rank],
+                elements(row),
+            ),
+            None => (name, [None; 3], [None; 3], 0),
+        };
+        if let Some(known) = self.known.get(&key) {
+            return *known;
         }
+        let kind = self.new_kind(name, row);
+        self.known.insert(key, kind);
+        kind
     }
-    best.map(|(_, ends)| ends).unwrap_or_default()
+
+    fn new_kind(&mut self, name: StrId, row: Option<&CollectiveRow>) -> Option<(usize, u32)> {
+        let AlignInput { store, identity, comm, .. } = *self.input;
+        let name = store.strings.get(name);
+        let (meeting, message, signature) = match row {
+            Some(row) => {
+                let (meeting, message) = meeting_of(self.input, row, name)?;
+                (meeting, message, signature(store, row, name, meeting))
+            }
+            None => (meeting_of_kernel(name), None, name.to_owned()),
+        };
+        let text = |id: Option<StrId>| id.map_or("", |id| store.strings.get(id)).to_owned();
+        let group = Group {
+            run: self.input.run,
+            stage: identity.stage,
+            replica: identity.replica,
+            is_on_device: !comm.is_empty(),
+            named: row.map(|row| {
+                (text(row.group_name), text(row.group_ranks), row.group_size.unwrap_or(0))
+            }),
+            message,
+            meeting,
+        };
+        let at = self.groups.iter().position(|known| *known == group).unwrap_or_else(|| {
+            self.groups.push(group);
+            self.groups.len() - 1
+        });
+        Some((at, self.signatures.number(signature)))
+    }
 }
 
-/// The pairs of a shift; `None` where a signature differs or nothing overlaps.
-fn shifted(calls: &[Call], others: &[Call], shift: isize) -> Option<Vec<(i64, i64)>> {
-    let ours = calls.get(shift.max(0) as usize..)?;
-    let theirs = others.get((-shift).max(0) as usize..)?;
-    let pairs = ours.iter().zip(theirs);
-    let ends: Option<Vec<_>> =
-        pairs.map(|(a, b)| (a.signature == b.signature).then_some((a.end_ns, b.end_ns))).collect();
-    ends.filter(|ends| !ends.is_empty())
+/// How the ranks of a recorded operation meet, and the ends of a message; `None` for what no two ranks share, or where
+/// nothing says which.
+fn meeting_of(
+    input: &AlignInput<'_>,
+    row: &CollectiveRow,
+    name: &str,
+) -> Option<(Meeting, Option<(u32, u32)>)> {
+    if row.group_size.is_some_and(|n| n < 2) || matches!(name, "wait" | "init") {
+        return None;
+    }
+    match Operation::of_name(name) {
+        Operation::SendRecv => {
+            let (from, to) = message_ends(row, name, input.identity.rank);
+            Some((Meeting::Message, Some((from?, to?))))
+        }
+        operation if operation.ends_together() => Some((Meeting::EndsTogether, None)),
+        // Names such as `send_recv` or `recvAnySource` do not say between whom.
+        _ if name.starts_with("send") || name.starts_with("recv") => None,
+        _ => Some((Meeting::EndsApart, None)),
+    }
 }
 
-/// Median distance of the differences from their median.
-fn spread_ns(ends: &[(i64, i64)]) -> i64 {
-    let mut differences: Vec<i64> = ends.iter().map(|(a, b)| b.saturating_sub(*a)).collect();
-    let middle = super::clocks::median(&mut differences);
-    let mut distances: Vec<i64> =
-        differences.iter().map(|d| d.saturating_sub(middle).saturating_abs()).collect();
-    super::clocks::median(&mut distances)
+/// The two ends of a message, sender first, as far as known; `rank` is the input's own.
+pub fn message_ends(
+    row: &CollectiveRow,
+    name: &str,
+    rank: Option<u32>,
+) -> (Option<u32>, Option<u32>) {
+    let own = rank.or(row.rank);
+    match name {
+        "send" => (own, row.dst_rank),
+        "recv" => (row.src_rank, own),
+        _ => (None, None),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Call, by_order, by_seq};
-
-    fn calls(seqs: bool, list: &[(u64, &str, i64)]) -> Vec<Call> {
-        list.iter()
-            .map(|&(seq, name, end_ns)| Call {
-                seq: seqs.then_some(seq),
-                signature: name.to_owned(),
-                start_ns: end_ns - 10,
-                end_ns,
-            })
-            .collect()
+/// By the name of a kernel alone. Grouped sends and receives are how NCCL does an all-to-all.
+fn meeting_of_kernel(name: &str) -> Meeting {
+    let operation = Operation::of_kernel(name);
+    if operation.ends_together() || operation == Operation::SendRecv {
+        Meeting::EndsTogether
+    } else {
+        Meeting::EndsApart
     }
+}
 
-    #[test]
-    fn numbers_join_whatever_the_order() {
-        let a = calls(true, &[(5, "x", 100), (6, "y", 200), (7, "z", 300)]);
-        let b = calls(true, &[(6, "y", 1200), (7, "other", 1300), (8, "z", 1400)]);
-        assert_eq!(by_seq(&a, &b), Some(vec![(200, 1200)]));
-        let again = calls(true, &[(5, "x", 1), (5, "x", 2)]);
-        assert_eq!(by_seq(&a, &again), None);
-    }
+fn elements(row: &CollectiveRow) -> u64 {
+    row.in_elements.unwrap_or(0).max(row.out_elements.unwrap_or(0))
+}
 
-    #[test]
-    fn order_finds_the_shift_of_captures_that_start_apart() {
-        let ends = [100, 250, 330, 700, 810, 990];
-        let whole: Vec<_> = ends.iter().map(|&end| (0, "x", end)).collect();
-        let late: Vec<_> = ends[2..].iter().map(|&end| (0, "x", end + 5000)).collect();
-        let matched = by_order(&calls(false, &whole), &calls(false, &late));
-        assert_eq!(matched, [(330, 5330), (700, 5700), (810, 5810), (990, 5990)]);
-    }
-
-    #[test]
-    fn different_names_do_not_match() {
-        let a = calls(false, &[(0, "x", 1), (0, "y", 2)]);
-        let b = calls(false, &[(0, "y", 1), (0, "x", 2)]);
-        assert!(by_order(&a, &b).is_empty());
+/// Name, type and size as they must agree between ranks. Where one rank is the root, sizes differ.
+fn signature(store: &Store, row: &CollectiveRow, name: &str, meeting: Meeting) -> String {
+    let dtype = row.dtype.map_or("", |id| store.strings.get(id));
+    match meeting {
+        Meeting::EndsTogether => format!("{} {dtype} {}", plain(name), elements(row)),
+        Meeting::EndsApart => format!("{} {dtype}", plain(name)),
+        Meeting::Message => format!("message {dtype} {}", elements(row)),
     }
 }

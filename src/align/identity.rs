@@ -114,19 +114,26 @@ fn matches(pattern: &str, text: &str) -> bool {
     text.ends_with(last)
 }
 
+/// Stage, replica, role and rank that an input claims to be of.
+pub(super) type Claim = (Option<u32>, Option<u32>, Role, Option<u32>);
+
+/// What an input claims to be; `None` where it claims nothing.
+pub(super) fn claim_of(identity: &Identity) -> Option<Claim> {
+    let rank = identity.rank.or(identity.local_rank);
+    let says_something = identity.stage.is_some() || rank.is_some();
+    says_something.then_some((identity.stage, identity.replica, identity.role, rank))
+}
+
 /// Pairs of inputs that claim to be the same. Inputs that claim nothing are never the same.
 pub fn same_claims(identities: &[Identity]) -> Vec<IdentityProblem> {
-    let mut first: BTreeMap<_, usize> = BTreeMap::new();
+    let mut first: BTreeMap<Claim, usize> = BTreeMap::new();
     let mut problems = Vec::new();
     for (i, identity) in identities.iter().enumerate() {
-        if identity.stage.is_none() && identity.rank.is_none() && identity.local_rank.is_none() {
-            continue;
-        }
-        let rank = identity.rank.or(identity.local_rank);
-        match first.get(&(identity.stage, identity.replica, identity.role, rank)) {
+        let Some(claim) = claim_of(identity) else { continue };
+        match first.get(&claim) {
             Some(&first) => problems.push(IdentityProblem::Same { first, second: i }),
             None => {
-                first.insert((identity.stage, identity.replica, identity.role, rank), i);
+                first.insert(claim, i);
             }
         }
     }

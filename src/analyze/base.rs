@@ -1,6 +1,6 @@
 //! What every time account of one input shares, computed once: windows, launches, host threads, device activity.
 
-use super::devices::{DeviceActivity, device_activity};
+use super::devices::{DeviceActivity, comm_kernels_of, device_activity};
 use super::host::{HostThread, ThreadKind, host_threads};
 use super::launches::Launches;
 use super::names::{NameRules, comm_kernel_names};
@@ -28,6 +28,8 @@ pub struct TimeBase {
     pub threads: Vec<HostThread>,
     /// The devices that show activity, by index.
     pub devices: Vec<DeviceActivity>,
+    /// The communication kernels of the whole file, ascending by slice, whatever the window.
+    pub comm: Vec<u32>,
 }
 
 impl TimeBase {
@@ -38,10 +40,11 @@ impl TimeBase {
             || Launches::new(store),
             || NameRules::new(store, &config.rules, shows_device(store)),
         );
-        let comm = comm_kernel_names(store, &config.rules);
+        let comm_names = comm_kernel_names(store, &config.rules);
         let threads = host_threads(store, windows.file, &names, &launches);
-        let devices = device_activity(store, &windows, &comm);
-        Self { windows, launches, threads, devices }
+        let devices = device_activity(store, &windows, &comm_names);
+        let comm = comm_kernels_of(store, &comm_names);
+        Self { windows, launches, threads, devices, comm }
     }
 
     /// The work threads.

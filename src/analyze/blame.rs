@@ -1,11 +1,10 @@
 //! Who waited for whom: while the work threads of one input waited for another process, which inputs were busy; and
 //! which rank comes late to its collectives.
 
-use super::clock::{
-    ClockCheck, Matched, Placed, Placement, TimedInput, clock_check, matched_collectives, place,
-};
-use super::intervals::Intervals;
+use super::clock::{ClockCheck, Placed, Placement, TimedInput, clock_check, placements, span_on};
+use super::intervals::{Intervals, Span};
 use super::timeline::Class;
+use crate::align::{Matched, Together};
 
 /// Who was busy while one input waited.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +31,8 @@ pub struct BlameCell {
     pub host_ns: i64,
     /// It was not recorded.
     pub unrecorded_ns: i64,
+    /// By how much the two clocks may be apart after correction; `None` where nothing tells.
+    pub error_ns: Option<i64>,
 }
 
 impl BlameCell {
@@ -58,6 +59,9 @@ pub struct Straggler {
     pub caused_wait_ns: i64,
     /// Sum over all shared collectives of what it waited for the last.
     pub own_wait_ns: i64,
+    /// A single difference of starts may be wrong by this much, the clocks being what they are; `None` where nothing
+    /// tells.
+    pub error_ns: Option<i64>,
 }
 
 /// The figures across inputs.
@@ -75,21 +79,37 @@ pub struct Blame {
     pub n_matched: u64,
 }
 
-/// The figures across several inputs of one run.
-pub fn blame(inputs: &[TimedInput<'_>]) -> Blame {
-    let matched = matched_collectives(inputs);
-    let placed = place(inputs, &matched);
+/// The figures across several inputs; only those of one run are compared.
+pub fn blame(inputs: &[TimedInput<'_>], together: &Together) -> Blame {
+    let placed = placements(&together.alignment);
     let sides: Vec<Side> =
-        inputs.iter().zip(&placed).map(|(input, placed)| Side::new(input, placed)).collect();
+        (0..inputs.len()).map(|i| Side::new(&inputs[i], placed[i], together.runs[i])).collect();
     let rows = (0..inputs.len()).map(|input| blame_row(input, &sides)).collect();
-    let clocks = clock_checks(inputs.len(), &matched, &placed);
-    let stragglers = stragglers(inputs.len(), &matched, &placed);
-    Blame { placed, clocks, rows, stragglers, n_matched: matched.len() as u64 }
+    let clocks = clock_checks(inputs, together, &placed);
+    let shared = shared(inputs, &together.matched);
+    let stragglers = stragglers(&shared, &placed);
+    Blame { placed, clocks, rows, stragglers, n_matched: shared.len() as u64 }
+}
+
+/// The collectives that several inputs show in what is looked at of them: the spans by input.
+fn shared(inputs: &[TimedInput<'_>], matched: &[Matched]) -> Vec<Vec<(usize, Span)>> {
+    let in_window = |&(input, span): &(usize, Span)| {
+        let windows = &inputs[input].base.windows;
+        !windows.is_clipped
+            || windows.file.start_ns < span.end_ns && span.start_ns < windows.file.end_ns
+    };
+    let spans = |one: &Matched| -> Vec<(usize, Span)> {
+        let on = one.calls.iter().filter_map(|&(i, _)| Some((i, span_on(inputs, one, i)?)));
+        on.filter(in_window).collect()
+    };
+    let collectives = matched.iter().filter(|one| one.is_collective());
+    collectives.map(spans).filter(|spans| spans.len() > 1).collect()
 }
 
 /// One input on the common time line.
 struct Side {
-    is_placed: bool,
+    run: u32,
+    placed: Placed,
     window: Intervals,
     waits: Option<Intervals>,
     device: Intervals,
@@ -97,7 +117,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(input: &TimedInput<'_>, placed: &Placed) -> Self {
+    fn new(input: &TimedInput<'_>, placed: Placed, run: u32) -> Self {
         let threads = || input.base.work_threads();
         let set = |wanted: fn(Class) -> bool| {
             threads().fold(Intervals::default(), |all, thread| {
@@ -114,12 +134,21 @@ impl Side {
         let window = window.union(&device);
         let shift = |set: Intervals| set.shifted(placed.offset_ns);
         Self {
-            is_placed: placed.placement != Placement::None,
+            run,
+            placed,
             window: shift(window),
             waits: shows_waits.then(|| shift(waits)),
             host: shift(busy.subtract(&device)),
             device: shift(device),
         }
+    }
+}
+
+impl Side {
+    /// Whether another one can be held against it: both on the common time line, of one run.
+    fn is_beside(&self, other: &Self) -> bool {
+        let is_placed = |side: &Self| side.placed.placement != Placement::None;
+        self.run == other.run && is_placed(self) && is_placed(other)
     }
 }
 
@@ -131,54 +160,60 @@ fn blame_row(input: usize, sides: &[Side]) -> BlameRow {
     let mut unexplained = waits.clone();
     for (other, looked_at) in sides.iter().enumerate() {
         // Its own figures need no common time line.
-        if other != input && !(side.is_placed && looked_at.is_placed) {
+        if other != input && !side.is_beside(looked_at) {
             continue;
         }
+        let error_ns =
+            if other == input { Some(0) } else { side.placed.error_to(&looked_at.placed) };
         unexplained = unexplained.subtract(&looked_at.device).subtract(&looked_at.host);
         row.cells.push(BlameCell {
             input: other,
             device_ns: waits.intersect(&looked_at.device).total_ns(),
             host_ns: waits.intersect(&looked_at.host).total_ns(),
             unrecorded_ns: waits.subtract(&looked_at.window).total_ns(),
+            error_ns,
         });
     }
     row.nobody_ns = unexplained.total_ns();
     row
 }
 
-fn clock_checks(n_inputs: usize, matched: &[Matched], placed: &[Placed]) -> Vec<ClockCheck> {
-    let Some(reference) = matched.iter().filter_map(|one| one.spans.first()).map(|s| s.0).min()
-    else {
-        return Vec::new();
-    };
-    let offset = |input: usize| placed[input].offset_ns;
-    let is_measured = |input: &usize| {
-        let on_line = |i: usize| {
-            !matches!(placed[i].placement, Placement::None | Placement::Collectives { .. })
-        };
-        on_line(*input) && on_line(reference)
-    };
-    (reference + 1..n_inputs)
-        .filter(is_measured)
-        .filter_map(|input| clock_check(reference, input, matched, offset))
-        .collect()
+/// How well the clocks agree with the first input of each run that shares a collective.
+fn clock_checks(
+    inputs: &[TimedInput<'_>],
+    together: &Together,
+    placed: &[Placed],
+) -> Vec<ClockCheck> {
+    let is_measured =
+        |input: usize| matches!(placed[input].placement, Placement::BaseTime | Placement::Absolute);
+    let mut checks = Vec::new();
+    for run in 0..together.n_runs() as u32 {
+        let of_run = |input: usize| together.runs[input] == run;
+        let firsts = together.matched.iter().filter(|one| one.is_collective());
+        let first = firsts.filter_map(|one| one.calls.first()).map(|call| call.0);
+        let Some(reference) = first.filter(|&input| of_run(input)).min() else { continue };
+        let others = (reference + 1..inputs.len()).filter(|&input| of_run(input));
+        checks.extend(others.filter(|&i| is_measured(i) && is_measured(reference)).filter_map(
+            |input| clock_check(reference, input, inputs, &together.matched, &together.alignment),
+        ));
+    }
+    checks
 }
 
-fn stragglers(n_inputs: usize, matched: &[Matched], placed: &[Placed]) -> Vec<Straggler> {
-    let mut rows: Vec<Straggler> = (0..n_inputs)
-        .map(|input| Straggler {
-            input,
-            n_matched: 0,
-            n_last: 0,
-            behind_first_ns: 0,
-            max_behind_first_ns: 0,
-            caused_wait_ns: 0,
-            own_wait_ns: 0,
-        })
-        .collect();
-    for one in matched {
-        let starts: Vec<(i64, usize)> = one
-            .spans
+fn stragglers(shared: &[Vec<(usize, Span)>], placed: &[Placed]) -> Vec<Straggler> {
+    let row = |input: usize| Straggler {
+        input,
+        n_matched: 0,
+        n_last: 0,
+        behind_first_ns: 0,
+        max_behind_first_ns: 0,
+        caused_wait_ns: 0,
+        own_wait_ns: 0,
+        error_ns: Some(0),
+    };
+    let mut rows: Vec<Straggler> = (0..placed.len()).map(row).collect();
+    for spans in shared {
+        let starts: Vec<(i64, usize)> = spans
             .iter()
             .filter(|&&(input, _)| placed[input].placement != Placement::None)
             .map(|&(input, span)| (span.start_ns.saturating_add(placed[input].offset_ns), input))
@@ -191,6 +226,11 @@ fn stragglers(n_inputs: usize, matched: &[Matched], placed: &[Placed]) -> Vec<St
             rows[input].n_matched += 1;
             rows[input].own_wait_ns += last - start;
             rows[late].caused_wait_ns += last - start;
+            for &(_, other) in starts.iter().filter(|&&(_, other)| other != input) {
+                let error_ns = placed[input].error_to(&placed[other]);
+                let known = rows[input].error_ns.zip(error_ns);
+                rows[input].error_ns = known.map(|(known, error)| known.max(error));
+            }
         }
         rows[late].n_last += 1;
         rows[late].behind_first_ns += last - first;

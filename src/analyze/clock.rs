@@ -1,27 +1,51 @@
-//! Several inputs on one time line, and what their collectives say about it.
+//! Several inputs on one time line, as `align` finds it: where each comes from, and what may be wrong with it.
 //!
-//! A trace with `baseTimeNanoseconds` has Unix time; so have older ones with absolute timestamps. Any other is placed by
-//! the ends of collectives that it shares with a placed one, which is an estimate and said to be one.
-
-use std::collections::BTreeMap;
+//! A trace with `baseTimeNanoseconds` has Unix time; so have older ones with absolute timestamps. Clocks that shared
+//! collectives or hand-offs show to be apart are corrected, where they are apart by more than the error. Any other input
+//! is placed by what it shares with a placed one, which is an estimate and said to be one.
 
 use super::base::TimeBase;
-use super::devices::ActivityKind;
 use super::intervals::Span;
-use super::window::{is_impossible, slice_span};
-use crate::model::EventKind;
-use crate::store::{CollectiveRow, Store, StrId};
-
-/// Timestamps later than this (1973) can only be Unix time: no machine is up that long.
-const ABSOLUTE_FROM_NS: i64 = 100_000_000_000_000_000;
+use super::window::slice_span;
+pub use crate::align::ClockSource;
+use crate::align::{
+    AlignInput, Alignment, ClockBase, InputClock, Matched, Meeting, OffsetEstimate, Together,
+};
+use crate::model::Identity;
+use crate::store::Store;
 
 /// One input with its time base.
 #[derive(Clone, Copy, Debug)]
 pub struct TimedInput<'a> {
+    /// Its path.
+    pub path: &'a std::path::Path,
+    /// Who wrote it.
+    pub identity: &'a Identity,
     /// Its events.
     pub store: &'a Store,
     /// Its time base.
     pub base: &'a TimeBase,
+}
+
+impl<'a> TimedInput<'a> {
+    /// As `align` takes it.
+    fn to_align(self) -> AlignInput<'a> {
+        let whole = self.base.windows.whole;
+        AlignInput {
+            path: self.path,
+            identity: self.identity,
+            store: self.store,
+            comm: &self.base.comm,
+            window_ns: (!whole.is_empty()).then_some((whole.start_ns, whole.end_ns)),
+            run: 0,
+        }
+    }
+}
+
+/// Compares inputs: their runs, the collectives that they share, their clocks.
+pub fn together(inputs: &[TimedInput<'_>], is_one_run: bool) -> Together {
+    let inputs: Vec<AlignInput<'_>> = inputs.iter().map(|input| input.to_align()).collect();
+    Together::of(&inputs, is_one_run)
 }
 
 /// How an input came on the common time line.
@@ -31,15 +55,8 @@ pub enum Placement {
     BaseTime,
     /// Its timestamps are absolute.
     Absolute,
-    /// By the ends of collectives shared with another input; figures across inputs are estimates.
-    Collectives {
-        /// The input that it was compared with.
-        reference: usize,
-        /// Shared collectives.
-        n_matched: u64,
-        /// Half the spread of the single estimates.
-        error_ns: i64,
-    },
+    /// By what it shares with another input; figures across inputs are estimates.
+    Estimate(ClockSource),
     /// Not at all: it takes no part in figures across inputs.
     None,
 }
@@ -51,10 +68,27 @@ pub struct Placed {
     pub offset_ns: i64,
     /// Where that comes from.
     pub placement: Placement,
+    /// The part of the offset that corrects its clock, where it has one.
+    pub correction_ns: i64,
+    /// The input that its clock is measured against, itself where others are measured against it; `None` where nothing
+    /// tells how far it is from any other.
+    pub reference: Option<usize>,
+    /// What it shares with that one.
+    pub n_matched: Option<u64>,
+    /// By how much its times may be wrong against the reference's after correction; 0 for the reference.
+    pub error_ns: Option<i64>,
+}
+
+impl Placed {
+    /// By how much two inputs may be wrong against each other; `None` where nothing tells.
+    pub(super) fn error_to(&self, other: &Self) -> Option<i64> {
+        let is_measured = self.reference.is_some() && self.reference == other.reference;
+        is_measured.then_some(self.error_ns?.saturating_add(other.error_ns?))
+    }
 }
 
 /// How well the ends of shared collectives of two inputs agree. They end together, so that the difference is the error
-/// of the clocks (and, for those that need not end together, of the collective).
+/// of the clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockCheck {
     /// The first input.
@@ -63,170 +97,74 @@ pub struct ClockCheck {
     pub input: usize,
     /// Shared collectives.
     pub n_matched: u64,
-    /// Median of the other's end less the first one's end.
+    /// Median of the other's end less the first one's end, as the clocks were.
     pub median_ns: i64,
     /// Largest distance of a single difference from the median.
     pub spread_ns: i64,
 }
 
-/// A collective that several inputs show: its span in each, as recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matched {
-    /// Name of the collective.
-    pub name: String,
-    /// Name of the process group, where known.
-    pub group: String,
-    /// (input, span), by input.
-    pub spans: Vec<(usize, Span)>,
-}
-
-/// What collectives of several inputs must share to be the same, besides their number.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Group {
-    name: String,
-    group: String,
-    ranks: String,
-}
-
-/// A collective of one input: its sequence number, where recorded, and its span.
-type Numbered = (Option<u64>, Span);
-
-/// The collectives that at least two inputs show.
-///
-/// Matched by sequence number where the trace has it. Otherwise by order within group and name, and only where all
-/// inputs that show the group have equally many, because one missing at a window's edge would shift all others.
-/// Point-to-point operations are left out.
-pub fn matched_collectives(inputs: &[TimedInput<'_>]) -> Vec<Matched> {
-    let mut by_group: BTreeMap<Group, Vec<(usize, Vec<Numbered>)>> = BTreeMap::new();
-    for (number, input) in inputs.iter().enumerate() {
-        for (group, spans) in collectives_of(input) {
-            by_group.entry(group).or_default().push((number, spans));
-        }
-    }
-    let mut matched = Vec::new();
-    for (group, parts) in by_group {
-        let is_numbered = parts.iter().all(|(_, spans)| spans.iter().all(|(seq, _)| seq.is_some()));
-        let has_equal_counts = parts.windows(2).all(|w| w[0].1.len() == w[1].1.len());
-        if !is_numbered && !has_equal_counts {
-            continue;
-        }
-        let mut by_number: BTreeMap<u64, Vec<(usize, Span)>> = BTreeMap::new();
-        for (input, spans) in parts {
-            for (order, (seq, span)) in spans.into_iter().enumerate() {
-                let number = seq.filter(|_| is_numbered).unwrap_or(order as u64);
-                by_number.entry(number).or_default().push((input, span));
-            }
-        }
-        // A number that one input shows twice (several kernels of one collective) identifies nothing.
-        let is_unique = |spans: &[(usize, Span)]| spans.windows(2).all(|w| w[0].0 != w[1].0);
-        let shared = by_number.into_values().filter(|spans| spans.len() > 1 && is_unique(spans));
-        matched.extend(shared.map(|spans| Matched {
-            name: group.name.clone(),
-            group: group.group.clone(),
-            spans,
-        }));
-    }
-    matched
-}
-
-/// The collectives of an input, in time order: communication kernels where it has any, by their arguments or else by
-/// name; operators that carry the arguments where it has none.
-fn collectives_of(input: &TimedInput<'_>) -> BTreeMap<Group, Vec<Numbered>> {
-    let store = input.store;
-    let mut found: BTreeMap<Group, Vec<Numbered>> = BTreeMap::new();
-    let mut add = |slice: usize, row: Option<&CollectiveRow>| {
-        let name = row.map_or(store.name(slice), |row| store.strings.get(row.name));
-        let is_alone = row.and_then(|row| row.group_size).is_some_and(|n| n < 2);
-        let span = slice_span(store, slice);
-        if is_pairwise(name) || is_alone || is_impossible(span.len_ns()) {
-            return;
-        }
-        let text = |id: Option<StrId>| id.map_or("", |id| store.strings.get(id)).to_owned();
-        let group = Group {
-            name: name.to_owned(),
-            group: text(row.and_then(|row| row.group_name)),
-            ranks: text(row.and_then(|row| row.group_ranks)),
-        };
-        found.entry(group).or_default().push((row.and_then(|row| row.seq), span));
+/// The inputs as they lie on one time line.
+pub fn placements(alignment: &Alignment) -> Vec<Placed> {
+    let is_reference = |i: usize| {
+        let of = |clock: &InputClock| clock.estimate.is_some_and(|found| found.reference == i);
+        alignment.inputs.iter().any(of)
     };
-    let comm = || {
-        let rows = input.base.devices.iter().flat_map(|device| &device.slices);
-        rows.filter(|row| row.kind == ActivityKind::Comm)
+    let clocks = alignment.inputs.iter().enumerate();
+    let line_ns = alignment.base_time_ns.unwrap_or(0);
+    clocks.map(|(i, clock)| placed(clock, line_ns, is_reference(i).then_some(i))).collect()
+}
+
+/// One input, where 0 of the common line is at `line_ns` of Unix time; `own` is its number where others are measured
+/// against it.
+fn placed(clock: &InputClock, line_ns: i64, own: Option<usize>) -> Placed {
+    let placement = match (clock.base, clock.estimate) {
+        (ClockBase::Stated(_), _) => Placement::BaseTime,
+        (ClockBase::Absolute, _) => Placement::Absolute,
+        (ClockBase::Unknown, Some(found)) => Placement::Estimate(found.source),
+        // Where no input has Unix time, the first one's own time is the line.
+        (ClockBase::Unknown, None) if own.is_some() => {
+            Placement::Estimate(ClockSource::Collectives)
+        }
+        (ClockBase::Unknown, None) => Placement::None,
     };
-    for row in comm() {
-        add(row.slice as usize, store.collective_row(row.slice as usize));
-    }
-    if comm().next().is_none() {
-        let is_op = |row: &&CollectiveRow| store.kind(row.slice as usize) == EventKind::CpuOp;
-        store.collectives.iter().filter(is_op).for_each(|row| add(row.slice as usize, Some(row)));
-    }
-    for spans in found.values_mut() {
-        spans.sort_by_key(|&(seq, span)| (span, seq));
-    }
-    found
-}
-
-fn is_pairwise(name: &str) -> bool {
-    name.starts_with("send") || name.starts_with("recv") || matches!(name, "wait" | "init")
-}
-
-/// Puts inputs on one time line.
-pub fn place(inputs: &[TimedInput<'_>], matched: &[Matched]) -> Vec<Placed> {
-    let mut placed: Vec<Placed> = inputs.iter().map(own_placement).collect();
-    let known = placed.iter().position(|p| p.placement != Placement::None);
-    // Where no input has Unix time, the first one's own time is the line, and the others are estimated against it.
-    let reference = known.unwrap_or(0);
-    for input in 0..inputs.len() {
-        if placed[input].placement != Placement::None || input == reference {
-            continue;
-        }
-        if let Some(check) = clock_check(reference, input, matched, |_| 0) {
-            placed[input] = Placed {
-                offset_ns: placed[reference].offset_ns.saturating_sub(check.median_ns),
-                placement: Placement::Collectives {
-                    reference,
-                    n_matched: check.n_matched,
-                    error_ns: check.spread_ns,
-                },
-            };
-        }
-    }
-    let is_estimated = placed.iter().any(|p| matches!(p.placement, Placement::Collectives { .. }));
-    if known.is_none() && is_estimated {
-        placed[0].placement = Placement::Collectives { reference: 0, n_matched: 0, error_ns: 0 };
-    }
-    placed
-}
-
-/// Whether a timestamp can only be Unix time.
-pub(super) fn is_absolute(ts_ns: i64) -> bool {
-    ts_ns >= ABSOLUTE_FROM_NS
-}
-
-fn own_placement(input: &TimedInput<'_>) -> Placed {
-    match input.store.meta.base_time_ns {
-        Some(offset_ns) => Placed { offset_ns, placement: Placement::BaseTime },
-        None if is_absolute(input.base.windows.whole.start_ns) => {
-            Placed { offset_ns: 0, placement: Placement::Absolute }
-        }
-        None => Placed { offset_ns: 0, placement: Placement::None },
+    let found = clock.estimate;
+    Placed {
+        offset_ns: clock.shift_ns.saturating_add(line_ns),
+        placement,
+        correction_ns: clock.correction_ns,
+        reference: found.map(|found| found.reference).or(own),
+        n_matched: found.map(|found| found.n_matched as u64).or(own.map(|_| 0)),
+        error_ns: found.map(|found| left_error(clock, found)).or(own.map(|_| 0)),
     }
 }
 
-/// How well two inputs agree on the ends of what they share, with an offset added to each.
+/// The span of a matched operation on one of its inputs.
+pub(super) fn span_on(inputs: &[TimedInput<'_>], one: &Matched, input: usize) -> Option<Span> {
+    Some(slice_span(inputs[input].store, one.slice_of(input)?))
+}
+
+/// By how much an input may be wrong after correction: the error of its offset, and the offset where it is not applied.
+fn left_error(clock: &InputClock, found: OffsetEstimate) -> i64 {
+    let left_ns = found.offset_ns.saturating_add(clock.correction_ns).saturating_abs();
+    found.error_ns.saturating_add(left_ns)
+}
+
+/// How well two inputs agree on the ends of what they share, by their bases alone.
 pub(super) fn clock_check(
     reference: usize,
     input: usize,
+    inputs: &[TimedInput<'_>],
     matched: &[Matched],
-    offset_ns: impl Fn(usize) -> i64,
+    alignment: &Alignment,
 ) -> Option<ClockCheck> {
     let end = |one: &Matched, wanted: usize| {
-        let found = one.spans.iter().find(|&&(number, _)| number == wanted);
-        found.map(|&(_, span)| i128::from(span.end_ns) + i128::from(offset_ns(wanted)))
+        let span = span_on(inputs, one, wanted)?;
+        Some(span.end_ns.saturating_add(alignment.inputs[wanted].base_shift_ns))
     };
+    let together = matched.iter().filter(|one| one.meeting == Meeting::EndsTogether);
     let differences =
-        matched.iter().filter_map(|one| Some(end(one, input)? - end(one, reference)?));
-    let mut differences: Vec<i64> = differences.filter_map(|d| i64::try_from(d).ok()).collect();
+        together.filter_map(|one| Some(end(one, input)?.saturating_sub(end(one, reference)?)));
+    let mut differences: Vec<i64> = differences.collect();
     differences.sort_unstable();
     let median_ns = *differences.get(differences.len() / 2)?;
     let spread = differences.iter().map(|d| d.saturating_sub(median_ns).saturating_abs()).max();

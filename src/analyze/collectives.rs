@@ -12,6 +12,7 @@ use super::devices::{ActivityKind, DeviceActivity};
 use super::intervals::{Intervals, Span};
 use super::quantiles::nearest_rank;
 use super::rates::{Rate, RateSummary};
+use crate::align::{Matched, Operation, message_ends};
 use crate::store::{CollectiveRow, Store, StrId};
 
 /// Instances listed as the slowest.
@@ -30,69 +31,7 @@ pub struct CollectiveInput<'a> {
     pub rank: Option<u32>,
 }
 
-/// What an operation does, whatever its spelling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    /// `allreduce`
-    AllReduce,
-    /// `allgather`, `_allgather_base`, `all_gather_into_tensor`
-    AllGather,
-    /// `reduce_scatter`, `_reduce_scatter_base`, `reduce_scatter_tensor`
-    ReduceScatter,
-    /// `broadcast`
-    Broadcast,
-    /// `reduce`
-    Reduce,
-    /// `all_to_all`, `all_to_allv`
-    AllToAll,
-    /// `send` and `recv` of one message
-    SendRecv,
-    /// `barrier`
-    Barrier,
-    /// Anything else
-    Other,
-}
-
 impl Operation {
-    fn of_name(name: &str) -> Self {
-        let plain = name.trim_start_matches('_').replace("all_gather", "allgather");
-        let is = |start: &str| plain.starts_with(start);
-        if is("allreduce") || is("all_reduce") {
-            Self::AllReduce
-        } else if is("allgather") {
-            Self::AllGather
-        } else if is("reduce_scatter") {
-            Self::ReduceScatter
-        } else if is("broadcast") {
-            Self::Broadcast
-        } else if is("reduce") {
-            Self::Reduce
-        } else if is("all_to_all") || is("alltoall") {
-            Self::AllToAll
-        } else if plain == "send" || plain == "recv" {
-            Self::SendRecv
-        } else if is("barrier") {
-            Self::Barrier
-        } else {
-            Self::Other
-        }
-    }
-
-    /// The name in tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AllReduce => "all_reduce",
-            Self::AllGather => "all_gather",
-            Self::ReduceScatter => "reduce_scatter",
-            Self::Broadcast => "broadcast",
-            Self::Reduce => "reduce",
-            Self::AllToAll => "all_to_all",
-            Self::SendRecv => "send_recv",
-            Self::Barrier => "barrier",
-            Self::Other => "other",
-        }
-    }
-
     /// Bus bandwidth over algorithm bandwidth for `n` ranks, as numerator and denominator.
     pub fn bus_factor(self, n: u64) -> Option<(u64, u64)> {
         let less_one = n.checked_sub(1)?;
@@ -244,8 +183,6 @@ pub struct Collectives {
     pub ranks: Vec<RankWait>,
     /// The slowest instances, by their longest rank.
     pub slowest: Vec<Instance>,
-    /// Classes whose number of instances differs between ranks: their instances were not matched.
-    pub n_unmatched_classes: u64,
 }
 
 /// What makes two kernels the same kind of collective on different ranks.
@@ -267,14 +204,14 @@ struct Kernel {
     input: usize,
     device: usize,
     span: Span,
-    seq: Option<u64>,
     /// The row of its arguments.
     row: Option<u32>,
     slice: usize,
 }
 
-/// The account of the collectives of all inputs, matched over ranks.
-pub fn collectives(inputs: &[CollectiveInput<'_>]) -> Collectives {
+/// The account of the collectives of all inputs; `matched` says which of them are one.
+pub fn collectives(inputs: &[CollectiveInput<'_>], matched: &[Matched]) -> Collectives {
+    let same = SameCollective::of(inputs.len(), matched);
     let mut by_key: BTreeMap<Key, Vec<Kernel>> = BTreeMap::new();
     for (number, input) in inputs.iter().enumerate() {
         for (device, activity) in input.base.devices.iter().enumerate() {
@@ -289,8 +226,7 @@ pub fn collectives(inputs: &[CollectiveInput<'_>]) -> Collectives {
     };
     let mut all = Vec::new();
     for (key, kernels) in by_key {
-        let (instances, is_matched) = instances(result.classes.len(), &kernels);
-        result.n_unmatched_classes += u64::from(!is_matched);
+        let instances = instances(result.classes.len(), &kernels, &same);
         for instance in instances.iter().filter(|instance| instance.ranks.len() > 1) {
             add_waits(instance, &mut result.ranks);
         }
@@ -333,7 +269,6 @@ fn collect(
             input: number,
             device,
             span: row.span,
-            seq: found.and_then(|at| input.store.collectives[at].seq),
             row: found.map(|at| at as u32),
             slice,
         });
@@ -348,12 +283,7 @@ fn key_of(input: &CollectiveInput<'_>, row: &CollectiveRow) -> Key {
     let is_coalesced = name.contains("coalesced");
     let elements = operation.elements(row).filter(|_| !is_coalesced);
     let element_bytes = dtype.as_deref().and_then(dtype_bytes);
-    let own = input.rank.or(row.rank);
-    let (from, to) = match name {
-        "send" => (own, row.dst_rank),
-        "recv" => (row.src_rank, own),
-        _ => (None, None),
-    };
+    let (from, to) = message_ends(row, name, input.rank);
     let detail = match operation {
         Operation::SendRecv => match (from, to) {
             (Some(from), Some(to)) => format!("{from} -> {to}"),
@@ -372,32 +302,45 @@ fn key_of(input: &CollectiveInput<'_>, row: &CollectiveRow) -> Key {
     }
 }
 
-/// Kernels of one class to instances. Whether the inputs show the same instances: if not, nothing is matched.
-fn instances(class: usize, kernels: &[Kernel]) -> (Vec<Instance>, bool) {
-    let mut by_input: BTreeMap<usize, Vec<&Kernel>> = BTreeMap::new();
-    for kernel in kernels {
-        by_input.entry(kernel.input).or_default().push(kernel);
-    }
-    for of_input in by_input.values_mut() {
-        of_input.sort_by_key(|kernel| (kernel.seq, kernel.span, kernel.slice));
-    }
-    let count = |of_input: &Vec<&Kernel>| of_input.len();
-    let mut counts = by_input.values().map(count);
-    let first = counts.next().unwrap_or(0);
-    let has_seq = kernels.iter().all(|kernel| kernel.seq.is_some());
-    let is_matched = has_seq || counts.all(|n| n == first);
-    let mut slots: BTreeMap<(Option<usize>, u64), Vec<InstanceRank>> = BTreeMap::new();
-    for (&input, of_input) in &by_input {
-        for (order, kernel) in of_input.iter().enumerate() {
-            let number = kernel.seq.filter(|_| has_seq).unwrap_or(order as u64);
-            let alone = (!is_matched).then_some(input);
-            let rank =
-                InstanceRank { input, ts_ns: kernel.span.start_ns, dur_ns: kernel.span.len_ns() };
-            slots.entry((alone, number)).or_default().push(rank);
+/// Which kernels are one collective, by input and slice.
+struct SameCollective {
+    /// Of each input: slice and number of the match, by slice.
+    of_input: Vec<Vec<(u32, usize)>>,
+}
+
+impl SameCollective {
+    fn of(n_inputs: usize, matched: &[Matched]) -> Self {
+        let mut of_input = vec![Vec::new(); n_inputs];
+        for (number, one) in matched.iter().enumerate() {
+            one.calls.iter().for_each(|&(input, slice)| of_input[input].push((slice, number)));
         }
+        of_input.iter_mut().for_each(|calls: &mut Vec<_>| calls.sort_unstable());
+        Self { of_input }
     }
-    let instance = |(number, ranks)| Instance { class, number, ranks };
-    ((0..).zip(slots.into_values()).map(instance).collect(), is_matched)
+
+    /// The number of the match that a kernel is part of.
+    fn number(&self, kernel: &Kernel) -> Option<usize> {
+        let calls = &self.of_input[kernel.input];
+        let found = calls.binary_search_by_key(&(kernel.slice as u32), |&(slice, _)| slice).ok()?;
+        Some(calls[found].1)
+    }
+}
+
+/// Kernels of one class to instances, in the order in which the first input that shows one shows them.
+fn instances(class: usize, kernels: &[Kernel], same: &SameCollective) -> Vec<Instance> {
+    let mut by_match: BTreeMap<(Option<usize>, usize), Vec<InstanceRank>> = BTreeMap::new();
+    for (place, kernel) in kernels.iter().enumerate() {
+        let key = match same.number(kernel) {
+            Some(number) => (Some(number), 0),
+            None => (None, place),
+        };
+        let (input, ts_ns) = (kernel.input, kernel.span.start_ns);
+        let rank = InstanceRank { input, ts_ns, dur_ns: kernel.span.len_ns() };
+        by_match.entry(key).or_default().push(rank);
+    }
+    let mut ranks: Vec<Vec<InstanceRank>> = by_match.into_values().collect();
+    ranks.sort_by_key(|ranks| (ranks[0].input, ranks[0].ts_ns));
+    (0..).zip(ranks).map(|(number, ranks)| Instance { class, number, ranks }).collect()
 }
 
 fn add_waits(instance: &Instance, ranks: &mut [RankWait]) {
@@ -510,15 +453,11 @@ fn busy_and_exposed(inputs: &[CollectiveInput<'_>], kernels: &[Kernel]) -> (i64,
 
 #[cfg(test)]
 mod tests {
-    use super::{Kernel, Operation, Span, dtype_bytes, instances};
+    use super::{Kernel, Operation, SameCollective, Span, dtype_bytes, instances};
+    use crate::align::{Matched, Meeting};
 
     #[test]
-    fn spellings_and_factors() {
-        assert_eq!(Operation::of_name("_allgather_base"), Operation::AllGather);
-        assert_eq!(Operation::of_name("all_gather_into_tensor"), Operation::AllGather);
-        assert_eq!(Operation::of_name("_reduce_scatter_base"), Operation::ReduceScatter);
-        assert_eq!(Operation::of_name("reduce"), Operation::Reduce);
-        assert_eq!(Operation::of_name("all_to_allv"), Operation::AllToAll);
+    fn factors_and_sizes() {
         assert_eq!(Operation::AllReduce.bus_factor(8), Some((14, 8)));
         assert_eq!(Operation::AllReduce.bus_factor(1), Some((0, 1)));
         assert_eq!(Operation::Barrier.bus_factor(8), None);
@@ -526,34 +465,26 @@ mod tests {
         assert_eq!(dtype_bytes("bfloat16"), None);
     }
 
-    fn kernel(input: usize, start_ns: i64, dur_ns: i64, seq: Option<u64>) -> Kernel {
+    fn kernel(input: usize, start_ns: i64, dur_ns: i64, slice: usize) -> Kernel {
         let span = Span::new(start_ns, start_ns + dur_ns);
-        Kernel { input, device: 0, span, seq, row: None, slice: 0 }
+        Kernel { input, device: 0, span, row: None, slice }
     }
 
     #[test]
-    fn ranks_match_by_order_when_they_show_the_same_number() {
-        let kernels = [
-            kernel(0, 0, 9, None),
-            kernel(0, 20, 5, None),
-            kernel(1, 4, 5, None),
-            kernel(1, 21, 4, None),
-        ];
-        let (matched, is_matched) = instances(0, &kernels);
-        assert!(is_matched);
-        let times: Vec<_> =
-            matched.iter().map(|i| (i.min_ns(), i.max_ns(), i.ranks.len())).collect();
-        assert_eq!(times, [(5, 9, 2), (4, 5, 2)]);
-        let (alone, is_matched) = instances(0, &kernels[..3]);
-        assert!(!is_matched && alone.iter().all(|i| i.ranks.len() == 1) && alone.len() == 3);
-    }
-
-    #[test]
-    fn sequence_numbers_match_across_window_edges() {
+    fn matched_kernels_are_one_instance() {
         let kernels =
-            [kernel(0, 0, 9, Some(4)), kernel(0, 20, 5, Some(5)), kernel(1, 21, 4, Some(5))];
-        let (matched, is_matched) = instances(0, &kernels);
-        assert!(is_matched);
-        assert_eq!(matched.iter().map(|i| i.ranks.len()).collect::<Vec<_>>(), [1, 2]);
+            [kernel(0, 0, 9, 3), kernel(0, 20, 5, 4), kernel(1, 4, 5, 7), kernel(1, 21, 4, 8)];
+        let one = |ours, theirs| Matched {
+            meeting: Meeting::EndsTogether,
+            is_on_device: true,
+            calls: vec![(0, ours), (1, theirs)],
+        };
+        let times = |matched: &[Matched]| -> Vec<_> {
+            let instances = instances(0, &kernels, &SameCollective::of(2, matched));
+            instances.iter().map(|i| (i.min_ns(), i.max_ns(), i.ranks.len())).collect()
+        };
+        assert_eq!(times(&[one(4, 8), one(3, 7)]), [(5, 9, 2), (4, 5, 2)]);
+        assert_eq!(times(&[one(4, 7)]), [(9, 9, 1), (5, 5, 2), (4, 4, 1)]);
+        assert_eq!(times(&[]).len(), 4);
     }
 }

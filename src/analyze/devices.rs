@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use super::base::TimeBase;
 use super::intervals::{Intervals, Span};
+use super::names::comm_kernel_names;
 use super::overruns::{Overrun, overruns};
+use super::wait_rules::WaitRules;
 use super::window::{Windows, is_unplaced, slice_span};
 use crate::model::EventKind;
 use crate::store::Store;
@@ -174,6 +176,24 @@ pub(super) fn device_activity(
         }
     };
     windows.devices.iter().map(of_device).collect()
+}
+
+/// The kernels that communicate, by their names or by their arguments, ascending by slice.
+pub fn comm_kernels(store: &Store, rules: &WaitRules) -> Vec<u32> {
+    comm_kernels_of(store, &comm_kernel_names(store, rules))
+}
+
+/// As [`comm_kernels`], by string whether a kernel's name is one that communicates.
+pub(super) fn comm_kernels_of(store: &Store, comm_names: &[bool]) -> Vec<u32> {
+    let is_comm_kernel = |&slice: &usize| {
+        store.kind(slice) == EventKind::Kernel
+            && is_comm(store, slice, comm_names)
+            && !is_unplaced(store, slice)
+    };
+    let slices = store.device_rows.iter().map(|row| row.slice as usize);
+    let mut found: Vec<u32> = slices.filter(is_comm_kernel).map(|slice| slice as u32).collect();
+    found.sort_unstable();
+    found
 }
 
 /// Whether a span, possibly empty, has a place inside a window.

@@ -6,6 +6,7 @@ use super::devices::{ActivityRow, stream_overlaps};
 use super::host::ThreadKind;
 use super::launches::correlation;
 use super::window::is_impossible;
+use crate::align::{ClockBase, base_of};
 use crate::diag::{IssueKind, Reporter, Severity};
 use crate::model::EventKind;
 use crate::store::Store;
@@ -112,7 +113,7 @@ pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> 
         lost_events(diag),
         odd_events(diag),
         profiler_overhead(store),
-        clock(store, base),
+        clock(store),
     ];
     lines.extend(super::times::lines(store, base));
     lines.sort_by_key(|line| line.kind);
@@ -304,9 +305,8 @@ fn profiler_overhead(store: &Store) -> TrustLine {
     line(TrustKind::ProfilerOverhead, count, ns, Severity::Info, meaning)
 }
 
-fn clock(store: &Store, base: &TimeBase) -> TrustLine {
-    let has_unix_time =
-        store.meta.base_time_ns.is_some() || super::clock::is_absolute(base.windows.whole.start_ns);
+fn clock(store: &Store) -> TrustLine {
+    let has_unix_time = base_of(store) != ClockBase::Unknown;
     let meaning = if has_unix_time {
         "times are Unix time of the host: files of one host share a clock, other hosts may differ"
     } else {

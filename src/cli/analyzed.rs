@@ -7,26 +7,31 @@ use std::collections::BTreeSet;
 use rayon::prelude::*;
 
 use super::plan::AnalyzePlan;
-use super::results::{Results, across};
+use super::results::{Results, across, compared};
 use super::rows;
+use crate::align::Together;
 use crate::analyze::blame::Blame;
-use crate::analyze::components::merge_components;
+use crate::analyze::components::{Component, merge_components};
 use crate::analyze::joined::Joined;
-use crate::analyze::kernels::{activity_stats, merge_durations};
+use crate::analyze::kernels::{ActivityDurations, activity_stats, merge_durations};
+use crate::analyze::timeline::Class;
 use crate::analyze::trust::{TrustLine, trust};
+use crate::model::Role;
 use crate::read::Input;
 use crate::read::logs::LogInput;
 use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
     Across, ActivityRow, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
-    IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, SCHEMA_VERSION, StartupRow,
-    ThreadRow, TrustRow, WaitRow, merge_key_averages,
+    IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, RunRow, SCHEMA_VERSION,
+    StartupRow, ThreadRow, TrustRow, WaitRow, merge_key_averages,
 };
 
 /// What all analyses said.
 pub(super) struct Analyzed {
     /// Of each input.
     pub(super) results: Vec<Results>,
+    /// What the inputs are to each other: runs, shared collectives, clocks.
+    pub(super) together: Together,
     /// Of all of them; `None` for a single one, and where no table shows it.
     pub(super) across: Option<Blame>,
     /// The logs joined with the inputs; `None` where no logs were given.
@@ -40,7 +45,9 @@ impl Analyzed {
     pub(super) fn of(plan: &AnalyzePlan, inputs: &mut [Input]) -> Self {
         let results: Vec<Results> =
             inputs.par_iter().map(|input| Results::of(plan, input)).collect();
-        let across = across(plan, inputs, &results);
+        let bases: Vec<_> = results.iter().map(|one| &one.base).collect();
+        let together = compared(inputs, &bases, plan.is_one_run);
+        let across = across(plan, inputs, &bases, &together);
         let panels = inputs
             .par_iter()
             .zip(&results)
@@ -49,7 +56,7 @@ impl Analyzed {
         for (input, results) in inputs.iter_mut().zip(&results) {
             rows::note_findings(input, &results.base, results.key_averages.as_ref());
         }
-        Self { results, across, joined: None, panels }
+        Self { results, together, across, joined: None, panels }
     }
 
     /// With the logs that the plan names, joined with the inputs.
@@ -61,18 +68,20 @@ impl Analyzed {
     ) -> Self {
         let bases: Vec<_> = self.results.iter().map(|one| &one.base).collect();
         let join = plan.logs.as_ref();
-        self.joined = join.map(|join| join.join(inputs, &bases, logs, plan.common.is_quiet));
+        let is_quiet = plan.common.is_quiet;
+        self.joined = join.map(|join| join.join(inputs, &bases, &self.together, logs, is_quiet));
         self
     }
 
     /// The results as one report, in the order of the inputs.
     pub(super) fn into_report(self, plan: &AnalyzePlan, inputs: &[Input]) -> AnalyzeReport {
-        let mut report = report(plan, inputs, self.results);
+        let runs = self.together.runs;
+        let mut report = report(plan, inputs, self.results, &runs);
         for (number, lines) in self.panels.iter().enumerate() {
             report.trust.extend(lines.iter().map(|line| TrustRow::of(number, line)));
         }
         let Across { placements, clocks, blame, stragglers } =
-            self.across.as_ref().map(Across::from).unwrap_or_default();
+            self.across.map(|across| Across::of(&across, &runs)).unwrap_or_default();
         let Joined { log_clocks, joined_stages, joined_requests, .. } =
             self.joined.unwrap_or_default();
         let mut report = AnalyzeReport {
@@ -93,29 +102,38 @@ impl Analyzed {
 }
 
 /// The results of the inputs as one report, in the order of the inputs.
-fn report(plan: &AnalyzePlan, inputs: &[Input], results: Vec<Results>) -> AnalyzeReport {
+fn report(
+    plan: &AnalyzePlan,
+    inputs: &[Input],
+    results: Vec<Results>,
+    runs: &[u32],
+) -> AnalyzeReport {
+    let summed = SummedRuns::of(inputs, runs);
     let mut report = AnalyzeReport {
         schema_version: SCHEMA_VERSION,
         command: "analyze",
-        totals: rows::totals(&results),
+        totals: rows::totals((0..results.len()).filter(|&i| summed.is_in(i)).map(|i| &results[i])),
+        runs: summed.rows(&results),
         excluded_classes: plan.excluded.iter().map(|class| class.as_str()).collect(),
         ..AnalyzeReport::default()
     };
-    let mut key_averages = Vec::new();
-    let mut durations = Vec::new();
-    let mut components = Vec::new();
-    let mut recorded = BTreeSet::new();
-    for (number, (input, results)) in inputs.iter().zip(results).enumerate() {
+    let mut parts: Vec<RunParts> = Vec::new();
+    parts.resize_with(report.runs.len(), RunParts::default);
+    for (number, (input, mut results)) in inputs.iter().zip(results).enumerate() {
         add_input(&mut report, number, input, &results);
-        let rows = results.key_averages.into_iter().flat_map(|averages| averages.rows);
-        key_averages.push(rows.map(KeyAverageRow::from).collect());
-        durations.push(results.durations);
-        let activity = results.activity.into_iter().map(|one| ActivityRow::of(number, one));
+        let activity = std::mem::take(&mut results.activity).into_iter();
+        let activity = activity.map(|one| ActivityRow::of(number, one));
         report.activity.extend(activity.filter(|row| plan.shows_name(&row.name)));
-        components.push(results.components);
-        recorded.extend(results.recorded);
+        if let Some(row) = report.inputs.last_mut() {
+            row.run = runs[number];
+        }
+        if summed.is_in(number) {
+            parts[runs[number] as usize].add(results);
+        }
     }
-    report.key_averages = merge_key_averages(key_averages);
+    for (run, parts) in (0..).zip(parts) {
+        parts.sum_into(run, &mut report);
+    }
     if !plan.excluded.is_empty() {
         let n_rows = report.key_averages.len();
         report.key_averages.retain(|row| !row.is_gone());
@@ -123,12 +141,71 @@ fn report(plan: &AnalyzePlan, inputs: &[Input], results: Vec<Results>) -> Analyz
     }
     rows::sort_key_averages(&mut report.key_averages, plan.sort);
     report.key_averages.retain(|row| plan.shows_name(&row.name));
-    let kernels = activity_stats(&merge_durations(durations)).into_iter().map(KernelRow::from);
-    report.kernels = kernels.collect();
-    let is_recorded = |class| recorded.contains(&class);
-    let components = merge_components(components).into_iter();
-    report.components = components.map(|one| ComponentRow::of(one, is_recorded)).collect();
     report
+}
+
+/// Which inputs are summed: the ranks of each run. A front end runs no part of the model; it is summed only where there
+/// is nothing else.
+struct SummedRuns<'a> {
+    inputs: &'a [Input],
+    runs: &'a [u32],
+    has_rank: bool,
+}
+
+impl<'a> SummedRuns<'a> {
+    fn of(inputs: &'a [Input], runs: &'a [u32]) -> Self {
+        let has_rank = inputs.iter().any(|input| input.identity.role == Role::Worker);
+        Self { inputs, runs, has_rank }
+    }
+
+    fn is_in(&self, input: usize) -> bool {
+        !self.has_rank || self.inputs[input].identity.role == Role::Worker
+    }
+
+    /// The runs with their inputs and totals.
+    fn rows(&self, results: &[Results]) -> Vec<RunRow> {
+        let n_runs = self.runs.iter().max().map_or(0, |&last| last + 1);
+        let row = |run: u32| {
+            let of_run = |&i: &usize| self.runs[i] == run;
+            let inputs: Vec<usize> = (0..results.len()).filter(of_run).collect();
+            let (summed, not_summed) = inputs.iter().partition(|&&i| self.is_in(i));
+            let summed: Vec<usize> = summed;
+            let totals = rows::totals(summed.iter().map(|&i| &results[i]));
+            RunRow { run, inputs, not_summed, totals }
+        };
+        (0..n_runs).map(row).collect()
+    }
+}
+
+/// What is summed over the ranks of one run.
+#[derive(Default)]
+struct RunParts {
+    key_averages: Vec<Vec<KeyAverageRow>>,
+    durations: Vec<ActivityDurations>,
+    components: Vec<Vec<Component>>,
+    recorded: BTreeSet<Class>,
+}
+
+impl RunParts {
+    fn add(&mut self, results: Results) {
+        let rows = results.key_averages.into_iter().flat_map(|averages| averages.rows);
+        self.key_averages.push(rows.map(KeyAverageRow::from).collect());
+        self.durations.push(results.durations);
+        self.components.push(results.components);
+        self.recorded.extend(results.recorded);
+    }
+
+    fn sum_into(self, run: u32, report: &mut AnalyzeReport) {
+        let rows = merge_key_averages(self.key_averages).into_iter();
+        report.key_averages.extend(rows.map(|row| KeyAverageRow { run, ..row }));
+        let kernels = activity_stats(&merge_durations(self.durations)).into_iter();
+        report.kernels.extend(kernels.map(|stats| KernelRow { run, ..KernelRow::from(stats) }));
+        let is_recorded = |class| self.recorded.contains(&class);
+        let components = merge_components(self.components).into_iter();
+        report.components.extend(
+            components.map(|one| ComponentRow { run, ..ComponentRow::of(one, is_recorded) }),
+        );
+    }
 }
 
 /// Adds the rows that belong to one input.

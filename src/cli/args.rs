@@ -53,6 +53,9 @@ pub(super) struct AnalyzeArgs {
     #[command(flatten)]
     pub(super) figures: FigureArgs,
 
+    #[command(flatten)]
+    pub(super) runs: RunArgs,
+
     /// Leave time spent waiting for other processes out of windows, CPU totals, shares and the profiler table, and say how
     /// much and where. Device times stay. The same as `--exclude ipc_wait`.
     #[arg(long)]
@@ -157,6 +160,9 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     pub(super) logs: LogArgs,
 
+    #[command(flatten)]
+    pub(super) runs: RunArgs,
+
     /// Folder for the page and one PNG for each figure; it is made where it is missing. Each file appears whole or not at all.
     #[arg(short, long, value_name = "DIR")]
     pub(super) output: PathBuf,
@@ -215,6 +221,7 @@ impl AnalyzeArgs {
             },
             logs: args.logs.clone(),
             figures: FigureArgs { png: None, png_theme: ThemeArg::Light },
+            runs: args.runs,
             exclude_ipc_wait: false,
             exclude: args.exclude.clone(),
             wait_rules: args.wait_rules.clone(),
@@ -284,6 +291,15 @@ pub(super) struct CommonArgs {
     /// Exit with 2 where data of the input was lost.
     #[arg(long)]
     pub(super) strict: bool,
+}
+
+/// What inputs are to each other.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(super) struct RunArgs {
+    /// Take all inputs as ranks and stages of one run. Default: inputs are of one run where they state the same job, or were
+    /// recorded at the same time by different ranks; nothing is summed or compared across runs.
+    #[arg(long)]
+    pub(super) one_run: bool,
 }
 
 /// Figures beside the result.

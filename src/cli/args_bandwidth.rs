@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::args::{CommonArgs, FigureArgs, LogArgs, WindowArg};
+use super::args::{CommonArgs, FigureArgs, LogArgs, RunArgs, WindowArg};
 
 /// Copies and collectives: bytes, time, GB/s, share of the link's peak, overlap, waiting for other ranks.
 ///
@@ -25,6 +25,9 @@ pub(super) struct BandwidthArgs {
 
     #[command(flatten)]
     pub(super) figures: FigureArgs,
+
+    #[command(flatten)]
+    pub(super) runs: RunArgs,
 
     /// Tables to show, by key; CSV shows one. Default: those with rows; CSV: copies.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]

@@ -17,7 +17,7 @@ use super::rows;
 use super::run::{Outcome, say};
 use super::tables::rendered_views;
 use crate::analyze::blame::Blame;
-use crate::analyze::clock::Placement;
+use crate::analyze::clock::{ClockSource, Placement};
 use crate::analyze::key_averages::torch_times;
 use crate::diag::Severity;
 use crate::read::Input;
@@ -109,10 +109,20 @@ fn warn_of_clocks(blame: &Blame, inputs: &[Input]) {
     for (number, (placed, input)) in blame.placed.iter().zip(inputs).enumerate() {
         let path = input.path.display();
         match placed.placement {
-            Placement::Collectives { reference, n_matched, error_ns } if reference != number => {
+            Placement::Estimate(source) if placed.reference != Some(number) => {
+                let what = match source {
+                    ClockSource::Collectives => "the ends of collectives",
+                    ClockSource::HandOffs => "hand-offs",
+                };
+                let [reference, n_matched, error_ns] = [
+                    placed.reference.map(|reference| reference as u64),
+                    placed.n_matched,
+                    placed.error_ns.map(i64::unsigned_abs),
+                ]
+                .map(Option::unwrap_or_default);
                 say(&format!(
-                    "warning: {path} has no time base; it is placed by the ends of {n_matched} collectives shared with \
-                     input #{reference}, {} ns off its own times, good to {error_ns} ns",
+                    "warning: {path} has no time base; it is placed by {what} shared with input #{reference}, {n_matched} of \
+                     them, {} ns off its own times, good to {error_ns} ns",
                     placed.offset_ns
                 ));
             }

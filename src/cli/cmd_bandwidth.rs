@@ -12,9 +12,11 @@ use super::joining::LogPlan;
 use super::pages;
 use super::plan::{CommonPlan, window_config};
 use super::reading::{find_traces, read_traces};
+use super::results::compared;
 use super::rows;
 use super::run::{Hinted, Outcome, say};
 use super::tables::{TableChoice, rendered_views};
+use crate::align::Together;
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::analyze::collectives::{CollectiveInput, collectives};
 use crate::analyze::copies::{CopiesConfig, copies};
@@ -23,7 +25,7 @@ use crate::diag::Severity;
 use crate::read::{Input, Inputs};
 use crate::table::figure::bandwidth_figures;
 use crate::table::page::Page;
-use crate::table::{BandwidthReport, Table, over_inputs, series_summary};
+use crate::table::{BandwidthReport, InputRow, Table, over_inputs, series_summary};
 
 /// What `bandwidth` will do.
 struct BandwidthPlan {
@@ -34,6 +36,8 @@ struct BandwidthPlan {
     copies: CopiesConfig,
     logs: Option<LogPlan>,
     figures: Option<FigurePlan>,
+    /// Whether all inputs are of one run, whatever they say.
+    is_one_run: bool,
 }
 
 /// Runs the command.
@@ -70,6 +74,7 @@ impl BandwidthPlan {
             copies: CopiesConfig { peaks },
             logs,
             figures: FigurePlan::of(&args.figures)?,
+            is_one_run: args.runs.one_run,
         })
     }
 }
@@ -80,9 +85,10 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
     let bases: Vec<TimeBase> =
         inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
     let bases: Vec<&TimeBase> = bases.iter().collect();
-    let mut report = report(&plan.copies, &inputs, &bases);
+    let together = compared(&inputs, &bases, plan.is_one_run);
+    let mut report = report(&plan.copies, &inputs, &bases, &together);
     if let Some(join) = &plan.logs {
-        report.add_joined(join.join(&inputs, &bases, &logs, plan.common.is_quiet));
+        report.add_joined(join.join(&inputs, &bases, &together, &logs, plan.common.is_quiet));
     }
     if let Some(path) = html {
         pages::write(
@@ -126,10 +132,12 @@ pub(super) fn report(
     config: &CopiesConfig,
     inputs: &[Input],
     bases: &[&TimeBase],
+    together: &Together,
 ) -> BandwidthReport {
     let mut report = BandwidthReport::new();
     for (number, (input, base)) in inputs.iter().zip(bases).enumerate() {
-        report.inputs.push(rows::input(number, input, &base.windows));
+        let row = rows::input(number, input, &base.windows);
+        report.inputs.push(InputRow { run: together.runs[number], ..row });
         report.add_copies(number, copies(&input.store, base, config));
         report.issues.extend(rows::issues(number, &input.diag));
     }
@@ -143,6 +151,6 @@ pub(super) fn report(
             rank: input.identity.rank,
         })
         .collect();
-    report.add_collectives(&collectives(&all));
+    report.add_collectives(&collectives(&all, &together.matched));
     report
 }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::args_merge::{AlignArg, MergeArgs};
 use super::figures::FigurePlan;
 use super::guard::{self, Output};
@@ -14,10 +16,13 @@ use super::run::{Hinted, Outcome};
 use super::spool::Spooled;
 use crate::align::{
     AlignInput, AlignMode, Alignment, ClockBase, ClockSource, IdentityProblem, InputClock,
-    Override, align_clocks, input_label, merge_order, missing_ranks, refine_identity, same_claims,
+    Override, align_clocks, input_label, matched, merge_order, missing_ranks, refine_identity,
+    same_claims,
 };
+use crate::analyze::devices::comm_kernels;
+use crate::analyze::wait_rules::WaitRules;
 use crate::model::Identity;
-use crate::read::{Input, Progress};
+use crate::read::{ID_ARGUMENTS, Input, Progress};
 use crate::render::human;
 use crate::store::PARTS_KEY;
 use crate::table::figure::merge_figures;
@@ -211,16 +216,23 @@ struct Merged {
 
 impl Merged {
     fn of(inputs: &[FirstPass], args: &MergeArgs) -> Self {
+        let rules = WaitRules::default();
+        let comm: Vec<Vec<u32>> =
+            inputs.par_iter().map(|first| comm_kernels(&first.input.store, &rules)).collect();
         let align: Vec<AlignInput<'_>> = inputs
             .iter()
-            .map(|first| AlignInput {
+            .zip(&comm)
+            .map(|(first, comm)| AlignInput {
                 path: first.origin(),
                 identity: &first.input.identity,
                 store: &first.input.store,
+                comm,
+                window_ns: None,
+                run: 0,
             })
             .collect();
         let labels = unique(align.iter().map(input_label).collect());
-        let alignment = align_clocks(&align, mode(args.align));
+        let alignment = align_clocks(&align, &matched(&align), mode(args.align));
         let plan_inputs: Vec<PlanInput<'_>> = align
             .iter()
             .zip(&labels)
@@ -292,10 +304,14 @@ impl Merged {
                 dropped: clock.estimate.map_or(0, |estimate| estimate.n_dropped as u64),
                 correction_ns: clock.correction_ns,
                 first_pid: plan.first_pid(),
+                id_offset: plan.id_offset(),
                 lanes: plan.n_lanes(),
                 moved_slices: plan.n_moved_slices(),
             });
             report.issues.extend(rows::issues(i, &first.input.diag));
+        }
+        if report.inputs.iter().any(|row| row.id_offset > 0) {
+            report.renumbered_arguments = ID_ARGUMENTS.to_vec();
         }
         report
     }

@@ -56,7 +56,8 @@ fn report(plan: &AnalyzePlan, folder: &Path) -> anyhow::Result<Outcome> {
     let analyzed = Analyzed::of(plan, &mut inputs).with_logs(plan, &inputs, &logs);
     cmd_analyze::warn(plan, &inputs, &analyzed);
     let bases: Vec<_> = analyzed.results.iter().map(|results| &results.base).collect();
-    let mut bandwidth = cmd_bandwidth::report(&CopiesConfig::default(), &inputs, &bases);
+    let together = &analyzed.together;
+    let mut bandwidth = cmd_bandwidth::report(&CopiesConfig::default(), &inputs, &bases, together);
     if let Some(joined) = &analyzed.joined {
         bandwidth.add_joined(joined.clone());
     }

@@ -139,8 +139,9 @@ fn plan_of(
         let (plan, members) = (plan_same(&input.store), meta.entries.clone());
         return Ok(SlimPlan { plan, members, base_time_ns: meta.base_time_ns });
     }
-    let align = AlignInput { path: &input.path, identity: &input.identity, store: &input.store };
-    let alignment = align_clocks(&[align], AlignMode::Base);
+    let (path, identity, store) = (&input.path, &input.identity, &input.store);
+    let align = AlignInput { path, identity, store, comm: &[], window_ns: None, run: 0 };
+    let alignment = align_clocks(&[align], &[], AlignMode::Base);
     let base_time_ns = alignment.base_time_ns;
     let shift_ns = alignment.inputs.first().map_or(0, |clock| clock.shift_ns);
     if destination.is_json() {

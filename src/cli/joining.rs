@@ -5,8 +5,9 @@ use super::plan::CommonPlan;
 use super::reading::{find_logs, read_logs};
 use super::rows;
 use super::run::say;
+use crate::align::Together;
 use crate::analyze::base::TimeBase;
-use crate::analyze::clock::{TimedInput, matched_collectives, place};
+use crate::analyze::clock::placements;
 use crate::analyze::joined::{ClockSource, JoinConfig, JoinInput, JoinLog, Joined, joined};
 use crate::analyze::stages::analyze_stages;
 use crate::diag::Severity;
@@ -40,15 +41,11 @@ impl LogPlan {
         &self,
         inputs: &[Input],
         bases: &[&TimeBase],
+        together: &Together,
         logs: &[LogInput],
         is_quiet: bool,
     ) -> Joined {
-        let timed: Vec<TimedInput<'_>> = inputs
-            .iter()
-            .zip(bases)
-            .map(|(input, base)| TimedInput { store: &input.store, base })
-            .collect();
-        let placed = place(&timed, &matched_collectives(&timed));
+        let placed = placements(&together.alignment);
         let paths: Vec<String> =
             inputs.iter().map(|input| input.path.display().to_string()).collect();
         let pids: Vec<Vec<i64>> =

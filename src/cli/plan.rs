@@ -86,6 +86,8 @@ pub(super) struct AnalyzePlan {
     pub(super) is_page: bool,
     /// Where figures go, if anywhere.
     pub(super) figures: Option<FigurePlan>,
+    /// Whether all inputs are of one run, whatever they say.
+    pub(super) is_one_run: bool,
 }
 
 impl AnalyzePlan {
@@ -134,6 +136,7 @@ impl AnalyzePlan {
             logs,
             is_page: args.html.is_some(),
             figures: FigurePlan::of(&args.figures)?,
+            is_one_run: args.runs.one_run,
         })
     }
 

@@ -9,9 +9,12 @@ use super::guard;
 use super::plan::CommonPlan;
 use super::progress::ProgressDisplay;
 use super::run::say;
+use crate::align::refine_identity;
 use crate::diag::{IssueKind, Reporter};
 use crate::read::logs::{LogInput, discover_logs, read_log};
-use crate::read::{Input, Inputs, NOT_A_TRACE, Progress, ReadError, discover, read_each};
+use crate::read::{
+    Input, Inputs, NOT_A_TRACE, Progress, ReadError, discover, is_not_a_rank, read_each,
+};
 
 /// Whether files of another kind are an error, and whether to say that they are left out.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +86,21 @@ pub(super) fn read_traces(inputs: &Inputs, common: &CommonPlan) -> anyhow::Resul
         let _display = ProgressDisplay::start(&progress, &inputs.paths, common.is_quiet);
         read_each(&inputs.paths, &common.read, &progress)
     };
-    Ok(common.sorting().sorted(results, |input| &mut input.diag)?)
+    let mut read = common.sorting().sorted(results, |input: &mut Input| &mut input.diag)?;
+    for input in &mut read {
+        input.identity = refine_identity(&input.path, &input.identity, &input.store, &[]);
+    }
+    note_not_ranks(inputs, &mut read);
+    Ok(read)
+}
+
+/// Notes with the first input what profilers wrote beside the traces.
+fn note_not_ranks(inputs: &Inputs, read: &mut [Input]) {
+    let not_ranks = inputs.skipped.iter().filter(|(_, why)| is_not_a_rank(why));
+    let names: Vec<String> = not_ranks.map(|(path, _)| file_name(path)).collect();
+    if let (Some(first), count @ 1..) = (read.first_mut(), names.len()) {
+        first.diag.add(IssueKind::NotARank, count as u64, None, Some(names.join(", ")));
+    }
 }
 
 /// Says which files are not read, and why.

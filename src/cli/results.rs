@@ -3,10 +3,11 @@
 //! What no table asks for is not computed.
 
 use super::plan::AnalyzePlan;
+use crate::align::Together;
 use crate::analyze::activity::{Activity, activity};
 use crate::analyze::base::TimeBase;
 use crate::analyze::blame::{Blame, blame};
-use crate::analyze::clock::TimedInput;
+use crate::analyze::clock::{TimedInput, together};
 use crate::analyze::components::{Component, components};
 use crate::analyze::devices::{DeviceTime, devices};
 use crate::analyze::exclude::{Exclusion, exclusion};
@@ -157,15 +158,30 @@ fn ipc_wait_ns(threads: &Threads) -> Option<i64> {
     waits.fold(None, |sum, (_, ns)| Some(sum.unwrap_or(0) + ns))
 }
 
+/// Inputs with their time bases, as the analyses across inputs take them.
+fn timed<'a>(inputs: &'a [Input], bases: &[&'a TimeBase]) -> Vec<TimedInput<'a>> {
+    let timed = |(input, base): (&'a Input, &&'a TimeBase)| TimedInput {
+        path: &input.path,
+        identity: &input.identity,
+        store: &input.store,
+        base,
+    };
+    inputs.iter().zip(bases).map(timed).collect()
+}
+
+/// Which inputs are of one run, the collectives that they share, how far their clocks are apart: found once, for all
+/// figures across inputs.
+pub(super) fn compared(inputs: &[Input], bases: &[&TimeBase], is_one_run: bool) -> Together {
+    together(&timed(inputs, bases), is_one_run)
+}
+
 /// The figures across several inputs; `None` for a single one, and where no table shows them.
-pub(super) fn across(plan: &AnalyzePlan, inputs: &[Input], results: &[Results]) -> Option<Blame> {
-    if inputs.len() < 2 || !plan.needs(&["blame", "stragglers"]) {
-        return None;
-    }
-    let timed: Vec<TimedInput<'_>> = inputs
-        .iter()
-        .zip(results)
-        .map(|(input, results)| TimedInput { store: &input.store, base: &results.base })
-        .collect();
-    Some(blame(&timed))
+pub(super) fn across(
+    plan: &AnalyzePlan,
+    inputs: &[Input],
+    bases: &[&TimeBase],
+    together: &Together,
+) -> Option<Blame> {
+    let is_wanted = inputs.len() > 1 && plan.needs(&["blame", "stragglers"]);
+    is_wanted.then(|| blame(&timed(inputs, bases), together))
 }

@@ -35,6 +35,7 @@ pub(super) fn input(number: usize, input: &Input, windows: &Windows) -> InputRow
         label: identity.label(),
         trust: trust(&input.diag),
         input: number,
+        run: 0,
     }
 }
 
@@ -59,7 +60,8 @@ pub(super) fn host_pids(store: &Store) -> Vec<i64> {
 
 /// Whether the figures of an input can be trusted, in a few words. What was left out beside it says nothing of them.
 fn trust(diag: &Reporter) -> String {
-    let of_figures = || diag.issues().filter(|issue| issue.kind != IssueKind::LeftOut);
+    let says_nothing = [IssueKind::LeftOut, IssueKind::NotARank];
+    let of_figures = || diag.issues().filter(|issue| !says_nothing.contains(&issue.kind));
     let count_of =
         |severity: Severity| of_figures().filter(|issue| issue.kind.severity() == severity).count();
     let lost = count_of(Severity::DataLoss) + count_of(Severity::Error);
@@ -123,8 +125,8 @@ fn report_links(key_averages: &KeyAverages, diag: &mut Reporter) {
     }
 }
 
-/// The totals over all inputs.
-pub(super) fn totals(results: &[Results]) -> TotalsRow {
+/// The totals over some inputs.
+pub(super) fn totals<'a>(results: impl IntoIterator<Item = &'a Results>) -> TotalsRow {
     let mut totals = TotalsRow::default();
     for results in results {
         if let Some(key_averages) = &results.key_averages {
@@ -170,7 +172,7 @@ pub(super) fn device_label(store: &Store) -> &'static str {
     }
 }
 
-/// Sorts the profiler table as asked, the largest first; rows that tie keep torch's order.
+/// Sorts the profiler table of each run as asked, the largest first; rows that tie keep torch's order.
 pub(super) fn sort_key_averages(rows: &mut [KeyAverageRow], sort: Option<SortKey>) {
     let has_device = rows.iter().any(KeyAverageRow::has_device_time);
     let default = if has_device { SortKey::SelfDevice } else { SortKey::SelfCpu };
@@ -182,4 +184,5 @@ pub(super) fn sort_key_averages(rows: &mut [KeyAverageRow], sort: Option<SortKey
         SortKey::Count => rows.sort_by_key(|row| Reverse(row.count)),
         SortKey::Name => rows.sort_by(|a, b| a.name.cmp(&b.name)),
     }
+    rows.sort_by_key(|row| row.run);
 }

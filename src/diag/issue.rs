@@ -88,6 +88,7 @@ issue_kinds! {
     TornRecord, "torn_record", DataLoss, "a log record is cut off or torn by another writer and is missing from the figures";
     OversizedLine, "oversized_line", DataLoss, "a log line is longer than the limit; its end was skipped";
     UnknownLine, "unknown_line", Notice, "a log line belongs to no known class";
+    NotARank, "not_a_rank", Notice, "what profilers write beside the traces of ranks is in no sum";
     LeftOut, "left_out", Notice, "a file that was given beside the others is of another kind and was left out";
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::file_id::Seen;
 use super::perfetto::is_perfetto;
 use super::source::ByteStream;
-use super::{Progress, ReadError, names};
+use super::{Progress, ReadError, kinds, names};
 
 /// Directories are searched this deep: session directories of every known layout are at most four levels down.
 const MAX_DEPTH: usize = 6;
@@ -70,7 +70,21 @@ pub fn discover(paths: &[PathBuf]) -> Result<Inputs, ReadError> {
         });
         traces.into_iter().for_each(|path| inputs.add(path, &mut seen));
     }
+    leave_out_captures(&mut inputs);
     Ok(inputs)
+}
+
+/// Traces of graph capture are no part of a run; they are read where nothing else is given.
+fn leave_out_captures(inputs: &mut Inputs) {
+    let (captures, others): (Vec<_>, Vec<_>) =
+        inputs.paths.drain(..).partition(|path| kinds::is_graph_capture(path));
+    if others.is_empty() {
+        inputs.paths = captures;
+        return;
+    }
+    inputs.paths = others;
+    let why = |path| (path, Cow::from(kinds::GRAPH_CAPTURE));
+    inputs.skipped.extend(captures.into_iter().map(why));
 }
 
 fn is_dir(path: &Path) -> Result<bool, ReadError> {
@@ -87,21 +101,26 @@ fn list(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<(
         let is_dir = kind.is_dir() || (kind.is_symlink() && path.is_dir() && depth == 0);
         if is_dir && depth < MAX_DEPTH {
             list(&path, depth + 1, found)?;
-        } else if !is_dir && names::has_trace_extension(&entry.file_name().to_string_lossy()) {
-            found.push(path);
+        } else if !is_dir {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if names::has_trace_extension(&name) || kinds::is_snapshot_name(&name) {
+                found.push(path);
+            }
         }
     }
     Ok(())
 }
 
 /// Of the files of a directory, those that are traces: the ones named as profilers name them where there are any, else
-/// any whose content is a trace.
+/// any whose content is a trace. What else profilers write beside them is named with what it is.
 fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, Cow<'static, str>)>) -> Vec<PathBuf> {
     let all: BTreeSet<PathBuf> = found.into_iter().collect();
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let (named, others): (Vec<_>, Vec<_>) =
         all.iter().cloned().partition(|path| names::is_trace_name(&name(path)));
-    let candidates = if named.is_empty() { others } else { named };
+    let (candidates, beside) =
+        if named.is_empty() { (others, Vec::new()) } else { (named, others) };
+    let other_kind = |path: &Path| kinds::other_kind(&first_text(path)).map(kinds::reason);
     let mut traces = Vec::new();
     for path in candidates {
         let plain = path.with_extension("");
@@ -110,22 +129,29 @@ fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, Cow<'static, str>)>) 
         } else if looks_like_trace(&path) {
             traces.push(path);
         } else {
-            skipped.push((path, NOT_A_TRACE.into()));
+            let why = other_kind(&path).map_or(NOT_A_TRACE.into(), Cow::from);
+            skipped.push((path, why));
         }
     }
+    let told = beside.into_iter().filter_map(|path| Some((other_kind(&path)?, path)));
+    skipped.extend(told.map(|(why, path)| (path, why.into())));
     traces
 }
 
 /// Whether a file's content is a trace, by its first text.
 fn looks_like_trace(path: &Path) -> bool {
-    let Ok(mut stream) = ByteStream::open(path, Arc::new(Progress::default())) else {
-        return false;
-    };
+    is_trace(&first_text(path))
+}
+
+/// The first text of a file; none of what cannot be read.
+fn first_text(path: &Path) -> Vec<u8> {
     let mut text = Vec::new();
-    if stream.append(&mut text, SNIFF_BYTES).is_err() {
-        return false;
+    let stream = ByteStream::open(path, Arc::new(Progress::default()));
+    let read = stream.map(|mut stream| stream.append(&mut text, SNIFF_BYTES));
+    if !matches!(read, Ok(Ok(_))) {
+        text.clear();
     }
-    is_trace(&text)
+    text
 }
 
 /// Whether a file's first text is that of a trace.

@@ -54,6 +54,14 @@ pub enum ReadError {
         /// What is missing.
         what: String,
     },
+    /// What profilers write beside traces.
+    #[error("{path} is {what}, not a trace")]
+    OtherKind {
+        /// The input.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// A trace where a log is wanted.
     #[error("{path} is a trace, not a log")]
     NotALog {
@@ -79,6 +87,7 @@ impl ReadError {
             | Self::Unsupported { path, .. }
             | Self::NotJson { path, .. }
             | Self::NotATrace { path, .. }
+            | Self::OtherKind { path, .. }
             | Self::NotALog { path }
             | Self::Compression { path, .. } => path,
         }
@@ -101,6 +110,7 @@ impl ReadError {
             Self::Empty { .. }
             | Self::NotJson { .. }
             | Self::NotATrace { .. }
+            | Self::OtherKind { .. }
             | Self::NotALog { .. } => true,
             Self::Io { .. }
             | Self::NothingFound { .. }
@@ -128,6 +138,9 @@ impl ReadError {
             }
             Self::NotATrace { .. } => {
                 "a trace has a `traceEvents` array, or is an array of events; tables and logs are not traces"
+            }
+            Self::OtherKind { .. } => {
+                "give the trace of the same profile: it has a `traceEvents` array"
             }
             Self::NotALog { .. } => {
                 "give traces to `omni-trace analyze`; it takes logs beside them with `--logs`"

@@ -11,6 +11,16 @@ pub(crate) enum IdSpace {
     ZeroIsId,
 }
 
+/// The arguments that carry ids of the file: what merging renumbers.
+pub const ID_ARGUMENTS: [&str; 6] = [
+    "correlation",
+    "External id",
+    "external id",
+    "wait_on_cuda_event_record_corr_id",
+    "Python id",
+    "Python parent id",
+];
+
 /// The id space of an argument; `None` where it carries no id of the file.
 #[inline]
 pub(crate) fn id_space(key: &[u8]) -> Option<IdSpace> {
@@ -37,5 +47,15 @@ pub(crate) fn original_id(space: IdSpace, value: RawValue<'_>, offset: u64) -> O
     match value.as_u64()? {
         0 if space == IdSpace::ZeroIsNone => None,
         id => Some(id.wrapping_sub(offset)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ID_ARGUMENTS, id_space};
+
+    #[test]
+    fn the_list_is_what_is_renumbered() {
+        assert!(ID_ARGUMENTS.iter().all(|key| id_space(key.as_bytes()).is_some()));
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod events;
 mod file_id;
 mod gzip;
 mod ids;
+mod kinds;
 pub mod logs;
 mod names;
 mod parts;
@@ -32,6 +33,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub use discover::{Inputs, NOT_A_TRACE, discover};
 pub use error::ReadError;
 pub use file_id::FileId;
+pub use ids::ID_ARGUMENTS;
+pub use kinds::is_not_a_rank;
 pub use progress::Progress;
 use trace::ReadTrace;
 

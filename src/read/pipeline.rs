@@ -17,7 +17,7 @@ use super::chrome::meta;
 use super::chrome::walk::{BlockEnd, Sink, walk};
 use super::source::StreamEnd;
 use super::text::TextStream;
-use super::{Progress, ReadError, ReadOptions};
+use super::{Progress, ReadError, ReadOptions, kinds};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::limits::{BLOCK_BYTES, BLOCKS_IN_FLIGHT_PER_WORKER, MAX_EVENT_BYTES};
 use crate::store::Layout;
@@ -179,6 +179,11 @@ fn read_head(path: &Path, stream: &mut TextStream) -> Result<(Head, Vec<u8>, u64
             .append(&mut text, wanted)
             .map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
         wanted = text.len().max(1 << 16);
+        if at.is_none()
+            && let Some(what) = kinds::other_kind(&text)
+        {
+            return Err(ReadError::OtherKind { path: path.to_owned(), what });
+        }
         let start = match (at, document::opening(&text)) {
             (Some(at), _) => at,
             (None, Opening::Object(start)) => start,

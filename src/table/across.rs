@@ -4,48 +4,49 @@ use serde::Serialize;
 
 use super::{Cell, Column, Table, TableRow, Unit, percent};
 use crate::analyze::blame::{Blame, BlameCell, BlameRow as Waiting, Straggler};
-use crate::analyze::clock::{ClockCheck, Placed, Placement};
+use crate::analyze::clock::{ClockCheck, ClockSource, Placed, Placement};
 
 /// How one input came on the common time line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlacementRow {
     /// Number of the input.
     pub input: usize,
-    /// `base_time`, `absolute`, `collectives` (an estimate) or `none` (it takes no part).
+    /// `base_time`, `absolute`, `collectives` or `handoffs` (an estimate) or `none` (it takes no part).
     pub placement: &'static str,
     /// What is added to its timestamps to have Unix time; `None` where nothing is known.
     pub offset_ns: Option<i64>,
-    /// The input that it was compared with, for an estimate.
+    /// The input that its clock was compared with, itself where others were compared with it.
     pub reference: Option<usize>,
-    /// Shared collectives of the estimate.
+    /// Shared collectives or hand-offs.
     pub n_matched: Option<u64>,
-    /// Half the spread of the single estimates.
+    /// By how much its times may be wrong against the reference's after correction; `None` where nothing was shared.
     pub error_ns: Option<i64>,
+    /// The part of the offset that corrects a clock; 0 where the clocks are not apart by more than the error.
+    pub correction_ns: i64,
+    /// Number of the run that it is of, from 0.
+    pub run: u32,
 }
 
 impl PlacementRow {
     /// The row of an input.
-    pub fn of(input: usize, placed: &Placed) -> Self {
-        let mut row = Self {
-            input,
-            placement: "none",
-            offset_ns: Some(placed.offset_ns),
-            reference: None,
-            n_matched: None,
-            error_ns: None,
+    pub fn of(input: usize, placed: &Placed, run: u32) -> Self {
+        let placement = match placed.placement {
+            Placement::BaseTime => "base_time",
+            Placement::Absolute => "absolute",
+            Placement::Estimate(ClockSource::Collectives) => "collectives",
+            Placement::Estimate(ClockSource::HandOffs) => "handoffs",
+            Placement::None => "none",
         };
-        match placed.placement {
-            Placement::BaseTime => row.placement = "base_time",
-            Placement::Absolute => row.placement = "absolute",
-            Placement::Collectives { reference, n_matched, error_ns } => {
-                row.placement = "collectives";
-                row.reference = Some(reference);
-                row.n_matched = Some(n_matched);
-                row.error_ns = Some(error_ns);
-            }
-            Placement::None => row.offset_ns = None,
+        Self {
+            input,
+            placement,
+            offset_ns: (placed.placement != Placement::None).then_some(placed.offset_ns),
+            reference: placed.reference,
+            n_matched: placed.n_matched,
+            error_ns: placed.error_ns,
+            correction_ns: placed.correction_ns,
+            run,
         }
-        row
     }
 }
 
@@ -58,7 +59,7 @@ pub struct ClockRow {
     pub input: usize,
     /// Shared collectives.
     pub n_matched: u64,
-    /// Median of the other's ends less the first one's.
+    /// Median of the other's ends less the first one's, as the clocks were.
     pub median_ns: i64,
     /// Largest distance of a single difference from the median.
     pub spread_ns: i64,
@@ -86,6 +87,8 @@ pub struct BlameCellRow {
     pub host_ns: i64,
     /// It was not recorded at the time.
     pub unrecorded_ns: i64,
+    /// By how much the two clocks may be apart; `None` where nothing tells.
+    pub error_ns: Option<i64>,
 }
 
 /// Who was busy while one input waited, as the machine output gives it.
@@ -110,6 +113,7 @@ impl From<&Waiting> for BlameRow {
             device_ns: cell.device_ns,
             host_ns: cell.host_ns,
             unrecorded_ns: cell.unrecorded_ns,
+            error_ns: cell.error_ns,
         };
         Self {
             input: row.input,
@@ -128,6 +132,7 @@ struct BlameLine {
     device_ns: Option<i64>,
     host_ns: Option<i64>,
     unrecorded_ns: Option<i64>,
+    error_ns: Option<i64>,
     who: String,
 }
 
@@ -141,6 +146,7 @@ impl TableRow for BlameLine {
         Column::new("device", "device_ns", Unit::Ns, "the other's devices were busy"),
         Column::new("host only", "host_ns", Unit::Ns, "its work threads were, its devices not"),
         Column::new("unrecorded", "unrecorded_ns", Unit::Ns, "the other was not recorded"),
+        Column::new("± clocks", "error_ns", Unit::Ns, "by how much the two clocks may be apart"),
         Column::new("who was busy meanwhile", "who", Unit::Text, "the other input"),
     ];
 
@@ -154,6 +160,7 @@ impl TableRow for BlameLine {
             ns(self.device_ns),
             ns(self.host_ns),
             ns(self.unrecorded_ns),
+            ns(self.error_ns),
             Cell::Text(self.who.clone()),
         ]
     }
@@ -178,6 +185,8 @@ pub struct StragglerRow {
     pub caused_wait_ns: i64,
     /// Sum over all shared collectives of what it waited for the last.
     pub own_wait_ns: i64,
+    /// A single difference of starts may be wrong by this much; `None` where nothing tells.
+    pub error_ns: Option<i64>,
 }
 
 impl From<&Straggler> for StragglerRow {
@@ -191,6 +200,7 @@ impl From<&Straggler> for StragglerRow {
             max_behind_first_ns: row.max_behind_first_ns,
             caused_wait_ns: row.caused_wait_ns,
             own_wait_ns: row.own_wait_ns,
+            error_ns: row.error_ns,
         }
     }
 }
@@ -216,6 +226,12 @@ impl TableRow for NamedStraggler<'_> {
         ),
         Column::new("others waited", "caused_wait_ns", Unit::Ns, "what all others waited for it"),
         Column::new("it waited", "own_wait_ns", Unit::Ns, "what it waited for the last"),
+        Column::new(
+            "± clocks",
+            "error_ns",
+            Unit::Ns,
+            "a single difference may be wrong by this much",
+        ),
         Column::new("who", "who", Unit::Text, "the input"),
     ];
 
@@ -229,6 +245,7 @@ impl TableRow for NamedStraggler<'_> {
             Cell::Ns(self.row.max_behind_first_ns),
             Cell::Ns(self.row.caused_wait_ns),
             Cell::Ns(self.row.own_wait_ns),
+            Cell::or_none(self.row.error_ns, Cell::Ns),
             Cell::Text(self.who.clone()),
         ]
     }
@@ -247,11 +264,14 @@ pub struct Across {
     pub stragglers: Vec<StragglerRow>,
 }
 
-impl From<&Blame> for Across {
-    fn from(blame: &Blame) -> Self {
-        let placed = blame.placed.iter().enumerate();
+impl Across {
+    /// The rows; `runs` gives the number of each input's run.
+    pub fn of(blame: &Blame, runs: &[u32]) -> Self {
+        let placed = blame.placed.iter().zip(runs).enumerate();
         Self {
-            placements: placed.map(|(input, placed)| PlacementRow::of(input, placed)).collect(),
+            placements: placed
+                .map(|(i, (placed, &run))| PlacementRow::of(i, placed, run))
+                .collect(),
             clocks: blame.clocks.iter().map(ClockRow::from).collect(),
             blame: blame.rows.iter().map(BlameRow::from).collect(),
             stragglers: blame.stragglers.iter().map(StragglerRow::from).collect(),
@@ -262,6 +282,10 @@ impl From<&Blame> for Across {
 /// What it means that most of a wait has nobody to blame.
 const ELSEWHERE: &str = "where nobody was busy, what was waited for is in none of these files: an engine core, \
                          a client, the next request";
+
+/// What it means that a clock has no error.
+const CLOCKS_NOT_COMPARED: &str = "where ± clocks has no value, no collective and no hand-off tells how far two clocks are \
+                                   apart: times are compared as recorded";
 
 /// Who waited for whom; `who` names an input.
 pub fn blame_table(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Table {
@@ -277,6 +301,7 @@ pub fn blame_table(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Table {
             device_ns: Some(cell.device_ns),
             host_ns: Some(cell.host_ns),
             unrecorded_ns: Some(cell.unrecorded_ns),
+            error_ns: cell.error_ns,
             who: match who(cell.input) {
                 name if cell.input == row.input => format!("{name} (itself)"),
                 name => name,
@@ -289,6 +314,7 @@ pub fn blame_table(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Table {
             device_ns: None,
             host_ns: None,
             unrecorded_ns: None,
+            error_ns: None,
             who: "nobody that was recorded".to_owned(),
         });
     }
@@ -302,6 +328,10 @@ pub fn blame_table(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Table {
     if !blind.is_empty() {
         let note = format!("waits are not recorded for {}: no Python frames", blind.join(", "));
         table = table.with_note(note);
+    }
+    let cells = rows.iter().flat_map(|row| &row.busy);
+    if cells.into_iter().any(|cell| cell.error_ns.is_none()) {
+        table = table.with_note(CLOCKS_NOT_COMPARED);
     }
     table
 }

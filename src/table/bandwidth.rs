@@ -257,7 +257,11 @@ impl BandwidthReport {
             log_clock_table(&self.log_clocks),
             stage_transfer_table(&self.stage_transfers),
             traced_transfer_table(&self.traced_transfers),
-            Table::of("rank_waits", "Waiting for other ranks", &self.rank_waits),
+            noted(
+                Table::of("rank_waits", "Waiting for other ranks", &self.rank_waits),
+                BY_DURATION,
+                "",
+            ),
             Table::of("slowest", "Slowest collectives", &self.slowest),
             Table::of("series", "Bytes over time", &self.series),
             Table::view(&schema::Table::of(&self.issues)),
@@ -370,6 +374,9 @@ const BANDWIDTH: &str = "algorithm and bus bandwidth as nccl-tests defines them;
 const UPPER_BOUND: &str = "reduce, all_to_all and point to point: ranks need not end together, so that the fastest rank's bandwidth is an upper bound";
 
 const BY_ORDER: &str = "kernels without arguments name no group: they are matched by their order, as if the inputs of a stage were its one group";
+
+const BY_DURATION: &str =
+    "waiting is told by durations alone: how far clocks are apart does not matter";
 
 /// A table with a sentence for when it has rows and one for when it has none.
 fn noted(table: Table, with_rows: &str, without: &str) -> Table {

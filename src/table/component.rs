@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::runs::{RUN_COLUMN, n_runs, with_runs};
 use super::{Cell, Column, Table, TableRow, Unit};
 use crate::analyze::components::Component;
 use crate::analyze::timeline::Class;
@@ -37,6 +38,8 @@ pub struct ComponentRow {
     pub excluded_ns: i64,
     /// In the profiler itself, which a run without it does not spend.
     pub profiler_ns: Option<i64>,
+    /// Number of the run, from 0: sums stay within one.
+    pub run: u32,
 }
 
 impl ComponentRow {
@@ -58,12 +61,14 @@ impl ComponentRow {
             max_ns: one.max_ns,
             excluded_ns: one.excluded_ns,
             profiler_ns: part(Class::Profiler, one.profiler_ns),
+            run: 0,
         }
     }
 }
 
 impl TableRow for ComponentRow {
     const COLUMNS: &'static [Column] = &[
+        RUN_COLUMN,
         Column::new("total", "total_ns", Unit::Ns, "time of the operators of this name"),
         Column::new(
             "launch",
@@ -87,6 +92,7 @@ impl TableRow for ComponentRow {
 
     fn cells(&self) -> Vec<Cell> {
         vec![
+            Cell::Count(u64::from(self.run)),
             Cell::Ns(self.total_ns),
             Cell::or_none(self.launch_ns, Cell::Ns),
             Cell::or_none(self.gpu_sync_ns, Cell::Ns),
@@ -112,6 +118,7 @@ pub fn component_table(rows: &[ComponentRow], shown: impl Fn(&str) -> bool) -> T
         "Operators by what is inside them",
         rows.iter().filter(|row| shown(&row.name)),
     );
+    table = with_runs(table, n_runs(rows.iter().map(|row| row.run)));
     if table.rows.is_empty() {
         return table;
     }

@@ -20,6 +20,7 @@ tables! {
         label: String, Text, All, "who", "stage, rank and role, as far as known";
         trust: String, Text, All, "trust", "complete, or what is missing";
         input: usize, Count, All / First, "#", "number of the input in the other tables";
+        run: u32, Count, Machines, "run", "number of the run that it is of, from 0";
     }
 
     /// One kind of issue of one input.

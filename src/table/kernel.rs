@@ -1,7 +1,10 @@
 //! Device activity by name: kernels, copies and memsets.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use super::runs::{RUN_COLUMN, with_runs};
 use super::{Cell, Column, Table, TableRow, Unit, percent};
 use crate::analyze::kernels::ActivityStats;
 
@@ -24,6 +27,8 @@ pub struct KernelRow {
     pub p99_ns: i64,
     /// The longest.
     pub max_ns: i64,
+    /// Number of the run, from 0: sums stay within one.
+    pub run: u32,
 }
 
 impl From<ActivityStats> for KernelRow {
@@ -37,6 +42,7 @@ impl From<ActivityStats> for KernelRow {
             median_ns: stats.median_ns,
             p99_ns: stats.p99_ns,
             max_ns: stats.max_ns,
+            run: 0,
         }
     }
 }
@@ -49,9 +55,10 @@ struct Shared<'a> {
 
 impl TableRow for Shared<'_> {
     const COLUMNS: &'static [Column] = &[
+        RUN_COLUMN,
         Column::new("count", "count", Unit::Count, "how often"),
         Column::new("sum", "sum_ns", Unit::Ns, "sum of the durations"),
-        Column::new("share", "share_pct", Unit::Percent, "sum, of the sums of this table"),
+        Column::new("share", "share_pct", Unit::Percent, "sum, of the sums of this table and run"),
         Column::new("min", "min_ns", Unit::Ns, "the shortest"),
         Column::new("median", "median_ns", Unit::Ns, "the median, nearest rank"),
         Column::new("p99", "p99_ns", Unit::Ns, "the 99th percentile, nearest rank"),
@@ -61,6 +68,7 @@ impl TableRow for Shared<'_> {
 
     fn cells(&self) -> Vec<Cell> {
         vec![
+            Cell::Count(u64::from(self.row.run)),
             Cell::Count(self.row.count),
             Cell::Ns(self.row.sum_ns),
             Cell::or_none(percent(self.row.sum_ns, self.whole_ns), Cell::Percent),
@@ -91,11 +99,12 @@ fn shared_table(
     shown: impl Fn(&str) -> bool,
 ) -> Table {
     let part: Vec<&KernelRow> = rows.iter().filter(|row| in_whole(row)).collect();
-    let whole_ns = part.iter().map(|row| row.sum_ns).sum();
+    let mut whole_ns: BTreeMap<u32, i64> = BTreeMap::new();
+    part.iter().for_each(|row| *whole_ns.entry(row.run).or_default() += row.sum_ns);
     let shared: Vec<Shared<'_>> = part
         .into_iter()
         .filter(|row| shown(&row.name))
-        .map(|row| Shared { row, whole_ns })
+        .map(|row| Shared { row, whole_ns: whole_ns[&row.run] })
         .collect();
-    Table::of(key, title, &shared)
+    with_runs(Table::of(key, title, &shared), whole_ns.len())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::runs::{RUN_COLUMN, RunRow, n_runs, with_runs};
 use super::{Cell, Column, Table, TableRow, Unit, percent};
 use crate::analyze::key_averages::{DeviceType, KeyMemory, KeyRow};
 
@@ -26,6 +27,8 @@ pub struct KeyAverageRow {
     pub self_device_ns: Option<i64>,
     /// Device time with the children; `None` where that of the row's own is.
     pub device_total_ns: Option<i64>,
+    /// Number of the run, from 0: sums stay within one.
+    pub run: u32,
     /// What was left out of the CPU total; there only where something was to be left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excluded_cpu_ns: Option<i64>,
@@ -67,6 +70,7 @@ impl From<KeyRow> for KeyAverageRow {
             cpu_total_ns: row.cpu_total_ns,
             self_device_ns: row.is_device_time_known.then_some(row.self_device_ns),
             device_total_ns: row.is_device_time_known.then_some(row.device_total_ns),
+            run: 0,
             excluded_cpu_ns: (row.excluded_cpu_ns != 0).then_some(row.excluded_cpu_ns),
             memory: row.memory.map(MemoryCells::from),
             input_shapes: row.input_shapes,
@@ -199,6 +203,7 @@ fn average_ns(total_ns: i64, count: u64) -> Cell {
 
 impl TableRow for Shared<'_> {
     const COLUMNS: &'static [Column] = &[
+        RUN_COLUMN,
         Column::new("self CPU", "self_cpu_ns", Unit::Ns, "CPU time less that of the children"),
         Column::new("self CPU %", "self_cpu_pct", Unit::Percent, "of all self CPU"),
         Column::new("CPU total", "cpu_total_ns", Unit::Ns, "CPU time with the children"),
@@ -223,6 +228,7 @@ impl TableRow for Shared<'_> {
         let row = self.row;
         let cpu_share = percent(row.self_cpu_ns, self.totals.self_cpu_ns);
         vec![
+            Cell::Count(u64::from(row.run)),
             Cell::Ns(row.self_cpu_ns),
             Cell::or_none(cpu_share, Cell::Percent),
             Cell::Ns(row.cpu_total_ns),
@@ -240,15 +246,19 @@ impl TableRow for Shared<'_> {
     }
 }
 
-/// The profiler table. Columns that no row fills (device time of a CPU run, shapes, stacks) are left out.
+/// The profiler table; shares are of the totals of the row's run. Columns that no row fills (device time of a CPU run, shapes, stacks) are left out.
 pub fn key_average_table(
     rows: &[KeyAverageRow],
-    totals: &TotalsRow,
+    runs: &[RunRow],
     shown: impl Fn(&str) -> bool,
 ) -> Table {
+    let none = TotalsRow::default();
+    let totals = |run: u32| runs.get(run as usize).map_or(&none, |row| &row.totals);
+    let shown = rows.iter().filter(|row| shown(&row.name));
     let shared: Vec<Shared<'_>> =
-        rows.iter().filter(|row| shown(&row.name)).map(|row| Shared { row, totals }).collect();
-    let mut table = Table::of("key_averages", "Profiler table", &shared);
+        shown.map(|row| Shared { row, totals: totals(row.run) }).collect();
+    let table = Table::of("key_averages", "Profiler table", &shared);
+    let mut table = with_runs(table, n_runs(rows.iter().map(|row| row.run)));
     let has_device = rows.iter().any(KeyAverageRow::has_device_time);
     let has_shapes = rows.iter().any(|row| row.input_shapes.is_some());
     let has_stack = rows.iter().any(|row| row.stack.is_some());
@@ -267,6 +277,7 @@ pub fn key_average_table(
 mod tests {
     use super::{KeyAverageRow, TotalsRow, key_average_table, merge_key_averages};
     use crate::table::Cell;
+    use crate::table::runs::RunRow;
 
     fn rows() -> Vec<KeyAverageRow> {
         let cpu = KeyAverageRow {
@@ -294,7 +305,8 @@ mod tests {
     #[test]
     fn an_annotation_has_no_share_of_the_kernels() {
         let totals = TotalsRow { self_cpu_ns: 10, self_device_ns: 100, ..TotalsRow::default() };
-        let table = key_average_table(&rows(), &totals, |_| true);
+        let runs = [RunRow { totals, ..RunRow::default() }];
+        let table = key_average_table(&rows(), &runs, |_| true);
         let share = table.columns.iter().position(|c| c.key == "self_device_pct").unwrap();
         assert_eq!(table.rows[0][share], Cell::Percent(100.0));
         assert_eq!(table.rows[1][share], Cell::NotRecorded);
@@ -315,7 +327,7 @@ mod tests {
         rows.truncate(1);
         rows[0].self_device_ns = Some(0);
         rows[0].device_total_ns = Some(0);
-        let table = key_average_table(&rows, &TotalsRow::default(), |_| true);
+        let table = key_average_table(&rows, &[], |_| true);
         assert!(table.columns.iter().all(|c| !c.key.contains("device")));
         assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
     }

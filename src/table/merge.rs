@@ -47,6 +47,8 @@ pub struct MergeRow {
     pub correction_ns: i64,
     /// First pid of the input in the output.
     pub first_pid: Option<i64>,
+    /// What is added to the ids of its flows and to the arguments in [`MergeReport::renumbered_arguments`].
+    pub id_offset: u64,
     /// Lanes added for slices that overlap without nesting.
     pub lanes: u64,
     /// Slices on such lanes.
@@ -83,6 +85,7 @@ impl TableRow for MergeRow {
         Column::new("dropped", "dropped", Unit::Count, "of these, those left out as outliers"),
         Column::new("applied", "correction_ns", Unit::Ns, "correction that was added to the clock"),
         Column::new("pid", "first_pid", Unit::Count, "first pid of the input in the output"),
+        Column::new("ids +", "id_offset", Unit::Count, "what is added to ids of the input"),
         Column::new(
             "lanes",
             "lanes",
@@ -108,6 +111,7 @@ impl TableRow for MergeRow {
             Cell::Count(self.dropped),
             Cell::Ns(self.correction_ns),
             count(self.first_pid.and_then(|pid| u64::try_from(pid).ok())),
+            Cell::Count(self.id_offset),
             Cell::Count(self.lanes),
             Cell::Text(self.path.clone()),
         ]
@@ -125,6 +129,8 @@ pub struct MergeReport {
     pub output: OutputRow,
     /// Inputs, in the order of the output.
     pub inputs: Vec<MergeRow>,
+    /// Arguments whose values are renumbered, by [`MergeRow::id_offset`]; empty where every id stays as it is.
+    pub renumbered_arguments: Vec<&'static str>,
     /// What is worth knowing about who the inputs claim to be.
     pub warnings: Vec<String>,
     /// What was odd, by input.
@@ -150,6 +156,13 @@ impl MergeReport {
         let mut table = Table::of("inputs", "Inputs on the common time line", &self.inputs);
         for warning in &self.warnings {
             table = table.with_note(warning.clone());
+        }
+        if !self.renumbered_arguments.is_empty() {
+            table = table.with_note(format!(
+                "renumbered by ids +, because they are unique only within a file: ids of flows, and the arguments {}; other \
+                 arguments are as written",
+                self.renumbered_arguments.join(", ")
+            ));
         }
         let mut tables = vec![table];
         if !self.issues.is_empty() {

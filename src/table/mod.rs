@@ -25,6 +25,7 @@ mod overview;
 pub mod page;
 mod report;
 mod rows;
+mod runs;
 pub mod stages;
 mod startup;
 pub mod torch;
@@ -57,6 +58,7 @@ pub use key_average::{
 pub use merge::{MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
 pub use overview::{LaneData, OverviewClasses, OverviewData};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
+pub use runs::RunRow;
 pub use startup::StartupRow;
 pub use trust::{TrustRow, trust_summary, trust_table};
 

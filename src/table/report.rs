@@ -6,10 +6,10 @@ use super::verdict::VerdictRow;
 use super::{
     ActivityRow, BlameRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
     InputRow, IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, PlacementRow,
-    StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow, activity_table,
-    blame_table, breakdown_table, component_table, gap_table, idle_table, iteration_table,
-    joined_request_table, joined_stage_table, kernel_table, key_average_table, log_clock_table,
-    straggler_table, thread_table, transfer_table, trust_table,
+    RunRow, StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow,
+    activity_table, blame_table, breakdown_table, component_table, gap_table, idle_table,
+    iteration_table, joined_request_table, joined_stage_table, kernel_table, key_average_table,
+    log_clock_table, straggler_table, thread_table, transfer_table, trust_table,
 };
 
 use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
@@ -75,6 +75,8 @@ pub struct AnalyzeReport {
     pub startup: Vec<StartupRow>,
     /// Spans by device or process and name, by input, the largest sum first.
     pub activity: Vec<ActivityRow>,
+    /// The runs that the inputs are of, with the totals of each.
+    pub runs: Vec<RunRow>,
     /// What the figures come to, in sentences: about all inputs first, then about each.
     pub verdict: Vec<VerdictRow>,
 }
@@ -138,7 +140,7 @@ impl AnalyzeReport {
     }
 
     fn key_average_table(&self, shows_name: impl Fn(&str) -> bool) -> Table {
-        let table = key_average_table(&self.key_averages, &self.totals, shows_name);
+        let table = key_average_table(&self.key_averages, &self.runs, shows_name);
         if self.excluded_classes.is_empty() {
             return table;
         }
@@ -163,8 +165,22 @@ impl AnalyzeReport {
         };
         table.with_note(format!(
             "clocks: the ends of shared collectives differ by at most {median_ns} ns in the median from those of the first input, \
-             single ones by at most {spread_ns} ns more: smaller differences say nothing"
+             single ones by at most {spread_ns} ns more: smaller differences say nothing{}",
+            self.corrections()
         ))
+    }
+
+    /// The clocks that were corrected, as the end of a note.
+    fn corrections(&self) -> String {
+        let corrected = self.placements.iter().filter(|row| row.correction_ns != 0);
+        let words = corrected.map(|row| {
+            let error = row.error_ns.map_or(String::new(), |ns| format!(" (good to {ns} ns)"));
+            format!(
+                "; the times of #{} are corrected by {} ns{error}",
+                row.input, row.correction_ns
+            )
+        });
+        words.collect()
     }
 }
 

@@ -127,6 +127,11 @@ impl InputPlan {
         threads
     }
 
+    /// What is added to its ids: those of flows, and the arguments that carry ids of the file.
+    pub fn id_offset(&self) -> u64 {
+        self.id_offset
+    }
+
     /// Slices on such tracks.
     pub fn n_moved_slices(&self) -> u64 {
         self.lane_of_event.len() as u64

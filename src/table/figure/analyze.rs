@@ -6,7 +6,7 @@ use super::{
     BarPart, BarRow, BarScale, Bars, Figure, FigureKind, Lane, LaneSpan, Lanes, Matrix, MatrixRow,
     Role, empty, inputs_in_words,
 };
-use crate::table::{AnalyzeReport, BreakdownRow, DeviceRow, IterationRow, ThreadRow};
+use crate::table::{AnalyzeReport, BreakdownRow, DeviceRow, IterationRow, KernelRow, ThreadRow};
 
 /// Kernels shown.
 const N_KERNELS: usize = 15;
@@ -190,17 +190,21 @@ impl<'a> Figures<'a> {
     /// The kernels and copies with the most time.
     fn kernels(&self) -> Figure {
         const TITLE: &str = "Device activity by name: sum of durations, share of all";
-        let all_ns: i64 = self.report.kernels.iter().map(|kernel| kernel.sum_ns).sum();
-        if all_ns <= 0 {
+        let of_run = |run: u32| self.report.kernels.iter().filter(move |row| row.run == run);
+        let all_ns = |run: u32| of_run(run).map(|kernel| kernel.sum_ns).sum::<i64>();
+        let has_runs = self.report.runs.len() > 1;
+        if self.report.kernels.iter().all(|kernel| kernel.sum_ns <= 0) {
             return self.empty("kernels", TITLE, NO_DEVICE);
         }
-        let top = self.report.kernels.iter().take(N_KERNELS);
-        let rows = top.map(|kernel| {
+        let mut top: Vec<&KernelRow> = self.report.kernels.iter().collect();
+        top.sort_by_key(|kernel| std::cmp::Reverse(kernel.sum_ns));
+        let rows = top.into_iter().take(N_KERNELS).map(|kernel| {
             let (role, name) = category(kernel.category, &kernel.name);
+            let run = if has_runs { format!("run {}: ", kernel.run) } else { String::new() };
             BarRow {
-                label: kernel.name.clone(),
+                label: format!("{run}{}", kernel.name),
                 parts: vec![BarPart::new(role, name, kernel.sum_ns)],
-                whole_ns: all_ns,
+                whole_ns: all_ns(kernel.run),
                 count: Some(kernel.count),
             }
         });

@@ -1,15 +1,27 @@
 //! What holds across inputs: the range of each share, the longest idle time of one cause, who came last.
 
-use super::{Line, Sentence, cause_words};
-use crate::table::{AnalyzeReport, BreakdownRow, Cell, DeviceRow, percent};
+use super::{Line, Sentence, Tone, cause_words};
+use crate::table::{AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, percent};
+
+/// More runs than these are not named one by one.
+const MAX_RUNS_NAMED: usize = 8;
 
 /// The sentences; none for one input.
 pub(super) fn across(report: &AnalyzeReport) -> Vec<Sentence> {
     if report.inputs.len() < 2 {
         return Vec::new();
     }
-    let sentences = [busy_kernels(report), waiting_threads(report), longest_idle(report)];
-    sentences.into_iter().flatten().chain(straggler(report)).collect()
+    let sentences = [
+        several_runs(report),
+        not_summed(report),
+        busy_kernels(report),
+        waiting_threads(report),
+        longest_idle(report),
+        straggler(report),
+        corrected_clock(report),
+        clocks_not_compared(report),
+    ];
+    sentences.into_iter().flatten().collect()
 }
 
 /// A share of one row: number of the row, what it is of, part and whole in nanoseconds.
@@ -106,7 +118,8 @@ fn device_name(report: &AnalyzeReport, row: &DeviceRow) -> String {
 fn straggler(report: &AnalyzeReport) -> Option<Sentence> {
     let rows = report.stragglers.iter().enumerate();
     let (number, row) = rows.min_by_key(|&(i, row)| (-row.caused_wait_ns, i))?;
-    if row.n_last == 0 {
+    let is_within_error = row.error_ns.is_some_and(|ns| row.max_behind_first_ns <= ns);
+    if row.n_last == 0 || is_within_error {
         return None;
     }
     let path = |field: &str| format!("/stragglers/{number}/{field}");
@@ -117,14 +130,89 @@ fn straggler(report: &AnalyzeReport) -> Option<Sentence> {
         .words(" shared collectives; all others together waited ")
         .figure(Cell::Ns(row.caused_wait_ns), path("caused_wait_ns"))
         .words(" for it");
-    let clocks = report.clocks.iter().enumerate();
-    if let Some((number, clock)) =
-        clocks.max_by_key(|&(i, clock)| (clock.median_ns.abs(), std::cmp::Reverse(i)))
-    {
-        line = line
-            .words(" (clocks differ, in the median, by ")
-            .figure(Cell::Ns(clock.median_ns), format!("/clocks/{number}/median_ns"))
-            .words(")");
-    }
+    line = match row.error_ns {
+        Some(error_ns) => {
+            line.words(" (clocks agree to ").figure(Cell::Ns(error_ns), path("error_ns")).words(")")
+        }
+        None => line.words(" (how far the clocks are apart is not known)"),
+    };
     Some(line.words(".").see("stragglers"))
+}
+
+/// `Inputs are of 2 runs: nothing is summed or compared across them.`
+fn several_runs(report: &AnalyzeReport) -> Option<Sentence> {
+    let last = report.inputs.iter().max_by_key(|row| (row.run, std::cmp::Reverse(row.input)))?;
+    let n_runs = u64::from(last.run) + 1;
+    let of_run = |run: u32| {
+        let own = report.inputs.iter().filter(|row| row.run == run);
+        let numbers: Vec<String> = own.map(|row| format!("#{}", row.input)).collect();
+        format!("run {run} is {}", numbers.join(", "))
+    };
+    let runs: Vec<String> = (0..=last.run).take(MAX_RUNS_NAMED).map(of_run).collect();
+    let more = if runs.len() as u64 == n_runs { "" } else { ", …" };
+    let words = format!(
+        "The inputs are of {n_runs} runs ({}{more}): kernels and profiler rows are summed within each, and nothing is \
+         compared across them. --one-run takes all as one.",
+        runs.join("; ")
+    );
+    (n_runs > 1).then(|| Line::new(words).tone(Tone::Caution).see("inputs"))
+}
+
+/// `#1 front end runs no part of the model: it is in no sum over inputs.`
+fn not_summed(report: &AnalyzeReport) -> Option<Sentence> {
+    let inputs = report.runs.iter().flat_map(|run| &run.not_summed);
+    let names: Vec<String> = inputs.map(|&input| report.name_of(input)).collect();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    let words = format!(
+        "{} {verb} of no rank: kernels, operators and profiler rows over all inputs are summed without.",
+        names.join(", ")
+    );
+    (!names.is_empty()).then(|| Line::new(words).tone(Tone::Caution).see("inputs"))
+}
+
+/// `The clock of #3 rank 3 was 5.0 ms off by shared collectives: its times are corrected, good to 6.8 us.`
+fn corrected_clock(report: &AnalyzeReport) -> Option<Sentence> {
+    let corrected = || {
+        report.placements.iter().enumerate().filter(|(_, row)| {
+            row.correction_ns != 0 && matches!(row.placement, "base_time" | "absolute")
+        })
+    };
+    let (number, row) =
+        corrected().max_by_key(|(i, row)| (row.correction_ns.abs(), std::cmp::Reverse(*i)))?;
+    let path = |field: &str| format!("/placements/{number}/{field}");
+    let line = match corrected().count() {
+        1 => Line::new(format!("The clock of {} is off", report.name_of(row.input))),
+        n => Line::new(format!(
+            "The clocks of {n} inputs are off, most that of {}",
+            report.name_of(row.input)
+        )),
+    };
+    let line = line
+        .words(", by what it shares with other inputs: ")
+        .figure(Cell::Ns(row.correction_ns), path("correction_ns"))
+        .words(" are added to its times");
+    let line = match row.error_ns {
+        Some(error_ns) => line.words(", good to ").figure(Cell::Ns(error_ns), path("error_ns")),
+        None => line,
+    };
+    Some(line.words(".").tone(Tone::Caution).see("stragglers"))
+}
+
+/// What is said across inputs whose clocks were never compared.
+fn clocks_not_compared(report: &AnalyzeReport) -> Option<Sentence> {
+    let is_open = |row: &BlameRow| {
+        row.wait_ns.is_some_and(|ns| ns > 0) && row.busy.iter().any(|cell| cell.error_ns.is_none())
+    };
+    let waited: Vec<String> = report
+        .blame
+        .iter()
+        .filter(|row| is_open(row))
+        .map(|row| format!("#{}", row.input))
+        .collect();
+    let words = format!(
+        "No collective and no hand-off tells how far the clock of {} is from those of others: who was busy meanwhile is \
+         by times as recorded.",
+        waited.join(", ")
+    );
+    (!waited.is_empty()).then(|| Line::new(words).tone(Tone::Caution).see("blame"))
 }

@@ -1,13 +1,22 @@
 //! What has a name and takes the most time: a kernel, or an operator where no device was recorded.
 
 use super::{Line, Sentence, Tone, frames};
-use crate::table::{ActivityRow, AnalyzeReport, Cell, percent};
+use crate::table::{ActivityRow, AnalyzeReport, Cell, TotalsRow, percent};
+
+/// The totals of a run, where the machine output has them, and what to add to a sentence where there are several.
+fn totals_of(report: &AnalyzeReport, run: u32) -> (&TotalsRow, String, String) {
+    match report.runs.get(run as usize).filter(|_| report.runs.len() > 1) {
+        Some(row) => (&row.totals, format!("/runs/{run}/totals"), format!(" of run {run}")),
+        None => (&report.totals, "/totals".to_owned(), String::new()),
+    }
+}
 
 pub(super) fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
-    let mut kernels = report.kernels.iter().enumerate();
-    let (number, row) = kernels.find(|(_, row)| row.category == "kernel")?;
+    let kernels = report.kernels.iter().enumerate().filter(|(_, row)| row.category == "kernel");
+    let (number, row) = kernels.min_by_key(|&(i, row)| (-row.sum_ns, i))?;
     let path = |field: &str| format!("/kernels/{number}/{field}");
-    percent(row.sum_ns, report.totals.self_device_ns)?;
+    let (totals, of, place) = totals_of(report, row.run);
+    percent(row.sum_ns, totals.self_device_ns)?;
     let word = if row.count == 1 { " launch, " } else { " launches, " };
     let line = Line::new("The kernel with the most time is ")
         .name(&row.name)
@@ -18,9 +27,9 @@ pub(super) fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
         .words(word)
         .share(
             (row.sum_ns, path("sum_ns")),
-            (report.totals.self_device_ns, "/totals/self_device_ns".to_owned()),
+            (totals.self_device_ns, format!("{of}/self_device_ns")),
         )
-        .words(" of all kernels, copies and memsets (sums).");
+        .words(format!(" of all kernels, copies and memsets{place} (sums)."));
     Some(line.see("kernels"))
 }
 
@@ -48,16 +57,17 @@ pub(super) fn top_operator(report: &AnalyzeReport) -> Option<Sentence> {
         row.device_type == "cpu" && !row.is_annotation && !frames::is_python_frame(&row.name)
     });
     let (number, row) = ops.min_by_key(|&(i, row)| (-row.self_cpu_ns, i))?;
-    percent(row.self_cpu_ns, report.totals.self_cpu_ns)?;
+    let (totals, of, place) = totals_of(report, row.run);
+    percent(row.self_cpu_ns, totals.self_cpu_ns)?;
     let path = |field: &str| format!("/key_averages/{number}/{field}");
     let line = Line::new("The operator with the most CPU time of its own is ")
         .name(&row.name)
         .words(": ")
         .share(
             (row.self_cpu_ns, path("self_cpu_ns")),
-            (report.totals.self_cpu_ns, "/totals/self_cpu_ns".to_owned()),
+            (totals.self_cpu_ns, format!("{of}/self_cpu_ns")),
         )
-        .words(" of all self CPU in ")
+        .words(format!(" of all self CPU{place} in "))
         .figure(Cell::Count(row.count), path("count"))
         .words(if row.count == 1 { " call." } else { " calls." });
     Some(line.see("key_averages"))

@@ -1,0 +1,130 @@
+//! What a collective does, whatever its spelling: by the name that its arguments give, or by its kernel's.
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// `allreduce`
+    AllReduce,
+    /// `allgather`, `_allgather_base`, `all_gather_into_tensor`
+    AllGather,
+    /// `reduce_scatter`, `_reduce_scatter_base`, `reduce_scatter_tensor`
+    ReduceScatter,
+    /// `broadcast`
+    Broadcast,
+    /// `reduce`
+    Reduce,
+    /// `all_to_all`, `all_to_allv`
+    AllToAll,
+    /// `send` and `recv` of one message
+    SendRecv,
+    /// `barrier`
+    Barrier,
+    /// Anything else
+    Other,
+}
+
+impl Operation {
+    /// The operation that a name of c10d's arguments tells.
+    pub fn of_name(name: &str) -> Self {
+        let plain = plain(name);
+        let is = |start: &str| plain.starts_with(start);
+        if is("allreduce") {
+            Self::AllReduce
+        } else if is("allgather") {
+            Self::AllGather
+        } else if is("reducescatter") {
+            Self::ReduceScatter
+        } else if is("broadcast") {
+            Self::Broadcast
+        } else if is("reduce") {
+            Self::Reduce
+        } else if is("alltoall") {
+            Self::AllToAll
+        } else if plain == "send" || plain == "recv" {
+            Self::SendRecv
+        } else if is("barrier") {
+            Self::Barrier
+        } else {
+            Self::Other
+        }
+    }
+
+    /// The operation that the name of a communication kernel tells, as its library spells it.
+    pub fn of_kernel(name: &str) -> Self {
+        let plain = plain(name);
+        let has = |part: &str| plain.contains(part);
+        if has("allreduce") || has("crossdevicereduce") {
+            Self::AllReduce
+        } else if has("allgather") {
+            Self::AllGather
+        } else if has("reducescatter") {
+            Self::ReduceScatter
+        } else if has("broadcast") {
+            Self::Broadcast
+        } else if has("alltoall") {
+            Self::AllToAll
+        } else if has("sendrecv") {
+            Self::SendRecv
+        } else {
+            Self::Other
+        }
+    }
+
+    /// The name in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AllReduce => "all_reduce",
+            Self::AllGather => "all_gather",
+            Self::ReduceScatter => "reduce_scatter",
+            Self::Broadcast => "broadcast",
+            Self::Reduce => "reduce",
+            Self::AllToAll => "all_to_all",
+            Self::SendRecv => "send_recv",
+            Self::Barrier => "barrier",
+            Self::Other => "other",
+        }
+    }
+
+    /// Whether every rank leaves it at the same time. From others (broadcast, reduce) some leave early.
+    pub(super) fn ends_together(self) -> bool {
+        matches!(
+            self,
+            Self::AllReduce
+                | Self::AllGather
+                | Self::ReduceScatter
+                | Self::AllToAll
+                | Self::Barrier
+        )
+    }
+}
+
+/// `_allgather_base`, `all_gather` and `AllGather` are the same to compare.
+pub(super) fn plain(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Operation;
+
+    #[test]
+    fn spellings() {
+        assert_eq!(Operation::of_name("_allgather_base"), Operation::AllGather);
+        assert_eq!(Operation::of_name("all_gather_into_tensor"), Operation::AllGather);
+        assert_eq!(Operation::of_name("_reduce_scatter_base"), Operation::ReduceScatter);
+        assert_eq!(Operation::of_name("reduce"), Operation::Reduce);
+        assert_eq!(Operation::of_name("all_to_allv"), Operation::AllToAll);
+        assert_eq!(Operation::of_name("recv"), Operation::SendRecv);
+        assert_eq!(Operation::of_name("gather"), Operation::Other);
+        let of_kernel = [
+            ("ncclDevKernel_AllReduce_Sum_f32_RING_LL", Operation::AllReduce),
+            ("void vllm::cross_device_reduce_1stage<float, 2>", Operation::AllReduce),
+            ("ncclKernel_SendRecv_RING_SIMPLE_Sum_int8_t", Operation::SendRecv),
+            ("ncclDevKernel_ReduceScatter_Sum_bf16", Operation::ReduceScatter),
+            ("deep_ep::dispatch", Operation::Other),
+        ];
+        for (name, operation) in of_kernel {
+            assert_eq!(Operation::of_kernel(name), operation, "{name}");
+        }
+    }
+}

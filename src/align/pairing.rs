@@ -1,0 +1,148 @@
+//! Which collectives of two ranks are the same: by the number that the trace gives each, or by their order.
+
+use std::collections::BTreeMap;
+
+/// Captures that start at different collectives are tried up to this many apart.
+const MAX_SHIFT: usize = 64;
+
+/// Pairs below which a shift agrees by chance.
+const FEWEST: usize = 3;
+
+/// Ends of one collective on several ranks lie this close, whatever the clocks' offset; a wrong pairing does not.
+pub(super) const TOGETHER_NS: i64 = 100_000;
+
+/// One collective of one input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    /// Its number in its group, where recorded.
+    pub(super) seq: Option<u64>,
+    /// What must agree between ranks: equal numbers are equal names, types and sizes.
+    pub(super) signature: u32,
+    pub(super) start_ns: i64,
+    pub(super) end_ns: i64,
+    pub(super) slice: u32,
+}
+
+/// The calls of two inputs in one group, each in order of start, that are the same: places in the two lists.
+pub(super) fn pairs(calls: &[Call], others: &[Call]) -> Vec<(usize, usize)> {
+    match by_seq(calls, others) {
+        Some(pairs) => pairs,
+        None => by_order(calls, others),
+    }
+}
+
+/// Places of the calls of one number and signature, in order of start.
+type Numbered = BTreeMap<(u64, u32), Vec<usize>>;
+
+/// Joins by sequence number, where every call has one. Several kernels of one number are told apart by their order, where
+/// both inputs have equally many; else the number identifies nothing.
+fn by_seq(calls: &[Call], others: &[Call]) -> Option<Vec<(usize, usize)>> {
+    let numbered = |calls: &[Call]| {
+        let mut places = Numbered::new();
+        for (place, call) in calls.iter().enumerate() {
+            places.entry((call.seq?, call.signature)).or_default().push(place);
+        }
+        Some(places)
+    };
+    let (ours, theirs) = (numbered(calls)?, numbered(others)?);
+    let shared = ours.iter().filter_map(|(key, places)| Some((places, theirs.get(key)?)));
+    let shared = shared.filter(|(ours, theirs)| ours.len() == theirs.len());
+    Some(
+        shared
+            .flat_map(|(ours, theirs)| ours.iter().copied().zip(theirs.iter().copied()))
+            .collect(),
+    )
+}
+
+/// Joins by order. Lists of one length whose names agree and whose ends stay together belong together as they are; else
+/// the shift counts at which all signatures agree and the ends agree best, over at least half of the shorter list and
+/// enough pairs to tell.
+fn by_order(calls: &[Call], others: &[Call]) -> Vec<(usize, usize)> {
+    let pairs_at = |shift: isize| -> Vec<(usize, usize)> {
+        let (ours, theirs) = (shift.max(0) as usize, (-shift).max(0) as usize);
+        (ours..calls.len()).zip(theirs..others.len()).collect()
+    };
+    if calls.len() == others.len()
+        && shifted(calls, others, 0).is_some_and(|ends| spread_ns(&ends) <= TOGETHER_NS)
+    {
+        return pairs_at(0);
+    }
+    let shorter = calls.len().min(others.len());
+    let most = (shorter / 2).max(calls.len().abs_diff(others.len())).min(MAX_SHIFT) as isize;
+    let mut best: Option<(i64, isize)> = None;
+    let mut shifts: Vec<isize> = (-most..=most).collect();
+    shifts.sort_by_key(|shift| (shift.abs(), *shift));
+    for shift in shifts {
+        let Some(ends) = shifted(calls, others, shift) else { continue };
+        if ends.len() < (shorter / 2).max(FEWEST) {
+            continue;
+        }
+        let spread = spread_ns(&ends);
+        if best.is_none_or(|(least, _)| spread < least) {
+            best = Some((spread, shift));
+        }
+    }
+    best.map(|(_, shift)| pairs_at(shift)).unwrap_or_default()
+}
+
+/// The ends of the pairs of a shift; `None` where a signature differs or nothing overlaps.
+fn shifted(calls: &[Call], others: &[Call], shift: isize) -> Option<Vec<(i64, i64)>> {
+    let ours = calls.get(shift.max(0) as usize..)?;
+    let theirs = others.get((-shift).max(0) as usize..)?;
+    let pairs = ours.iter().zip(theirs);
+    let ends: Option<Vec<_>> =
+        pairs.map(|(a, b)| (a.signature == b.signature).then_some((a.end_ns, b.end_ns))).collect();
+    ends.filter(|ends| !ends.is_empty())
+}
+
+/// Median distance of the differences from their median.
+fn spread_ns(ends: &[(i64, i64)]) -> i64 {
+    let mut differences: Vec<i64> = ends.iter().map(|(a, b)| b.saturating_sub(*a)).collect();
+    let middle = super::clocks::median(&mut differences);
+    let mut distances: Vec<i64> =
+        differences.iter().map(|d| d.saturating_sub(middle).saturating_abs()).collect();
+    super::clocks::median(&mut distances)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Call, by_order, by_seq};
+
+    fn calls(seqs: bool, list: &[(u64, u32, i64)]) -> Vec<Call> {
+        let call = |(place, &(seq, signature, end_ns)): (usize, &(u64, u32, i64))| Call {
+            seq: seqs.then_some(seq),
+            signature,
+            start_ns: end_ns - 10,
+            end_ns,
+            slice: place as u32,
+        };
+        list.iter().enumerate().map(call).collect()
+    }
+
+    #[test]
+    fn numbers_join_whatever_the_order() {
+        let a = calls(true, &[(5, 1, 100), (6, 2, 200), (7, 3, 300)]);
+        let b = calls(true, &[(6, 2, 1200), (7, 9, 1300), (8, 3, 1400)]);
+        assert_eq!(by_seq(&a, &b), Some(vec![(1, 0)]));
+        let twice = calls(true, &[(5, 1, 1), (5, 1, 2), (6, 2, 3)]);
+        assert_eq!(by_seq(&a, &twice), Some(vec![(1, 2)]), "a number shown twice says nothing");
+        assert_eq!(by_seq(&twice, &twice), Some(vec![(0, 0), (1, 1), (2, 2)]));
+        assert_eq!(by_seq(&a, &calls(false, &[(5, 1, 1)])), None);
+    }
+
+    #[test]
+    fn order_finds_the_shift_of_captures_that_start_apart() {
+        let ends = [100, 250, 330, 700, 810, 990];
+        let whole: Vec<_> = ends.iter().map(|&end| (0, 1, end)).collect();
+        let late: Vec<_> = ends[2..].iter().map(|&end| (0, 1, end + 5000)).collect();
+        let matched = by_order(&calls(false, &whole), &calls(false, &late));
+        assert_eq!(matched, [(2, 0), (3, 1), (4, 2), (5, 3)]);
+    }
+
+    #[test]
+    fn different_names_do_not_match() {
+        let a = calls(false, &[(0, 1, 1), (0, 2, 2)]);
+        let b = calls(false, &[(0, 2, 1), (0, 1, 2)]);
+        assert!(by_order(&a, &b).is_empty());
+    }
+}
