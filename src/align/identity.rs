@@ -186,7 +186,10 @@ pub fn input_label(input: &AlignInput<'_>) -> String {
         (None, None) => {}
     }
     parts.extend(identity.replica.map(|replica| format!("replica {replica}")));
-    parts.extend(identity.rank.or(identity.local_rank).map(|rank| format!("rank {rank}")));
+    match identity.rank.or(identity.local_rank) {
+        Some(rank) => parts.push(format!("rank {rank}")),
+        None => parts.extend(Some(identity.parallel.label()).filter(|text| !text.is_empty())),
+    }
     if identity.role == Role::FrontEnd {
         parts.push("front end".to_owned());
     }

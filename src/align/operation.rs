@@ -24,11 +24,47 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// The operations that a rule can name.
+    pub const NAMED: [Self; 8] = [
+        Self::AllReduce,
+        Self::AllGather,
+        Self::ReduceScatter,
+        Self::Broadcast,
+        Self::Reduce,
+        Self::AllToAll,
+        Self::SendRecv,
+        Self::Barrier,
+    ];
+
+    /// The operation of a name in tables.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::NAMED.into_iter().find(|operation| operation.as_str() == name)
+    }
+
+    /// What follows the mark of a range around a collective: `all_reduce` of `nccl:all_reduce` or of
+    /// `c10d::all_reduce_`; `None` for a name of another kind.
+    pub fn range_words(name: &str) -> Option<&str> {
+        let (mark, words) = name.split_once(':')?;
+        let is_backend = mark.ends_with("ccl") || matches!(mark, "gloo" | "ucc" | "mpi");
+        match words.strip_prefix(':') {
+            Some(words) => (mark == "c10d").then_some(words),
+            None => is_backend.then_some(words),
+        }
+    }
+
+    /// The operation of a range around a collective; `None` where it names none, as `nccl:coalesced` does.
+    pub fn of_range(name: &str) -> Option<Self> {
+        let operation = Self::of_name(Self::range_words(name)?);
+        (operation != Self::Other).then_some(operation)
+    }
+
     /// The operation that a name of c10d's arguments tells.
     pub fn of_name(name: &str) -> Self {
         let plain = plain(name);
         let is = |start: &str| plain.starts_with(start);
-        if is("allreduce") {
+        if is("barrier") || is("allreducebarrier") {
+            Self::Barrier
+        } else if is("allreduce") {
             Self::AllReduce
         } else if is("allgather") {
             Self::AllGather
@@ -40,10 +76,8 @@ impl Operation {
             Self::Reduce
         } else if is("alltoall") {
             Self::AllToAll
-        } else if plain == "send" || plain == "recv" {
+        } else if is("send") || is("recv") {
             Self::SendRecv
-        } else if is("barrier") {
-            Self::Barrier
         } else {
             Self::Other
         }

@@ -1,9 +1,10 @@
 //! What every time account of one input shares, computed once: windows, launches, host threads, device activity.
 
+use super::comm_rules::{CommRules, KernelRoles};
 use super::devices::{DeviceActivity, comm_kernels_of, device_activity};
 use super::host::{HostThread, ThreadKind, host_threads};
 use super::launches::Launches;
-use super::names::{NameRules, comm_kernel_names};
+use super::names::NameRules;
 use super::wait_rules::WaitRules;
 use super::window::{WindowConfig, Windows, windows};
 use crate::store::Store;
@@ -15,6 +16,8 @@ pub struct TimeConfig {
     pub window: WindowConfig,
     /// What is a wait, and which threads work.
     pub rules: WaitRules,
+    /// Which kernels communicate or copy.
+    pub comm_rules: CommRules,
 }
 
 /// The common ground of the time accounts of one input.
@@ -30,6 +33,8 @@ pub struct TimeBase {
     pub devices: Vec<DeviceActivity>,
     /// The communication kernels of the whole file, ascending by slice, whatever the window.
     pub comm: Vec<u32>,
+    /// What kernels do, by name.
+    pub kernels: KernelRoles,
 }
 
 impl TimeBase {
@@ -40,11 +45,11 @@ impl TimeBase {
             || Launches::new(store),
             || NameRules::new(store, &config.rules, shows_device(store)),
         );
-        let comm_names = comm_kernel_names(store, &config.rules);
+        let kernels = KernelRoles::new(store, &config.rules, &config.comm_rules);
         let threads = host_threads(store, windows.file, &names, &launches);
-        let devices = device_activity(store, &windows, &comm_names);
-        let comm = comm_kernels_of(store, &comm_names);
-        Self { windows, launches, threads, devices, comm }
+        let devices = device_activity(store, &windows, &kernels);
+        let comm = comm_kernels_of(store, &kernels);
+        Self { windows, launches, threads, devices, comm, kernels }
     }
 
     /// The work threads.

@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 
 use super::base::TimeBase;
+use super::comm_kernels::{Bare, bare_kernels};
 use super::devices::{ActivityKind, DeviceActivity};
 use super::intervals::{Intervals, Span};
 use super::quantiles::nearest_rank;
-use super::rates::{Rate, RateSummary};
+use super::rates::RateSummary;
 use crate::align::{Matched, Operation, message_ends};
 use crate::store::{CollectiveRow, Store, StrId};
 
@@ -81,7 +82,7 @@ pub struct CollectiveClass {
     pub group_description: Option<String>,
     /// Ranks in it.
     pub group_size: Option<u32>,
-    /// The operation; `None` for a communication kernel that carries no arguments.
+    /// The operation; of a kernel that carries no arguments, what the range around its launch or its name tells.
     pub operation: Option<Operation>,
     /// The name as written: the collective's, or the kernel's where it carries no arguments.
     pub name: String,
@@ -207,6 +208,8 @@ struct Kernel {
     /// The row of its arguments.
     row: Option<u32>,
     slice: usize,
+    /// Why there is no size, where it carries no arguments.
+    no_size_because: Option<&'static str>,
 }
 
 /// The account of the collectives of all inputs; `matched` says which of them are one.
@@ -214,8 +217,9 @@ pub fn collectives(inputs: &[CollectiveInput<'_>], matched: &[Matched]) -> Colle
     let same = SameCollective::of(inputs.len(), matched);
     let mut by_key: BTreeMap<Key, Vec<Kernel>> = BTreeMap::new();
     for (number, input) in inputs.iter().enumerate() {
+        let bare = bare_kernels(input.store, input.base);
         for (device, activity) in input.base.devices.iter().enumerate() {
-            collect(inputs, number, device, activity, &mut by_key);
+            collect(input, (number, device), activity, &bare, &mut by_key);
         }
     }
     let mut result = Collectives {
@@ -243,13 +247,12 @@ pub fn collectives(inputs: &[CollectiveInput<'_>], matched: &[Matched]) -> Colle
 }
 
 fn collect(
-    inputs: &[CollectiveInput<'_>],
-    number: usize,
-    device: usize,
+    input: &CollectiveInput<'_>,
+    (number, device): (usize, usize),
     activity: &DeviceActivity,
+    bare: &BTreeMap<usize, Bare>,
     by_key: &mut BTreeMap<Key, Vec<Kernel>>,
 ) {
-    let input = &inputs[number];
     for row in activity.slices.iter().filter(|row| row.kind == ActivityKind::Comm) {
         let slice = row.slice as usize;
         let found = input.store.collectives.binary_search_by_key(&row.slice, |c| c.slice).ok();
@@ -259,7 +262,7 @@ fn collect(
                 stage: input.stage,
                 group: None,
                 group_ranks: None,
-                operation: None,
+                operation: bare.get(&slice).and_then(|bare| bare.operation),
                 detail: input.store.name(slice).to_owned(),
                 dtype: None,
                 bytes: None,
@@ -271,6 +274,7 @@ fn collect(
             span: row.span,
             row: found.map(|at| at as u32),
             slice,
+            no_size_because: bare.get(&slice).map(|bare| bare.no_size_because),
         });
     }
 }
@@ -374,8 +378,6 @@ fn class(
     };
     let n_matched = matched.clone().count() as u64;
     let bytes = key.bytes.filter(|&bytes| bytes > 0);
-    let mut rates: Vec<Rate> =
-        bytes.map_or(Vec::new(), |b| times.iter().filter_map(|&ns| Rate::new(b, ns)).collect());
     let group_size = row.and_then(|row| row.group_size);
     let (busy_ns, exposed_ns) = busy_and_exposed(inputs, kernels);
     CollectiveClass {
@@ -385,7 +387,7 @@ fn class(
             .map(|id| store.strings.get(id).to_owned()),
         group: key.group,
         group_size,
-        no_size_because: no_size_because(inputs, first, key.operation, bytes, &key.detail),
+        no_size_because: no_size_because(first, key.operation, bytes, &key.detail),
         operation: key.operation,
         name: key.detail,
         dtype: key.dtype,
@@ -398,7 +400,7 @@ fn class(
         median_ns: nearest_rank(&times, 50).unwrap_or(0),
         max_ns: times.last().copied().unwrap_or(0),
         skew_ns: (n_matched > 0).then(|| matched.map(skew).sum()),
-        algorithm: RateSummary::of(&mut rates),
+        algorithm: bytes.map_or_else(RateSummary::default, |b| RateSummary::of_times(b, &times)),
         bus_factor: key
             .operation
             .zip(group_size)
@@ -409,7 +411,6 @@ fn class(
 }
 
 fn no_size_because(
-    inputs: &[CollectiveInput<'_>],
     kernel: &Kernel,
     operation: Option<Operation>,
     bytes: Option<u64>,
@@ -418,17 +419,11 @@ fn no_size_because(
     if bytes.is_some() {
         return None;
     }
-    let CollectiveInput { store, base, .. } = inputs[kernel.input];
     match operation {
         Some(Operation::Barrier) => Some("a barrier moves no message"),
-        Some(_) if name.contains("coalesced") => Some("one kernel for several operations"),
-        Some(_) => Some("its arguments state no size"),
-        None => match base.launches.call_of(store, kernel.slice) {
-            Some(call) if store.name(call).contains("GraphLaunch") => {
-                Some("launched by a graph, which keeps no arguments")
-            }
-            _ => Some("no c10d arguments: PyNccl, a custom all-reduce, or grouped point-to-point"),
-        },
+        _ if kernel.no_size_because.is_some() => kernel.no_size_because,
+        _ if name.contains("coalesced") => Some("one kernel for several operations"),
+        _ => Some("its arguments state no size"),
     }
 }
 
@@ -467,7 +462,7 @@ mod tests {
 
     fn kernel(input: usize, start_ns: i64, dur_ns: i64, slice: usize) -> Kernel {
         let span = Span::new(start_ns, start_ns + dur_ns);
-        Kernel { input, device: 0, span, row: None, slice }
+        Kernel { input, device: 0, span, row: None, slice, no_size_because: None }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Copies and memsets: bytes, time, rates, what they overlap, who launched them.
 //!
 //! A copy's direction and memory kinds come from its name, `Memcpy HtoD (Pageable -> Device)`. Rates count only copies
-//! that state their size and took time; the others are counted apart. Overlap is with kernels of the same device.
+//! that state their size and took time; the others are counted apart. Overlap is with kernels of the same device. Kernels
+//! that only move data are copies here, of direction `kernel`: nothing tells their size or where they copy to.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use super::nesting::NestStack;
 use super::peaks::{Link, PeakOverrides, peak_gb_per_s};
 use super::rates::{Rate, RateSummary};
 pub use super::route::Route;
+use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
 use crate::store::{Store, StrId};
 
@@ -76,6 +78,8 @@ pub struct DirectionTime {
     pub exposed_ns: i64,
     /// Peak of the link in GB/s, where known.
     pub peak_gb_per_s: Option<f64>,
+    /// Copies whose traffic is more than the peak; `None` where it is not known.
+    pub n_above_peak: Option<u64>,
 }
 
 /// Peer copies from one device to another.
@@ -138,6 +142,22 @@ pub struct Copies {
     pub series: Vec<SeriesBin>,
 }
 
+impl Copies {
+    /// Counts among the issues the copies that state more traffic than their link can carry.
+    pub fn report_above_peak(&self, diag: &mut Reporter) {
+        for row in &self.directions {
+            let (Some(n), Some(peak)) = (row.n_above_peak.filter(|&n| n > 0), row.peak_gb_per_s)
+            else {
+                continue;
+            };
+            let on = row.device.map_or(String::new(), |device| format!(" on device {device}"));
+            let detail =
+                format!("{n} of {} {}{on}, of a peak of {peak} GB/s", row.count, row.direction);
+            diag.add(IssueKind::AbovePeak, n, None, Some(detail));
+        }
+    }
+}
+
 /// One copy or memset.
 struct Copy {
     slice: usize,
@@ -165,10 +185,13 @@ fn collect(store: &Store, base: &TimeBase) -> (Vec<Route>, Vec<Copy>) {
     let mut route_of: BTreeMap<StrId, usize> = BTreeMap::new();
     let mut copies = Vec::new();
     for device in &base.devices {
-        for row in device.slices.iter().filter(|row| !row.kind.is_kernel()) {
+        for row in device.slices.iter().filter(|row| row.kind.is_copy()) {
             let slice = row.slice as usize;
             let route = *route_of.entry(store.slices.name[slice]).or_insert_with(|| {
-                let route = Route::of_name(store.name(slice));
+                let route = match row.kind {
+                    ActivityKind::CopyKernel => Route::of_kernel(),
+                    _ => Route::of_name(store.name(slice)),
+                };
                 routes.iter().position(|known| *known == route).unwrap_or_else(|| {
                     routes.push(route);
                     routes.len() - 1
@@ -290,8 +313,12 @@ fn directions(
         let busy = Intervals::union_of(group.iter().map(|copy| copy.span).collect());
         let overlapped_ns =
             kernels.get(&device).map_or(0, |kernels| busy.intersect(kernels).total_ns());
+        let peak = peak_of(store, device, direction, config);
+        let traffic = |rate: &&Rate| rate.gb_per_s() * Link::crossings(direction) as f64;
+        let n_above = |peak| sum.rates.iter().filter(|rate| traffic(rate) > peak).count() as u64;
         rows.push(DirectionTime {
             device,
+            n_above_peak: peak.map(n_above),
             direction: direction.to_owned(),
             count: sum.count,
             n_without_bytes: sum.n_without_bytes,
@@ -300,14 +327,14 @@ fn directions(
             busy_ns: busy.total_ns(),
             overlapped_ns,
             exposed_ns: busy.total_ns() - overlapped_ns,
-            peak_gb_per_s: peak_of(store, device, direction, config),
+            peak_gb_per_s: peak,
         });
     }
     rows
 }
 
 fn kernel_time(device: &DeviceActivity) -> Intervals {
-    let is_kernel = |kind: ActivityKind| kind.is_kernel();
+    let is_kernel = |kind: ActivityKind| kind.is_kernel() && !kind.is_copy();
     let spans = device.slices.iter().filter(|row| is_kernel(row.kind)).map(|row| row.span);
     Intervals::union_of(spans.collect())
 }

@@ -2,13 +2,13 @@
 //!
 //! Kernel time is given as **sum** (over kernels) and as **busy** (the union per device); they differ where kernels run
 //! side by side. `gpu_user_annotation` is never activity. Communication kernels are kernels; compute kernels are the
-//! kernels that do not communicate.
+//! kernels that neither communicate nor only move data.
 
 use std::collections::BTreeMap;
 
 use super::base::TimeBase;
+use super::comm_rules::{CommRules, KernelRole, KernelRoles};
 use super::intervals::{Intervals, Span};
-use super::names::comm_kernel_names;
 use super::overruns::{Overrun, overruns};
 use super::wait_rules::WaitRules;
 use super::window::{Windows, is_unplaced, slice_span};
@@ -54,6 +54,8 @@ pub enum ActivityKind {
     Compute,
     /// A communication kernel: a collective's by its arguments or by its name.
     Comm,
+    /// A kernel that only moves data, by its name.
+    CopyKernel,
     /// A copy.
     Memcpy,
     /// A memset.
@@ -61,9 +63,14 @@ pub enum ActivityKind {
 }
 
 impl ActivityKind {
+    /// Whether all that it does is to move or set data.
+    pub fn is_copy(self) -> bool {
+        matches!(self, Self::CopyKernel | Self::Memcpy | Self::Memset)
+    }
+
     /// Whether it is a kernel.
     pub fn is_kernel(self) -> bool {
-        matches!(self, Self::Compute | Self::Comm)
+        matches!(self, Self::Compute | Self::Comm | Self::CopyKernel)
     }
 }
 
@@ -94,6 +101,8 @@ pub struct DeviceTime {
     pub memcpy_busy_ns: i64,
     /// Time in which a memset runs.
     pub memset_busy_ns: i64,
+    /// Time in which a kernel runs that only moves data.
+    pub copy_kernel_busy_ns: i64,
     /// Time in which a communication kernel runs and no compute kernel.
     pub exposed_comm_ns: i64,
     /// Time in which a copy runs and no compute kernel.
@@ -130,14 +139,13 @@ pub struct DeviceTime {
 pub(super) fn device_activity(
     store: &Store,
     windows: &Windows,
-    comm_names: &[bool],
+    roles: &KernelRoles,
 ) -> Vec<DeviceActivity> {
     let mut by_device: BTreeMap<Option<u32>, Vec<ActivityRow>> = BTreeMap::new();
     for row in &store.device_rows {
         let slice = row.slice as usize;
         let kind = match store.kind(slice) {
-            EventKind::Kernel if is_comm(store, slice, comm_names) => ActivityKind::Comm,
-            EventKind::Kernel => ActivityKind::Compute,
+            EventKind::Kernel => kernel_kind(store, slice, roles),
             EventKind::Memcpy => ActivityKind::Memcpy,
             EventKind::Memset => ActivityKind::Memset,
             _ => continue,
@@ -179,15 +187,15 @@ pub(super) fn device_activity(
 }
 
 /// The kernels that communicate, by their names or by their arguments, ascending by slice.
-pub fn comm_kernels(store: &Store, rules: &WaitRules) -> Vec<u32> {
-    comm_kernels_of(store, &comm_kernel_names(store, rules))
+pub fn comm_kernels(store: &Store, waits: &WaitRules, rules: &CommRules) -> Vec<u32> {
+    comm_kernels_of(store, &KernelRoles::new(store, waits, rules))
 }
 
-/// As [`comm_kernels`], by string whether a kernel's name is one that communicates.
-pub(super) fn comm_kernels_of(store: &Store, comm_names: &[bool]) -> Vec<u32> {
+/// As [`comm_kernels`], by what the names of kernels say.
+pub(super) fn comm_kernels_of(store: &Store, roles: &KernelRoles) -> Vec<u32> {
     let is_comm_kernel = |&slice: &usize| {
         store.kind(slice) == EventKind::Kernel
-            && is_comm(store, slice, comm_names)
+            && kernel_kind(store, slice, roles) == ActivityKind::Comm
             && !is_unplaced(store, slice)
     };
     let slices = store.device_rows.iter().map(|row| row.slice as usize);
@@ -202,8 +210,13 @@ fn meets(span: Span, window: Span) -> bool {
         || span.is_empty() && span.start_ns >= window.start_ns && span.start_ns <= window.end_ns
 }
 
-fn is_comm(store: &Store, kernel: usize, comm_names: &[bool]) -> bool {
-    comm_names[store.slices.name[kernel].0 as usize] || store.collective_row(kernel).is_some()
+fn kernel_kind(store: &Store, kernel: usize, roles: &KernelRoles) -> ActivityKind {
+    match roles.role(store.slices.name[kernel]) {
+        KernelRole::Communication => ActivityKind::Comm,
+        _ if store.collective_row(kernel).is_some() => ActivityKind::Comm,
+        KernelRole::Copy => ActivityKind::CopyKernel,
+        KernelRole::Compute => ActivityKind::Compute,
+    }
 }
 
 /// The time account of every device that shows activity.
@@ -245,6 +258,7 @@ fn device_time(store: &Store, activity: &DeviceActivity) -> DeviceTime {
         comm_sum_ns: sum_ns(|kind| kind == ActivityKind::Comm),
         memcpy_busy_ns: memcpy.total_ns(),
         memset_busy_ns: of(ActivityKind::Memset).total_ns(),
+        copy_kernel_busy_ns: of(ActivityKind::CopyKernel).total_ns(),
         exposed_comm_ns: comm.subtract(&compute).total_ns(),
         exposed_copy_ns: memcpy.subtract(&compute).total_ns(),
         idle_ns: activity.window.len_ns() - activity.busy.total_ns(),

@@ -1,4 +1,4 @@
-//! Iterations: one row for each `execute_*`, `diffusion_*` or `ProfilerStep#` annotation of a work thread.
+//! Iterations: one row for each annotation of a work thread that stands for a step, see [`super::iteration_names`].
 //!
 //! The device time of an iteration is that of the activity launched inside it, joined by correlation: launched on its
 //! own thread, or on a thread of the process that has no iterations of its own (the backward thread of a training step).
@@ -9,74 +9,12 @@ use super::base::TimeBase;
 use super::exclude::Exclusion;
 use super::host::HostThread;
 use super::intervals::{CoverIndex, Intervals, Span};
+use super::iteration_names::{Batch, Phase, Scheme, parse_iteration};
 use super::quantiles::Quantiles;
 use super::timeline::Class;
 use super::window::{is_unplaced, slice_span};
 use crate::model::EventKind;
 use crate::store::{Store, TrackId};
-
-/// Which annotations an iteration comes from. Gaps are between iterations of one scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scheme {
-    /// `execute_*` of vLLM.
-    Execute,
-    /// `diffusion_*` of vLLM-Omni.
-    Diffusion,
-    /// `ProfilerStep#` of torch.
-    ProfilerStep,
-}
-
-/// What an `execute_*` step did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
-    /// Only new requests or context tokens.
-    Prefill,
-    /// Only generation.
-    Decode,
-    /// Both.
-    Mixed,
-    /// Neither: a dummy step.
-    Empty,
-    /// The annotation does not say (`diffusion_*`, `ProfilerStep#`, an unknown `execute_*`).
-    Unknown,
-}
-
-impl Scheme {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Execute => "execute",
-            Self::Diffusion => "diffusion",
-            Self::ProfilerStep => "profiler_step",
-        }
-    }
-}
-
-impl Phase {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Prefill => "prefill",
-            Self::Decode => "decode",
-            Self::Mixed => "mixed",
-            Self::Empty => "empty",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// Requests and tokens of a step, as its annotation says. `None`: not said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// Requests in context (prefill); `execute_new_{n}` counts new requests here.
-    pub context_requests: Option<u64>,
-    /// Their tokens.
-    pub context_tokens: Option<u64>,
-    /// Requests in generation (decode); `cached_{m}` counts here.
-    pub generation_requests: Option<u64>,
-    /// Their tokens.
-    pub generation_tokens: Option<u64>,
-}
 
 /// One iteration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,63 +95,6 @@ impl Iterations {
         }
         self.phases = summaries(&self.rows);
     }
-}
-
-/// Scheme, phase and batch of an annotation's name; `None` where it is no iteration.
-pub fn parse_iteration(name: &str) -> Option<(Scheme, Phase, Batch)> {
-    if name.starts_with("ProfilerStep#") {
-        return Some((Scheme::ProfilerStep, Phase::Unknown, Batch::default()));
-    }
-    if name.starts_with("diffusion_") {
-        return Some((Scheme::Diffusion, Phase::Unknown, Batch::default()));
-    }
-    let rest = name.strip_prefix("execute_")?;
-    let batch = parse_new_cached(rest).or_else(|| parse_context(rest)).unwrap_or_default();
-    let phase = match (batch.context_requests, batch.generation_requests) {
-        (Some(0), Some(0)) => Phase::Empty,
-        (Some(_), Some(0)) => Phase::Prefill,
-        (Some(0), Some(_)) => Phase::Decode,
-        (Some(_), Some(_)) => Phase::Mixed,
-        _ => Phase::Unknown,
-    };
-    Some((Scheme::Execute, phase, batch))
-}
-
-/// `new_{n}_cached_{m}`.
-fn parse_new_cached(text: &str) -> Option<Batch> {
-    let (new, cached) = text.strip_prefix("new_")?.split_once("_cached_")?;
-    Some(Batch {
-        context_requests: Some(new.parse().ok()?),
-        generation_requests: Some(cached.parse().ok()?),
-        ..Batch::default()
-    })
-}
-
-/// `[{T}_]context_{C}({…})_generation_{G}({…})`; the parentheses hold the tokens first, or `sq{tokens}sk…`.
-fn parse_context(text: &str) -> Option<Batch> {
-    let text = match text.split_once("context_")? {
-        ("", rest) => rest,
-        (total, rest) => {
-            total.strip_suffix('_')?.parse::<u64>().ok()?;
-            rest
-        }
-    };
-    let (context, generation) = text.split_once("_generation_")?;
-    let side = |text: &str| -> Option<(u64, Option<u64>)> {
-        let (requests, inside) = text.split_once('(')?;
-        let inside = inside.strip_suffix(')')?;
-        let inside = inside.strip_prefix("sq").unwrap_or(inside);
-        let digits = inside.bytes().take_while(u8::is_ascii_digit).count();
-        Some((requests.parse().ok()?, inside[..digits].parse().ok()))
-    };
-    let ((context_requests, context_tokens), (generation_requests, generation_tokens)) =
-        (side(context)?, side(generation)?);
-    Some(Batch {
-        context_requests: Some(context_requests),
-        context_tokens,
-        generation_requests: Some(generation_requests),
-        generation_tokens,
-    })
 }
 
 /// The iterations of a store inside the file window.
@@ -379,54 +260,4 @@ fn summaries(rows: &[Iteration]) -> Vec<PhaseSummary> {
         }
     };
     groups.into_iter().map(summary).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Batch, Phase, Scheme, parse_iteration};
-
-    #[test]
-    fn every_scheme_of_annotation_is_read() {
-        let batch = |c, ct, g, gt| Batch {
-            context_requests: c,
-            context_tokens: ct,
-            generation_requests: g,
-            generation_tokens: gt,
-        };
-        let cases = [
-            ("execute_new_1_cached_0", Phase::Prefill, batch(Some(1), None, Some(0), None)),
-            (
-                "execute_context_1(8)_generation_0(0)",
-                Phase::Prefill,
-                batch(Some(1), Some(8), Some(0), Some(0)),
-            ),
-            (
-                "execute_context_0(0)_generation_4(4)",
-                Phase::Decode,
-                batch(Some(0), Some(0), Some(4), Some(4)),
-            ),
-            (
-                "execute_context_1(888_788544)_generation_0(0)",
-                Phase::Prefill,
-                batch(Some(1), Some(888), Some(0), Some(0)),
-            ),
-            (
-                "execute_context_0(0)_generation_0(0)",
-                Phase::Empty,
-                batch(Some(0), Some(0), Some(0), Some(0)),
-            ),
-            (
-                "execute_12_context_1(sq8sk8sqsq64sqsk64)_generation_4(sq4sk40sqsq4sqsk40)",
-                Phase::Mixed,
-                batch(Some(1), Some(8), Some(4), Some(4)),
-            ),
-            ("execute_model", Phase::Unknown, Batch::default()),
-        ];
-        for (name, phase, batch) in cases {
-            assert_eq!(parse_iteration(name), Some((Scheme::Execute, phase, batch)), "{name}");
-        }
-        assert_eq!(parse_iteration("ProfilerStep#3").unwrap().0, Scheme::ProfilerStep);
-        assert_eq!(parse_iteration("diffusion_forward").unwrap().0, Scheme::Diffusion);
-        assert_eq!(parse_iteration("aten::mm"), None);
-    }
 }

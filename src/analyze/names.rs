@@ -135,19 +135,3 @@ fn seen_names(store: &Store) -> Vec<u8> {
     }
     seen
 }
-
-/// Which kernel names a communication rule matches, by string.
-pub(super) fn comm_kernel_names(store: &Store, rules: &WaitRules) -> Vec<bool> {
-    let mut is_comm = vec![None; store.strings.len()];
-    for row in &store.device_rows {
-        let slice = row.slice as usize;
-        if store.kind(slice) == EventKind::Kernel {
-            let name = store.slices.name[slice];
-            is_comm[name.0 as usize].get_or_insert_with(|| {
-                let text = store.strings.get(name);
-                rules.find(RuleSource::Kernel, text, |r| r.effect == RuleEffect::Comm).is_some()
-            });
-        }
-    }
-    is_comm.into_iter().map(|known| known.unwrap_or(false)).collect()
-}

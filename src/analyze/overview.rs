@@ -8,7 +8,8 @@ use super::base::TimeBase;
 use super::devices::{ActivityKind, DeviceActivity};
 use super::host::HostThread;
 use super::intervals::{Intervals, Span};
-use super::iterations::{Iterations, Phase, Scheme};
+use super::iteration_names::Phase;
+use super::iterations::Iterations;
 use super::timeline::Class;
 
 /// Lanes shown at most; a page with more could not be read.
@@ -171,14 +172,18 @@ fn lanes_of(number: usize, input: &OverviewInput<'_>) -> Vec<Segments> {
 }
 
 fn device_lane(input: usize, device: &DeviceActivity) -> Segments {
-    let set = |wanted: ActivityKind| {
+    let set = |wanted: &[ActivityKind]| {
         let mut set = Intervals::default();
-        let rows = device.slices.iter().filter(|row| row.kind == wanted);
+        let rows = device.slices.iter().filter(|row| wanted.contains(&row.kind));
         rows.for_each(|row| set.push(row.span));
         set
     };
-    let kinds =
-        [ActivityKind::Compute, ActivityKind::Comm, ActivityKind::Memcpy, ActivityKind::Memset];
+    let kinds: [&[ActivityKind]; 4] = [
+        &[ActivityKind::Compute],
+        &[ActivityKind::Comm],
+        &[ActivityKind::Memcpy, ActivityKind::CopyKernel],
+        &[ActivityKind::Memset],
+    ];
     let mut covered = Intervals::default();
     let mut spans: Vec<(Span, u8)> = Vec::new();
     for (class, kind) in (1_u8..).zip(kinds) {
@@ -195,15 +200,10 @@ fn device_lane(input: usize, device: &DeviceActivity) -> Segments {
     }
 }
 
-/// The iterations of a thread by phase, of the scheme that says most.
+/// The iterations of a thread by phase, of the scheme that says most: the first one.
 fn iteration_lane(input: usize, iterations: &Iterations, thread: &HostThread) -> Option<Segments> {
     let of_thread = || iterations.rows.iter().filter(|row| row.track == thread.track);
-    let rank = |scheme: Scheme| match scheme {
-        Scheme::Execute => 0,
-        Scheme::Diffusion => 1,
-        Scheme::ProfilerStep => 2,
-    };
-    let scheme = of_thread().map(|row| row.scheme).min_by_key(|&scheme| rank(scheme))?;
+    let scheme = of_thread().map(|row| row.scheme).min()?;
     let window = thread.timeline.window();
     let class = |phase| match phase {
         Phase::Prefill => 1,

@@ -52,8 +52,11 @@ struct Model {
 }
 
 /// From the vendors' datasheets: NVIDIA H100, H200, A100, A30, A10, L4, L40S, V100, T4, B200 Tensor Core GPU datasheets,
-/// and AMD Instinct MI210, MI250X, MI300X, MI325X data sheets. The first name that a device's name contains counts.
-const MODELS: [Model; 19] = [
+/// GH200, and AMD Instinct MI210, MI250X, MI300X, MI325X data sheets. The first name that a device's name contains as words
+/// of its own counts. The host link of a GH200 is NVLink-C2C.
+const MODELS: [Model; 22] = [
+    Model { name: "GH200 144G", host: 450.0, peer: 450.0, memory: 4900.0 },
+    Model { name: "GH200", host: 450.0, peer: 450.0, memory: 4000.0 },
     Model { name: "B200", host: 63.0, peer: 900.0, memory: 8000.0 },
     Model { name: "H200", host: 63.0, peer: 450.0, memory: 4800.0 },
     Model { name: "H100 PCIe", host: 63.0, peer: 300.0, memory: 2000.0 },
@@ -65,6 +68,7 @@ const MODELS: [Model; 19] = [
     Model { name: "A100", host: 31.5, peer: 300.0, memory: 1555.0 },
     Model { name: "A30", host: 31.5, peer: 100.0, memory: 933.0 },
     Model { name: "A10", host: 31.5, peer: 0.0, memory: 600.0 },
+    Model { name: "A10G", host: 31.5, peer: 0.0, memory: 600.0 },
     Model { name: "L40S", host: 31.5, peer: 0.0, memory: 864.0 },
     Model { name: "NVIDIA L4", host: 31.5, peer: 0.0, memory: 300.0 },
     Model { name: "V100-SXM2", host: 15.75, peer: 150.0, memory: 900.0 },
@@ -122,13 +126,21 @@ impl PeakOverrides {
     }
 }
 
+/// Whether a text holds words that no letter or digit goes on before or behind: an RTX A1000 is no A100.
+fn holds_words(text: &str, words: &str) -> bool {
+    let is_end = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    text.match_indices(words).any(|(at, _)| {
+        is_end(text[..at].chars().next_back()) && is_end(text[at + words.len()..].chars().next())
+    })
+}
+
 /// The peak of a device's link in GB/s; `None` where it is not known.
 pub fn peak_gb_per_s(overrides: PeakOverrides, device: Option<&str>, link: Link) -> Option<f64> {
     if let Some(given) = overrides.of(link) {
         return Some(given);
     }
     let device = device?;
-    let model = MODELS.iter().find(|model| device.contains(model.name))?;
+    let model = MODELS.iter().find(|model| holds_words(device, model.name))?;
     let peak = match link {
         Link::Host => model.host,
         Link::Peer => model.peer,
@@ -148,6 +160,12 @@ mod tests {
         assert_eq!(peak("NVIDIA H100 80GB HBM3", Link::Peer), Some(450.0));
         assert_eq!(peak("NVIDIA H100 PCIe", Link::Memory), Some(2000.0));
         assert_eq!(peak("NVIDIA A10G", Link::Peer), None);
+        assert_eq!(peak("NVIDIA A10G", Link::Memory), Some(600.0));
+        assert_eq!(peak("NVIDIA GH200 480GB", Link::Host), Some(450.0));
+        assert_eq!(peak("NVIDIA A100-SXM4-80GB", Link::Memory), Some(2039.0));
+        for other in ["NVIDIA RTX A1000", "NVIDIA GB200", "NVIDIA L40", "NVIDIA T400"] {
+            assert_eq!(peak(other, Link::Memory), None, "{other}");
+        }
         assert_eq!(peak("NVIDIA GeForce GTX 1080", Link::Host), None);
         assert_eq!(peak_gb_per_s(none, None, Link::Host), None);
     }

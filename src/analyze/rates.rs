@@ -75,6 +75,15 @@ impl RateSummary {
             best_gb_per_s: rates.last().map(|rate| rate.gb_per_s()),
         }
     }
+
+    /// Sums up transfers of one size, by their ascending times: the median rate is that of the median time, which stands
+    /// beside it.
+    pub fn of_times(bytes: u64, times_ns: &[i64]) -> Self {
+        let rate = |&ns: &i64| Rate::new(bytes, ns);
+        let median = nearest_rank(times_ns, 50).and_then(|ns| rate(&ns)).map(Rate::gb_per_s);
+        let mut rates: Vec<Rate> = times_ns.iter().filter_map(rate).collect();
+        Self { median_gb_per_s: median, ..Self::of(&mut rates) }
+    }
 }
 
 #[cfg(test)]
@@ -96,5 +105,15 @@ mod tests {
         assert_eq!(summary.mean_gb_per_s, Some(2.5));
         assert_eq!((summary.median_gb_per_s, summary.best_gb_per_s), (Some(1.0), Some(3.0)));
         assert_eq!(RateSummary::of(&mut []), RateSummary::default());
+    }
+
+    #[test]
+    fn the_median_of_an_even_count_is_that_of_the_median_time() {
+        let summary = RateSummary::of_times(1200, &[100, 120, 300, 400]);
+        assert_eq!(summary.median_gb_per_s, Some(10.0));
+        assert_eq!(summary.best_gb_per_s, Some(12.0));
+        assert_eq!(summary.mean_gb_per_s, Some(4800.0 / 920.0));
+        assert_eq!(RateSummary::of_times(5, &[]), RateSummary::default());
+        assert_eq!(RateSummary::of_times(5, &[0, 10]).median_gb_per_s, None);
     }
 }

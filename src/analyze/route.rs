@@ -3,7 +3,8 @@
 /// What a copy's name says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Route {
-    /// `HtoD`, `DtoH`, `DtoD`, `PtoP`, `HtoH`, …; `Memset`; `unknown` where the name does not say.
+    /// `HtoD`, `DtoH`, `DtoD`, `PtoP`, `HtoH`, …; `Memset`; `kernel` for a kernel that copies; `unknown` where the name
+    /// does not say.
     pub direction: String,
     /// Kind of the source memory (`Pageable`, `Pinned`, `Device`, `Managed`, …).
     pub source: Option<String>,
@@ -12,6 +13,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// The route of kernels that copy.
+    pub(super) fn of_kernel() -> Self {
+        Self { direction: "kernel".into(), source: None, destination: None }
+    }
+
     /// Reads a copy's or memset's name.
     ///
     /// Kineto's form, `Memcpy HtoD (Pageable -> Device)`, is taken as written; of the names of other writers

@@ -91,7 +91,7 @@ enum Pattern {
 
 /// A line that is no rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("wait rules, line {line}: {what}")]
+#[error("line {line}: {what}")]
 pub struct RuleError {
     /// Line number from 1.
     pub line: usize,
@@ -157,6 +157,12 @@ impl WaitRules {
         &self.rules
     }
 
+    /// What the rules say of a kernel's name: that it communicates or that it does not; `None` where they say nothing.
+    pub fn communicates(&self, name: &str) -> Option<bool> {
+        let is_it = |rule: &&Rule| rule.source == RuleSource::Kernel && rule.matches_name(name);
+        self.rules.iter().find(is_it).map(|rule| rule.effect == RuleEffect::Comm)
+    }
+
     /// The first rule for a name of one source whose effect the caller wants.
     pub fn find(
         &self,
@@ -200,6 +206,9 @@ impl Rule {
 
     fn matches_path(&self, path: &str) -> bool {
         match &self.pattern {
+            Pattern::Frame { path: package, .. } if package.ends_with('/') => {
+                is_inside(path, package)
+            }
             Pattern::Frame { path: suffix, .. } => is_path_suffix(path, suffix),
             Pattern::Glob(_) => false,
         }
@@ -245,8 +254,13 @@ fn is_path_suffix(path: &str, suffix: &str) -> bool {
         || path.strip_suffix(suffix).is_some_and(|head| head.is_empty() || head.ends_with('/'))
 }
 
+/// Whether a path lies in a package, `sglang/`, whatever is before and below it.
+fn is_inside(path: &str, package: &str) -> bool {
+    path.match_indices(package).any(|(at, _)| at == 0 || path[..at].ends_with('/'))
+}
+
 /// Whether a name is the literal parts of a glob, in order, with any text between them.
-fn glob_matches(parts: &[String], name: &str) -> bool {
+pub(super) fn glob_matches(parts: &[String], name: &str) -> bool {
     let [first, middle @ .., last] = parts else {
         return parts.first().is_some_and(|only| only == name);
     };
@@ -297,7 +311,7 @@ fn parse_rule(line: &str) -> Result<Rule, String> {
 }
 
 /// The first word of a text and what follows it.
-fn word(text: &str) -> (&str, &str) {
+pub(super) fn word(text: &str) -> (&str, &str) {
     match text.split_once(char::is_whitespace) {
         Some((first, rest)) => (first, rest.trim_start()),
         None => (text, ""),
@@ -437,10 +451,6 @@ mod tests {
         assert_eq!(label(RuleSource::Api, "cuCtxSynchronize").as_deref(), Some("sync.gpu"));
         assert_eq!(label(RuleSource::Api, "cudaMemcpyAsync"), None);
         assert_eq!(
-            label(RuleSource::Kernel, "ncclDevKernel_AllReduce_Sum_f32").as_deref(),
-            Some("comm.nccl")
-        );
-        assert_eq!(
             label(RuleSource::Annotation, "shm_broadcast: dequeue").as_deref(),
             Some("ipc.shm_read")
         );
@@ -456,6 +466,27 @@ mod tests {
         assert_eq!(find("queue.py(1): get"), None);
         let mine = &rules.rules()[find("x/a/b.py(7): g").unwrap()];
         assert_eq!((mine.label.as_str(), mine.min_ns), ("ipc.mine", 2_000));
+    }
+
+    #[test]
+    fn a_package_is_matched_wherever_its_modules_lie() {
+        for name in [
+            "sglang/srt/managers/scheduler.py(1200): recv_requests",
+            "sglang/srt/managers/scheduler_components/request_receiver.py(80): recv_requests",
+            "/opt/sglang/python/sglang/srt/elsewhere.py(1): recv_requests",
+        ] {
+            assert_eq!(label(RuleSource::Frame, name).as_deref(), Some("ipc.zmq"), "{name}");
+        }
+        for name in ["my_sglang/x.py(3): recv_requests", "app/server.py(3): recv_requests"] {
+            assert_eq!(label(RuleSource::Frame, name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn kernels_of_a_file_communicate_or_not() {
+        let rules = WaitRules::with_defaults("none kernel mine_*\ncomm.own kernel *_push").unwrap();
+        let said = ["mine_push", "a_push", "other"].map(|name| rules.communicates(name));
+        assert_eq!(said, [Some(false), Some(true), None]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::read::logs::LogInput;
 use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
     Across, ActivityRow, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
-    IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, RunRow, SCHEMA_VERSION,
+    IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, MemoryRow, RunRow, SCHEMA_VERSION,
     StartupRow, ThreadRow, TrustRow, WaitRow, merge_key_averages,
 };
 
@@ -236,5 +236,6 @@ fn add_input(report: &mut AnalyzeReport, number: usize, input: &Input, results: 
     report
         .iteration_summary
         .extend(phases.flat_map(|phase| IterationSummaryRow::of(number, phase)));
+    report.memory.extend(results.memory.iter().map(|&row| MemoryRow::of(number, row)));
     report.issues.extend(rows::issues(number, &input.diag));
 }

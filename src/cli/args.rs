@@ -41,7 +41,10 @@ pub(super) enum Command {
 #[derive(Debug, ClapArgs)]
 pub(super) struct AnalyzeArgs {
     /// Files, directories (searched for every known naming scheme), or `-` for standard input.
-    #[arg(required_unless_present = "print_wait_rules", value_name = "PATH")]
+    #[arg(
+        required_unless_present_any = ["print_wait_rules", "print_comm_rules"],
+        value_name = "PATH"
+    )]
     pub(super) paths: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -72,6 +75,14 @@ pub(super) struct AnalyzeArgs {
     /// Print the rules of what is a wait, with those of --wait-rules, and do nothing else.
     #[arg(long, conflicts_with_all = ["paths", "format", "table"])]
     pub(super) print_wait_rules: bool,
+
+    /// Rules of which kernels communicate or copy, which come before the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(super) comm_rules: Option<PathBuf>,
+
+    /// Print the rules of which kernels communicate or copy, with those of --comm-rules, and do nothing else.
+    #[arg(long, conflicts_with_all = ["paths", "format", "table", "print_wait_rules"])]
+    pub(super) print_comm_rules: bool,
 
     /// Tables to show, by key; CSV shows one. Default: all that have rows but `iterations`; CSV: key_averages.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
@@ -175,6 +186,10 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) wait_rules: Option<PathBuf>,
 
+    /// Rules of which kernels communicate or copy, which come before the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(super) comm_rules: Option<PathBuf>,
+
     /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
     #[arg(long, value_name = "A..B")]
     pub(super) window: Option<WindowArg>,
@@ -226,6 +241,8 @@ impl AnalyzeArgs {
             exclude: args.exclude.clone(),
             wait_rules: args.wait_rules.clone(),
             print_wait_rules: false,
+            comm_rules: args.comm_rules.clone(),
+            print_comm_rules: false,
             table: Vec::new(),
             top: None,
             sort: None,
@@ -376,6 +393,8 @@ pub(super) enum TableKey {
     Copies,
     /// Spans of any writer by device or process and name; shown where no other table has them.
     Activity,
+    /// What the allocators held at most, and allocations that failed.
+    Memory,
     /// Where each log stands in time; with --logs, like the next two.
     LogClocks,
     /// Each stage's generation time against kernels and waiting.

@@ -41,6 +41,11 @@ pub(super) struct BandwidthArgs {
     #[arg(long, value_name = "LINK=GB_PER_S,…")]
     pub(super) peak: Option<String>,
 
+    /// Rules of which kernels communicate or copy, which come before the built-in ones; `analyze --print-comm-rules`
+    /// shows these.
+    #[arg(long, value_name = "FILE")]
+    pub(super) comm_rules: Option<PathBuf>,
+
     /// Also write the result as a page that opens in any browser and needs no network.
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,

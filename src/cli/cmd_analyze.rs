@@ -10,10 +10,11 @@ use super::guard::{self, Output};
 use super::joining::LogPlan;
 use super::output::Target;
 use super::pages;
-use super::plan::{AnalyzePlan, wait_rules};
+use super::plan::AnalyzePlan;
 use super::reading::read_traces;
 use super::results::Results;
 use super::rows;
+use super::rule_files::{COMM_RULES, WAIT_RULES};
 use super::run::{Outcome, say};
 use super::tables::rendered_views;
 use crate::analyze::blame::Blame;
@@ -30,8 +31,12 @@ use crate::table::{AnalyzeReport, Table, joined_request_summary, over_inputs, tr
 
 /// Runs the command.
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
-    if args.print_wait_rules {
-        let (rules, _) = wait_rules(args.wait_rules.as_deref())?;
+    let rules = match (args.print_wait_rules, args.print_comm_rules) {
+        (true, _) => Some(WAIT_RULES.of(args.wait_rules.as_deref())?.0),
+        (_, true) => Some(COMM_RULES.of(args.comm_rules.as_deref())?.0),
+        _ => None,
+    };
+    if let Some(rules) = rules {
         guard::claim([Output::of("-o", args.common.output.as_deref())])?;
         args.common.output.clone().map_or(Target::Stdout, Target::File).write(rules.as_bytes())?;
         return Ok(Outcome::Done);

@@ -14,6 +14,7 @@ use super::plan::{CommonPlan, window_config};
 use super::reading::{find_traces, read_traces};
 use super::results::compared;
 use super::rows;
+use super::rule_files::COMM_RULES;
 use super::run::{Hinted, Outcome, say};
 use super::tables::{TableChoice, rendered_views};
 use crate::align::Together;
@@ -61,6 +62,7 @@ impl BandwidthPlan {
         })?;
         let inputs = find_traces(&args.paths)?;
         let logs = LogPlan::of(&args.logs)?;
+        let comm_rules = COMM_RULES.of(args.comm_rules.as_deref())?.1;
         guard::claim([
             Output::of("-o", args.common.output.as_deref()),
             Output::of("--html", args.html.as_deref()),
@@ -70,7 +72,11 @@ impl BandwidthPlan {
             common,
             inputs,
             choice,
-            time: TimeConfig { window: window_config(args.window), ..TimeConfig::default() },
+            time: TimeConfig {
+                window: window_config(args.window),
+                comm_rules,
+                ..TimeConfig::default()
+            },
             copies: CopiesConfig { peaks },
             logs,
             figures: FigurePlan::of(&args.figures)?,
@@ -136,10 +142,13 @@ pub(super) fn report(
 ) -> BandwidthReport {
     let mut report = BandwidthReport::new();
     for (number, (input, base)) in inputs.iter().zip(bases).enumerate() {
+        let copies = copies(&input.store, base, config);
+        let mut diag = input.diag.clone();
+        copies.report_above_peak(&mut diag);
         let row = rows::input(number, input, &base.windows);
         report.inputs.push(InputRow { run: together.runs[number], ..row });
-        report.add_copies(number, copies(&input.store, base, config));
-        report.issues.extend(rows::issues(number, &input.diag));
+        report.add_copies(number, copies);
+        report.issues.extend(rows::issues(number, &diag));
     }
     let all: Vec<CollectiveInput<'_>> = inputs
         .iter()

@@ -19,6 +19,7 @@ use crate::align::{
     Override, align_clocks, input_label, matched, merge_order, missing_ranks, refine_identity,
     same_claims,
 };
+use crate::analyze::comm_rules::CommRules;
 use crate::analyze::devices::comm_kernels;
 use crate::analyze::wait_rules::WaitRules;
 use crate::model::Identity;
@@ -216,9 +217,11 @@ struct Merged {
 
 impl Merged {
     fn of(inputs: &[FirstPass], args: &MergeArgs) -> Self {
-        let rules = WaitRules::default();
-        let comm: Vec<Vec<u32>> =
-            inputs.par_iter().map(|first| comm_kernels(&first.input.store, &rules)).collect();
+        let (waits, rules) = (WaitRules::default(), CommRules::default());
+        let comm: Vec<Vec<u32>> = inputs
+            .par_iter()
+            .map(|first| comm_kernels(&first.input.store, &waits, &rules))
+            .collect();
         let align: Vec<AlignInput<'_>> = inputs
             .iter()
             .zip(&comm)

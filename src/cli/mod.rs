@@ -28,6 +28,7 @@ mod reading;
 mod results;
 mod rewriting;
 mod rows;
+mod rule_files;
 mod run;
 mod spool;
 mod tables;

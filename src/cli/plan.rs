@@ -1,7 +1,6 @@
 //! From arguments to what will be done: inputs found, defaults resolved, nothing read yet.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
 
 use regex::Regex;
 
@@ -11,12 +10,12 @@ use super::guard::{self, Output};
 use super::joining::LogPlan;
 use super::output::Target;
 use super::reading::{Sorting, find_traces};
+use super::rule_files::{COMM_RULES, WAIT_RULES};
 use super::run::Hinted;
 use super::tables::TableChoice;
 use crate::analyze::base::TimeConfig;
 use crate::analyze::key_averages::{Choice, KeyAveragesConfig};
 use crate::analyze::timeline::Class;
-use crate::analyze::wait_rules::{DEFAULT_RULES, WaitRules};
 use crate::analyze::window::WindowConfig;
 use crate::read::{Inputs, ReadOptions};
 use crate::render::text::TextStyle;
@@ -72,7 +71,7 @@ pub(super) struct AnalyzePlan {
     pub(super) top_threads: usize,
     pub(super) sort: Option<SortKey>,
     pub(super) name: Option<Regex>,
-    /// Windows and wait rules.
+    /// Windows, and rules of waiting and communication.
     pub(super) time: TimeConfig,
     /// Classes of time to leave out; empty for none.
     pub(super) excluded: Vec<Class>,
@@ -110,7 +109,8 @@ impl AnalyzePlan {
         }
         let inputs = find_traces(&args.paths)?;
         let logs = LogPlan::of(&args.logs)?;
-        let rules = wait_rules(args.wait_rules.as_deref())?.1;
+        let rules = WAIT_RULES.of(args.wait_rules.as_deref())?.1;
+        let comm_rules = COMM_RULES.of(args.comm_rules.as_deref())?.1;
         guard::claim([
             Output::of("-o", args.common.output.as_deref()),
             Output::of("--html", args.html.as_deref()),
@@ -125,7 +125,7 @@ impl AnalyzePlan {
             excluded,
             sort: args.sort,
             name: args.name.clone(),
-            time: TimeConfig { window: window_config(args.window), rules },
+            time: TimeConfig { window: window_config(args.window), rules, comm_rules },
             key_averages: KeyAveragesConfig {
                 python_rows: choice_of(args.python_rows),
                 torch_compat: choice_of(args.torch_compat),
@@ -169,25 +169,6 @@ fn excluded_classes(args: &AnalyzeArgs) -> Vec<Class> {
     classes.sort_unstable();
     classes.dedup();
     classes
-}
-
-/// The text of the rules of what is a wait, and the rules: those of a file first, then the built-in ones.
-pub(super) fn wait_rules(path: Option<&Path>) -> anyhow::Result<(String, WaitRules)> {
-    let Some(path) = path else {
-        return Ok((DEFAULT_RULES.to_owned(), WaitRules::default()));
-    };
-    guard::protect([path]);
-    let own = std::fs::read_to_string(path).map_err(|error| Hinted {
-        what: format!("cannot read the wait rules {}: {error}", path.display()),
-        hint: "give a text file with one rule a line".to_owned(),
-    })?;
-    let rules = WaitRules::with_defaults(&own).map_err(|error| Hinted {
-        what: format!("{}, line {}: {}", path.display(), error.line, error.what),
-        hint: "`omni-trace analyze --print-wait-rules` shows the form and the built-in rules"
-            .to_owned(),
-    })?;
-    let end = if own.is_empty() || own.ends_with('\n') { "" } else { "\n" };
-    Ok((format!("{own}{end}{DEFAULT_RULES}"), rules))
 }
 
 impl CommonPlan {

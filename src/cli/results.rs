@@ -16,6 +16,7 @@ use crate::analyze::idle::{DeviceIdle, idle};
 use crate::analyze::iterations::{Iterations, iterations};
 use crate::analyze::kernels::{ActivityDurations, activity_durations};
 use crate::analyze::key_averages::{KeyAverages, key_averages, key_averages_excluding};
+use crate::analyze::memory::{MemoryUse, memory};
 use crate::analyze::startup::{Startup, startup};
 use crate::analyze::threads::{Threads, threads};
 use crate::analyze::timeline::Class;
@@ -39,6 +40,7 @@ pub(super) struct Results {
     pub(super) key_averages: Option<KeyAverages>,
     pub(super) durations: ActivityDurations,
     pub(super) activity: Vec<Activity>,
+    pub(super) memory: Vec<MemoryUse>,
     /// What is left out of the above; `None` where nothing is to be.
     pub(super) exclusion: Option<Exclusion>,
 }
@@ -69,6 +71,7 @@ impl Results {
             key_averages,
             durations,
             activity,
+            memory: memory(store, &base.windows),
             exclusion,
             base,
         };

@@ -36,6 +36,10 @@ pub(super) fn input(number: usize, input: &Input, windows: &Windows) -> InputRow
         trust: trust(&input.diag),
         input: number,
         run: 0,
+        tp_rank: identity.parallel.tp,
+        dp_rank: identity.parallel.dp,
+        pp_rank: identity.parallel.pp,
+        ep_rank: identity.parallel.ep,
     }
 }
 

@@ -89,6 +89,7 @@ issue_kinds! {
     OversizedLine, "oversized_line", DataLoss, "a log line is longer than the limit; its end was skipped";
     UnknownLine, "unknown_line", Notice, "a log line belongs to no known class";
     NotARank, "not_a_rank", Notice, "what profilers write beside the traces of ranks is in no sum";
+    AbovePeak, "above_peak", Notice, "copies moved more than their link's peak: a copy within a device may have stayed in its cache, else their sizes, their times or the peak are wrong";
     LeftOut, "left_out", Notice, "a file that was given beside the others is of another kind and was left out";
 }
 

@@ -10,6 +10,28 @@ pub enum Role {
     FrontEnd,
 }
 
+/// Ranks along the dimensions of parallelism, as far as a name tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Parallel {
+    /// Tensor parallel.
+    pub tp: Option<u32>,
+    /// Data parallel.
+    pub dp: Option<u32>,
+    /// Pipeline parallel.
+    pub pp: Option<u32>,
+    /// Expert parallel.
+    pub ep: Option<u32>,
+}
+
+impl Parallel {
+    /// `TP 0 DP 1`; empty where nothing is known.
+    pub fn label(&self) -> String {
+        let parts = [("TP", self.tp), ("DP", self.dp), ("PP", self.pp), ("EP", self.ep)];
+        let known = parts.iter().filter_map(|(name, rank)| Some(format!("{name} {}", (*rank)?)));
+        known.collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// The identity of one input file, as far as its name and its metadata tell. Unknown parts are `None`, never zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
@@ -25,6 +47,8 @@ pub struct Identity {
     pub local_rank: Option<u32>,
     /// Ranks in the process group, from `distributedInfo.world_size`.
     pub world_size: Option<u32>,
+    /// Ranks along the dimensions of parallelism.
+    pub parallel: Parallel,
     /// Name of the worker or instance in the file name.
     pub worker: Option<String>,
     /// Worker or front end.
@@ -32,7 +56,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A short label for tables: `stage 1 llm rank 0`, `rank 3`, `front end`; empty when nothing is known.
+    /// A short label for tables: `stage 1 llm rank 0`, `rank 3`, `TP 0 DP 1` where only these are known, `front end`;
+    /// empty when nothing is known.
     pub fn label(&self) -> String {
         let mut parts = Vec::new();
         if let Some(stage) = self.stage {
@@ -46,6 +71,8 @@ impl Identity {
         }
         if let Some(rank) = self.rank.or(self.local_rank) {
             parts.push(format!("rank {rank}"));
+        } else if self.parallel != Parallel::default() {
+            parts.push(self.parallel.label());
         }
         if self.role == Role::FrontEnd {
             parts.push("front end".to_owned());

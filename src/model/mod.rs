@@ -9,5 +9,5 @@ pub mod limits;
 pub mod log;
 pub mod time;
 
-pub use ident::{Identity, Role};
+pub use ident::{Identity, Parallel, Role};
 pub use kind::EventKind;

@@ -1,4 +1,5 @@
-//! What a trace's path tells about who wrote it: the naming schemes of vLLM, vLLM-Omni, torch and torch_npu.
+//! What a trace's path tells about who wrote it: the naming schemes of vLLM, vLLM-Omni, SGLang, ATOM, TensorRT-LLM, Primus,
+//! torchtitan, torch and torch_npu.
 //!
 //! Names are hints: metadata inside the file overrides them (see [`super::Input`]).
 
@@ -7,14 +8,17 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::model::{Identity, Role};
+use crate::model::{Identity, Parallel, Role};
 
 /// The regular expressions of the schemes; compiled once.
 struct Patterns {
     stage: Regex,
     stage_rank: Regex,
     rank: Regex,
-    rank_dash: Regex,
+    worker_rank: Regex,
+    rank_dir: Regex,
+    coordinate_dir: Regex,
+    coordinate: Regex,
     front_end: Regex,
     kineto: Regex,
     by_rank: Regex,
@@ -29,11 +33,14 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     Patterns {
         stage: regex(r"(?:^|_)stage_?(\d+)(?:_rep_(\d+))?(?:_([A-Za-z][A-Za-z0-9]*))?(?:_|$|\.)"),
         stage_rank: regex(r"(?:^|_)stage_?\d+_rank(\d+)(?:_|\.|$)"),
-        rank: regex(r"(?:^|[^A-Za-z])rank(\d+)(?:[_.]|$)"),
-        rank_dash: regex(r"(?:^|[^A-Za-z])rank[-_](\d+)(?:[_.]|$)"),
+        rank: regex(r"(?:^|[^A-Za-z])rank(?:(\d+)|[-_=](\d+)|\[(\d+)\])(?:[-_.]|$)"),
+        worker_rank: regex(r"(?:^|[^A-Za-z])worker[-_]?(\d+)[-_.]|^r(\d+)-\d{4}-"),
+        rank_dir: regex(r"^rank[-_=]?(\d+)$"),
+        coordinate_dir: regex(r"^(?:(?:pp|dp|tp|ep)\d+_)*tp\d+$"),
+        coordinate: regex(r"(?:^|[^A-Za-z0-9])(TP|DP|PP|EP)(?:-(\d+)|(\d{2,}))\b"),
         front_end: regex(r"^(.+)\.async_llm\.\d+\.pt\.trace\.json"),
-        kineto: regex(r"\.pt\.trace(\..+)?\.json(\.gz|\.zst)?$"),
-        by_rank: regex(r"(^|[_-])rank[-_]?\d+(\..+)?\.json(\.gz|\.zst)?$"),
+        kineto: regex(r"\.trace(\..+)?\.json(\.gz|\.zst)?$"),
+        by_rank: regex(r"(^|[^A-Za-z])rank[-_=\[]?\d+\]?([-_.].*)?\.json(\.gz|\.zst)?$"),
         vllm_worker: regex(r"(?:^|_)(dp\d+_pp\d+_tp\d+(?:_[a-z]+\d+)*)_rank\d+\."),
         ascend_dir: regex(r"^(.+)_\d+_ascend_pt$"),
         msprof: regex(r"^msprof_\d+\.json(\.gz)?$"),
@@ -78,6 +85,9 @@ pub(super) fn identity_of(path: &Path) -> Identity {
     if file.starts_with("trace_rank") || identity.stage.is_none() {
         of_session_dir(&dir, &file, &mut identity);
     }
+    if identity.rank.is_none() && identity.parallel == Parallel::default() {
+        of_rank_dir(&dir, &mut identity);
+    }
     if file == "trace_view.json" {
         of_ascend(path, &mut identity);
     }
@@ -88,8 +98,16 @@ fn name_of(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// The number of the last match: of its first group that took part.
 fn number(regex: &Regex, text: &str) -> Option<u32> {
-    regex.captures_iter(text).last()?.get(1)?.as_str().parse().ok()
+    let found = regex.captures_iter(text).last()?;
+    found.iter().skip(1).flatten().next()?.as_str().parse().ok()
+}
+
+/// The rank that a file's name tells; the rank of a low-rank adapter is none.
+fn rank_of(name: &str) -> Option<u32> {
+    let plain = name.replace("lora_rank", "lora").replace("lora-rank", "lora");
+    number(&PATTERNS.rank, &plain).or_else(|| number(&PATTERNS.worker_rank, name))
 }
 
 fn of_file(name: &str) -> Identity {
@@ -101,7 +119,7 @@ fn of_file(name: &str) -> Identity {
         return identity;
     }
     of_stage(name, &mut identity);
-    let last = number(&patterns.rank, name).or_else(|| number(&patterns.rank_dash, name));
+    let last = rank_of(name);
     match number(&patterns.stage_rank, name) {
         Some(global) => {
             identity.rank = Some(global);
@@ -114,7 +132,49 @@ fn of_file(name: &str) -> Identity {
         .captures(name)
         .or_else(|| patterns.worker.captures(name))
         .map(|found| found[1].to_owned());
+    identity.parallel = coordinates_of(name);
+    identity.rank = identity.rank.or_else(|| rank_of_tensor(identity.parallel));
     identity
+}
+
+/// The ranks of `…-TP-0-DP-0-PP-0-EP-0…` and `TP00-DP01` (SGLang), and of `dp0_pp0_tp1_dcp0_ep1` (vLLM). A single `TP16`
+/// is taken for a size.
+fn coordinates_of(name: &str) -> Parallel {
+    let mut parallel = Parallel::default();
+    let found: Vec<_> = PATTERNS.coordinate.captures_iter(name).collect();
+    let is_told = found.len() > 1 || found.iter().any(|one| one.get(2).is_some());
+    for one in found.iter().filter(|_| is_told) {
+        let rank = one.get(2).or_else(|| one.get(3)).and_then(|text| text.as_str().parse().ok());
+        set_coordinate(&mut parallel, &one[1].to_lowercase(), rank);
+    }
+    if let Some(worker) = PATTERNS.vllm_worker.captures(name) {
+        set_coordinates(&mut parallel, &worker[1]);
+    }
+    parallel
+}
+
+/// Ranks as `dp0_pp0_tp1`.
+fn set_coordinates(parallel: &mut Parallel, text: &str) {
+    for part in text.split('_') {
+        let at = part.find(|c: char| c.is_ascii_digit()).unwrap_or(part.len());
+        set_coordinate(parallel, &part[..at], part[at..].parse().ok());
+    }
+}
+
+fn set_coordinate(parallel: &mut Parallel, dimension: &str, rank: Option<u32>) {
+    match dimension {
+        "tp" => parallel.tp = rank,
+        "dp" => parallel.dp = rank,
+        "pp" => parallel.pp = rank,
+        "ep" => parallel.ep = rank,
+        _ => {}
+    }
+}
+
+/// The tensor rank, where it is the global one too: in the first data-parallel replica and pipeline stage.
+fn rank_of_tensor(parallel: Parallel) -> Option<u32> {
+    let is_first = |rank: Option<u32>| rank.unwrap_or(0) == 0;
+    parallel.tp.filter(|_| is_first(parallel.dp) && is_first(parallel.pp))
 }
 
 fn of_stage(name: &str, identity: &mut Identity) {
@@ -124,6 +184,18 @@ fn of_stage(name: &str, identity: &mut Identity) {
     identity.replica = part(2).and_then(|text| text.parse().ok());
     identity.stage_name =
         part(3).filter(|kind| !kind.starts_with("rank") && *kind != "rep").map(str::to_owned);
+}
+
+/// ATOM: a folder for each rank, `rank_3`, `dp0_tp3` or `pp1_dp0_tp3`.
+fn of_rank_dir(dir: &str, identity: &mut Identity) {
+    if identity.role == Role::FrontEnd {
+        return;
+    }
+    if PATTERNS.coordinate_dir.is_match(dir) {
+        set_coordinates(&mut identity.parallel, dir);
+    }
+    let rank = number(&PATTERNS.rank_dir, dir);
+    identity.rank = rank.or_else(|| rank_of_tensor(identity.parallel));
 }
 
 /// vLLM-Omni from 0.20: `<time>_<stage and rank>/trace_rank<local>.json`.
@@ -160,7 +232,7 @@ mod tests {
     use std::path::Path;
 
     use super::{identity_of, is_trace_name};
-    use crate::model::{Identity, Role};
+    use crate::model::{Identity, Parallel, Role};
 
     fn label(path: &str) -> (String, Identity) {
         let identity = identity_of(Path::new(path));
@@ -182,6 +254,12 @@ mod tests {
             "worker0_step_12.1694128201545.pt.trace.json",
             "msprof_20260606121238.json",
             "matmul.chrome_trace",
+            "1700000000.12-TP-0-DP-0-PP-0-EP-0.trace.json.gz",
+            "1700000000.12-TP-3-DECODE.trace.json.gz",
+            "rank0_trace.json.gz",
+            "trace-rank-3.json",
+            "trace_rank=6.json",
+            "primus-megatron-exp[llama2-70b]-rank[3].1700000000.pt.trace.json.gz",
         ] {
             assert!(is_trace_name(name), "{name}");
         }
@@ -208,5 +286,51 @@ mod tests {
         let (_, front) = label("vm_29563.async_llm.1795303071108960096.pt.trace.json.gz");
         assert_eq!((front.role, front.worker.as_deref()), (Role::FrontEnd, Some("vm_29563")));
         assert_eq!(label("plain.json").1, Identity::default());
+    }
+
+    #[test]
+    fn ranks_of_other_writers() {
+        for (path, rank) in [
+            ("primus-megatron-exp[llama2-70b]-rank[3].1700.pt.trace.json.gz", Some(3)),
+            ("trace_rank=6.json", Some(6)),
+            ("trace-rank-12.json", Some(12)),
+            ("rank7_trace.json.gz", Some(7)),
+            ("iteration_10/rank-2-trace.json", Some(2)),
+            ("host_worker5.1700.pt.trace.json", Some(5)),
+            ("worker_5.pt.trace.json", Some(5)),
+            ("r4-2025-3-14-16-24.1741994674755974383.pt.trace.json.gz", Some(4)),
+            ("atom/rank_3/qwen_ts_20260101_010101_003.pt.trace.json.gz", Some(3)),
+            ("atom/dp0_tp2/qwen_ts_20260101_010101_003.pt.trace.json.gz", Some(2)),
+            ("atom/pp1_dp0_tp2/qwen_ts_20260101_010101_003.pt.trace.json.gz", None),
+            ("lora_rank16_trace.json", None),
+            ("co-workers5.json", None),
+        ] {
+            assert_eq!(label(path).1.rank, rank, "{path}");
+        }
+    }
+
+    #[test]
+    fn parallel_coordinates() {
+        let of = |path: &str| {
+            let (text, identity) = label(path);
+            let Parallel { tp, dp, pp, ep } = identity.parallel;
+            (identity.rank, [tp, dp, pp, ep], text)
+        };
+        let some = |ranks: [u32; 4]| ranks.map(Some);
+        assert_eq!(
+            of("170.1-TP-3-DP-0-PP-0-EP-1.trace.json.gz"),
+            (Some(3), some([3, 0, 0, 1]), "rank 3".to_owned())
+        );
+        assert_eq!(
+            of("170.1-TP-0-DP-1-PP-0-EP-0-EXTEND.trace.json.gz"),
+            (None, some([0, 1, 0, 0]), "TP 0 DP 1 PP 0 EP 0".to_owned())
+        );
+        let (rank, parallel, _) = of("170.1-TP-2.trace.json.gz");
+        assert_eq!((rank, parallel), (Some(2), [Some(2), None, None, None]));
+        let (rank, parallel, _) = of("merged_TP01-DP00.json");
+        assert_eq!((rank, parallel), (Some(1), [Some(1), Some(0), None, None]));
+        let (rank, parallel, _) = of("x_dp1_pp0_tp1_dcp0_ep5_rank5.179.pt.trace.json");
+        assert_eq!((rank, parallel), (Some(5), some([1, 1, 0, 5])));
+        assert_eq!(of("Llama-TP16.json"), (None, [None; 4], String::new()));
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Layout;
-use crate::model::{Identity, Role};
+use crate::model::{Identity, Parallel, Role};
 
 /// The top-level key under which a merged file lists its inputs.
 pub const PARTS_KEY: &str = "omniTraceInputs";
@@ -55,6 +55,9 @@ pub struct Part {
     pub local_rank: Option<u32>,
     /// Ranks of the process group.
     pub world_size: Option<u32>,
+    /// Ranks along the dimensions of parallelism: tensor, data, pipeline, expert.
+    #[serde(skip_serializing_if = "is_unknown")]
+    pub parallel: [Option<u32>; 4],
     /// Worker or instance.
     pub worker: Option<String>,
     /// Whether it is a front end.
@@ -75,6 +78,11 @@ pub struct Part {
     pub threads: Vec<PartThread>,
     /// Every top-level member of the input, in file order.
     pub metadata: Vec<(String, Box<RawValue>)>,
+}
+
+/// Whether none of several ranks is known.
+fn is_unknown(ranks: &[Option<u32>; 4]) -> bool {
+    ranks.iter().all(Option::is_none)
 }
 
 /// A process of an input.
@@ -113,6 +121,12 @@ impl Part {
             rank: identity.rank,
             local_rank: identity.local_rank,
             world_size: identity.world_size,
+            parallel: [
+                identity.parallel.tp,
+                identity.parallel.dp,
+                identity.parallel.pp,
+                identity.parallel.ep,
+            ],
             worker: identity.worker.clone(),
             is_front_end: identity.role == Role::FrontEnd,
             ..Self::default()
@@ -121,6 +135,7 @@ impl Part {
 
     /// Who wrote the input.
     pub fn identity(&self) -> Identity {
+        let [tp, dp, pp, ep] = self.parallel;
         Identity {
             stage: self.stage,
             stage_name: self.stage_name.clone(),
@@ -128,6 +143,7 @@ impl Part {
             rank: self.rank,
             local_rank: self.local_rank,
             world_size: self.world_size,
+            parallel: Parallel { tp, dp, pp, ep },
             worker: self.worker.clone(),
             role: if self.is_front_end { Role::FrontEnd } else { Role::Worker },
         }
@@ -173,7 +189,7 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::{PARTS_KEY, Part, parts_of};
-    use crate::model::{Identity, Role};
+    use crate::model::{Identity, Parallel, Role};
     use crate::store::Layout;
 
     #[test]
@@ -183,6 +199,7 @@ mod tests {
             rank: Some(3),
             role: Role::FrontEnd,
             worker: Some("w".into()),
+            parallel: Parallel { tp: Some(1), ep: Some(0), ..Parallel::default() },
             ..Identity::default()
         };
         let mut part = Part::of_identity(&identity);

@@ -53,16 +53,17 @@ rows! {
     DirectionRow of OfInput<DirectionTime> as of, groups 1 {
         input: usize, Count, "#", "number of the input", of.input;
         device: Option<u32>, Count, "device", "device index", of.row.device;
-        direction: String, Text, "direction", "HtoD, DtoH, DtoD, PtoP, HtoH, Memset or unknown", of.row.direction.clone();
+        direction: String, Text, "direction", "HtoD, DtoH, DtoD, PtoP, HtoH, Memset, kernel (a kernel that copies) or unknown", of.row.direction.clone();
         count: u64, Count, "count", "copies", of.row.count;
         without_bytes: u64, Count, "no size", "copies that state no size", of.row.n_without_bytes;
         bytes: Option<u64>, Bytes, "bytes", "bytes of those that state a size", of.row.bytes;
         sum_ns: i64, Ns, "time", "sum of the durations", of.row.sum_ns;
         busy_ns: i64, Ns, "busy", "time in which at least one runs", of.row.busy_ns;
-        overlapped_ns: i64, Ns, "overlapped", "busy while a kernel of the device runs", of.row.overlapped_ns;
-        exposed_ns: i64, Ns, "exposed", "busy while no kernel of the device runs", of.row.exposed_ns;
+        overlapped_ns: i64, Ns, "overlapped", "busy while a kernel of the device runs that does more than copy", of.row.overlapped_ns;
+        exposed_ns: i64, Ns, "exposed", "busy while none does", of.row.exposed_ns;
         exposed_pct: Option<f64>, Percent, "exposed %", "exposed, of busy", percent(of.row.exposed_ns, of.row.busy_ns);
         peak_gb_per_s: Option<f64>, Rate, "peak GB/s", "the link's peak by its datasheet or as given", of.row.peak_gb_per_s;
+        above_peak: Option<u64>, Count, "above peak", "copies that moved more than the peak; a copy within a device reads and writes", of.row.n_above_peak;
     }
 
     /// Copies of one input, device, route and size.
@@ -121,7 +122,7 @@ rows! {
         group: Option<String>, Text, "group", "process group", class.group.clone();
         group_description: Option<String>, Text, "description", "its description", class.group_description.clone();
         group_size: Option<u32>, Count, "ranks", "ranks in the group", class.group_size;
-        operation: Option<&'static str>, Text, "operation", "what it does; not known for kernels without arguments", class.operation.map(|o| o.as_str());
+        operation: Option<&'static str>, Text, "operation", "what it does; without arguments, what the range around its launch or its name tells", class.operation.map(|o| o.as_str());
         dtype: Option<String>, Text, "dtype", "element type", class.dtype.clone();
         bytes: Option<u64>, Bytes, "bytes", "size as nccl-tests counts it", class.bytes;
         count: u64, Count, "count", "instances; one that several ranks show counts once", class.count;
@@ -279,7 +280,7 @@ impl BandwidthReport {
             let is_uneven = matches!(row.operation, Some("reduce" | "all_to_all" | "send_recv"));
             is_uneven && row.matched > 0
         };
-        let is_guess = |row: &CollectiveRow| row.operation.is_none() && row.matched > 0;
+        let is_guess = |row: &CollectiveRow| row.group.is_none() && row.matched > 0;
         let notes = [
             (self.collectives.iter().any(may_end_apart), UPPER_BOUND),
             (self.collectives.iter().any(is_guess), BY_ORDER),

@@ -64,6 +64,8 @@ pub struct DeviceRow {
     pub kernel_sum_cut_ns: i64,
     /// `kernel_busy_ns` with these kernels cut at the next start.
     pub kernel_busy_cut_ns: i64,
+    /// Union of the kernels that only move data, which are no compute kernels.
+    pub copy_kernel_busy_ns: i64,
 }
 
 impl DeviceRow {
@@ -97,6 +99,7 @@ impl DeviceRow {
             overrun_name: time.overrun_name.clone(),
             kernel_sum_cut_ns: time.kernel_sum_cut_ns,
             kernel_busy_cut_ns: time.kernel_busy_cut_ns,
+            copy_kernel_busy_ns: time.copy_kernel_busy_ns,
         }
     }
 }

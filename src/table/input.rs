@@ -21,6 +21,10 @@ tables! {
         trust: String, Text, All, "trust", "complete, or what is missing";
         input: usize, Count, All / First, "#", "number of the input in the other tables";
         run: u32, Count, Machines, "run", "number of the run that it is of, from 0";
+        tp_rank: Option<u32>, Count, Machines, "TP", "tensor-parallel rank, as far as the name tells";
+        dp_rank: Option<u32>, Count, Machines, "DP", "data-parallel rank";
+        pp_rank: Option<u32>, Count, Machines, "PP", "pipeline-parallel rank";
+        ep_rank: Option<u32>, Count, Machines, "EP", "expert-parallel rank";
     }
 
     /// One kind of issue of one input.

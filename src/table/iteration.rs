@@ -16,7 +16,8 @@ pub struct IterationRow {
     pub tid: IdCell,
     /// Name of the annotation.
     pub name: String,
-    /// `execute`, `diffusion` or `profiler_step`.
+    /// Which annotations: `execute`, `step`, `forward`, `executor`, `diffusion`, `denoise_step`, `train_step`, `1f1b` or
+    /// `profiler_step`.
     pub scheme: &'static str,
     /// `prefill`, `decode`, `mixed`, `empty` or `unknown`.
     pub phase: &'static str,
@@ -50,6 +51,18 @@ pub struct IterationRow {
     pub ipc_wait_inside_ns: Option<i64>,
     /// From its end to the start of the next one; `None` for the last.
     pub gap_to_next_ns: Option<i64>,
+    /// Keys of the requests in context, summed (`sk`); `context_tokens` is the sum of their query lengths `sq`.
+    pub context_sk: Option<u64>,
+    /// Sum of `sq` times `sq` over the requests in context.
+    pub context_sqsq: Option<u64>,
+    /// Sum of `sq` times `sk` over the requests in context.
+    pub context_sqsk: Option<u64>,
+    /// Keys of the requests in generation, summed.
+    pub generation_sk: Option<u64>,
+    /// Sum of `sq` times `sq` over the requests in generation.
+    pub generation_sqsq: Option<u64>,
+    /// Sum of `sq` times `sk` over the requests in generation.
+    pub generation_sqsk: Option<u64>,
 }
 
 impl IterationRow {
@@ -82,6 +95,12 @@ impl IterationRow {
             ipc_wait_before_ns: one.ipc_wait_before_ns,
             ipc_wait_inside_ns: one.ipc_wait_inside_ns,
             gap_to_next_ns: one.gap_to_next_ns,
+            context_sk: one.batch.context_sums.sk,
+            context_sqsq: one.batch.context_sums.sqsq,
+            context_sqsk: one.batch.context_sums.sqsk,
+            generation_sk: one.batch.generation_sums.sk,
+            generation_sqsq: one.batch.generation_sums.sqsq,
+            generation_sqsk: one.batch.generation_sums.sqsk,
         }
     }
 }
@@ -108,6 +127,22 @@ impl TableRow for IterationRow {
             "IPC wait since the previous one",
         ),
         Column::new("gap to next", "gap_to_next_ns", Unit::Ns, "from its end to the next start"),
+        Column::new("ctx sk", "context_sk", Unit::Count, "keys of the requests in context"),
+        Column::new("ctx sqsq", "context_sqsq", Unit::Count, "sum of tokens squared, in context"),
+        Column::new("ctx sqsk", "context_sqsk", Unit::Count, "sum of tokens by keys, in context"),
+        Column::new("gen sk", "generation_sk", Unit::Count, "keys of the requests in generation"),
+        Column::new(
+            "gen sqsq",
+            "generation_sqsq",
+            Unit::Count,
+            "sum of tokens squared, in generation",
+        ),
+        Column::new(
+            "gen sqsk",
+            "generation_sqsk",
+            Unit::Count,
+            "sum of tokens by keys, in generation",
+        ),
         Column::new("name", "name", Unit::Text, "name of the annotation"),
     ];
 
@@ -130,6 +165,12 @@ impl TableRow for IterationRow {
             ns(self.kernel_sum_ns),
             ns(self.ipc_wait_before_ns),
             ns(self.gap_to_next_ns),
+            count(self.context_sk),
+            count(self.context_sqsq),
+            count(self.context_sqsk),
+            count(self.generation_sk),
+            count(self.generation_sqsq),
+            count(self.generation_sqsk),
             Cell::Text(self.name.clone()),
         ]
     }
@@ -157,7 +198,8 @@ pub fn iteration_table(rows: &[IterationRow], shown: impl Fn(&str) -> bool) -> T
 pub struct IterationSummaryRow {
     /// Number of the input.
     pub input: usize,
-    /// `execute`, `diffusion` or `profiler_step`.
+    /// Which annotations: `execute`, `step`, `forward`, `executor`, `diffusion`, `denoise_step`, `train_step`, `1f1b` or
+    /// `profiler_step`.
     pub scheme: &'static str,
     /// `prefill`, `decode`, `mixed`, `empty` or `unknown`.
     pub phase: &'static str,

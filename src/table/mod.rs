@@ -19,6 +19,7 @@ mod iteration;
 mod joined;
 mod kernel;
 mod key_average;
+mod memory;
 mod merge;
 pub mod over_inputs;
 mod overview;
@@ -55,6 +56,7 @@ pub use kernel::{KernelRow, kernel_table, transfer_table};
 pub use key_average::{
     KeyAverageRow, MemoryCells, TotalsRow, key_average_table, merge_key_averages,
 };
+pub use memory::MemoryRow;
 pub use merge::{MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
 pub use overview::{LaneData, OverviewClasses, OverviewData};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};

@@ -224,9 +224,9 @@ fn trace_sections(
         "No device activity was recorded: this is a trace of the CPU alone."
     };
     let device_tables: &[&str] = if report.has_other_activity() {
-        &["kernels", "copies", "activity"]
+        &["kernels", "copies", "memory", "activity"]
     } else {
-        &["kernels", "copies"]
+        &["kernels", "copies", "memory"]
     };
     vec![
         section(
@@ -262,7 +262,7 @@ fn trace_sections(
             "iterations",
             "Iterations",
             "Steps of the engine, by the annotations that the trace holds.",
-            "The trace holds no annotation of iterations (execute_*, diffusion_*, ProfilerStep#).",
+            "The trace holds no annotation of iterations (execute_*, step[…], diffusion_*, ProfilerStep#).",
             drawer.take(&["iteration_summary", "iterations"]),
         ),
         section(

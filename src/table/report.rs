@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use super::memory::memory_table;
 use super::verdict::VerdictRow;
 use super::{
     ActivityRow, BlameRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
-    InputRow, IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, PlacementRow,
-    RunRow, StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow,
+    InputRow, IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, MemoryRow,
+    PlacementRow, RunRow, StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow,
     activity_table, blame_table, breakdown_table, component_table, gap_table, idle_table,
     iteration_table, joined_request_table, joined_stage_table, kernel_table, key_average_table,
     log_clock_table, straggler_table, thread_table, transfer_table, trust_table,
@@ -79,6 +80,8 @@ pub struct AnalyzeReport {
     pub runs: Vec<RunRow>,
     /// What the figures come to, in sentences: about all inputs first, then about each.
     pub verdict: Vec<VerdictRow>,
+    /// What the allocators held at most, by input and device; empty where memory was not recorded.
+    pub memory: Vec<MemoryRow>,
 }
 
 impl AnalyzeReport {
@@ -111,6 +114,7 @@ impl AnalyzeReport {
             kernel_table(&self.kernels, &shows_name),
             transfer_table(&self.kernels, &shows_name),
             activity_table(&self.activity, &shows_name),
+            memory_table(&self.memory),
             log_clock_table(&self.log_clocks),
             joined_stage_table(&self.joined_stages),
             joined_request_table(&self.joined_requests),

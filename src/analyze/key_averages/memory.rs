@@ -3,6 +3,7 @@
 //! Torch's rule (`MemRecordsAcc.in_interval`) takes every memory record of any thread from the event's start to its
 //! end, both included; records that lie in no host event are rows of their own. Nothing here knows nesting.
 
+use super::super::memory::MemoryPlace;
 use super::rows::{Class, First, Names, Sums};
 use crate::store::{MemoryRow, Store};
 
@@ -93,9 +94,9 @@ impl Sums {
 
 /// The bytes of a record as host and as device memory, by c10's number of the device type.
 fn host_and_device(row: &MemoryRow) -> [i64; 2] {
-    match row.device_type {
-        Some(0 | 2 | 5) => [row.bytes, 0],
-        Some(1 | 6 | 12 | 20) => [0, row.bytes],
-        _ => [0, 0],
+    match MemoryPlace::of(row.device_type) {
+        MemoryPlace::Host => [row.bytes, 0],
+        MemoryPlace::Device => [0, row.bytes],
+        MemoryPlace::Unknown => [0, 0],
     }
 }
