@@ -183,7 +183,7 @@ fn check_iterations(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec
     let is_iteration = |i: usize| {
         let name = store.name(i);
         store.kind(i) == EventKind::UserAnnotation
-            && ["execute_", "diffusion_", "ProfilerStep#"]
+            && ["execute_", "diffusion_", "ProfilerStep#", "denoise_step_", "step[", "decode["]
                 .iter()
                 .any(|start| name.starts_with(start))
     };
