@@ -146,6 +146,9 @@ impl Cost {
     }
 }
 
+/// Start, slice and track of a call.
+type TimedCall = (i64, usize, usize);
+
 /// The events that are a cost by their names.
 struct Found {
     /// By track and cost.
@@ -157,7 +160,7 @@ impl Found {
         let mut slices: BTreeMap<(usize, CostKind), Vec<usize>> = BTreeMap::new();
         // Names repeat: each is looked at once a kind of event.
         let mut known: Vec<[Option<Option<CostKind>>; 3]> = vec![[None; 3]; store.strings.len()];
-        let mut calls: BTreeMap<(CostKind, StrId), Vec<(i64, usize, usize)>> = BTreeMap::new();
+        let mut calls: BTreeMap<(CostKind, StrId), Vec<TimedCall>> = BTreeMap::new();
         for thread in base.work_threads() {
             for slice in store.tracks[thread.track].slices.clone() {
                 let (kind, name) = (store.kind(slice), store.slices.name[slice]);
@@ -209,7 +212,7 @@ impl Found {
 }
 
 /// The first of calls with one name, with its track, where it takes far longer than the middle one.
-fn slow_first(store: &Store, calls: &[(i64, usize, usize)]) -> Option<(usize, usize)> {
+fn slow_first(store: &Store, calls: &[TimedCall]) -> Option<(usize, usize)> {
     let &(_, first, track) = calls.iter().min()?;
     let durations = calls.iter().map(|&(_, slice, _)| store.slices.dur_ns(slice));
     let middle_ns = Quantiles::of(durations)?.p50_ns;

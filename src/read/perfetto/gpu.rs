@@ -174,8 +174,10 @@ impl Converter {
             self.reporter.add(IssueKind::UnreadActivity, n_unknown, Some(offset), Some(detail));
         }
         let Some(time_ns) = time_ns else {
-            let kind = IssueKind::BadTimestamp;
-            return if found.is_empty() { () } else { self.reporter.at(kind, offset) };
+            if !found.is_empty() {
+                self.reporter.at(IssueKind::BadTimestamp, offset);
+            }
+            return;
         };
         for (track, value) in found {
             self.push(Event { time_ns, track, act: Act::Sample { value }, what, arguments });
