@@ -1,6 +1,10 @@
 //! How far the figures of one input can be trusted: one line for each thing that could mislead, with its count, its
 //! effect and what it means. Every line is always there, so that its absence never reads as "checked and fine".
 
+mod links;
+mod times;
+mod torch_rules;
+
 use super::base::TimeBase;
 use super::devices::{ActivityRow, stream_overlaps};
 use super::host::ThreadKind;
@@ -18,6 +22,26 @@ pub enum TrustKind {
     ActivityWithoutLaunch,
     /// Kernel and graph launches without device activity.
     LaunchWithoutActivity,
+    /// Device activity that begins before the call that started it.
+    Causality,
+    /// Device activity linked to a call that cannot have started it.
+    LinkMismatch,
+    /// Device activity that names an operator which is not there.
+    OperatorMissing,
+    /// Events that stand in the file more than once.
+    Duplicates,
+    /// Long waits for a device on which next to nothing runs.
+    DeviceWorkMissing,
+    /// Copies faster than any link or memory.
+    ImpossibleThroughput,
+    /// A window whose start holds no event.
+    EmptyStart,
+    /// Collectives that do not say what was sent.
+    NcclMetadata,
+    /// Sequence numbers that different operators of the backward pass share.
+    BackwardSequence,
+    /// Synchronizations of a stream that begin while it runs a kernel.
+    SyncOverlap,
     /// Kernels that overlap another one of their stream.
     StreamOverlap,
     /// Kernels that run far past the next start of their stream.
@@ -60,6 +84,16 @@ impl TrustKind {
         match self {
             Self::ActivityWithoutLaunch => "activity_without_launch",
             Self::LaunchWithoutActivity => "launch_without_activity",
+            Self::Causality => "causality",
+            Self::LinkMismatch => "link_mismatch",
+            Self::OperatorMissing => "operator_missing",
+            Self::Duplicates => "duplicates",
+            Self::DeviceWorkMissing => "device_work_missing",
+            Self::ImpossibleThroughput => "impossible_throughput",
+            Self::EmptyStart => "empty_start",
+            Self::NcclMetadata => "nccl_metadata",
+            Self::BackwardSequence => "backward_sequence",
+            Self::SyncOverlap => "sync_overlap",
             Self::StreamOverlap => "stream_overlap",
             Self::StreamOverrun => "stream_overrun",
             Self::ImpossibleDuration => "impossible_duration",
@@ -98,11 +132,43 @@ pub struct TrustLine {
     pub meaning: &'static str,
 }
 
+impl TrustLine {
+    /// Whether the figures are in doubt for it: what a verdict warns of.
+    pub fn is_doubt(&self) -> bool {
+        let count = self.count.unwrap_or(0);
+        let is_found = count > 0 && self.severity >= Severity::Notice;
+        match self.kind {
+            TrustKind::Causality
+            | TrustKind::LinkMismatch
+            | TrustKind::OperatorMissing
+            | TrustKind::Duplicates
+            | TrustKind::DeviceWorkMissing
+            | TrustKind::ImpossibleThroughput
+            | TrustKind::EmptyStart
+            | TrustKind::StreamOverlap => is_found,
+            TrustKind::ActivityWithoutLaunch => {
+                is_found && self.of.is_some_and(|of| count.saturating_mul(100) >= of)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The panel of one input, in the order of [`TrustKind`]. `diag` is what reading it reported.
 pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> {
     let mut lines = vec![
         activity_without_launch(store, base),
         launch_without_activity(store, base),
+        links::causality(store, base),
+        links::link_mismatch(store, base),
+        links::operator_missing(store, base),
+        times::duplicates(store),
+        times::device_work_missing(store, base),
+        times::impossible_throughput(store, base),
+        times::empty_start(store, base),
+        torch_rules::nccl_metadata(store),
+        torch_rules::backward_sequence(store),
+        torch_rules::sync_overlap(store, base),
         stream_overlap(base),
         impossible_duration(store),
         longer_than_window(base),
@@ -205,7 +271,11 @@ fn stream_overlap(base: &TimeBase) -> TrustLine {
     let meaning = "kernels that overlap an earlier one of their stream: counted twice in the kernel sum, once in busy";
     let overlaps = base.devices.iter().map(stream_overlaps);
     let (count, ns) = overlaps.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    line(TrustKind::StreamOverlap, count, ns, Severity::Info, meaning)
+    let kernels = activities(base).filter(|row| row.kind.is_kernel());
+    let sum_ns: i64 = kernels.map(|row| row.span.len_ns()).sum();
+    // Kernels that start early by design overlap for less than a hundredth.
+    let severity = if ns.saturating_mul(50) > sum_ns { Severity::Notice } else { Severity::Info };
+    line(TrustKind::StreamOverlap, count, ns, severity, meaning)
 }
 
 fn impossible_duration(store: &Store) -> TrustLine {

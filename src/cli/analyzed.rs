@@ -79,6 +79,14 @@ impl Analyzed {
         let mut report = report(plan, inputs, self.results, &runs);
         for (number, lines) in self.panels.iter().enumerate() {
             report.trust.extend(lines.iter().map(|line| TrustRow::of(number, line)));
+            let doubts: Vec<&str> = lines
+                .iter()
+                .filter(|line| line.is_doubt())
+                .map(|line| line.kind.as_str())
+                .collect();
+            if !doubts.is_empty() {
+                report.inputs[number].trust += &format!(", in doubt: {}", doubts.join(", "));
+            }
         }
         let Across { placements, clocks, blame, stragglers } =
             self.across.map(|across| Across::of(&across, &runs)).unwrap_or_default();

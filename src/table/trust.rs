@@ -24,6 +24,9 @@ pub struct TrustRow {
     pub effect_ns: Option<i64>,
     /// What it means for the figures.
     pub meaning: &'static str,
+    /// Whether the verdict warns of it.
+    #[serde(skip)]
+    pub is_doubt: bool,
 }
 
 impl TrustRow {
@@ -37,6 +40,7 @@ impl TrustRow {
             of: line.of,
             effect_ns: line.effect_ns,
             meaning: line.meaning,
+            is_doubt: line.is_doubt(),
         }
     }
 
@@ -108,7 +112,17 @@ mod tests {
 
     fn row(input: usize, check: &'static str, count: Option<u64>) -> TrustRow {
         let meaning = "it means something";
-        TrustRow { input, check, severity: "info", count, of: None, effect_ns: Some(7), meaning }
+        let effect_ns = Some(7);
+        TrustRow {
+            input,
+            check,
+            severity: "info",
+            count,
+            of: None,
+            effect_ns,
+            meaning,
+            is_doubt: false,
+        }
     }
 
     #[test]

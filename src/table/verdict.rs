@@ -5,6 +5,7 @@
 
 mod across;
 mod cautions;
+mod doubts;
 mod frames;
 mod logs;
 mod names;
@@ -169,12 +170,14 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
     let mut out = Vec::new();
     let devices: Vec<_> = own(&report.devices, input, |row| row.input).collect();
     for &(number, device) in &devices {
-        out.extend(device_time(number, device));
+        let is_missing = doubts::is_doubted(report, input, "device_work_missing");
+        out.extend(device_time(number, device, is_missing));
     }
     if devices.is_empty() {
         out.push(no_device(report, input).tone(Tone::Caution).see("trust"));
     }
     out.extend(times::cautions(report, input));
+    out.extend(doubts::doubts(report, input));
     let lead = own(&report.breakdown, input, |row| row.input).find(|(_, row)| row.scope == "lead");
     if let Some((number, row)) = lead {
         out.extend(lead_thread(report, number, row));
@@ -214,7 +217,7 @@ fn other_activity(report: &AnalyzeReport, input: usize) -> Option<(usize, &Activ
 }
 
 /// `Device 0: kernels were busy 2.1 % of 45.7 ms; idle 97.9 %, of which 76.7 % while …`
-fn device_time(number: usize, row: &DeviceRow) -> Option<Sentence> {
+fn device_time(number: usize, row: &DeviceRow, is_missing: bool) -> Option<Sentence> {
     let path = |field: &str| format!("/devices/{number}/{field}");
     let whole = (row.window_ns, path("window_ns"));
     percent(row.idle_ns, row.window_ns)?;
@@ -238,14 +241,17 @@ fn device_time(number: usize, row: &DeviceRow) -> Option<Sentence> {
         line = line
             .words(if nth == 0 { "; of that idle time " } else { ", " })
             .share(part, (row.idle_ns, path("idle_ns")))
-            .words(format!(" {}", cause_words(cause)));
+            .words(format!(" {}", cause_words(cause, is_missing)));
     }
     Some(line.words(".").see("idle"))
 }
 
-/// What the launching thread was doing, after a share of idle time.
-fn cause_words(cause: &str) -> &'static str {
+/// What the launching thread was doing, after a share of idle time; `is_missing`: it waited for what is not in the file.
+fn cause_words(cause: &str, is_missing: bool) -> &'static str {
     match cause {
+        "gpu_sync" if is_missing => {
+            "while its launching thread waited for device work, some of which is not in the file"
+        }
         "ipc_wait" => "while its launching thread waited for another process",
         "gpu_sync" => "while its launching thread waited for the device",
         "other_wait" => "while its launching thread waited for a lock, a timer or another rank",

@@ -99,7 +99,7 @@ fn longest_idle(report: &AnalyzeReport) -> Option<Sentence> {
         device_name(report, row)
     ))
     .figure(Cell::Ns(ns), part())
-    .words(format!(" {}, ", cause_words(cause)))
+    .words(format!(" {}, ", cause_words(cause, false)))
     .share((ns, part()), (row.idle_ns, path("idle_ns")))
     .words(" of its idle time.");
     Some(line.see("idle"))

@@ -1,0 +1,101 @@
+//! Whether calls and device activity can belong together as the file says.
+
+use std::collections::HashSet;
+
+use super::{TrustKind, TrustLine, activities, line, records_calls};
+use crate::analyze::base::TimeBase;
+use crate::analyze::devices::ActivityKind;
+use crate::analyze::launches::correlation;
+use crate::diag::Severity;
+use crate::model::EventKind;
+use crate::store::Store;
+
+/// Device activity with the call that started it.
+fn linked<'a>(
+    store: &'a Store,
+    base: &'a TimeBase,
+) -> impl Iterator<Item = (&'a super::ActivityRow, usize)> {
+    activities(base).filter_map(|row| {
+        let slice = row.slice as usize;
+        Some((row, base.launches.call_of(store, slice)?))
+    })
+}
+
+/// A line about linked activity of which some is wrong.
+fn of_linked(
+    store: &Store,
+    base: &TimeBase,
+    kind: TrustKind,
+    meaning: &'static str,
+    is_wrong: impl Fn(&super::ActivityRow, usize) -> bool,
+) -> TrustLine {
+    let (mut of, mut count, mut ns) = (0, 0, 0);
+    for (row, call) in linked(store, base) {
+        of += 1;
+        if is_wrong(row, call) {
+            count += 1;
+            ns += row.span.len_ns();
+        }
+    }
+    let mut line = line(kind, count, ns, Severity::Notice, meaning);
+    line.of = Some(of);
+    if !records_calls(store) {
+        line.count = None;
+    }
+    line
+}
+
+/// Nothing can run before it is started.
+pub(super) fn causality(store: &Store, base: &TimeBase) -> TrustLine {
+    let meaning = "device activity that begins before the call that started it: clocks or links are wrong; causes of idle time, iterations and device times of operators are not to be trusted";
+    of_linked(store, base, TrustKind::Causality, meaning, |row, call| {
+        store.slices.ts_ns[row.slice as usize] < store.slices.ts_ns[call]
+    })
+}
+
+/// A launch of a kernel starts no copy; call and activity name the same operator. (Copies and memsets may well be made by
+/// kernels.)
+pub(super) fn link_mismatch(store: &Store, base: &TimeBase) -> TrustLine {
+    let meaning = "device activity linked to a call that cannot have started it: links are wrong; causes of idle time, iterations and device times of operators are not to be trusted";
+    of_linked(store, base, TrustKind::LinkMismatch, meaning, |row, call| {
+        let name = store.name(call);
+        let is_kernel_launch = name.contains("LaunchKernel");
+        let is_copy = matches!(row.kind, ActivityKind::Memcpy | ActivityKind::Memset);
+        let ids = (external(store, row.slice as usize), external(store, call));
+        (is_copy && is_kernel_launch) || matches!(ids, (Some(a), Some(b)) if a != b)
+    })
+}
+
+fn external(store: &Store, slice: usize) -> Option<u64> {
+    store.external_id(slice).filter(|&id| id != 0)
+}
+
+/// Device activity that names an operator which is not there, where that of others is. Writers that give the correlation as
+/// the operator's id name none.
+pub(super) fn operator_missing(store: &Store, base: &TimeBase) -> TrustLine {
+    let meaning = "device activity that names an operator which is not in the file: operators are missing from their counts and sums";
+    let is_op =
+        |&slice: &usize| matches!(store.kind(slice), EventKind::CpuOp | EventKind::UserAnnotation);
+    let named = || activities(base).filter(|row| external(store, row.slice as usize).is_some());
+    let is_other = |slice: usize| external(store, slice) != correlation(store, slice);
+    let (mut of, mut count, mut ns) = (0, 0, 0);
+    if named().any(|row| is_other(row.slice as usize)) {
+        let known: HashSet<u64> =
+            (0..store.slices.len()).filter(is_op).filter_map(|op| external(store, op)).collect();
+        for row in named() {
+            of += 1;
+            if external(store, row.slice as usize).is_some_and(|id| !known.contains(&id)) {
+                count += 1;
+                ns += row.span.len_ns();
+            }
+        }
+    }
+    // Where not one is found, the ids are of another kind.
+    if count == of {
+        (count, ns) = (0, 0);
+    }
+    let mut line = line(TrustKind::OperatorMissing, count, ns, Severity::Notice, meaning);
+    line.of = Some(of);
+    line.count = line.count.filter(|_| of > 0);
+    line
+}

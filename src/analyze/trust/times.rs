@@ -1,0 +1,139 @@
+//! Whether times and amounts can be what the file says.
+
+use std::collections::HashSet;
+
+use super::{TrustKind, TrustLine, activities, line};
+use crate::analyze::base::TimeBase;
+use crate::analyze::intervals::Intervals;
+use crate::analyze::window::is_impossible;
+use crate::diag::Severity;
+use crate::model::EventKind;
+use crate::store::Store;
+
+/// Copies below this many bytes say nothing about throughput.
+const WORTH_TIMING_BYTES: u64 = 1 << 16;
+/// Bytes a nanosecond that no link between host and device reaches (NVLink-C2C: 0.45).
+const HOST_LINK_BYTES_PER_NS: u64 = 1_000;
+/// Bytes a nanosecond that no memory reaches (the fastest of today: 8).
+const MEMORY_BYTES_PER_NS: u64 = 20_000;
+/// A wait that is worth asking what it waited for, in nanoseconds.
+const LONG_WAIT_NS: i64 = 1_000_000;
+/// A start of the window without any event that is worth telling, in nanoseconds.
+const EMPTY_START_NS: i64 = 100_000_000;
+
+fn share(part: u64, whole: u64, percent: u64) -> bool {
+    part.saturating_mul(100) >= whole.saturating_mul(percent)
+}
+
+/// Events that stand in the file more than once: same track, time, length, name and ids. A few among many are the writer's.
+pub(super) fn duplicates(store: &Store) -> TrustLine {
+    let meaning = "events that stand in the file more than once, with the same track, time, length, name and ids: counts and sums hold them more than once";
+    let (mut of, mut count, mut ns) = (0_u64, 0_u64, 0_i64);
+    let mut has_device = false;
+    let mut same: HashSet<(u32, i64, u16, Option<u64>, Option<u64>)> = HashSet::new();
+    for track in &store.tracks {
+        let mut last = None;
+        for slice in track.slices.clone() {
+            let (kind, dur_ns) = (store.kind(slice), store.slices.dur_ns(slice));
+            if !(kind.is_on_host() || kind.is_device_activity())
+                || dur_ns <= 0
+                || is_impossible(dur_ns)
+            {
+                continue;
+            }
+            of += 1;
+            let ts_ns = store.slices.ts_ns[slice];
+            if last != Some(ts_ns) {
+                same.clear();
+                last = Some(ts_ns);
+            }
+            // The columns hold what the kind has; each reads them as they are.
+            let own = store.correlation(slice).or_else(|| store.python_id(slice));
+            let ids = (own.or_else(|| store.sequence_number(slice)), store.external_id(slice));
+            let category = store.category_number(slice) as u16;
+            if !same.insert((store.slices.name[slice].0, dur_ns, category, ids.0, ids.1)) {
+                count += 1;
+                ns += dur_ns;
+                has_device |= kind.is_device_activity();
+            }
+        }
+    }
+    let is_many = has_device || share(count, of, 1);
+    let severity = if is_many { Severity::Notice } else { Severity::Info };
+    let mut line = line(TrustKind::Duplicates, count, ns, severity, meaning);
+    line.of = Some(of);
+    line
+}
+
+/// Calls that wait long for a device while next to nothing runs on any.
+pub(super) fn device_work_missing(store: &Store, base: &TimeBase) -> TrustLine {
+    let meaning = "waits of the host for a device, each over 1 ms, during which every device is over 90 % idle: device work is missing from the file; idle times are upper bounds, busy times lower ones";
+    let mut busy = Intervals::default();
+    for device in &base.devices {
+        busy = busy.union(&device.busy);
+    }
+    let index = busy.index();
+    let (mut of, mut count, mut ns) = (0, 0, 0);
+    for thread in &base.threads {
+        for slice in store.tracks[thread.track].slices.clone() {
+            let dur_ns = store.slices.dur_ns(slice);
+            let is_wait = dur_ns > LONG_WAIT_NS
+                && !is_impossible(dur_ns)
+                && store.kind(slice).is_api_call()
+                && store.name(slice).contains("Synchronize");
+            if !is_wait {
+                continue;
+            }
+            of += 1;
+            let busy_ns = index.covered_ns(store.slices.ts_ns[slice], store.slices.end_ns(slice));
+            if busy_ns.saturating_mul(10) < dur_ns {
+                count += 1;
+                ns += dur_ns;
+            }
+        }
+    }
+    let mut line = line(TrustKind::DeviceWorkMissing, count, ns, Severity::Notice, meaning);
+    line.of = Some(of);
+    line.count = line.count.filter(|_| !base.devices.is_empty());
+    line
+}
+
+/// Copies faster than any link or memory.
+pub(super) fn impossible_throughput(store: &Store, base: &TimeBase) -> TrustLine {
+    let meaning = "copies faster than any link or memory: their bytes or their durations are wrong";
+    let (mut of, mut count, mut ns) = (0, 0, 0);
+    for row in activities(base) {
+        let slice = row.slice as usize;
+        let Some(copy) = store.copy_row(slice) else { continue };
+        let is_copy = store.kind(slice) == EventKind::Memcpy;
+        if !is_copy || copy.bytes < WORTH_TIMING_BYTES {
+            continue;
+        }
+        of += 1;
+        let name = store.name(slice);
+        let is_with_host = name.contains("HtoD") || name.contains("DtoH");
+        let most = if is_with_host { HOST_LINK_BYTES_PER_NS } else { MEMORY_BYTES_PER_NS };
+        let dur_ns = store.slices.dur_ns(slice).max(1).unsigned_abs();
+        if copy.bytes > most.saturating_mul(dur_ns) {
+            count += 1;
+            ns += row.span.len_ns();
+        }
+    }
+    let mut line = line(TrustKind::ImpossibleThroughput, count, ns, Severity::Notice, meaning);
+    line.of = Some(of);
+    line
+}
+
+/// A window whose start holds no event at all.
+pub(super) fn empty_start(store: &Store, base: &TimeBase) -> TrustLine {
+    let meaning = "the window begins long before the first event: shares of the window are smaller than those of the time in which something ran";
+    let window = base.windows.whole;
+    let is_event = |&slice: &usize| {
+        store.kind(slice) != EventKind::Window && !is_impossible(store.slices.dur_ns(slice))
+    };
+    let first = (0..store.slices.len()).filter(is_event).map(|i| store.slices.ts_ns[i]).min();
+    let empty_ns = first.map_or(0, |first| (first - window.start_ns).max(0));
+    let is_long = empty_ns >= EMPTY_START_NS && empty_ns.saturating_mul(100) >= window.len_ns();
+    let (count, ns) = if is_long { (1, empty_ns) } else { (0, 0) };
+    line(TrustKind::EmptyStart, count, ns, Severity::Notice, meaning)
+}

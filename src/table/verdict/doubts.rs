@@ -1,0 +1,61 @@
+//! What makes the figures of an input doubtful, each in a sentence with its counts.
+
+use super::{Cell, Line, Sentence, Tone, own};
+use crate::table::{AnalyzeReport, TrustRow};
+
+/// The cautions of the panel of one input.
+pub(super) fn doubts(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
+    let rows = own(&report.trust, input, |row| row.input).filter(|(_, row)| row.is_doubt);
+    rows.filter_map(|(number, row)| sentence(number, row)).collect()
+}
+
+/// Whether a check found something that makes a figure doubtful.
+pub(super) fn is_doubted(report: &AnalyzeReport, input: usize, check: &str) -> bool {
+    own(&report.trust, input, |row| row.input).any(|(_, row)| row.is_doubt && row.check == check)
+}
+
+fn sentence(number: usize, row: &TrustRow) -> Option<Sentence> {
+    let path = |field: &str| format!("/trust/{number}/{field}");
+    let counted = |words: &str| {
+        let line = Line::new("").figure(Cell::Count(row.count?), path("count"));
+        Some(line.words(" of ").figure(Cell::Count(row.of?), path("of")).words(words))
+    };
+    let effect = || Some((Cell::Ns(row.effect_ns?), path("effect_ns")));
+    let line: Option<Line> = match row.check {
+        "causality" => counted(
+            " device activities begin before the call that started them: clocks or links are wrong, and what follows from them (causes of idle time, iterations, device times of operators) is not to be trusted.",
+        ),
+        "link_mismatch" => counted(
+            " device activities are linked to a call that cannot have started them: what follows from links (causes of idle time, iterations, device times of operators) is not to be trusted.",
+        ),
+        "operator_missing" => counted(
+            " device activities name an operator that is not in the file: operators are missing.",
+        ),
+        "duplicates" => counted(
+            " events stand in the file more than once: counts and sums hold them more than once.",
+        ),
+        "impossible_throughput" => counted(
+            " copies are faster than any link or memory: their bytes or durations are wrong.",
+        ),
+        "activity_without_launch" => counted(
+            " device activities were started by no recorded call: what follows from links (causes of idle time, iterations, device times of operators) lacks them.",
+        ),
+        "device_work_missing" => {
+            let (cell, path) = effect()?;
+            let line = Line::new("The host waited for a device for ").figure(cell, path);
+            Some(line.words(" while next to nothing is recorded on any: device work is missing from the file; idle times are upper bounds, busy times lower ones."))
+        }
+        "stream_overlap" => {
+            let (cell, path) = effect()?;
+            let line = Line::new("Kernels overlap others of their stream for ").figure(cell, path);
+            Some(line.words(" in all: their durations may be wrong."))
+        }
+        "empty_start" => {
+            let (cell, path) = effect()?;
+            let line = Line::new("Nothing is recorded in the first ").figure(cell, path);
+            Some(line.words(" of the window: shares of the window are smaller for it."))
+        }
+        _ => None,
+    };
+    Some(line?.tone(Tone::Caution).see("trust"))
+}
