@@ -149,14 +149,14 @@ impl Component {
 /// Sums of one thread by name.
 #[derive(Debug, Default)]
 struct Sums {
-    /// By string: its row plus one, 0 for none.
-    row_of: Vec<u32>,
+    /// By string: its row plus one, 0 for none, and the last end of an operator of this name so far.
+    names: Vec<(u32, i64)>,
     rows: Vec<(StrId, Component)>,
 }
 
 impl Sums {
     fn add(&mut self, name: StrId, one: &Component) {
-        let slot = &mut self.row_of[name.0 as usize];
+        let (slot, _) = &mut self.names[name.0 as usize];
         if *slot == 0 {
             self.rows.push((name, Component::default()));
             *slot = self.rows.len() as u32;
@@ -180,7 +180,7 @@ struct OpenOp {
 fn op_times(store: &Store, thread: &HostThread) -> Sums {
     let mut clock = Clock::new(&thread.timeline);
     let mut ops = Ops::default();
-    ops.sums.row_of = vec![0; store.strings.len()];
+    ops.sums.names = vec![(0, i64::MIN); store.strings.len()];
     let is_op: Vec<bool> =
         store.categories.iter().map(|&(_, kind)| kind == EventKind::CpuOp).collect();
     for slice in store.tracks[thread.track].slices.clone() {
@@ -202,7 +202,8 @@ fn op_times(store: &Store, thread: &HostThread) -> Sums {
 #[derive(Debug, Default)]
 struct Ops {
     all: Vec<OpenOp>,
-    /// Those that have not ended, in the order in which they began.
+    /// Those that may hold an operator that begins now, in the order in which they began, which is that of their ends from
+    /// the last one on: one that ends before a later one can hold nothing that this one does not.
     open: Vec<usize>,
     /// The same by end; of equal ends the inner first.
     ends: BinaryHeap<Reverse<(i64, Reverse<usize>)>>,
@@ -211,15 +212,19 @@ struct Ops {
 
 impl Ops {
     fn open(&mut self, name: StrId, span: Span, at_start: ClassNs) {
-        let around = |&&op: &&usize| self.all[op].end_ns >= span.end_ns;
+        while self.open.last().is_some_and(|&op| self.all[op].end_ns < span.end_ns) {
+            self.open.pop();
+        }
+        let (_, last_end_ns) = &mut self.sums.names[name.0 as usize];
         let op = OpenOp {
             name,
             end_ns: span.end_ns,
-            parent: self.open.iter().rev().find(around).copied(),
-            is_outermost: !self.open.iter().filter(around).any(|&op| self.all[op].name == name),
+            parent: self.open.last().copied(),
+            is_outermost: *last_end_ns < span.end_ns,
             at_start,
             child_ops_ns: 0,
         };
+        *last_end_ns = span.end_ns.max(*last_end_ns);
         self.open.push(self.all.len());
         self.ends.push(Reverse((span.end_ns, Reverse(self.all.len()))));
         self.all.push(op);
@@ -243,9 +248,9 @@ impl Ops {
             if op.is_outermost {
                 self.sums.add(op.name, &Component::of(&inside, op.child_ops_ns));
             }
-            self.open.retain(|&open| open != number);
         }
         self.all.clear();
+        self.open.clear();
     }
 }
 
