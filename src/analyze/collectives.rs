@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::base::TimeBase;
 use super::comm_kernels::{Bare, bare_kernels};
 use super::devices::{ActivityKind, DeviceActivity};
-use super::intervals::{Intervals, Span};
+use super::intervals::{CoverIndex, Intervals, Span};
 use super::quantiles::nearest_rank;
 use super::rates::RateSummary;
 use crate::align::{Matched, Operation, message_ends};
@@ -228,13 +228,14 @@ pub fn collectives(inputs: &[CollectiveInput<'_>], matched: &[Matched]) -> Colle
             .collect(),
         ..Collectives::default()
     };
+    let computing = ComputeTime::of(inputs);
     let mut all = Vec::new();
     for (key, kernels) in by_key {
         let instances = instances(result.classes.len(), &kernels, &same);
         for instance in instances.iter().filter(|instance| instance.ranks.len() > 1) {
             add_waits(instance, &mut result.ranks);
         }
-        result.classes.push(class(inputs, key, &kernels, &instances));
+        result.classes.push(class(inputs, &computing, key, &kernels, &instances));
         all.extend(instances);
     }
     result.ranks.retain(|rank| rank.count > 0);
@@ -363,6 +364,7 @@ fn add_waits(instance: &Instance, ranks: &mut [RankWait]) {
 
 fn class(
     inputs: &[CollectiveInput<'_>],
+    computing: &ComputeTime,
     key: Key,
     kernels: &[Kernel],
     instances: &[Instance],
@@ -379,7 +381,7 @@ fn class(
     let n_matched = matched.clone().count() as u64;
     let bytes = key.bytes.filter(|&bytes| bytes > 0);
     let group_size = row.and_then(|row| row.group_size);
-    let (busy_ns, exposed_ns) = busy_and_exposed(inputs, kernels);
+    let (busy_ns, exposed_ns) = computing.busy_and_exposed(kernels);
     CollectiveClass {
         stage: key.stage,
         group_description: row
@@ -427,23 +429,39 @@ fn no_size_because(
     }
 }
 
-/// Time in which one of the kernels runs, and the part that no compute kernel of its device covers.
-fn busy_and_exposed(inputs: &[CollectiveInput<'_>], kernels: &[Kernel]) -> (i64, i64) {
-    let mut by_device: BTreeMap<(usize, usize), Vec<Span>> = BTreeMap::new();
-    for kernel in kernels {
-        by_device.entry((kernel.input, kernel.device)).or_default().push(kernel.span);
+/// When compute kernels run, by input and device: the same for every class.
+struct ComputeTime(Vec<Vec<CoverIndex>>);
+
+impl ComputeTime {
+    fn of(inputs: &[CollectiveInput<'_>]) -> Self {
+        let of_device = |activity: &DeviceActivity| {
+            let mut covered = Intervals::default();
+            let rows = activity.slices.iter().filter(|row| row.kind == ActivityKind::Compute);
+            rows.for_each(|row| covered.push(row.span));
+            covered.index()
+        };
+        let of_input = |input: &CollectiveInput<'_>| {
+            input.base.devices.iter().map(of_device).collect::<Vec<CoverIndex>>()
+        };
+        Self(inputs.iter().map(of_input).collect())
     }
-    let (mut busy_ns, mut exposed_ns) = (0, 0);
-    for ((input, device), spans) in by_device {
-        let busy = Intervals::union_of(spans);
-        let rows = inputs[input].base.devices[device].slices.iter();
-        let compute = rows.filter(|row| row.kind == ActivityKind::Compute).map(|row| row.span);
-        let mut covered = Intervals::default();
-        compute.for_each(|span| covered.push(span));
-        busy_ns += busy.total_ns();
-        exposed_ns += busy.subtract(&covered).total_ns();
+
+    /// Time in which one of the kernels runs, and the part that no compute kernel of its device covers.
+    fn busy_and_exposed(&self, kernels: &[Kernel]) -> (i64, i64) {
+        let mut by_device: BTreeMap<(usize, usize), Vec<Span>> = BTreeMap::new();
+        for kernel in kernels {
+            by_device.entry((kernel.input, kernel.device)).or_default().push(kernel.span);
+        }
+        let (mut busy_ns, mut exposed_ns) = (0, 0);
+        for ((input, device), spans) in by_device {
+            let busy = Intervals::union_of(spans);
+            let compute = &self.0[input][device];
+            let covered = |span: &Span| compute.covered_ns(span.start_ns, span.end_ns);
+            busy_ns += busy.total_ns();
+            exposed_ns += busy.total_ns() - busy.spans().iter().map(covered).sum::<i64>();
+        }
+        (busy_ns, exposed_ns)
     }
-    (busy_ns, exposed_ns)
 }
 
 #[cfg(test)]
