@@ -196,17 +196,20 @@ fn the_eight_rank_set_has_its_straggler() {
 #[test]
 fn the_matrix_shows_each_pair_of_devices() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/p2p_copies");
-    let run = |table: &str| {
+    let run = |table: &str, format: &str| {
         let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_omni-trace"));
-        program.arg("bandwidth").arg(&fixture).args(["--format", "csv", "--table", table]);
+        program.arg("bandwidth").arg(&fixture).args(["--format", format, "--table", table]);
         String::from_utf8(program.output().unwrap().stdout).unwrap()
     };
-    let peers = run("peers");
-    let rates: Vec<&str> =
-        peers.lines().skip(1).map(|line| line.split(',').nth(6).unwrap()).collect();
-    let matrix = run("peer_matrix");
-    let rows: Vec<&str> = matrix.lines().map(str::trim_end).collect();
-    assert_eq!(rows[0], "input,from_device,to_0_gb_per_s,to_1_gb_per_s");
-    assert_eq!(rows[1], format!("0,0,,{}", rates[0]));
-    assert_eq!(rows[2], format!("0,1,{},", rates[1]));
+    let peers = run("peers", "csv");
+    let rate = |row: usize| -> f64 {
+        peers.lines().nth(row).unwrap().split(',').nth(6).unwrap().parse().unwrap()
+    };
+    let matrix = run("peer_matrix", "md");
+    let rows: Vec<&str> = matrix.lines().filter(|line| line.starts_with('|')).collect();
+    assert_eq!(rows[0], "| \\# | from | to 0 | to 1 |");
+    assert_eq!(rows[2], format!("| 0 | 0 | - | {:.3} |", rate(1)));
+    assert_eq!(rows[3], format!("| 0 | 1 | {:.3} | - |", rate(2)));
+    // The columns of CSV do not depend on the devices.
+    assert_eq!(run("peer_matrix", "csv"), peers);
 }

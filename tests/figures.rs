@@ -167,6 +167,7 @@ fn figures_of(names: &[&str]) -> Vec<Figure> {
         category: "kernel",
         count: 3,
         sum_ns: 1_000_000 * (names.len() - i) as i64,
+        share_pct: None,
         min_ns: 1,
         median_ns: 2,
         p99_ns: 3,

@@ -46,7 +46,7 @@ fn words(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         Value::Bool(yes) => yes.to_string(),
-        Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join(", "),
+        Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join("; "),
         number => number.to_string(),
     }
 }

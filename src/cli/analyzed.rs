@@ -23,7 +23,7 @@ use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
     Across, ActivityRow, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
     IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, MemoryRow, RunRow, SCHEMA_VERSION,
-    StartupRow, ThreadRow, TrustRow, WaitRow, merge_key_averages,
+    StartupRow, ThreadRow, TrustRow, WaitRow, kernel_rows, merge_key_averages,
 };
 
 /// What all analyses said.
@@ -149,6 +149,8 @@ fn report(
     }
     rows::sort_key_averages(&mut report.key_averages, plan.sort);
     report.key_averages.retain(|row| plan.shows_name(&row.name));
+    let runs = &report.runs;
+    report.key_averages.iter_mut().for_each(|row| row.set_shares(&runs[row.run as usize].totals));
     report
 }
 
@@ -206,8 +208,8 @@ impl RunParts {
     fn sum_into(self, run: u32, report: &mut AnalyzeReport) {
         let rows = merge_key_averages(self.key_averages).into_iter();
         report.key_averages.extend(rows.map(|row| KeyAverageRow { run, ..row }));
-        let kernels = activity_stats(&merge_durations(self.durations)).into_iter();
-        report.kernels.extend(kernels.map(|stats| KernelRow { run, ..KernelRow::from(stats) }));
+        let kernels = kernel_rows(activity_stats(&merge_durations(self.durations))).into_iter();
+        report.kernels.extend(kernels.map(|row| KernelRow { run, ..row }));
         let is_recorded = |class| self.recorded.contains(&class);
         let components = merge_components(self.components).into_iter();
         report.components.extend(

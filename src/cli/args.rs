@@ -9,7 +9,9 @@ use regex::Regex;
 
 use super::args_bandwidth::BandwidthArgs;
 use super::args_merge::{MergeArgs, SlimArgs};
+use super::args_schema::SchemaArgs;
 use super::args_stages::StagesArgs;
+use super::tables::keys_of;
 use crate::analyze::exclude::parse_classes;
 use crate::analyze::joined::parse_zone;
 use crate::analyze::timeline::Class;
@@ -31,6 +33,7 @@ pub(super) enum Command {
     Bandwidth(BandwidthArgs),
     Stages(StagesArgs),
     Report(ReportArgs),
+    Schema(SchemaArgs),
     Capture(CaptureArgs),
 }
 
@@ -85,8 +88,8 @@ pub(super) struct AnalyzeArgs {
     pub(super) print_comm_rules: bool,
 
     /// Tables to show, by key; CSV shows one. Default: all that have rows but `iterations`; CSV: key_averages.
-    #[arg(long, value_name = "TABLE", value_delimiter = ',')]
-    pub(super) table: Vec<TableKey>,
+    #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = keys_of("analyze"))]
+    pub(super) table: Vec<String>,
 
     /// Rows of a table for people, 0 for all; JSON and CSV always have every row. Default: 20; 10 for the longest gaps,
     /// and 100 with --torch-layout.
@@ -351,62 +354,6 @@ pub(super) enum Format {
     Csv,
     /// GitHub-flavoured Markdown.
     Md,
-}
-
-/// A table of `analyze`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(super) enum TableKey {
-    /// What the figures come to, in sentences.
-    Verdict,
-    /// The input files.
-    Inputs,
-    /// How far the figures can be trusted, check by check.
-    Trust,
-    /// Execution, waiting and total of each input.
-    Breakdown,
-    /// What --exclude left out, and where.
-    Excluded,
-    /// Each device's window: busy, kernels, copies, idle.
-    Devices,
-    /// Each device's idle time by cause.
-    Idle,
-    /// The longest gaps of the devices, with cause and surroundings.
-    IdleGaps,
-    /// What comes before the first device activity, and what is paid once.
-    Startup,
-    /// Each thread's window by class.
-    Threads,
-    /// What threads waited in.
-    Waits,
-    /// Percentiles over iterations, by phase.
-    IterationSummary,
-    /// Every iteration.
-    Iterations,
-    /// Operators by what is inside them: launches, waits, loading, other operators.
-    Components,
-    /// The profiler table.
-    KeyAverages,
-    /// Kernels by name.
-    Kernels,
-    /// Copies and memsets by name.
-    Copies,
-    /// Spans of any writer by device or process and name; shown where no other table has them.
-    Activity,
-    /// What the allocators held at most, and allocations that failed.
-    Memory,
-    /// Where each log stands in time; with --logs, like the next two.
-    LogClocks,
-    /// Each stage's generation time against kernels and waiting.
-    JoinedStages,
-    /// The same for each request.
-    JoinedRequests,
-    /// Who was busy while one input waited for another process.
-    Blame,
-    /// Which rank comes late to shared collectives.
-    Stragglers,
-    /// What was odd about the inputs.
-    Issues,
 }
 
 /// A column of the profiler table to sort by, the largest first.

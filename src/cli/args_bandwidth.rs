@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 
 use super::args::{CommonArgs, FigureArgs, LogArgs, RunArgs, WindowArg};
+use super::tables::keys_of;
 
 /// Copies and collectives: bytes, time, GB/s, share of the link's peak, overlap, waiting for other ranks.
 ///
@@ -30,8 +31,8 @@ pub(super) struct BandwidthArgs {
     pub(super) runs: RunArgs,
 
     /// Tables to show, by key; CSV shows one. Default: those with rows; CSV: copies.
-    #[arg(long, value_name = "TABLE", value_delimiter = ',')]
-    pub(super) table: Vec<BandwidthTable>,
+    #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = keys_of("bandwidth"))]
+    pub(super) table: Vec<String>,
 
     /// Rows of a table for people, 0 for all; JSON and CSV always have every row.
     #[arg(long, value_name = "N", default_value = "20")]
@@ -53,38 +54,4 @@ pub(super) struct BandwidthArgs {
     /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
     #[arg(long, value_name = "A..B")]
     pub(super) window: Option<WindowArg>,
-}
-
-/// A table of `bandwidth`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(super) enum BandwidthTable {
-    /// The input files.
-    Inputs,
-    /// Copies and memsets by direction: time, overlap, exposed.
-    Directions,
-    /// Copies by route and size: GB/s and share of the peak.
-    Copies,
-    /// Copies between devices.
-    Peers,
-    /// The same as a matrix of GB/s.
-    PeerMatrix,
-    /// Operators and frames that launched copies.
-    CallSites,
-    /// Collectives by group, operation, type and size.
-    Collectives,
-    /// Where each log stands in time; with --logs, like the next two.
-    LogClocks,
-    /// Transfers between stages: bytes, times, Mbit/s and GB/s.
-    StageTransfers,
-    /// Copies that the traces of the two stages show meanwhile.
-    TracedTransfers,
-    /// Each input's waiting for other ranks.
-    RankWaits,
-    /// The slowest collectives.
-    Slowest,
-    /// Bytes over time by direction, in at most 100 stretches.
-    Series,
-    /// What was odd about the inputs.
-    Issues,
 }

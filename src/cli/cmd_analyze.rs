@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
-
 use super::analyzed::Analyzed;
 use super::args::AnalyzeArgs;
 use super::guard::{self, Output};
@@ -16,13 +14,14 @@ use super::results::Results;
 use super::rows;
 use super::rule_files::{COMM_RULES, WAIT_RULES};
 use super::run::{Outcome, say};
-use super::tables::rendered_views;
+use super::session::{in_pool, outcome};
+use super::tables::rendered;
 use crate::analyze::blame::Blame;
 use crate::analyze::clock::{ClockSource, Placement};
 use crate::analyze::key_averages::torch_times;
-use crate::diag::Severity;
 use crate::read::Input;
 use crate::render::torch_table::{TorchTableOptions, torch_table};
+use crate::schema::Source;
 use crate::table::figure::analyze_figures;
 use crate::table::page::Page;
 use crate::table::torch::TorchTable;
@@ -41,28 +40,18 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
         args.common.output.clone().map_or(Target::Stdout, Target::File).write(rules.as_bytes())?;
         return Ok(Outcome::Done);
     }
-    in_pool(&AnalyzePlan::of(args)?, |plan| run_plan(plan, args.html.as_deref()))
+    let plan = AnalyzePlan::of(args)?;
+    in_pool(plan.common.read.threads, || run_plan(&plan, args.html.as_deref()))
 }
 
 /// Torch's own table of the inputs, as `--torch-layout` prints it.
 pub(super) fn torch_text(args: &AnalyzeArgs) -> anyhow::Result<String> {
-    in_pool(&AnalyzePlan::of(args)?, |plan| {
+    let plan = AnalyzePlan::of(args)?;
+    in_pool(plan.common.read.threads, || {
         let mut inputs = read_traces(&plan.inputs, &plan.common)?;
-        let analyzed = Analyzed::of(plan, &mut inputs);
-        Ok(torch_layout(plan, &inputs, &analyzed.results))
+        let analyzed = Analyzed::of(&plan, &mut inputs);
+        Ok(torch_layout(&plan, &inputs, &analyzed.results))
     })
-}
-
-/// Runs a step on as many threads as the plan says.
-fn in_pool<T: Send>(
-    plan: &AnalyzePlan,
-    step: impl FnOnce(&AnalyzePlan) -> anyhow::Result<T> + Send,
-) -> anyhow::Result<T> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.common.read.threads)
-        .build()
-        .context("cannot start the analysis threads")?;
-    pool.install(|| step(plan))
 }
 
 fn run_plan(plan: &AnalyzePlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
@@ -86,14 +75,9 @@ fn run_plan(plan: &AnalyzePlan, html: Option<&Path>) -> anyhow::Result<Outcome> 
         text_of(plan, &report)?
     };
     plan.common.target.write(output.as_bytes())?;
-    let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
-    if is_lossy && plan.common.is_strict {
-        return Ok(Outcome::DataLost);
-    }
-    if is_lossy && !plan.common.is_quiet && !plan.shows("issues") {
-        say("warning: data of the input was lost; `--table issues` says what");
-    }
-    Ok(Outcome::Done)
+    let warning =
+        (!plan.shows("issues")).then_some("data of the input was lost; `--table issues` says what");
+    Ok(outcome(plan.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
 }
 
 /// Says what is missing from the inputs, or only estimated.
@@ -167,27 +151,9 @@ fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String>
         // A terminal shows the end of what was printed: the verdict stands there.
         tables.rotate_left(1);
     }
+    let view = |source: &Source<'_>| report.view(source);
     let cut = |table: Table| for_people(plan, report, table);
-    rendered_views(
-        &plan.common,
-        &plan.choice,
-        report,
-        tables,
-        |table| is_news(plan, report, table),
-        cut,
-    )
-}
-
-/// Whether a table shows when none was chosen: one without rows only where that says something.
-fn is_news(plan: &AnalyzePlan, report: &AnalyzeReport, table: &Table) -> bool {
-    let is_wanted_empty = matches!(table.key, "devices" | "issues");
-    let is_shown = plan.shows(table.key) && (table.key != "activity" || is_told(plan, report));
-    is_shown && (!table.rows.is_empty() || is_wanted_empty)
-}
-
-/// Whether the table of any activity says what no other does, or was asked for.
-fn is_told(plan: &AnalyzePlan, report: &AnalyzeReport) -> bool {
-    report.has_other_activity() || !plan.choice.is_default()
+    rendered(&plan.common, &plan.choice, report, &tables, view, cut)
 }
 
 /// A table with as many rows as a person asked for; what has a few rows for each input is cut only
@@ -195,7 +161,7 @@ fn is_told(plan: &AnalyzePlan, report: &AnalyzeReport) -> bool {
 /// names what is fine in one line, and what several inputs share stands once, unless the table was asked for.
 fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
     match table.key {
-        "verdict" => verdict_summary(&report.verdict),
+        "verdict" => verdict_summary(table),
         "trust" if plan.choice.is_default() => trust_summary(&report.trust),
         "issues" if plan.choice.is_default() => over_inputs::together(table, report.inputs.len()),
         "idle_gaps" => table.top(plan.top_gaps),
@@ -204,8 +170,9 @@ fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table
         "joined_requests" => {
             joined_request_summary(&report.joined_requests).for_people().top(plan.choice.top())
         }
-        "iterations" | "iteration_summary" | "components" | "key_averages" | "kernels"
-        | "copies" | "waits" | "activity" => table.top(plan.choice.top()),
+        "iterations" => table.without_zeros("excluded_ns").for_people().top(plan.choice.top()),
+        "iteration_summary" | "components" | "key_averages" | "kernels" | "copies" | "waits"
+        | "activity" => table.top(plan.choice.top()),
         _ => table,
     }
 }

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use rayon::prelude::*;
 
-use super::args_bandwidth::{BandwidthArgs, BandwidthTable};
+use super::args_bandwidth::BandwidthArgs;
 use super::figures::FigurePlan;
 use super::guard::{self, Output};
 use super::joining::LogPlan;
@@ -15,18 +14,19 @@ use super::reading::{find_traces, read_traces};
 use super::results::compared;
 use super::rows;
 use super::rule_files::COMM_RULES;
-use super::run::{Hinted, Outcome, say};
-use super::tables::{TableChoice, rendered_views};
+use super::run::{Hinted, Outcome};
+use super::session::{in_pool, outcome};
+use super::tables::{TableChoice, rendered};
 use crate::align::Together;
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::analyze::collectives::{CollectiveInput, collectives};
 use crate::analyze::copies::{CopiesConfig, copies};
 use crate::analyze::peaks::PeakOverrides;
-use crate::diag::Severity;
 use crate::read::{Input, Inputs};
+use crate::schema::{Row as _, Source};
 use crate::table::figure::bandwidth_figures;
 use crate::table::page::Page;
-use crate::table::{BandwidthReport, InputRow, Table, over_inputs, series_summary};
+use crate::table::{BandwidthReport, CopyRow, InputRow, Table, over_inputs};
 
 /// What `bandwidth` will do.
 struct BandwidthPlan {
@@ -44,17 +44,13 @@ struct BandwidthPlan {
 /// Runs the command.
 pub(super) fn run(args: &BandwidthArgs) -> anyhow::Result<Outcome> {
     let plan = BandwidthPlan::of(args)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.common.read.threads)
-        .build()
-        .context("cannot start the analysis threads")?;
-    pool.install(|| run_plan(&plan, args.html.as_deref()))
+    in_pool(plan.common.read.threads, || run_plan(&plan, args.html.as_deref()))
 }
 
 impl BandwidthPlan {
     fn of(args: &BandwidthArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
-        let choice = TableChoice::of(&common, &args.table, &BandwidthTable::Copies, args.top)?;
+        let choice = TableChoice::of(&common, &args.table, CopyRow::SPEC, args.top)?;
         let peaks = args.peak.as_deref().map_or(Ok(PeakOverrides::default()), PeakOverrides::parse);
         let peaks = peaks.map_err(|what| Hinted {
             what: format!("--peak: {what}"),
@@ -108,29 +104,17 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
         figures.write(&bandwidth_figures(&report), plan.common.is_quiet)?;
     }
     let cut = |table: Table| match table.key {
-        "series" => series_summary(&report.series).top(plan.choice.top()),
-        "log_clocks" => table.for_people(),
         "issues" if plan.choice.is_default() => over_inputs::together(table, inputs.len()),
         "inputs" | "issues" => table,
-        "directions" => table.for_people(),
+        "directions" | "log_clocks" => table.for_people(),
         _ => table.for_people().top(plan.choice.top()),
     };
-    let text = rendered_views(&plan.common, &plan.choice, &report, report.tables(), is_news, cut)?;
+    let view = |source: &Source<'_>| report.view(source);
+    let text = rendered(&plan.common, &plan.choice, &report, &report.tables(), view, cut)?;
     plan.common.target.write(text.as_bytes())?;
-    let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
-    if is_lossy && plan.common.is_strict {
-        return Ok(Outcome::DataLost);
-    }
-    if is_lossy && !plan.common.is_quiet && !plan.choice.is_default() {
-        say("warning: data of the input was lost; `--table issues` says what");
-    }
-    Ok(Outcome::Done)
-}
-
-/// Tables with rows, and those whose absence is worth a sentence; the time series is for machines.
-fn is_news(table: &Table) -> bool {
-    let is_wanted_empty = matches!(table.key, "directions" | "collectives");
-    table.key != "series" && (!table.rows.is_empty() || is_wanted_empty)
+    let warning = (!plan.choice.is_default())
+        .then_some("data of the input was lost; `--table issues` says what");
+    Ok(outcome(plan.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
 }
 
 /// What is known of the transfers of some inputs with their time bases.

@@ -25,10 +25,11 @@ use crate::analyze::wait_rules::WaitRules;
 use crate::model::Identity;
 use crate::read::{ID_ARGUMENTS, Input, Progress};
 use crate::render::human;
+use crate::schema;
 use crate::store::PARTS_KEY;
 use crate::table::figure::merge_figures;
 use crate::table::page::Page;
-use crate::table::{MergeReport, MergeRow, OutputRow, SCHEMA_VERSION};
+use crate::table::{Base, ClockBy, MergeReport, MergeRow, OutputRow, SCHEMA_VERSION};
 use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merge, plan_same};
 
 /// Runs the command.
@@ -117,7 +118,8 @@ fn show(args: &MergeArgs, destination: &Destination, report: &MergeReport) -> an
         let files = report.inputs.iter().map(|input| Path::new(&input.path));
         pages::write(path, Page::of_merge(report), &[], files)?;
     }
-    rewriting::show(&args.output, destination, report, &report.output, || report.tables())
+    let view = |source: &schema::Source<'_>| report.view(source);
+    rewriting::show(&args.output, destination, (report, &report.output), &report.tables(), view)
 }
 
 fn is_merged(first: &FirstPass) -> bool {
@@ -156,7 +158,7 @@ fn rewrite_merged(
         path: first.input.path.display().to_string(),
         events: store.n_events,
         json_bytes: first.input.json_bytes,
-        base: if base_time_ns.is_some() { "stated" } else { "unknown" },
+        base: if base_time_ns.is_some() { Base::Stated } else { Base::Unknown },
         base_time_ns,
         ..MergeRow::default()
     });
@@ -276,9 +278,9 @@ impl Merged {
         for (i, first) in inputs.iter().enumerate() {
             let (clock, plan) = (&self.alignment.inputs[i], &self.plans[i]);
             let (base, base_time_ns) = match clock.base {
-                ClockBase::Stated(ns) => ("stated", Some(ns)),
-                ClockBase::Absolute => ("absolute", None),
-                ClockBase::Unknown => ("unknown", None),
+                ClockBase::Stated(ns) => (Base::Stated, Some(ns)),
+                ClockBase::Absolute => (Base::Absolute, None),
+                ClockBase::Unknown => (Base::Unknown, None),
             };
             report.inputs.push(MergeRow {
                 input: i,
@@ -320,11 +322,13 @@ impl Merged {
     }
 }
 
-fn clock_source(clock: &InputClock) -> Option<&'static str> {
+fn clock_source(clock: &InputClock) -> Option<ClockBy> {
     match (clock.estimate, clock.bounds) {
-        (Some(estimate), _) if estimate.source == ClockSource::Collectives => Some("collectives"),
-        (Some(_), _) => Some("handoffs"),
-        (None, Some(_)) => Some("handoffs_one_way"),
+        (Some(estimate), _) if estimate.source == ClockSource::Collectives => {
+            Some(ClockBy::Collectives)
+        }
+        (Some(_), _) => Some(ClockBy::Handoffs),
+        (None, Some(_)) => Some(ClockBy::OneWay),
         (None, None) => None,
     }
 }

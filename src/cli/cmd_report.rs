@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
-
 use super::analyzed::Analyzed;
 use super::args::{AnalyzeArgs, ReportArgs};
 use super::atomic_file::write_together;
@@ -12,9 +10,9 @@ use super::joining::LogPlan;
 use super::plan::AnalyzePlan;
 use super::reading::read_traces;
 use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say};
+use super::session::{in_pool, outcome};
 use super::{cmd_analyze, cmd_bandwidth, cmd_stages, figures, pages};
 use crate::analyze::copies::CopiesConfig;
-use crate::diag::Severity;
 use crate::table::page::Page;
 
 /// The page.
@@ -26,11 +24,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     let plan = AnalyzePlan { is_page: true, ..AnalyzePlan::of(&analyze)? };
     guard::claim([Output::of("-o", Some(&args.output.join(INDEX)))])?;
     refuse_file(&args.output)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.common.read.threads)
-        .build()
-        .context("cannot start the analysis threads")?;
-    pool.install(|| report(&plan, &args.output))
+    in_pool(plan.common.read.threads, || report(&plan, &args.output))
 }
 
 /// What is there and no folder cannot be written into: said before anything is read.
@@ -74,12 +68,6 @@ fn report(plan: &AnalyzePlan, folder: &Path) -> anyhow::Result<Outcome> {
         say(&format!("{} is the report", folder.join(INDEX).display()));
     }
     let diags = inputs.iter().map(|input| &input.diag).chain(logs.iter().map(|log| &log.diag));
-    let is_lossy = diags.into_iter().any(|diag| diag.worst() >= Some(Severity::DataLoss));
-    if is_lossy && plan.common.is_strict {
-        return Ok(Outcome::DataLost);
-    }
-    if is_lossy && !plan.common.is_quiet {
-        say("warning: data of the input was lost; the report says what");
-    }
-    Ok(Outcome::Done)
+    let warning = Some("data of the input was lost; the report says what");
+    Ok(outcome(plan.common.sorting(), diags.into_iter(), warning))
 }

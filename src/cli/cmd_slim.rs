@@ -12,8 +12,9 @@ use crate::align::{AlignInput, AlignMode, align_clocks, input_label};
 use crate::analyze::base::TimeConfig;
 use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
 use crate::read::Progress;
+use crate::schema;
 use crate::store::{BASE_KEY, LANES_KEY, LAYOUT_KEY, PARTS_KEY, SHIFT_KEY};
-use crate::table::{OutputRow, SCHEMA_VERSION, SlimReport, SlimRow};
+use crate::table::{OutputRow, SCHEMA_VERSION, SlimReport, SlimRow, Table};
 use crate::write::{
     Collapsed, Edit, InputPlan, Pass, PlanInput, Source, Tally, merged_members, plan_alone,
     plan_merge, plan_same,
@@ -67,7 +68,8 @@ fn slim(
         categories: categories(&written.tally),
         issues: rows::issues(0, &first.input.diag).collect(),
     };
-    rewriting::show(&args.output, destination, &report, &report.output, || report.tables())?;
+    let view = |source: &schema::Source<'_>| Table::view(&source.table());
+    rewriting::show(&args.output, destination, (&report, &report.output), &report.tables(), view)?;
     Ok(rewriting::outcome(&args.output, &written, std::iter::once(&first.input.diag)))
 }
 

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
-use super::args_stages::{StagesArgs, StagesTable};
+use super::args_stages::StagesArgs;
 use super::figures::FigurePlan;
 use super::guard::{self, Output};
 use super::pages;
@@ -12,26 +10,22 @@ use super::plan::CommonPlan;
 use super::reading::{find_logs, read_logs};
 use super::rows;
 use super::run::{Outcome, say};
+use super::session::{in_pool, outcome};
 use super::tables::{TableChoice, rendered};
-use crate::analyze::stages::{LogRow, analyze_stages};
-use crate::diag::Severity;
+use crate::analyze::stages::{LogRow, RequestRow, analyze_stages};
 use crate::model::log::{LineKind, PipelineLog};
 use crate::read::Inputs;
 use crate::read::logs::LogInput;
-use crate::schema::Source;
+use crate::schema::{Row as _, Source};
 use crate::table::figure::stages_figures;
-use crate::table::over_inputs;
 use crate::table::page::Page;
 use crate::table::stages::StagesReport;
+use crate::table::{Table, over_inputs};
 
 /// Runs the command.
 pub(super) fn run(args: &StagesArgs) -> anyhow::Result<Outcome> {
     let plan = StagesPlan::of(args)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.common.read.threads)
-        .build()
-        .context("cannot start the analysis threads")?;
-    pool.install(|| run_plan(&plan, args.html.as_deref()))
+    in_pool(plan.common.read.threads, || run_plan(&plan, args.html.as_deref()))
 }
 
 /// What `stages` will do.
@@ -45,7 +39,7 @@ struct StagesPlan {
 impl StagesPlan {
     fn of(args: &StagesArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
-        let choice = TableChoice::of(&common, &args.table, &StagesTable::Requests, args.top)?;
+        let choice = TableChoice::of(&common, &args.table, RequestRow::SPEC, args.top)?;
         let figures = FigurePlan::of(&args.figures)?;
         let inputs = find_logs(&args.paths)?;
         guard::claim([
@@ -67,12 +61,13 @@ fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     if let Some(figures) = &plan.figures {
         figures.write(&stages_figures(&report), plan.common.is_quiet)?;
     }
-    let view = |source: &Source<'_>| match (source.key, report.view(source)) {
-        ("issues", table) if plan.choice.is_default() => over_inputs::together(table, inputs.len()),
-        ("logs" | "issues", table) => table,
-        (_, table) => table.for_people().top(plan.choice.top()),
+    let cut = |table: Table| match table.key {
+        "issues" if plan.choice.is_default() => over_inputs::together(table, inputs.len()),
+        "logs" | "issues" => table,
+        _ => table.for_people().top(plan.choice.top()),
     };
-    let text = rendered(&plan.common, &plan.choice, &report, &report.tables(), view)?;
+    let view = |source: &Source<'_>| report.view(source);
+    let text = rendered(&plan.common, &plan.choice, &report, &report.tables(), view, cut)?;
     plan.common.target.write(text.as_bytes())?;
     let says_nothing = |log: &PipelineLog| log.entries.is_empty() && log.problems.is_empty();
     let is_empty = inputs.iter().all(|input| says_nothing(&input.log));
@@ -80,14 +75,9 @@ fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
         say("warning: nothing in these logs tells of requests, stages or profiling");
         say("hint: give the console log of the server, or the pipeline's *.stats.jsonl files");
     }
-    let is_lossy = inputs.iter().any(|input| input.diag.worst() >= Some(Severity::DataLoss));
-    if is_lossy && plan.common.is_strict {
-        return Ok(Outcome::DataLost);
-    }
-    if is_lossy && !plan.common.is_quiet && !plan.choice.is_default() {
-        say("warning: records of the logs were lost; `--table issues` says what");
-    }
-    Ok(Outcome::Done)
+    let warning = (!plan.choice.is_default())
+        .then_some("records of the logs were lost; `--table issues` says what");
+    Ok(outcome(plan.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
 }
 
 /// What some logs tell.

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use regex::Regex;
 
-use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, TableKey, WindowArg};
+use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, WindowArg};
 use super::figures::FigurePlan;
 use super::guard::{self, Output};
 use super::joining::LogPlan;
@@ -19,12 +19,11 @@ use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
 use crate::read::{Inputs, ReadOptions};
 use crate::render::text::TextStyle;
+use crate::schema::Row as _;
+use crate::table::{IterationRow, KeyAverageRow};
 
 /// Longest gaps shown where nothing else is asked for.
 const N_GAPS: usize = 10;
-
-/// Tables with a row for every event of some kind are for those who ask for them.
-const BY_REQUEST: [&str; 1] = ["iterations"];
 
 /// Tables that the verdict is made from.
 const VERDICT_TABLES: [&str; 11] = [
@@ -94,7 +93,7 @@ impl AnalyzePlan {
     pub(super) fn of(args: &AnalyzeArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
         let top = rows_shown(args.top, args.torch_layout);
-        let choice = TableChoice::of(&common, &args.table, &TableKey::KeyAverages, top)?;
+        let choice = TableChoice::of(&common, &args.table, KeyAverageRow::SPEC, top)?;
         let excluded = excluded_classes(args);
         if args.torch_layout && !excluded.is_empty() {
             let what =
@@ -142,7 +141,7 @@ impl AnalyzePlan {
 
     /// Whether a table is shown.
     pub(super) fn shows(&self, key: &str) -> bool {
-        self.choice.shows(key, |key| !BY_REQUEST.contains(&key))
+        self.choice.shows(key, |key| key != IterationRow::SPEC.key)
     }
 
     /// Whether any of some tables is asked for: what only serves others need not be computed.

@@ -5,21 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use serde::Serialize;
 
-use super::args::Format;
 use super::args_merge::TraceOutputArgs;
 use super::atomic_file::{AtomicFile, PipeOutput, spill_file};
 use super::output::Target;
 use super::progress::ProgressDisplay;
 use super::reading::Sorting;
 use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say};
+use super::session;
 use super::spool::Spooled;
-use crate::diag::{Reporter, Severity};
+use super::tables::{TableChoice, rendered_as};
+use crate::diag::Reporter;
 use crate::read::events::{Again, read_apart_for_rewriting, read_for_rewriting};
 use crate::read::{Input, Progress, ReadOptions};
-use crate::render::{csv, human, json, markdown, text};
+use crate::render::human;
+use crate::schema;
 use crate::table::{OutputRow, Table};
 use crate::write::{Pass, Source, WriteError, Written, write_json, write_perfetto};
 
@@ -78,11 +79,7 @@ pub(super) fn in_pool<T: Send>(
     args: &TraceOutputArgs,
     work: impl FnOnce() -> anyhow::Result<T> + Send,
 ) -> anyhow::Result<T> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(read_options(args).threads)
-        .build()
-        .context("cannot start the threads")?;
-    pool.install(work)
+    session::in_pool(read_options(args).threads, work)
 }
 
 /// Kind of the output.
@@ -203,26 +200,23 @@ impl Destination {
     }
 }
 
-/// Prints the report: on standard output, or on standard error where the trace itself goes there; then what was written.
+/// Prints a report of an output: on standard output, or on standard error where the trace itself goes there; then what was
+/// written. `view` is what a person sees of a table.
 pub(super) fn show<R: Serialize>(
     args: &TraceOutputArgs,
     destination: &Destination,
-    report: &R,
-    output: &OutputRow,
-    tables: impl Fn() -> Vec<Table>,
+    (report, output): (&R, &OutputRow),
+    tables: &[schema::Source<'_>],
+    view: impl Fn(&schema::Source<'_>) -> Table,
 ) -> anyhow::Result<()> {
     if args.quiet {
         return Ok(());
     }
-    let rendered = match args.format {
-        Format::Json => json::document(report)?,
-        Format::Csv => tables().first().map(csv::table).unwrap_or_default(),
-        Format::Md => tables().iter().map(markdown::table).collect::<Vec<_>>().join("\n"),
-        Format::Text => {
-            let style = super::plan::style(&Target::Stdout);
-            tables().iter().map(|table| text::table(table, style)).collect::<Vec<_>>().join("\n")
-        }
-    };
+    let first = tables.first().map_or("", |source| source.key);
+    let choice = TableChoice::first_in_csv(args.format, first);
+    let style = super::plan::style(&Target::Stdout);
+    let format = (args.format, style);
+    let rendered = rendered_as(format, &choice, report, tables, view, Table::for_people)?;
     if destination.is_stdout() {
         rendered.lines().for_each(say);
         return Ok(());
@@ -248,7 +242,7 @@ fn written(destination: &Destination, output: &OutputRow) -> String {
 pub(super) fn outcome<'a>(
     args: &TraceOutputArgs,
     written: &Written,
-    mut diags: impl Iterator<Item = &'a Reporter>,
+    diags: impl Iterator<Item = &'a Reporter>,
 ) -> Outcome {
     let n_left_out = written.n_left_out;
     if n_left_out > 0 && !args.quiet {
@@ -256,9 +250,9 @@ pub(super) fn outcome<'a>(
         say(&format!("warning: {n_left_out} {events} no place in a Perfetto trace and went"));
         say("hint: .json and .json.gz keep every event");
     }
-    let is_lossy = n_left_out > 0 || diags.any(|diag| diag.worst() >= Some(Severity::DataLoss));
-    if is_lossy && args.strict {
+    let manner = Sorting { is_strict: args.strict, is_quiet: args.quiet };
+    if n_left_out > 0 && args.strict {
         return Outcome::DataLost;
     }
-    Outcome::Done
+    session::outcome(manner, diags, None)
 }

@@ -4,7 +4,10 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use super::args::{Args, Command};
-use super::{cmd_analyze, cmd_bandwidth, cmd_capture, cmd_merge, cmd_report, cmd_slim, cmd_stages};
+use super::{
+    cmd_analyze, cmd_bandwidth, cmd_capture, cmd_merge, cmd_report, cmd_schema, cmd_slim,
+    cmd_stages,
+};
 use crate::read::ReadError;
 
 /// How a run ended, where it did not fail.
@@ -25,6 +28,7 @@ pub fn run(args: &Args) -> ExitCode {
         Command::Bandwidth(bandwidth) => cmd_bandwidth::run(bandwidth),
         Command::Stages(stages) => cmd_stages::run(stages),
         Command::Report(report) => cmd_report::run(report),
+        Command::Schema(schema) => cmd_schema::run(schema),
         Command::Capture(capture) => return exit_code(cmd_capture::run(capture)),
     };
     match result {

@@ -1,14 +1,16 @@
 //! Which tables are shown, how much of them, and in which format: what all commands share.
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde::Serialize;
 
 use super::args::Format;
 use super::plan::CommonPlan;
 use super::run::Hinted;
+use crate::render::text::TextStyle;
 use crate::render::{csv, json, markdown, text};
-use crate::schema::{Shown, Source};
+use crate::schema::{Shown, Source, Spec};
 use crate::table::Table;
+use crate::table::listing::tables_of;
 
 /// The tables that were asked for.
 #[derive(Debug)]
@@ -25,16 +27,16 @@ impl TableChoice {
     /// # Errors
     ///
     /// More than one table for CSV.
-    pub(super) fn of<T: ValueEnum>(
+    pub(super) fn of(
         common: &CommonPlan,
-        tables: &[T],
-        csv_table: &T,
+        tables: &[String],
+        csv_table: &Spec,
         top: usize,
     ) -> anyhow::Result<Self> {
-        let mut keys: Vec<String> = tables.iter().filter_map(key).collect();
+        let mut keys = tables.to_vec();
         if common.format == Format::Csv {
             if keys.is_empty() {
-                keys.extend(key(csv_table));
+                keys.push(csv_table.key.to_owned());
             }
             if keys.len() > 1 {
                 let what = "a CSV file holds one table".to_owned();
@@ -44,6 +46,12 @@ impl TableChoice {
         }
         let top = if top == 0 { usize::MAX } else { top };
         Ok(Self { keys, top })
+    }
+
+    /// No choice; CSV shows one table alone.
+    pub(super) fn first_in_csv(format: Format, first: &str) -> Self {
+        let keys = if format == Format::Csv { vec![first.to_owned()] } else { Vec::new() };
+        Self { keys, top: usize::MAX }
     }
 
     /// Whether nothing was chosen.
@@ -62,59 +70,54 @@ impl TableChoice {
     }
 }
 
-/// The key in [`Table::key`]: the argument's name.
-fn key<T: ValueEnum>(table: &T) -> Option<String> {
-    Some(table.to_possible_value()?.get_name().to_owned())
+/// The tables of a command as values of an argument: a wrong key is answered with the nearest right ones.
+pub(super) fn keys_of(command: &str) -> PossibleValuesParser {
+    let value = |(key, question)| PossibleValue::new(key).help(question);
+    PossibleValuesParser::new(tables_of(command).into_iter().map(value))
 }
 
-/// A report in the format that was asked for. Only tables that are shown are made; `view` is what a person sees of one.
+/// A report in the format that was asked for. Only tables that are shown are made; `view` is a table as people read it, `cut`
+/// what of it a person sees who asked for no more.
 pub(super) fn rendered(
     common: &CommonPlan,
     choice: &TableChoice,
     report: &impl Serialize,
     tables: &[Source<'_>],
     view: impl Fn(&Source<'_>) -> Table,
+    cut: impl Fn(Table) -> Table,
 ) -> anyhow::Result<String> {
-    if common.format == Format::Json {
+    rendered_as((common.format, common.style), choice, report, tables, view, cut)
+}
+
+/// The same of commands that do not take what all others take.
+pub(super) fn rendered_as(
+    (format, style): (Format, TextStyle),
+    choice: &TableChoice,
+    report: &impl Serialize,
+    tables: &[Source<'_>],
+    view: impl Fn(&Source<'_>) -> Table,
+    cut: impl Fn(Table) -> Table,
+) -> anyhow::Result<String> {
+    if format == Format::Json {
         return Ok(json::document(report)?);
     }
     let shown = tables.iter().filter(|source| choice.shows(source.key, |_| is_news(source)));
-    let texts: Vec<String> = match common.format {
+    let texts: Vec<String> = match format {
+        Format::Csv if shown.clone().any(|source| source.spec.has_sentences()) => {
+            shown.map(|source| csv::table(&view(source))).collect()
+        }
         Format::Csv => shown.map(|source| csv::typed(&source.table())).collect(),
-        Format::Md => shown.map(|source| markdown::table(&view(source))).collect(),
-        _ => shown.map(|source| text::table(&view(source), common.style)).collect(),
+        Format::Md => shown.map(|source| markdown::table(&cut(view(source)))).collect(),
+        _ => shown.map(|source| text::table(&cut(view(source)), style)).collect(),
     };
     Ok(texts.join("\n"))
 }
 
 /// Whether a table is shown where none was chosen.
 fn is_news(source: &Source<'_>) -> bool {
-    match source.spec.shown {
+    match source.shown {
         Shown::Always => true,
         Shown::Rows | Shown::Folded => source.n_rows > 0,
         Shown::Request => false,
     }
-}
-
-/// The same of tables that are views already. `by_default` says which tables show when none was chosen, `for_people`
-/// cuts a table to what a person asked for.
-pub(super) fn rendered_views(
-    common: &CommonPlan,
-    choice: &TableChoice,
-    report: &impl Serialize,
-    tables: Vec<Table>,
-    by_default: impl Fn(&Table) -> bool,
-    for_people: impl Fn(Table) -> Table,
-) -> anyhow::Result<String> {
-    if common.format == Format::Json {
-        return Ok(json::document(report)?);
-    }
-    let is_shown = |table: &Table| choice.shows(table.key, |_| by_default(table));
-    let shown = tables.into_iter().filter(is_shown);
-    let texts: Vec<String> = match common.format {
-        Format::Csv => shown.map(|table| csv::table(&table)).collect(),
-        Format::Md => shown.map(|table| markdown::table(&for_people(table))).collect(),
-        _ => shown.map(|table| text::table(&for_people(table), common.style)).collect(),
-    };
-    Ok(texts.join("\n"))
 }

@@ -22,8 +22,8 @@ fn exact(values: &Values, row: usize) -> String {
         Values::Bool(values) => values[row].map(|value| value.to_string()),
         Values::Text(values) => values[row].clone(),
         Values::Word(values, all) => values[row].map(|at| all[usize::from(at)].to_owned()),
-        Values::List(values) => values[row].as_ref().map(|list| list.join(", ")),
-        Values::Rows => None,
+        Values::List(values) => values[row].as_ref().map(|list| list.join("; ")),
+        Values::Nested => None,
     };
     text.unwrap_or_default()
 }

@@ -64,6 +64,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// Several texts.
     List,
+    /// Words, names and figures that make a sentence; read as in text.
+    Sentence,
     /// Rows of another table, which stand inside in the machine output and are a table of their own elsewhere.
     Rows,
 }
@@ -75,7 +77,7 @@ impl Kind {
             Self::Int => "integer",
             Self::Float => "float",
             Self::Bool => "boolean",
-            Self::Text => "text",
+            Self::Text | Self::Sentence => "text",
             Self::Word(_) => "word",
             Self::List => "list",
             Self::Rows => "rows",
@@ -113,6 +115,10 @@ pub enum Place {
     Lead,
     /// Where it was defined.
     Defined,
+    /// Behind the others.
+    End,
+    /// Behind those.
+    Late,
     /// Last in text, where long names cost nothing; first on the page, as what the row is about.
     Subject,
     /// Last, with what room is left.
@@ -178,6 +184,13 @@ pub struct Inside {
     pub table: &'static str,
     /// The member that holds them.
     pub member: &'static str,
+}
+
+impl Spec {
+    /// Whether a column holds sentences, whose figures are exact in the machine output alone.
+    pub fn has_sentences(&self) -> bool {
+        self.columns.iter().any(|column| column.kind == Kind::Sentence)
+    }
 }
 
 /// The definition of a table.

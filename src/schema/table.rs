@@ -1,6 +1,6 @@
 //! Rows by column, and where they come from.
 
-use super::{Column, Kind, Spec, Values};
+use super::{Column, Kind, Shown, Spec, Values};
 
 /// A row type with the definition of its table.
 pub trait Row {
@@ -65,6 +65,8 @@ pub struct Source<'a> {
     pub key: &'static str,
     /// Its definition.
     pub spec: &'static Spec,
+    /// When it is shown where none was chosen.
+    pub shown: Shown,
     /// Number of rows.
     pub n_rows: usize,
     make: Box<dyn Fn() -> Table + 'a>,
@@ -73,8 +75,21 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// The table of some rows.
     pub fn of<R: Row>(rows: &'a [R]) -> Self {
+        Self::some(rows.iter().collect())
+    }
+
+    /// The table of some rows of several.
+    pub fn some<R: Row>(rows: Vec<&'a R>) -> Self {
         let spec = R::SPEC;
-        Self { key: spec.key, spec, n_rows: rows.len(), make: Box::new(move || Table::of(rows)) }
+        let n_rows = rows.len();
+        let make = Box::new(move || Table::of(rows.iter().copied()));
+        Self { key: spec.key, spec, shown: spec.shown, n_rows, make }
+    }
+
+    /// The same, shown at other times than its definition says.
+    #[must_use]
+    pub fn shown(self, shown: Shown) -> Self {
+        Self { shown, ..self }
     }
 
     /// What is made of the table before anyone sees it: another name, sentences under it.

@@ -17,8 +17,8 @@ pub enum Values {
     Word(Vec<Option<u8>>, &'static [&'static str]),
     /// Lists of texts.
     List(Vec<Option<Vec<String>>>),
-    /// Rows of another table: not a column.
-    Rows,
+    /// Rows of another table, which are no column, and sentences, which their own view shows.
+    Nested,
 }
 
 impl Values {
@@ -31,7 +31,7 @@ impl Values {
             Kind::Text => Self::Text(Vec::new()),
             Kind::Word(words) => Self::Word(Vec::new(), words),
             Kind::List => Self::List(Vec::new()),
-            Kind::Rows => Self::Rows,
+            Kind::Rows | Kind::Sentence => Self::Nested,
         }
     }
 
@@ -44,7 +44,7 @@ impl Values {
             Self::Text(values) => values.push(None),
             Self::Word(values, _) => values.push(None),
             Self::List(values) => values.push(None),
-            Self::Rows => {}
+            Self::Nested => {}
         }
     }
 
@@ -57,7 +57,7 @@ impl Values {
             Self::Text(values) => values[row].as_ref().is_some_and(|text| !text.is_empty()),
             Self::Word(values, _) => values[row].is_some(),
             Self::List(values) => values[row].as_ref().is_some_and(|list| !list.is_empty()),
-            Self::Rows => false,
+            Self::Nested => false,
         }
     }
 }

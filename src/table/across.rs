@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{Cell, Column, Table, TableRow, Unit, percent};
 use crate::analyze::blame::{Blame, BlameCell, BlameRow as Waiting, Straggler};
 use crate::analyze::clock::{ClockCheck, ClockSource, Placed, Placement};
+use crate::schema::{self, Place, Source, tables};
 
 /// How one input came on the common time line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -72,23 +73,24 @@ impl From<&ClockCheck> for ClockRow {
     }
 }
 
-/// One input, while another one waited.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BlameCellRow {
-    /// The input that is looked at.
-    pub input: usize,
-    /// Its devices or its work threads were busy.
-    pub busy_ns: i64,
-    /// Percent of the wait.
-    pub busy_pct: Option<f64>,
-    /// Of it, its devices were busy.
-    pub device_ns: i64,
-    /// Of it, its work threads were busy and its devices not.
-    pub host_ns: i64,
-    /// It was not recorded at the time.
-    pub unrecorded_ns: i64,
-    /// By how much the two clocks may be apart; `None` where nothing tells.
-    pub error_ns: Option<i64>,
+tables! {
+    /// One input, while another one waited.
+    BlameCellRow: "blame", "Who was busy while one waited for another process", "Who was busy while one input waited for another process?", groups 3, inside "blame" "busy" {
+        #[serde(skip)]
+        input: usize, Count, All, "#", "number of the input that waited";
+        #[serde(skip)]
+        wait_ns: Option<i64>, Ns, All, "waited", "IPC wait of its work threads, as a union";
+        #[serde(skip)]
+        nobody_ns: Option<i64>, Ns, All, "nobody", "of the wait, when no input that was recorded was busy";
+        #[serde(rename = "input")]
+        other: usize, Count, All, "other", "number of the other input: in the machine output `input` of `busy`";
+        busy_ns: i64, Ns, All, "busy", "of the wait, when the other was busy";
+        busy_pct: Option<f64>, Percent, All, "share", "busy, of the wait";
+        device_ns: i64, Ns, All, "device", "the other's devices were busy";
+        host_ns: i64, Ns, All, "host only", "its work threads were, its devices not";
+        unrecorded_ns: i64, Ns, All, "unrecorded", "the other was not recorded";
+        error_ns: Option<i64>, Ns, All, "± clocks", "by how much the two clocks may be apart";
+    }
 }
 
 /// Who was busy while one input waited, as the machine output gives it.
@@ -106,8 +108,12 @@ pub struct BlameRow {
 
 impl From<&Waiting> for BlameRow {
     fn from(row: &Waiting) -> Self {
+        let nobody_ns = row.wait_ns.map(|_| row.nobody_ns);
         let cell = |cell: &BlameCell| BlameCellRow {
-            input: cell.input,
+            input: row.input,
+            wait_ns: row.wait_ns,
+            nobody_ns,
+            other: cell.input,
             busy_ns: cell.busy_ns(),
             busy_pct: row.wait_ns.and_then(|wait| percent(cell.busy_ns(), wait)),
             device_ns: cell.device_ns,
@@ -118,7 +124,7 @@ impl From<&Waiting> for BlameRow {
         Self {
             input: row.input,
             wait_ns: row.wait_ns,
-            nobody_ns: row.wait_ns.map(|_| row.nobody_ns),
+            nobody_ns,
             busy: row.cells.iter().map(cell).collect(),
         }
     }
@@ -166,27 +172,19 @@ impl TableRow for BlameLine {
     }
 }
 
-/// One rank's way to the collectives that it shares with others.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StragglerRow {
-    /// Number of the input.
-    pub input: usize,
-    /// Shared collectives.
-    pub n_matched: u64,
-    /// How often it was the last to start.
-    pub n_last: u64,
-    /// Percent of the shared collectives.
-    pub last_pct: f64,
-    /// Sum, over these, of how much later it started than the first.
-    pub behind_first_ns: i64,
-    /// The largest of these.
-    pub max_behind_first_ns: i64,
-    /// Sum, over these, of what all others waited for it.
-    pub caused_wait_ns: i64,
-    /// Sum over all shared collectives of what it waited for the last.
-    pub own_wait_ns: i64,
-    /// A single difference of starts may be wrong by this much; `None` where nothing tells.
-    pub error_ns: Option<i64>,
+tables! {
+    /// One rank's way to the collectives that it shares with others.
+    StragglerRow: "stragglers", "Who comes late to shared collectives", "Which rank comes late to shared collectives?", groups 0 {
+        input: usize, Count, All, "#", "number of the input";
+        n_matched: u64, Count, All, "shared", "collectives that another input shows";
+        n_last: u64, Count, All, "last", "how often it was the last to start";
+        last_pct: f64, Percent, Room, "last %", "of the shared collectives";
+        behind_first_ns: i64, Ns, All, "behind first", "when last: after the first, sum";
+        max_behind_first_ns: i64, Ns, Room, "at most", "when last: after the first, at most";
+        caused_wait_ns: i64, Ns, All, "others waited", "what all others waited for it";
+        own_wait_ns: i64, Ns, All, "it waited", "what it waited for the last";
+        error_ns: Option<i64>, Ns, All, "± clocks", "a single difference may be wrong by this much";
+    }
 }
 
 impl From<&Straggler> for StragglerRow {
@@ -202,52 +200,6 @@ impl From<&Straggler> for StragglerRow {
             own_wait_ns: row.own_wait_ns,
             error_ns: row.error_ns,
         }
-    }
-}
-
-/// A straggler with its name: a row of the table.
-struct NamedStraggler<'a> {
-    row: &'a StragglerRow,
-    who: String,
-}
-
-impl TableRow for NamedStraggler<'_> {
-    const COLUMNS: &'static [Column] = &[
-        Column::new("#", "input", Unit::Count, "number of the input"),
-        Column::new("shared", "n_matched", Unit::Count, "collectives that another input shows"),
-        Column::new("last", "n_last", Unit::Count, "how often it was the last to start"),
-        Column::new("last %", "last_pct", Unit::Percent, "of the shared collectives"),
-        Column::new("behind first", "behind_first_ns", Unit::Ns, "when last: after the first, sum"),
-        Column::new(
-            "at most",
-            "max_behind_first_ns",
-            Unit::Ns,
-            "when last: after the first, at most",
-        ),
-        Column::new("others waited", "caused_wait_ns", Unit::Ns, "what all others waited for it"),
-        Column::new("it waited", "own_wait_ns", Unit::Ns, "what it waited for the last"),
-        Column::new(
-            "± clocks",
-            "error_ns",
-            Unit::Ns,
-            "a single difference may be wrong by this much",
-        ),
-        Column::new("who", "who", Unit::Text, "the input"),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            Cell::Count(self.row.input as u64),
-            Cell::Count(self.row.n_matched),
-            Cell::Count(self.row.n_last),
-            Cell::Percent(self.row.last_pct),
-            Cell::Ns(self.row.behind_first_ns),
-            Cell::Ns(self.row.max_behind_first_ns),
-            Cell::Ns(self.row.caused_wait_ns),
-            Cell::Ns(self.row.own_wait_ns),
-            Cell::or_none(self.row.error_ns, Cell::Ns),
-            Cell::Text(self.who.clone()),
-        ]
     }
 }
 
@@ -288,12 +240,12 @@ const CLOCKS_NOT_COMPARED: &str = "where ± clocks has no value, no collective a
                                    apart: times are compared as recorded";
 
 /// Who waited for whom; `who` names an input.
-pub fn blame_table(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Table {
+pub(super) fn blame_view(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Table {
     let mut lines = Vec::new();
     for row in rows {
         let Some(wait_ns) = row.wait_ns.filter(|&ns| ns != 0) else { continue };
         // A thread that waits does not work, so that the input itself is news only where its device was busy.
-        let is_news = |cell: &&BlameCellRow| cell.input != row.input || cell.busy_ns != 0;
+        let is_news = |cell: &&BlameCellRow| cell.other != row.input || cell.busy_ns != 0;
         lines.extend(row.busy.iter().filter(is_news).map(|cell| BlameLine {
             input: row.input,
             wait_ns,
@@ -302,8 +254,8 @@ pub fn blame_table(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Table {
             host_ns: Some(cell.host_ns),
             unrecorded_ns: Some(cell.unrecorded_ns),
             error_ns: cell.error_ns,
-            who: match who(cell.input) {
-                name if cell.input == row.input => format!("{name} (itself)"),
+            who: match who(cell.other) {
+                name if cell.other == row.input => format!("{name} (itself)"),
                 name => name,
             },
         }));
@@ -336,9 +288,21 @@ pub fn blame_table(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Table {
     table
 }
 
+/// What each input's waits were beside.
+pub(super) fn blame(rows: &[BlameRow]) -> Source<'_> {
+    Source::some(rows.iter().flat_map(|row| &row.busy).collect())
+}
+
 /// Which rank comes late; `who` names an input.
-pub fn straggler_table(rows: &[StragglerRow], who: impl Fn(usize) -> String) -> Table {
-    let rows: Vec<NamedStraggler<'_>> =
-        rows.iter().map(|row| NamedStraggler { row, who: who(row.input) }).collect();
-    Table::of("stragglers", "Who comes late to shared collectives", &rows)
+pub(super) fn straggler_view(
+    table: &schema::Table,
+    rows: &[StragglerRow],
+    who: impl Fn(usize) -> String,
+) -> Table {
+    let mut table = Table::view(table);
+    let column = Column::new("who", "who", Unit::Text, "the input");
+    table.columns.push(Column { place: Place::Subject, ..column });
+    let cells = rows.iter().zip(&mut table.rows);
+    cells.for_each(|(row, cells)| cells.push(Cell::Text(who(row.input))));
+    table
 }

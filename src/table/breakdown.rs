@@ -1,45 +1,37 @@
 //! Execution, waiting and total of each input, and what was left out of it.
 
-use serde::Serialize;
-
 use super::{Cell, Column, IdCell, Table, TableRow, Unit, percent};
 use crate::analyze::exclude::Exclusion;
 use crate::analyze::host::ThreadKind;
 use crate::analyze::threads::{Breakdown, ThreadTime, Threads};
 use crate::analyze::timeline::Class;
+use crate::schema::tables;
 
-/// Execution and waiting of the lead work thread of one input, or of all its work threads.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BreakdownRow {
-    /// Number of the input.
-    pub input: usize,
-    /// `lead`: the work thread of which the trace explains the most time; `all`: the sum over all work threads.
-    pub scope: &'static str,
-    /// Work threads summed.
-    pub n_threads: u64,
-    /// Thread id of the lead.
-    pub tid: Option<IdCell>,
-    /// Time in operators, calls, loading, Python and the profiler.
-    pub execution_ns: i64,
-    /// Percent of the total.
-    pub execution_pct: Option<f64>,
-    /// Time in IPC waits, GPU synchronization and other waits; `None` where the trace records none of them.
-    pub waiting_ns: Option<i64>,
-    /// Percent of the total.
-    pub waiting_pct: Option<f64>,
-    /// Time that no event explains.
-    pub unattributed_ns: i64,
-    /// Percent of the total.
-    pub unattributed_pct: Option<f64>,
-    /// Execution, waiting and unattributed.
-    pub total_ns: i64,
-    /// What was left out of these threads, in none of the above.
-    pub excluded_ns: i64,
-    /// Kinds of wait that the trace does not record: such time is in one of the others, above all in `unattributed_ns`.
-    pub unrecorded_waits: Vec<&'static str>,
+tables! {
+    /// Execution and waiting of the lead work thread of one input, or of all its work threads.
+    BreakdownRow: "breakdown", "Breakdown", "How much of each input is execution, how much waiting?", groups 0 {
+        input: usize, Count, Machines, "input", "number of the input";
+        scope: &'static str, Text, Machines, "scope", "lead: the work thread of which the trace explains the most time; all: the sum over all work threads";
+        n_threads: u64, Count, Machines, "threads", "work threads summed";
+        tid: Option<IdCell>, Text, Machines, "tid", "thread id of the lead";
+        execution_ns: i64, Ns, Machines, "execution", "time in operators, calls, loading, Python and the profiler";
+        execution_pct: Option<f64>, Percent, Machines, "execution %", "percent of the total";
+        waiting_ns: Option<i64>, Ns, Machines, "waiting", "time in IPC waits, GPU synchronization and other waits";
+        waiting_pct: Option<f64>, Percent, Machines, "waiting %", "percent of the total";
+        unattributed_ns: i64, Ns, Machines, "unattributed", "time that no event explains";
+        unattributed_pct: Option<f64>, Percent, Machines, "unattributed %", "percent of the total";
+        total_ns: i64, Ns, Machines, "total", "execution, waiting and unattributed";
+        excluded_ns: i64, Ns, Machines, "excluded", "what was left out of these threads, in none of the above";
+        unrecorded_waits: Vec<String>, Text, Machines, "unrecorded waits", "kinds of wait that the trace does not record: such time is in one of the others, above all in unattributed_ns";
+    }
 }
 
 impl BreakdownRow {
+    /// Whether the trace does not record waits of a class.
+    pub fn lacks(&self, class: Class) -> bool {
+        self.unrecorded_waits.iter().any(|wait| wait == class.as_str())
+    }
+
     /// The rows of an input: its lead, and all work threads where there is more than one.
     pub fn of(input: usize, threads: &Threads) -> Vec<Self> {
         let Some(lead) = threads.lead.map(|lead| &threads.threads[lead]) else {
@@ -80,7 +72,7 @@ impl BreakdownRow {
             unattributed_pct: share(sum.unattributed_ns),
             total_ns: sum.total_ns,
             excluded_ns: sum.excluded_ns,
-            unrecorded_waits: unseen.into_iter().map(Class::as_str).collect(),
+            unrecorded_waits: unseen.into_iter().map(|class| class.as_str().to_owned()).collect(),
         }
     }
 }
@@ -136,11 +128,11 @@ fn parts(row: &BreakdownRow) -> Vec<PartRow<'_>> {
 }
 
 /// The breakdown as people write it into a pull request.
-pub fn breakdown_table(rows: &[BreakdownRow]) -> Table {
+pub(super) fn breakdown_table(rows: &[BreakdownRow]) -> Table {
     let parts: Vec<PartRow<'_>> = rows.iter().flat_map(parts).collect();
     let mut table = Table::of("breakdown", "Breakdown", &parts);
     let leads = rows.iter().filter(|row| row.scope == "lead");
-    let blind = leads.filter(|row| row.unrecorded_waits.contains(&Class::IpcWait.as_str()));
+    let blind = leads.filter(|row| row.lacks(Class::IpcWait));
     let blind: Vec<String> = blind.map(|row| format!("#{}", row.input)).collect();
     if !blind.is_empty() {
         let note = format!(
@@ -152,25 +144,18 @@ pub fn breakdown_table(rows: &[BreakdownRow]) -> Table {
     table
 }
 
-/// What was left out of one work thread, as the machine output gives it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ExcludedRow {
-    /// Number of the input.
-    pub input: usize,
-    /// Process.
-    pub pid: IdCell,
-    /// Thread.
-    pub tid: IdCell,
-    /// Class that was left out.
-    pub class: &'static str,
-    /// How much of it.
-    pub excluded_ns: i64,
-    /// Percent of the whole window.
-    pub excluded_pct: Option<f64>,
-    /// The whole window of the thread.
-    pub whole_window_ns: i64,
-    /// What is left of it, less every excluded class.
-    pub kept_window_ns: i64,
+tables! {
+    /// What was left out of one work thread, as the machine output gives it.
+    ExcludedRow: "excluded", "Left out of the work threads", "What did --exclude leave out, and where?", groups 3 {
+        input: usize, Count, All, "#", "number of the input";
+        pid: IdCell, Text, All, "pid", "process";
+        tid: IdCell, Text, All, "tid", "thread";
+        class: &'static str, Text, All / End, "class", "class of time that was left out";
+        excluded_ns: i64, Ns, All, "excluded", "what was left out";
+        excluded_pct: Option<f64>, Percent, All, "share", "of the whole window";
+        whole_window_ns: i64, Ns, All / Lead, "whole window", "window with everything";
+        kept_window_ns: i64, Ns, All / Lead, "kept", "window less what was left out";
+    }
 }
 
 impl ExcludedRow {
@@ -192,32 +177,5 @@ impl ExcludedRow {
             }));
         }
         rows
-    }
-}
-
-impl TableRow for ExcludedRow {
-    const N_GROUP_COLUMNS: usize = 5;
-    const COLUMNS: &'static [Column] = &[
-        Column::new("#", "input", Unit::Count, "number of the input"),
-        Column::new("pid", "pid", Unit::Text, "process"),
-        Column::new("tid", "tid", Unit::Text, "thread"),
-        Column::new("whole window", "whole_window_ns", Unit::Ns, "window with everything"),
-        Column::new("kept", "kept_window_ns", Unit::Ns, "window less what was left out"),
-        Column::new("excluded", "excluded_ns", Unit::Ns, "what was left out"),
-        Column::new("share", "excluded_pct", Unit::Percent, "of the whole window"),
-        Column::new("class", "class", Unit::Text, "class of time that was left out"),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            Cell::Count(self.input as u64),
-            Cell::Text(self.pid.to_string()),
-            Cell::Text(self.tid.to_string()),
-            Cell::Ns(self.whole_window_ns),
-            Cell::Ns(self.kept_window_ns),
-            Cell::Ns(self.excluded_ns),
-            Cell::or_none(self.excluded_pct, Cell::Percent),
-            Cell::Text(self.class.to_owned()),
-        ]
     }
 }

@@ -1,45 +1,30 @@
 //! What slow operators are made of.
 
-use serde::Serialize;
-
-use super::runs::{RUN_COLUMN, n_runs, with_runs};
-use super::{Cell, Column, Table, TableRow, Unit};
+use super::{Cell, Table};
 use crate::analyze::components::Component;
 use crate::analyze::timeline::Class;
+use crate::schema::{Source, tables};
 
-/// The time of one operator name on the work threads; the parts sum to the total. `None`: nothing would show the part.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ComponentRow {
-    /// Name of the operator.
-    pub name: String,
-    /// Outermost operators of this name.
-    pub count: u64,
-    /// Their time.
-    pub total_ns: i64,
-    /// In runtime and driver calls that do not wait, launches above all.
-    pub launch_ns: Option<i64>,
-    /// Waiting for the device.
-    pub gpu_sync_ns: Option<i64>,
-    /// Waiting for another process.
-    pub ipc_wait_ns: Option<i64>,
-    /// Loading or compiling device code.
-    pub module_loading_ns: Option<i64>,
-    /// Other waits.
-    pub other_wait_ns: Option<i64>,
-    /// In Python frames.
-    pub python_ns: Option<i64>,
-    /// Computing in operators inside it.
-    pub child_ops_ns: i64,
-    /// Its own, the rest.
-    pub own_ns: i64,
-    /// The longest one, as recorded.
-    pub max_ns: i64,
-    /// What was left out of the total.
-    pub excluded_ns: i64,
-    /// In the profiler itself, which a run without it does not spend.
-    pub profiler_ns: Option<i64>,
-    /// Number of the run, from 0: sums stay within one.
-    pub run: u32,
+tables! {
+    /// The time of one operator name on the work threads; the parts sum to the total. `None`: nothing would show the part.
+    #[derive(Default)]
+    ComponentRow: "components", "Operators by what is inside them", "What is inside slow operators?", groups 0, shown Folded {
+        name: String, Text, All / Subject, "name", "name of the operator";
+        count: u64, Count, All / End, "count", "outermost operators of this name";
+        total_ns: i64, Ns, All, "total", "time of the operators of this name";
+        launch_ns: Option<i64>, Ns, All, "launch", "in runtime and driver calls that do not wait";
+        gpu_sync_ns: Option<i64>, Ns, All, "GPU sync", "waiting for the device";
+        ipc_wait_ns: Option<i64>, Ns, All, "IPC wait", "waiting for another process";
+        module_loading_ns: Option<i64>, Ns, All, "loading", "loading device code, once";
+        other_wait_ns: Option<i64>, Ns, All, "other wait", "locks, sleep, CPU collectives";
+        python_ns: Option<i64>, Ns, All, "Python", "in Python frames";
+        child_ops_ns: i64, Ns, All, "child ops", "in operators inside it";
+        own_ns: i64, Ns, All, "own", "the rest: its own work on the host";
+        max_ns: i64, Ns, All, "max", "the longest one, as recorded";
+        excluded_ns: i64, Ns, All, "excluded", "what was left out of the total";
+        profiler_ns: Option<i64>, Ns, All, "profiler", "in the profiler itself";
+        run: u32, Count, All / First, "run", "number of the run: sums stay within one";
+    }
 }
 
 impl ComponentRow {
@@ -66,59 +51,13 @@ impl ComponentRow {
     }
 }
 
-impl TableRow for ComponentRow {
-    const COLUMNS: &'static [Column] = &[
-        RUN_COLUMN,
-        Column::new("total", "total_ns", Unit::Ns, "time of the operators of this name"),
-        Column::new(
-            "launch",
-            "launch_ns",
-            Unit::Ns,
-            "in runtime and driver calls that do not wait",
-        ),
-        Column::new("GPU sync", "gpu_sync_ns", Unit::Ns, "waiting for the device"),
-        Column::new("IPC wait", "ipc_wait_ns", Unit::Ns, "waiting for another process"),
-        Column::new("loading", "module_loading_ns", Unit::Ns, "loading device code, once"),
-        Column::new("profiler", "profiler_ns", Unit::Ns, "in the profiler itself"),
-        Column::new("other wait", "other_wait_ns", Unit::Ns, "locks, sleep, CPU collectives"),
-        Column::new("Python", "python_ns", Unit::Ns, "in Python frames"),
-        Column::new("child ops", "child_ops_ns", Unit::Ns, "in operators inside it"),
-        Column::new("own", "own_ns", Unit::Ns, "the rest: its own work on the host"),
-        Column::new("max", "max_ns", Unit::Ns, "the longest one, as recorded"),
-        Column::new("excluded", "excluded_ns", Unit::Ns, "what was left out of the total"),
-        Column::new("count", "count", Unit::Count, "outermost operators of this name"),
-        Column::new("name", "name", Unit::Text, "name of the operator"),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            Cell::Count(u64::from(self.run)),
-            Cell::Ns(self.total_ns),
-            Cell::or_none(self.launch_ns, Cell::Ns),
-            Cell::or_none(self.gpu_sync_ns, Cell::Ns),
-            Cell::or_none(self.ipc_wait_ns, Cell::Ns),
-            Cell::or_none(self.module_loading_ns, Cell::Ns),
-            Cell::or_none(self.profiler_ns, Cell::Ns),
-            Cell::or_none(self.other_wait_ns, Cell::Ns),
-            Cell::or_none(self.python_ns, Cell::Ns),
-            Cell::Ns(self.child_ops_ns),
-            Cell::Ns(self.own_ns),
-            Cell::Ns(self.max_ns),
-            Cell::Ns(self.excluded_ns),
-            Cell::Count(self.count),
-            Cell::Text(self.name.clone()),
-        ]
-    }
+/// The components of the operators that are shown.
+pub(super) fn components<'a>(rows: &'a [ComponentRow], shown: impl Fn(&str) -> bool) -> Source<'a> {
+    Source::some(rows.iter().filter(|row| shown(&row.name)).collect())
 }
 
-/// The components of the operators that are shown. Parts that no operator has are left out and named under the table.
-pub fn component_table(rows: &[ComponentRow], shown: impl Fn(&str) -> bool) -> Table {
-    let mut table = Table::of(
-        "components",
-        "Operators by what is inside them",
-        rows.iter().filter(|row| shown(&row.name)),
-    );
-    table = with_runs(table, n_runs(rows.iter().map(|row| row.run)));
+/// The same for people: parts that no operator has are left out and named under the table.
+pub(super) fn component_view(mut table: Table) -> Table {
     if table.rows.is_empty() {
         return table;
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::ser::Serializer;
 
-use super::{Cell, Column, Table, TableRow, Unit, percent};
+use super::percent;
 use crate::analyze::threads;
+use crate::schema::{Kind, Source, Table, Value, Values, tables};
 
 /// A pid or tid: traces write numbers or words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,14 @@ impl IdCell {
     /// The id of a text.
     pub(super) fn of(text: &str) -> Self {
         text.parse().map_or_else(|_| Self::Text(text.to_owned()), Self::Number)
+    }
+}
+
+impl Value for IdCell {
+    const KIND: Kind = Kind::Text;
+
+    fn put(&self, to: &mut Values) {
+        self.to_string().put(to);
     }
 }
 
@@ -42,15 +51,27 @@ impl std::fmt::Display for IdCell {
     }
 }
 
-/// One class of a thread's time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClassRow {
-    /// Name of the class.
-    pub class: &'static str,
-    /// Nanoseconds; `None` where the trace does not record what would show the class.
-    pub ns: Option<i64>,
-    /// Percent of the thread's window.
-    pub pct: Option<f64>,
+tables! {
+    /// One class of a thread's time.
+    ThreadClassRow: "threads", "Threads", "What did each thread do with its window?", groups 6, inside "threads" "classes", shown Folded {
+        #[serde(skip)]
+        input: usize, Count, All, "#", "number of the input";
+        #[serde(skip)]
+        pid: IdCell, Text, All, "pid", "process";
+        #[serde(skip)]
+        tid: IdCell, Text, All, "tid", "thread";
+        #[serde(skip)]
+        kind: &'static str, Text, All, "kind", "work, background or idle";
+        #[serde(skip)]
+        name: Option<String>, Text, All, "thread", "name of the thread";
+        #[serde(skip)]
+        window_ns: i64, Ns, All, "window", "the thread's window";
+        #[serde(skip)]
+        excluded_ns: i64, Ns, Machines, "excluded", "what was left out of the window";
+        class: &'static str, Text, All, "class", "what the thread was doing";
+        ns: Option<i64>, Ns, All, "time", "time in the class; none where the trace records nothing that would show it";
+        pct: Option<f64>, Percent, All, "share", "time in the class, of the window";
+    }
 }
 
 /// One host thread of one input, as the machine output gives it.
@@ -69,7 +90,7 @@ pub struct ThreadRow {
     /// The thread's window, less what was left out of it.
     pub window_ns: i64,
     /// Classes; they sum to the window. Those that were left out are not among them.
-    pub classes: Vec<ClassRow>,
+    pub classes: Vec<ThreadClassRow>,
     /// What was left out of the window.
     pub excluded_ns: i64,
 }
@@ -77,72 +98,41 @@ pub struct ThreadRow {
 impl ThreadRow {
     /// The row of a thread.
     pub fn of(input: usize, thread: &threads::ThreadTime) -> Self {
-        let class = |&(class, ns): &(crate::analyze::timeline::Class, Option<i64>)| ClassRow {
-            class: class.as_str(),
-            ns,
-            pct: ns.and_then(|ns| percent(ns, thread.window_ns)),
-        };
+        let (pid, tid) = (IdCell::of(&thread.pid), IdCell::of(&thread.tid));
+        let class =
+            |&(class, ns): &(crate::analyze::timeline::Class, Option<i64>)| ThreadClassRow {
+                input,
+                pid: pid.clone(),
+                tid: tid.clone(),
+                kind: thread.kind.as_str(),
+                name: thread.name.clone(),
+                window_ns: thread.window_ns,
+                excluded_ns: thread.excluded_ns,
+                class: class.as_str(),
+                ns,
+                pct: ns.and_then(|ns| percent(ns, thread.window_ns)),
+            };
         Self {
             input,
-            pid: IdCell::of(&thread.pid),
-            tid: IdCell::of(&thread.tid),
+            classes: thread.classes.iter().map(class).collect(),
+            pid,
+            tid,
             name: thread.name.clone(),
             kind: thread.kind.as_str(),
             window_ns: thread.window_ns,
-            classes: thread.classes.iter().map(class).collect(),
             excluded_ns: thread.excluded_ns,
         }
-    }
-
-    /// One row per class that holds time, for tables.
-    pub fn class_rows(&self) -> Vec<ThreadClassRow<'_>> {
-        let used = self.classes.iter().filter(|class| class.ns.is_some_and(|ns| ns != 0));
-        used.map(|class| ThreadClassRow { thread: self, class }).collect()
-    }
-}
-
-/// One class of one thread: a row of the threads table.
-#[derive(Clone, Copy, Debug)]
-pub struct ThreadClassRow<'a> {
-    /// The thread.
-    pub thread: &'a ThreadRow,
-    /// The class.
-    pub class: &'a ClassRow,
-}
-
-impl TableRow for ThreadClassRow<'_> {
-    const N_GROUP_COLUMNS: usize = 6;
-    const COLUMNS: &'static [Column] = &[
-        Column::new("#", "input", Unit::Count, "number of the input"),
-        Column::new("pid", "pid", Unit::Text, "process"),
-        Column::new("tid", "tid", Unit::Text, "thread"),
-        Column::new("kind", "kind", Unit::Text, "work, background or idle"),
-        Column::new("thread", "name", Unit::Text, "name of the thread"),
-        Column::new("window", "window_ns", Unit::Ns, "the thread's window"),
-        Column::new("class", "class", Unit::Text, "what the thread was doing"),
-        Column::new("time", "ns", Unit::Ns, "time in the class"),
-        Column::new("share", "pct", Unit::Percent, "time in the class, of the window"),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            Cell::Count(self.thread.input as u64),
-            Cell::Text(self.thread.pid.to_string()),
-            Cell::Text(self.thread.tid.to_string()),
-            Cell::Text(self.thread.kind.to_owned()),
-            Cell::or_none(self.thread.name.clone(), Cell::Text),
-            Cell::Ns(self.thread.window_ns),
-            Cell::Text(self.class.class.to_owned()),
-            Cell::or_none(self.class.ns, Cell::Ns),
-            Cell::or_none(self.class.pct, Cell::Percent),
-        ]
     }
 }
 
 /// The threads table. What the trace cannot show of a thread is said under it, never as zero.
-pub fn thread_table(threads: &[ThreadRow]) -> Table {
-    let rows: Vec<ThreadClassRow<'_>> = threads.iter().flat_map(ThreadRow::class_rows).collect();
-    let mut table = Table::of("threads", "Threads", &rows);
+pub(super) fn threads(rows: &[ThreadRow]) -> Source<'_> {
+    let classes = rows.iter().flat_map(|thread| &thread.classes);
+    let used = classes.filter(|class| class.ns.is_some_and(|ns| ns != 0)).collect();
+    Source::some(used).with(|table| with_unrecorded(table, rows))
+}
+
+fn with_unrecorded(mut table: Table, threads: &[ThreadRow]) -> Table {
     let work = threads.iter().filter(|thread| thread.kind == "work");
     let mut unknown: BTreeMap<Vec<&str>, Vec<String>> = BTreeMap::new();
     for thread in work {
@@ -160,25 +150,18 @@ pub fn thread_table(threads: &[ThreadRow]) -> Table {
     table
 }
 
-/// One name that threads waited in, as the machine output gives it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct WaitRow {
-    /// Number of the input.
-    pub input: usize,
-    /// Class of the wait.
-    pub class: &'static str,
-    /// Name of the outermost frame of the wait.
-    pub name: String,
-    /// How often.
-    pub count: u64,
-    /// Sum of the waits; of waits that are no IPC waits, only what is counted as waiting.
-    pub sum_ns: i64,
-    /// The longest.
-    pub max_ns: i64,
-    /// What is counted as waiting: the sum less the deserialization inside. The rows of a class sum to its time.
-    pub net_ns: i64,
-    /// Label of the rule that matched.
-    pub label: String,
+tables! {
+    /// One name that threads waited in, as the machine output gives it.
+    WaitRow: "waits", "Waits", "What did threads wait in?", groups 0 {
+        input: usize, Count, All / First, "#", "number of the input";
+        class: &'static str, Text, All / First, "class", "class of the wait";
+        name: String, Text, All / Subject, "name", "outermost frame of the wait";
+        count: u64, Count, All, "count", "how often";
+        sum_ns: i64, Ns, All, "sum", "sum of the waits";
+        max_ns: i64, Ns, All / End, "max", "the longest wait";
+        net_ns: i64, Ns, All, "net", "sum less the deserialization inside";
+        label: String, Text, All / Lead, "rule", "label of the rule that matched";
+    }
 }
 
 impl WaitRow {
@@ -194,31 +177,5 @@ impl WaitRow {
             net_ns: wait.net_ns,
             label: wait.label.clone(),
         }
-    }
-}
-
-impl TableRow for WaitRow {
-    const COLUMNS: &'static [Column] = &[
-        Column::new("#", "input", Unit::Count, "number of the input"),
-        Column::new("class", "class", Unit::Text, "class of the wait"),
-        Column::new("rule", "label", Unit::Text, "label of the rule that matched"),
-        Column::new("count", "count", Unit::Count, "how often"),
-        Column::new("sum", "sum_ns", Unit::Ns, "sum of the waits"),
-        Column::new("net", "net_ns", Unit::Ns, "sum less the deserialization inside"),
-        Column::new("max", "max_ns", Unit::Ns, "the longest wait"),
-        Column::new("name", "name", Unit::Text, "outermost frame of the wait"),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            Cell::Count(self.input as u64),
-            Cell::Text(self.class.to_owned()),
-            Cell::Text(self.label.clone()),
-            Cell::Count(self.count),
-            Cell::Ns(self.sum_ns),
-            Cell::Ns(self.net_ns),
-            Cell::Ns(self.max_ns),
-            Cell::Text(self.name.clone()),
-        ]
     }
 }

@@ -3,16 +3,19 @@
 use super::Table;
 use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow, TracedSideRow};
 use crate::analyze::stages::TransferRow;
-use crate::schema;
+use crate::schema::{self, Source};
 
 /// How logs came on the traces' time line.
-pub fn log_clock_table(rows: &[LogClockRow]) -> Table {
-    Table::view(&schema::Table::of(rows))
+pub(super) fn log_clocks(rows: &[LogClockRow]) -> Source<'_> {
+    Source::of(rows)
 }
 
 /// Each stage's generation time against what its inputs did.
-pub fn joined_stage_table(rows: &[JoinedStageRow]) -> Table {
-    let table = Table::view(&schema::Table::of(rows));
+pub(super) fn joined_stages(rows: &[JoinedStageRow]) -> Source<'_> {
+    Source::of(rows).with(|table| with_notes(table, rows))
+}
+
+fn with_notes(table: schema::Table, rows: &[JoinedStageRow]) -> schema::Table {
     let is_missing = |row: &&JoinedStageRow| row.input.is_none();
     let missing: Vec<String> =
         rows.iter().filter(is_missing).filter_map(|row| row.stage).map(|s| s.to_string()).collect();
@@ -35,8 +38,8 @@ const LATE: &str = "kernels else: in the window while no request was generated f
 const PARTS: &str = "in window = kernel busy + waited, no kernel + host only + rest; requests at the same time are counted once";
 
 /// Each request's generation in each stage against what its inputs did.
-pub fn joined_request_table(rows: &[JoinedRequestRow]) -> Table {
-    Table::view(&schema::Table::of(rows))
+pub(super) fn joined_requests(rows: &[JoinedRequestRow]) -> Source<'_> {
+    Source::of(rows)
 }
 
 /// The same for people: what lies outside of the recorded windows is counted only.
@@ -59,17 +62,16 @@ pub fn joined_request_summary(rows: &[JoinedRequestRow]) -> Table {
 }
 
 /// Transfers between stages, by the logs.
-pub fn stage_transfer_table(rows: &[TransferRow]) -> Table {
-    let table =
-        schema::Table::of(rows).named("stage_transfers", "Transfers between stages, by the logs");
-    let table = Table::view(&table);
-    if rows.is_empty() { table } else { table.with_note(super::stages::MBIT_NOTE) }
+pub(super) fn stage_transfers(rows: &[TransferRow]) -> Source<'_> {
+    let named = Source::of(rows).named("stage_transfers", "Transfers between stages, by the logs");
+    named.with(
+        |table| if rows.is_empty() { table } else { table.with_note(super::stages::MBIT_NOTE) },
+    )
 }
 
 /// What the traces saw while stages handed over.
-pub fn traced_transfer_table(rows: &[TracedSideRow]) -> Table {
-    let table = Table::view(&schema::Table::of(rows));
-    if rows.is_empty() { table } else { table.with_note(TRACED) }
+pub(super) fn traced_transfers(rows: &[TracedSideRow]) -> Source<'_> {
+    Source::of(rows).with(|table| if rows.is_empty() { table } else { table.with_note(TRACED) })
 }
 
 const TRACED: &str = "all copies of the direction while the stage generated, not only those of the transfer; GB/s are gigabytes of 10^9 a second";

@@ -1,34 +1,23 @@
 //! Device activity by name: kernels, copies and memsets.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
-
-use super::runs::{RUN_COLUMN, with_runs};
-use super::{Cell, Column, Table, TableRow, Unit, percent};
+use super::percent;
 use crate::analyze::kernels::ActivityStats;
+use crate::schema::{Source, tables};
 
-/// All device activity of one name, as the machine output gives it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct KernelRow {
-    /// Name.
-    pub name: String,
-    /// `kernel`, `gpu_memcpy` or `gpu_memset`.
-    pub category: &'static str,
-    /// How often.
-    pub count: u64,
-    /// Sum of the durations.
-    pub sum_ns: i64,
-    /// The shortest.
-    pub min_ns: i64,
-    /// The median, nearest rank.
-    pub median_ns: i64,
-    /// The 99th percentile, nearest rank.
-    pub p99_ns: i64,
-    /// The longest.
-    pub max_ns: i64,
-    /// Number of the run, from 0: sums stay within one.
-    pub run: u32,
+tables! {
+    /// All device activity of one name, as the machine output gives it.
+    KernelRow: "kernels", "Kernels", "Which kernels, copies and memsets took the devices' time?", groups 0 {
+        name: String, Text, All / Subject, "name", "name";
+        category: &'static str, Text, Machines, "category", "kernel, gpu_memcpy or gpu_memset";
+        count: u64, Count, All, "count", "how often";
+        sum_ns: i64, Ns, All, "sum", "sum of the durations";
+        share_pct: Option<f64>, Percent, All, "share", "sum, of all kernels of the run; of a copy or memset, of all of these";
+        min_ns: i64, Ns, Room, "min", "the shortest";
+        median_ns: i64, Ns, All, "median", "the median, nearest rank";
+        p99_ns: i64, Ns, Room, "p99", "the 99th percentile, nearest rank";
+        max_ns: i64, Ns, All, "max", "the longest";
+        run: u32, Count, All / First, "run", "number of the run: sums stay within one";
+    }
 }
 
 impl From<ActivityStats> for KernelRow {
@@ -38,6 +27,7 @@ impl From<ActivityStats> for KernelRow {
             category: stats.kind.category(),
             count: stats.count,
             sum_ns: stats.sum_ns,
+            share_pct: None,
             min_ns: stats.min_ns,
             median_ns: stats.median_ns,
             p99_ns: stats.p99_ns,
@@ -47,64 +37,32 @@ impl From<ActivityStats> for KernelRow {
     }
 }
 
-/// A kernel row beside the whole that its share is of.
-struct Shared<'a> {
-    row: &'a KernelRow,
-    whole_ns: i64,
+/// Rows by name, the largest sum first. Kernels share the time of all kernels, copies and memsets that of all of these.
+pub fn kernel_rows(stats: Vec<ActivityStats>) -> Vec<KernelRow> {
+    let mut rows: Vec<KernelRow> = stats.into_iter().map(KernelRow::from).collect();
+    for is_kernel in [true, false] {
+        let of_kind = |row: &&mut KernelRow| row.is_kernel() == is_kernel;
+        let whole_ns = rows.iter_mut().filter(of_kind).map(|row| row.sum_ns).sum();
+        rows.iter_mut()
+            .filter(of_kind)
+            .for_each(|row| row.share_pct = percent(row.sum_ns, whole_ns));
+    }
+    rows
 }
 
-impl TableRow for Shared<'_> {
-    const COLUMNS: &'static [Column] = &[
-        RUN_COLUMN,
-        Column::new("count", "count", Unit::Count, "how often"),
-        Column::new("sum", "sum_ns", Unit::Ns, "sum of the durations"),
-        Column::new("share", "share_pct", Unit::Percent, "sum, of the sums of this table and run"),
-        Column::new("min", "min_ns", Unit::Ns, "the shortest"),
-        Column::new("median", "median_ns", Unit::Ns, "the median, nearest rank"),
-        Column::new("p99", "p99_ns", Unit::Ns, "the 99th percentile, nearest rank"),
-        Column::new("max", "max_ns", Unit::Ns, "the longest"),
-        Column::new("name", "name", Unit::Text, "name"),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            Cell::Count(u64::from(self.row.run)),
-            Cell::Count(self.row.count),
-            Cell::Ns(self.row.sum_ns),
-            Cell::or_none(percent(self.row.sum_ns, self.whole_ns), Cell::Percent),
-            Cell::Ns(self.row.min_ns),
-            Cell::Ns(self.row.median_ns),
-            Cell::Ns(self.row.p99_ns),
-            Cell::Ns(self.row.max_ns),
-            Cell::Text(self.row.name.clone()),
-        ]
+impl KernelRow {
+    fn is_kernel(&self) -> bool {
+        self.category == "kernel"
     }
 }
 
-/// The table of the kernels; shares are of the sum of all kernels of `rows`.
-pub fn kernel_table(rows: &[KernelRow], shown: impl Fn(&str) -> bool) -> Table {
-    shared_table("kernels", "Kernels", rows, |row| row.category == "kernel", shown)
+/// The kernels whose name is shown.
+pub(super) fn kernels<'a>(rows: &'a [KernelRow], shown: impl Fn(&str) -> bool) -> Source<'a> {
+    Source::some(rows.iter().filter(|row| row.is_kernel() && shown(&row.name)).collect())
 }
 
-/// The table of the copies and memsets; shares are of the sum of all of them.
-pub fn transfer_table(rows: &[KernelRow], shown: impl Fn(&str) -> bool) -> Table {
-    shared_table("copies", "Copies and memsets", rows, |row| row.category != "kernel", shown)
-}
-
-fn shared_table(
-    key: &'static str,
-    title: &str,
-    rows: &[KernelRow],
-    in_whole: impl Fn(&KernelRow) -> bool,
-    shown: impl Fn(&str) -> bool,
-) -> Table {
-    let part: Vec<&KernelRow> = rows.iter().filter(|row| in_whole(row)).collect();
-    let mut whole_ns: BTreeMap<u32, i64> = BTreeMap::new();
-    part.iter().for_each(|row| *whole_ns.entry(row.run).or_default() += row.sum_ns);
-    let shared: Vec<Shared<'_>> = part
-        .into_iter()
-        .filter(|row| shown(&row.name))
-        .map(|row| Shared { row, whole_ns: whole_ns[&row.run] })
-        .collect();
-    with_runs(Table::of(key, title, &shared), whole_ns.len())
+/// The copies and memsets whose name is shown.
+pub(super) fn transfers<'a>(rows: &'a [KernelRow], shown: impl Fn(&str) -> bool) -> Source<'a> {
+    let rows = rows.iter().filter(|row| !row.is_kernel() && shown(&row.name)).collect();
+    Source::some(rows).named("copies", "Copies and memsets")
 }

@@ -4,43 +4,32 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::runs::{RUN_COLUMN, RunRow, n_runs, with_runs};
-use super::{Cell, Column, Table, TableRow, Unit, percent};
+use super::{Column, Table, percent};
 use crate::analyze::key_averages::{DeviceType, KeyMemory, KeyRow};
+use crate::schema::{Kind, Source, Value, Values, tables};
 
-/// One row of the profiler table, as the machine output gives it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct KeyAverageRow {
-    /// Name.
-    pub name: String,
-    /// `cpu` or `device`.
-    pub device_type: &'static str,
-    /// Whether it is the span of a user annotation.
-    pub is_annotation: bool,
-    /// How often.
-    pub count: u64,
-    /// CPU time less that of the children.
-    pub self_cpu_ns: i64,
-    /// CPU time with the children.
-    pub cpu_total_ns: i64,
-    /// Device time of the row's own device events; `None` where nothing tells what launched them.
-    pub self_device_ns: Option<i64>,
-    /// Device time with the children; `None` where that of the row's own is.
-    pub device_total_ns: Option<i64>,
-    /// Number of the run, from 0: sums stay within one.
-    pub run: u32,
-    /// What was left out of the CPU total; there only where something was to be left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub excluded_cpu_ns: Option<i64>,
-    /// Memory allocated less memory released; `None` where the trace recorded no memory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<MemoryCells>,
-    /// Input shapes, where rows are grouped by them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub input_shapes: Option<String>,
-    /// Innermost Python frames, where rows are grouped by them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stack: Option<Vec<String>>,
+tables! {
+    /// One row of the profiler table, as the machine output gives it.
+    #[derive(Default)]
+    KeyAverageRow: "key_averages", "Profiler table", "What does torch's own table say?", groups 0 {
+        name: String, Text, All / Subject, "name", "name";
+        device_type: &'static str, Text, All / Late, "on", "cpu or device";
+        is_annotation: bool, Text, Machines, "is annotation", "whether it is the span of a user annotation";
+        count: u64, Count, All / End, "calls", "how often";
+        self_cpu_ns: i64, Ns, All, "self CPU", "CPU time less that of the children";
+        self_cpu_pct: Option<f64>, Percent, All, "self CPU %", "of all self CPU";
+        cpu_total_ns: i64, Ns, All, "CPU total", "CPU time with the children";
+        cpu_avg_ns: Option<i64>, Ns, Room, "CPU avg", "CPU total over calls";
+        self_device_ns: Option<i64>, Ns, All, "self device", "time of its own device events";
+        self_device_pct: Option<f64>, Percent, Room, "self device %", "of all device events; annotations have no share";
+        device_total_ns: Option<i64>, Ns, All, "device total", "device time with the children";
+        device_avg_ns: Option<i64>, Ns, Room, "device avg", "device total over calls";
+        run: u32, Count, All / First, "run", "number of the run: sums stay within one";
+        excluded_cpu_ns: Option<i64>, Ns, Machines, "excluded cpu", "what was left out of the CPU total";
+        memory: Option<MemoryCells>, Count, Machines, "memory", "memory allocated less memory released; none where the trace recorded no memory";
+        input_shapes: Option<String>, Text, All / Late, "input shapes", "recorded input shapes";
+        stack: Option<Vec<String>>, Text, All / Late, "stack", "innermost Python frames";
+    }
 }
 
 /// Memory allocated less memory released, in bytes.
@@ -66,6 +55,10 @@ impl From<KeyRow> for KeyAverageRow {
             },
             is_annotation: row.is_annotation,
             count: row.count,
+            self_cpu_pct: None,
+            cpu_avg_ns: None,
+            self_device_pct: None,
+            device_avg_ns: None,
             self_cpu_ns: row.self_cpu_ns,
             cpu_total_ns: row.cpu_total_ns,
             self_device_ns: row.is_device_time_known.then_some(row.self_device_ns),
@@ -176,108 +169,57 @@ pub struct TotalsRow {
     pub excluded_rows: Option<u64>,
 }
 
-/// A row beside the totals that its shares are of.
-struct Shared<'a> {
-    row: &'a KeyAverageRow,
-    totals: &'a TotalsRow,
-}
-
-impl Shared<'_> {
-    /// The share of device time: an annotation's span is no device activity and has none.
-    fn device_share(&self) -> Cell {
-        if self.row.is_annotation && self.row.device_type == "device" {
-            return Cell::NotRecorded;
-        }
-        let share = self.row.self_device_ns.and_then(|ns| percent(ns, self.totals.self_device_ns));
-        Cell::or_none(share, Cell::Percent)
+impl KeyAverageRow {
+    /// Its shares of the totals of its run, and its averages.
+    pub fn set_shares(&mut self, totals: &TotalsRow) {
+        let is_span = self.is_annotation && self.device_type == "device";
+        self.self_cpu_pct = percent(self.self_cpu_ns, totals.self_cpu_ns);
+        self.cpu_avg_ns = average_ns(self.cpu_total_ns, self.count);
+        // An annotation's span is no device activity and has no share.
+        let share = self.self_device_ns.and_then(|ns| percent(ns, totals.self_device_ns));
+        self.self_device_pct = share.filter(|_| !is_span);
+        self.device_avg_ns = self.device_total_ns.and_then(|ns| average_ns(ns, self.count));
     }
 }
 
 /// Total over count, rounded down to a nanosecond.
-fn average_ns(total_ns: i64, count: u64) -> Cell {
-    match i64::try_from(count) {
-        Ok(n) if n > 0 => Cell::Ns(total_ns / n),
-        _ => Cell::NotRecorded,
-    }
+fn average_ns(total_ns: i64, count: u64) -> Option<i64> {
+    i64::try_from(count).ok().filter(|&n| n > 0).map(|n| total_ns / n)
 }
 
-impl TableRow for Shared<'_> {
-    const COLUMNS: &'static [Column] = &[
-        RUN_COLUMN,
-        Column::new("self CPU", "self_cpu_ns", Unit::Ns, "CPU time less that of the children"),
-        Column::new("self CPU %", "self_cpu_pct", Unit::Percent, "of all self CPU"),
-        Column::new("CPU total", "cpu_total_ns", Unit::Ns, "CPU time with the children"),
-        Column::new("CPU avg", "cpu_avg_ns", Unit::Ns, "CPU total over calls"),
-        Column::new("self device", "self_device_ns", Unit::Ns, "time of its own device events"),
-        Column::new(
-            "self device %",
-            "self_device_pct",
-            Unit::Percent,
-            "of all device events; annotations have no share",
-        ),
-        Column::new("device total", "device_total_ns", Unit::Ns, "device time with the children"),
-        Column::new("device avg", "device_avg_ns", Unit::Ns, "device total over calls"),
-        Column::new("calls", "count", Unit::Count, "how often"),
-        Column::new("on", "device_type", Unit::Text, "cpu or device"),
-        Column::new("input shapes", "input_shapes", Unit::Text, "recorded input shapes"),
-        Column::new("stack", "stack", Unit::Text, "innermost Python frames"),
-        Column::new("name", "name", Unit::Text, "name"),
-    ];
+impl Value for MemoryCells {
+    const KIND: Kind = Kind::Rows;
 
-    fn cells(&self) -> Vec<Cell> {
-        let row = self.row;
-        let cpu_share = percent(row.self_cpu_ns, self.totals.self_cpu_ns);
-        vec![
-            Cell::Count(u64::from(row.run)),
-            Cell::Ns(row.self_cpu_ns),
-            Cell::or_none(cpu_share, Cell::Percent),
-            Cell::Ns(row.cpu_total_ns),
-            average_ns(row.cpu_total_ns, row.count),
-            Cell::or_none(row.self_device_ns, Cell::Ns),
-            self.device_share(),
-            Cell::or_none(row.device_total_ns, Cell::Ns),
-            row.device_total_ns.map_or(Cell::NotRecorded, |ns| average_ns(ns, row.count)),
-            Cell::Count(row.count),
-            Cell::Text(row.device_type.to_owned()),
-            Cell::or_none(row.input_shapes.clone(), Cell::Text),
-            Cell::or_none(row.stack.as_ref().map(|stack| stack.join("; ")), Cell::Text),
-            Cell::Text(row.name.clone()),
-        ]
-    }
+    fn put(&self, _to: &mut Values) {}
 }
 
-/// The profiler table; shares are of the totals of the row's run. Columns that no row fills (device time of a CPU run, shapes, stacks) are left out.
-pub fn key_average_table(
-    rows: &[KeyAverageRow],
-    runs: &[RunRow],
+/// The rows whose name is shown.
+pub(super) fn key_averages<'a>(
+    rows: &'a [KeyAverageRow],
     shown: impl Fn(&str) -> bool,
-) -> Table {
-    let none = TotalsRow::default();
-    let totals = |run: u32| runs.get(run as usize).map_or(&none, |row| &row.totals);
-    let shown = rows.iter().filter(|row| shown(&row.name));
-    let shared: Vec<Shared<'_>> =
-        shown.map(|row| Shared { row, totals: totals(row.run) }).collect();
-    let table = Table::of("key_averages", "Profiler table", &shared);
-    let mut table = with_runs(table, n_runs(rows.iter().map(|row| row.run)));
+) -> Source<'a> {
+    Source::some(rows.iter().filter(|row| shown(&row.name)).collect())
+}
+
+/// The table for people: a CPU run has no columns about the device, and shapes and stacks are there where rows are grouped
+/// by them.
+pub(super) fn key_average_view(table: Table, rows: &[KeyAverageRow]) -> Table {
     let has_device = rows.iter().any(KeyAverageRow::has_device_time);
     let has_shapes = rows.iter().any(|row| row.input_shapes.is_some());
-    let has_stack = rows.iter().any(|row| row.stack.is_some());
-    let is_empty = |key: &str| match key {
-        "input_shapes" => !has_shapes,
-        "stack" => !has_stack,
-        "device_type" => !has_device,
-        _ => !has_device && key.contains("device"),
+    let has_stacks = rows.iter().any(|row| row.stack.is_some());
+    let is_kept = |column: &Column| match column.key {
+        "input_shapes" => has_shapes,
+        "stack" => has_stacks,
+        key => has_device || !key.contains("device"),
     };
-    let kept: Vec<bool> = table.columns.iter().map(|column| !is_empty(column.key)).collect();
-    table.keep_columns_where(&kept);
-    table
+    table.keeping(is_kept)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyAverageRow, TotalsRow, key_average_table, merge_key_averages};
-    use crate::table::Cell;
-    use crate::table::runs::RunRow;
+    use super::{KeyAverageRow, TotalsRow, key_average_view, merge_key_averages};
+    use crate::schema;
+    use crate::table::Table;
 
     fn rows() -> Vec<KeyAverageRow> {
         let cpu = KeyAverageRow {
@@ -305,11 +247,10 @@ mod tests {
     #[test]
     fn an_annotation_has_no_share_of_the_kernels() {
         let totals = TotalsRow { self_cpu_ns: 10, self_device_ns: 100, ..TotalsRow::default() };
-        let runs = [RunRow { totals, ..RunRow::default() }];
-        let table = key_average_table(&rows(), &runs, |_| true);
-        let share = table.columns.iter().position(|c| c.key == "self_device_pct").unwrap();
-        assert_eq!(table.rows[0][share], Cell::Percent(100.0));
-        assert_eq!(table.rows[1][share], Cell::NotRecorded);
+        let mut rows = rows();
+        rows.iter_mut().for_each(|row| row.set_shares(&totals));
+        assert_eq!(rows[0].self_device_pct, Some(100.0));
+        assert_eq!(rows[1].self_device_pct, None);
     }
 
     #[test]
@@ -327,7 +268,7 @@ mod tests {
         rows.truncate(1);
         rows[0].self_device_ns = Some(0);
         rows[0].device_total_ns = Some(0);
-        let table = key_average_table(&rows, &[], |_| true);
+        let table = key_average_view(Table::view(&schema::Table::of(&rows)), &rows);
         assert!(table.columns.iter().all(|c| !c.key.contains("device")));
         assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
     }

@@ -19,6 +19,7 @@ mod iteration;
 mod joined;
 mod kernel;
 mod key_average;
+pub mod listing;
 mod memory;
 mod merge;
 pub mod over_inputs;
@@ -35,34 +36,26 @@ pub mod verdict;
 mod view;
 
 pub use crate::schema::{Column, Unit};
-pub use across::{
-    Across, BlameCellRow, BlameRow, ClockRow, PlacementRow, StragglerRow, blame_table,
-    straggler_table,
-};
-pub use activity::{ActivityRow, activity_table};
-pub use bandwidth::{BandwidthReport, series_summary};
-pub use breakdown::{BreakdownRow, ExcludedRow, breakdown_table};
-pub use component::{ComponentRow, component_table};
-pub use device::{CauseRow, DeviceRow, idle_table};
-pub use gap::{GapEdgeRow, GapRow, gap_table};
-pub use host::{ClassRow, IdCell, ThreadClassRow, ThreadRow, WaitRow, thread_table};
+pub use across::{Across, BlameCellRow, BlameRow, ClockRow, PlacementRow, StragglerRow};
+pub use activity::ActivityRow;
+pub use bandwidth::{BandwidthReport, CopyRow};
+pub use breakdown::{BreakdownRow, ExcludedRow};
+pub use component::ComponentRow;
+pub use device::{DeviceRow, IdleRow};
+pub use gap::{GapEdgeRow, GapRow};
+pub use host::{IdCell, ThreadClassRow, ThreadRow, WaitRow};
 pub use input::{InputRow, IssueRow};
-pub use iteration::{IterationRow, IterationSummaryRow, iteration_table};
-pub use joined::{
-    joined_request_summary, joined_request_table, joined_stage_table, log_clock_table,
-    stage_transfer_table, traced_transfer_table,
-};
-pub use kernel::{KernelRow, kernel_table, transfer_table};
-pub use key_average::{
-    KeyAverageRow, MemoryCells, TotalsRow, key_average_table, merge_key_averages,
-};
+pub use iteration::{IterationRow, IterationSummaryRow};
+pub use joined::joined_request_summary;
+pub use kernel::{KernelRow, kernel_rows};
+pub use key_average::{KeyAverageRow, MemoryCells, TotalsRow, merge_key_averages};
 pub use memory::MemoryRow;
-pub use merge::{MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
+pub use merge::{Base, ClockBy, MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
 pub use overview::{LaneData, OverviewClasses, OverviewData};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
 pub use runs::RunRow;
 pub use startup::StartupRow;
-pub use trust::{TrustRow, trust_summary, trust_table};
+pub use trust::{TrustRow, trust_summary};
 
 use crate::schema::Seen;
 
@@ -170,6 +163,30 @@ impl Table {
     #[must_use]
     pub fn for_people(self) -> Self {
         self.without_details().without_empty_columns()
+    }
+
+    /// Without a column that holds zeros alone.
+    #[must_use]
+    pub fn without_zeros(self, key: &str) -> Self {
+        let column = self.columns.iter().position(|column| column.key == key);
+        let is_zero = |row: &Vec<Cell>| column.is_some_and(|c| row[c] == Cell::Ns(0));
+        let is_gone = self.rows.iter().all(is_zero);
+        self.keeping(|column| !is_gone || column.key != key)
+    }
+
+    /// Keeps the columns that pass.
+    pub(super) fn keeping(mut self, is_kept: impl Fn(&Column) -> bool) -> Self {
+        let is_kept: Vec<bool> = self.columns.iter().map(is_kept).collect();
+        self.drop_columns(&is_kept);
+        self
+    }
+
+    /// Without the leading columns that name what all rows belong to.
+    pub(super) fn without_groups(mut self) -> Self {
+        let is_kept: Vec<bool> =
+            (0..self.columns.len()).map(|c| c >= self.n_group_columns).collect();
+        self.drop_columns(&is_kept);
+        self
     }
 
     fn without_details(mut self) -> Self {

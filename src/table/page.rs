@@ -2,8 +2,6 @@
 //!
 //! What a command does not know is a section that says why it is empty.
 
-mod columns;
-
 use super::figure::{Figure, analyze_figures, bandwidth_figures, merge_figures, stages_figures};
 use super::stages::StagesReport;
 use super::verdict::{Verdict, verdict, verdict_of_logs};
@@ -11,6 +9,9 @@ use super::{
     AnalyzeReport, BandwidthReport, Cell, Column, MergeReport, OverviewData, Table, TableRow, Unit,
     over_inputs, trust_summary,
 };
+
+use crate::analyze::timeline::Class;
+use crate::schema::{Shown, Source};
 
 /// A table of a page.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,29 +24,15 @@ pub struct PageTable {
     pub anchor: &'static str,
     /// Whether it is folded at first: for looking things up.
     pub is_folded: bool,
-    /// Keys of the columns that go first where the table is wider than its place, beside those that say so themselves.
-    pub minor_columns: &'static [&'static str],
 }
 
 impl PageTable {
     fn of(command: &'static str, table: Table) -> Self {
-        let is_folded = matches!(
-            table.key,
-            "components"
-                | "idle_gaps"
-                | "threads"
-                | "call_sites"
-                | "slowest"
-                | "series"
-                | "census"
-                | "checks"
-                | "startup"
-                | "profiler"
-                | "throughput"
-                | "overview"
-        );
-        let minor_columns = columns::minor(command, table.key);
-        Self { command, anchor: table.key, table, is_folded, minor_columns }
+        Self { command, anchor: table.key, table, is_folded: false }
+    }
+
+    fn folded_if(self, is_folded: bool) -> Self {
+        Self { is_folded, ..self }
     }
 
     fn map_table(self, change: impl FnOnce(Table) -> Table) -> Self {
@@ -143,20 +130,35 @@ pub struct Page {
 }
 
 /// Tables by key, to be taken out section by section.
+#[derive(Default)]
 struct Drawer {
     tables: Vec<PageTable>,
 }
 
 impl Drawer {
-    fn of(command: &'static str, tables: Vec<Table>) -> Self {
-        Self { tables: tables.into_iter().map(|table| PageTable::of(command, table)).collect() }
+    /// The tables of a command, each as `view` shows it.
+    fn of(
+        command: &'static str,
+        tables: &[Source<'_>],
+        view: impl Fn(&Source<'_>) -> Table,
+    ) -> Self {
+        let table = |source: &Source<'_>| {
+            let is_folded = matches!(source.shown, Shown::Folded | Shown::Request);
+            PageTable::of(command, view(source)).folded_if(is_folded)
+        };
+        Self { tables: tables.iter().map(table).collect() }
+    }
+
+    fn of_bandwidth(report: Option<&BandwidthReport>) -> Self {
+        let tables = report
+            .map(|report| Self::of("bandwidth", &report.tables(), |source| report.view(source)));
+        tables.unwrap_or_default()
     }
 
     fn of_stages(report: Option<&StagesReport>) -> Self {
-        let views = |report: &StagesReport| {
-            report.tables().iter().map(|source| report.view(source)).collect()
-        };
-        Self::of("stages", report.map(views).unwrap_or_default())
+        let tables =
+            report.map(|report| Self::of("stages", &report.tables(), |source| report.view(source)));
+        tables.unwrap_or_default()
     }
 
     fn take(&mut self, keys: &[&str]) -> Vec<PageTable> {
@@ -256,7 +258,7 @@ fn trace_sections(
             "The whole run",
             "Every device, work thread and iteration on one time line.",
             "No device and no work thread was recorded.",
-            vec![PageTable::of("analyze", overview.table())],
+            vec![PageTable::of("analyze", overview.table()).folded_if(true)],
         ),
         section(
             "iterations",
@@ -335,7 +337,8 @@ impl Page {
         overview: OverviewData,
         shows_name: impl Fn(&str) -> bool,
     ) -> Self {
-        let mut drawer = Drawer::of("analyze", report.tables(shows_name));
+        let tables = report.tables(shows_name);
+        let mut drawer = Drawer::of("analyze", &tables, |source| report.view(source));
         let mut of_stages = Drawer::of_stages(stages);
         let trust = trust_tables(report, &mut drawer, &mut of_stages);
         let mut inputs = drawer.take(&["inputs"]);
@@ -370,7 +373,7 @@ impl Page {
 
     /// The page of `bandwidth`.
     pub fn of_bandwidth(report: &BandwidthReport) -> Self {
-        let mut drawer = Drawer::of("bandwidth", report.tables());
+        let mut drawer = Drawer::of_bandwidth(Some(report));
         let mut sections = vec![section(
             "trust",
             "Can these numbers be trusted?",
@@ -413,7 +416,7 @@ impl Page {
 
     /// The page of `merge`.
     pub fn of_merge(report: &MergeReport) -> Self {
-        let mut drawer = Drawer::of("merge", report.tables());
+        let mut drawer = Drawer::of("merge", &report.tables(), |source| report.view(source));
         let sections = vec![
             section(
                 "trust",
@@ -452,7 +455,7 @@ fn file_name(path: &str) -> &str {
 fn waits_absent(report: &AnalyzeReport) -> &'static str {
     if report.breakdown.is_empty() {
         "No work thread was recorded, and waits are looked for in work threads alone."
-    } else if report.breakdown.iter().any(|row| row.unrecorded_waits.contains(&"ipc_wait")) {
+    } else if report.breakdown.iter().any(|row| row.lacks(Class::IpcWait)) {
         "No wait was seen. Waits for other processes and locks cannot be: the trace holds no Python frames (with_stack)."
     } else {
         "No wait was seen."
@@ -460,8 +463,7 @@ fn waits_absent(report: &AnalyzeReport) -> &'static str {
 }
 
 fn bandwidth_sections(report: Option<&BandwidthReport>, unknown: &str) -> Vec<Section> {
-    let mut drawer =
-        Drawer::of("bandwidth", report.map(BandwidthReport::tables).unwrap_or_default());
+    let mut drawer = Drawer::of_bandwidth(report);
     let because = |why: &'static str| if report.is_some() { why } else { unknown }.to_owned();
     vec![
         section(

@@ -2,19 +2,28 @@
 
 use serde::Serialize;
 
-use super::memory::memory_table;
-use super::verdict::VerdictRow;
+use super::across::{blame, blame_view, straggler_view};
+use super::activity::activity;
+use super::breakdown::breakdown_table;
+use super::component::{component_view, components};
+use super::device::idle;
+use super::gap::gaps;
+use super::host::threads;
+use super::iteration::iterations;
+use super::joined::{joined_requests, joined_stages, log_clocks};
+use super::kernel::{kernels, transfers};
+use super::key_average::{key_average_view, key_averages};
+use super::memory::memory;
+use super::runs::with_runs;
+use super::trust::trust_table;
+use super::verdict::{VerdictRow, verdict_view};
 use super::{
     ActivityRow, BlameRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
     InputRow, IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, MemoryRow,
     PlacementRow, RunRow, StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow,
-    activity_table, blame_table, breakdown_table, component_table, gap_table, idle_table,
-    iteration_table, joined_request_table, joined_stage_table, kernel_table, key_average_table,
-    log_clock_table, straggler_table, thread_table, transfer_table, trust_table,
 };
-
 use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
-use crate::schema;
+use crate::schema::{self, Shown, Source};
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -88,45 +97,68 @@ impl AnalyzeReport {
     /// The tables in the order of reading: inputs and their trust first, where the time went, then the details.
     ///
     /// Tables whose subject was not recorded at all are there and empty; `shows_name` filters rows by name.
-    pub fn tables(&self, shows_name: impl Fn(&str) -> bool) -> Vec<Table> {
-        let waits = self.waits.iter().filter(|row| shows_name(&row.name));
-        let who = |input: usize| self.name_of(input);
+    pub fn tables(&self, shows_name: impl Fn(&str) -> bool) -> Vec<Source<'_>> {
+        let waits = self.waits.iter().filter(|row| shows_name(&row.name)).collect();
         vec![
-            Table::of("verdict", "Verdict", &self.verdict),
-            Table::view(&schema::Table::of(&self.inputs)),
-            trust_table(&self.trust),
-            breakdown_table(&self.breakdown),
-            Table::of("excluded", "Left out of the work threads", &self.excluded),
-            or_note(Table::of("devices", "Devices", &self.devices), NO_DEVICE),
-            or_note(idle_table(&self.devices), NO_IDLE),
-            or_note(gap_table(&self.idle_gaps), NO_IDLE),
-            Table::of(
-                "startup",
-                "Before the first device activity, and one-time costs",
-                &self.startup,
-            ),
-            thread_table(&self.threads),
-            self.with_exclusion(Table::of("waits", "Waits", waits), WAITS_STAY),
-            Table::of("iteration_summary", "Iterations by phase", &self.iteration_summary),
-            iteration_table(&self.iterations, &shows_name),
-            component_table(&self.components, &shows_name),
-            self.key_average_table(&shows_name),
-            kernel_table(&self.kernels, &shows_name),
-            transfer_table(&self.kernels, &shows_name),
-            activity_table(&self.activity, &shows_name),
-            memory_table(&self.memory),
-            log_clock_table(&self.log_clocks),
-            joined_stage_table(&self.joined_stages),
-            joined_request_table(&self.joined_requests),
-            blame_table(&self.blame, who),
-            self.with_clocks(straggler_table(&self.stragglers, who)),
-            Table::view(&schema::Table::of(&self.issues)),
+            Source::of(&self.verdict),
+            Source::of(&self.inputs),
+            Source::of(&self.trust),
+            Source::of(&self.breakdown),
+            Source::of(&self.excluded),
+            Source::of(&self.devices).with(|table| or_note(table, NO_DEVICE)),
+            idle(&self.devices).with(|table| or_note(table, NO_IDLE)),
+            gaps(&self.idle_gaps).with(|table| or_note(table, NO_IDLE)),
+            Source::of(&self.startup),
+            threads(&self.threads),
+            Source::some(waits).with(|table| self.with_exclusion(table, WAITS_STAY)),
+            Source::of(&self.iteration_summary),
+            iterations(&self.iterations, &shows_name),
+            components(&self.components, &shows_name),
+            key_averages(&self.key_averages, &shows_name).with(|table| self.with_left_out(table)),
+            kernels(&self.kernels, &shows_name),
+            transfers(&self.kernels, &shows_name),
+            activity(&self.activity, &shows_name).shown(self.activity_shown()),
+            memory(&self.memory),
+            log_clocks(&self.log_clocks),
+            joined_stages(&self.joined_stages),
+            joined_requests(&self.joined_requests),
+            blame(&self.blame),
+            Source::of(&self.stragglers).with(|table| self.with_clocks(table)),
+            Source::of(&self.issues).shown(Shown::Always),
         ]
     }
 
     /// Whether a trace holds spans that no other table has.
     pub fn has_other_activity(&self) -> bool {
         self.activity.iter().any(ActivityRow::is_other)
+    }
+
+    fn activity_shown(&self) -> Shown {
+        if self.has_other_activity() { Shown::Rows } else { Shown::Request }
+    }
+
+    /// A table as people read it.
+    pub fn view(&self, source: &Source<'_>) -> Table {
+        let table = || source.table();
+        let who = |input: usize| self.name_of(input);
+        match source.key {
+            "verdict" => verdict_view(&self.verdict),
+            "trust" => trust_table(&self.trust),
+            "breakdown" => breakdown_table(&self.breakdown),
+            "components" => self.by_run(component_view(Table::view(&table()))),
+            "key_averages" => {
+                self.by_run(key_average_view(Table::view(&table()), &self.key_averages))
+            }
+            "kernels" | "copies" => self.by_run(Table::view(&table())),
+            "blame" => blame_view(&self.blame, who),
+            "stragglers" => straggler_view(&table(), &self.stragglers, who),
+            _ => Table::view(&table()),
+        }
+    }
+
+    /// A table whose rows are of one run each, without the run where there is only one.
+    fn by_run(&self, table: Table) -> Table {
+        with_runs(table, self.runs.len())
     }
 
     /// What an input is called where it stands beside others.
@@ -138,13 +170,13 @@ impl AnalyzeReport {
     }
 
     /// A table with a note where something was left out of the figures.
-    fn with_exclusion(&self, table: Table, note: &str) -> Table {
-        let is_told = !self.excluded_classes.is_empty() && !table.rows.is_empty();
+    fn with_exclusion(&self, table: schema::Table, note: &str) -> schema::Table {
+        let is_told = !self.excluded_classes.is_empty() && table.n_rows > 0;
         if is_told { table.with_note(note) } else { table }
     }
 
-    fn key_average_table(&self, shows_name: impl Fn(&str) -> bool) -> Table {
-        let table = key_average_table(&self.key_averages, &self.runs, shows_name);
+    /// The profiler table with what was left out of it.
+    fn with_left_out(&self, table: schema::Table) -> schema::Table {
         if self.excluded_classes.is_empty() {
             return table;
         }
@@ -160,7 +192,7 @@ impl AnalyzeReport {
     }
 
     /// The straggler table with what is known of the clocks: without it nobody can judge a difference.
-    fn with_clocks(&self, table: Table) -> Table {
+    fn with_clocks(&self, table: schema::Table) -> schema::Table {
         let most = |ns: fn(&ClockRow) -> i64| self.clocks.iter().map(|row| ns(row).abs()).max();
         let (Some(median_ns), Some(spread_ns)) =
             (most(|row| row.median_ns), most(|row| row.spread_ns))
@@ -197,6 +229,6 @@ const NO_IDLE: &str = "no idle time was seen";
 /// What stands under the waits where they were left out of the other figures.
 const WAITS_STAY: &str = "all waits are listed, also those that are left out of the other figures";
 
-fn or_note(table: Table, note: &str) -> Table {
-    if table.rows.is_empty() { table.with_note(note) } else { table }
+fn or_note(table: schema::Table, note: &str) -> schema::Table {
+    if table.n_rows == 0 { table.with_note(note) } else { table }
 }

@@ -1,31 +1,23 @@
 //! What comes before the first device activity, and what is paid once.
 
-use serde::Serialize;
-
-use super::{Cell, Column, TableRow, Unit, percent};
+use super::percent;
 use crate::analyze::startup::{Cost, Startup};
+use crate::schema::tables;
 
-/// The start of the window, or one cost that is paid once, of one input.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct StartupRow {
-    /// Number of the input.
-    pub input: usize,
-    /// `before_device`: from the start of the window to the first device activity; else a one-time cost.
-    pub cost: &'static str,
-    /// Time: of the window for `before_device`, else of the work threads, summed over them.
-    pub ns: i64,
-    /// Percent of the window.
-    pub window_pct: Option<f64>,
-    /// Of it, before the first device activity.
-    pub before_device_ns: i64,
-    /// Stretches of time; `None` for `before_device`.
-    pub count: Option<u64>,
-    /// The longest of them.
-    pub max_ns: Option<i64>,
-    /// Name of the longest event; `None` where the class of the time says it all.
-    pub name: Option<String>,
-    /// The profiled window.
-    pub window_ns: i64,
+tables! {
+    /// The start of the window, or one cost that is paid once, of one input.
+    #[derive(Default)]
+    StartupRow: "startup", "Before the first device activity, and one-time costs", "What comes before the first device activity, and what is paid once?", groups 1 {
+        input: usize, Count, All, "#", "number of the input";
+        cost: &'static str, Text, All, "what", "the time before the first device activity, or a one-time cost";
+        ns: i64, Ns, All, "time", "its time; of a cost, on the work threads";
+        window_pct: Option<f64>, Percent, All / Defined, "of window", "the time, of the profiled window";
+        before_device_ns: i64, Ns, All, "before device", "of it, before the first device activity";
+        count: Option<u64>, Count, All, "count", "stretches of time";
+        max_ns: Option<i64>, Ns, All, "max", "the longest stretch";
+        name: Option<String>, Text, All / Subject, "name", "the longest event";
+        window_ns: i64, Ns, Machines, "window", "the profiled window";
+    }
 }
 
 impl StartupRow {
@@ -52,42 +44,5 @@ impl StartupRow {
             ..row(one.kind.as_str(), one.ns)
         };
         std::iter::once(first).chain(startup.costs.iter().map(cost)).collect()
-    }
-}
-
-impl TableRow for StartupRow {
-    const N_GROUP_COLUMNS: usize = 1;
-    const COLUMNS: &'static [Column] = &[
-        Column::new("#", "input", Unit::Count, "number of the input"),
-        Column::new(
-            "what",
-            "cost",
-            Unit::Text,
-            "the time before the first device activity, or a one-time cost",
-        ),
-        Column::new("time", "ns", Unit::Ns, "its time; of a cost, on the work threads"),
-        Column::new("of window", "window_pct", Unit::Percent, "the time, of the profiled window"),
-        Column::new(
-            "before device",
-            "before_device_ns",
-            Unit::Ns,
-            "of it, before the first device activity",
-        ),
-        Column::new("count", "count", Unit::Count, "stretches of time"),
-        Column::new("max", "max_ns", Unit::Ns, "the longest stretch"),
-        Column::new("name", "name", Unit::Text, "the longest event"),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            Cell::Count(self.input as u64),
-            Cell::Text(self.cost.to_owned()),
-            Cell::Ns(self.ns),
-            Cell::or_none(self.window_pct, Cell::Percent),
-            Cell::Ns(self.before_device_ns),
-            Cell::or_none(self.count, Cell::Count),
-            Cell::or_none(self.max_ns, Cell::Ns),
-            Cell::or_none(self.name.clone(), Cell::Text),
-        ]
     }
 }

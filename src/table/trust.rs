@@ -2,31 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
-use super::{Cell, Column, Table, TableRow, Unit, over_inputs};
+use super::{Cell, Table, over_inputs};
 use crate::analyze::trust::TrustLine;
+use crate::schema::{self, tables};
 
-/// One line of the panel of one input, as the machine output gives it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TrustRow {
-    /// Number of the input.
-    pub input: usize,
-    /// What the line is about.
-    pub check: &'static str,
-    /// `info` where nothing is wrong, else `notice` or `data_loss`.
-    pub severity: &'static str,
-    /// How often; `None` where the trace cannot tell.
-    pub count: Option<u64>,
-    /// Of how many, where that is a number.
-    pub of: Option<u64>,
-    /// Time that is affected, where it is a time.
-    pub effect_ns: Option<i64>,
-    /// What it means for the figures.
-    pub meaning: &'static str,
-    /// Whether the verdict warns of it.
-    #[serde(skip)]
-    pub is_doubt: bool,
+tables! {
+    /// One line of the panel of one input, as the machine output gives it.
+    TrustRow: "trust", "Trust", "How far can the figures be trusted?", groups 0 {
+        input: usize, Count, All / First, "#", "number of the input";
+        check: &'static str, Text, Room / End, "check", "what was checked";
+        severity: &'static str, Text, All, "severity", "info, notice or data_loss";
+        count: Option<u64>, Count, All, "count", "how often";
+        of: Option<u64>, Count, Room, "of", "of how many";
+        effect_ns: Option<i64>, Ns, Room, "effect", "time that is affected";
+        meaning: &'static str, Prose, All / Last, "meaning", "what it means for the figures";
+        is_doubt: bool, Text, Machines, "is doubt", "whether the verdict warns of it";
+    }
 }
 
 impl TrustRow {
@@ -50,35 +41,14 @@ impl TrustRow {
     }
 }
 
-impl TableRow for TrustRow {
-    const COLUMNS: &'static [Column] = &[
-        Column::new("#", "input", Unit::Count, "number of the input"),
-        Column::new("severity", "severity", Unit::Text, "info, notice or data_loss"),
-        Column::new("count", "count", Unit::Count, "how often"),
-        Column::new("of", "of", Unit::Count, "of how many"),
-        Column::new("effect", "effect_ns", Unit::Ns, "time that is affected"),
-        Column::new("check", "check", Unit::Text, "what was checked"),
-        Column::new("meaning", "meaning", Unit::Text, "what it means for the figures"),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        // Where nothing was found there is no effect either: a time of zero would only distract.
-        let effect_ns = self.effect_ns.filter(|_| !self.is_fine());
-        vec![
-            Cell::Count(self.input as u64),
-            Cell::Text(self.severity.to_owned()),
-            Cell::or_none(self.count, Cell::Count),
-            Cell::or_none(self.of, Cell::Count),
-            Cell::or_none(effect_ns, Cell::Ns),
-            Cell::Text(self.check.to_owned()),
-            Cell::sentence(self.meaning),
-        ]
-    }
-}
-
 /// The panel with every line.
-pub fn trust_table(rows: &[TrustRow]) -> Table {
-    Table::of("trust", "Trust", rows)
+pub(super) fn trust_table(rows: &[TrustRow]) -> Table {
+    let mut table = Table::view(&schema::Table::of(rows));
+    let effect = table.columns.iter().position(|column| column.key == "effect_ns");
+    // Where nothing was found there is no effect either: a time of zero would only distract.
+    let fine = rows.iter().zip(&mut table.rows).filter(|(row, _)| row.is_fine());
+    fine.for_each(|(_, cells)| effect.into_iter().for_each(|i| cells[i] = Cell::NotRecorded));
+    table
 }
 
 /// The panel with a line for what was found, which several inputs may share. What is fine, and what the trace cannot
@@ -86,7 +56,7 @@ pub fn trust_table(rows: &[TrustRow]) -> Table {
 pub fn trust_summary(rows: &[TrustRow]) -> Table {
     let found = rows.iter().filter(|row| row.count.is_some_and(|n| n > 0));
     let n_inputs = rows.iter().map(|row| row.input).collect::<BTreeSet<_>>().len();
-    let mut table = over_inputs::together(Table::of("trust", "Trust", found), n_inputs);
+    let mut table = over_inputs::together(Table::view(&schema::Table::of(found)), n_inputs);
     let kinds: [(&str, Option<u64>); 2] = [("checked and fine", Some(0)), ("not recorded", None)];
     for (words, count) in kinds {
         let mut by_input: BTreeMap<usize, Vec<&str>> = BTreeMap::new();

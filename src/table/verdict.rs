@@ -13,6 +13,7 @@ mod row;
 mod times;
 
 pub use self::logs::verdict_of_logs;
+pub(super) use self::row::verdict_view;
 pub use self::row::{VerdictRow, verdict_summary};
 
 use super::{
@@ -286,7 +287,7 @@ fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec
             .words(" that no event explains");
     }
     let mut out = vec![line.words(".").see("breakdown")];
-    if row.unrecorded_waits.contains(&"ipc_wait") {
+    if row.lacks(crate::analyze::timeline::Class::IpcWait) {
         let words = "Without Python frames nobody can tell how long the lead thread waited for other processes: such time is in what no event explains.";
         out.push(Line::new(words).tone(Tone::Caution).see("trust"));
     }
@@ -337,12 +338,12 @@ fn waited_for(report: &AnalyzeReport, number: usize, row: &BlameRow) -> Option<S
         .figure(Cell::Ns(wait_ns), path("wait_ns"))
         .words("), ");
     let mut busy: Vec<_> =
-        row.busy.iter().enumerate().filter(|(_, c)| c.input != row.input).collect();
+        row.busy.iter().enumerate().filter(|(_, c)| c.other != row.input).collect();
     busy.retain(|(_, cell)| cell.busy_pct.is_some_and(|pct| pct >= WORTH_TELLING_PCT));
     busy.sort_by_key(|&(i, cell)| (-cell.busy_ns, i));
     for (i, cell) in busy.into_iter().take(2) {
         line = line
-            .words(format!("{} was busy for ", report.name_of(cell.input)))
+            .words(format!("{} was busy for ", report.name_of(cell.other)))
             .share((cell.busy_ns, path(&format!("busy/{i}/busy_ns"))), whole())
             .words(" of it, ");
     }

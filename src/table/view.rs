@@ -39,8 +39,8 @@ fn cell(unit: Unit, values: &Values, row: usize) -> Cell {
         Values::Bool(values) => values[row].map(|is| words(unit, if is { "yes" } else { "no" })),
         Values::Text(values) => values[row].as_deref().map(|text| words(unit, text)),
         Values::Word(values, all) => values[row].map(|at| words(unit, all[usize::from(at)])),
-        Values::List(values) => values[row].as_ref().map(|list| words(unit, &list.join(", "))),
-        Values::Rows => None,
+        Values::List(values) => values[row].as_ref().map(|list| words(unit, &list.join("; "))),
+        Values::Nested => None,
     };
     cell.unwrap_or(Cell::NotRecorded)
 }

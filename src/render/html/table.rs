@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::escape::text;
 use crate::render::human;
-use crate::schema::Seen;
+use crate::schema::{Place, Seen};
 use crate::table::page::PageTable;
 use crate::table::{Cell, Column, Table, Unit};
 
@@ -16,7 +16,7 @@ pub(super) fn push(out: &mut String, page_table: &PageTable, room: &mut usize) {
     let table = &page_table.table;
     let id = page_table.id();
     let title = text(&table.title);
-    let class = if is_prose(table.key) { " prose" } else { "" };
+    let class = if is_prose(table) { " prose" } else { "" };
     let n = human::count(table.rows.len() as u64);
     let rows = if table.rows.len() == 1 { "row" } else { "rows" };
     if page_table.is_folded {
@@ -55,38 +55,23 @@ pub(super) fn push(out: &mut String, page_table: &PageTable, room: &mut usize) {
     out.push_str(if page_table.is_folded { "</details>\n" } else { "</div>\n" });
 }
 
-/// Tables whose last column is a sentence.
-fn is_prose(key: &str) -> bool {
-    matches!(key, "trust" | "issues" | "flags" | "checks" | "census")
+/// Whether the last column of a table reads as a sentence.
+fn is_prose(table: &Table) -> bool {
+    table.columns.last().is_some_and(|column| column.place == Place::Last)
 }
 
 /// Whether a column takes what room is left: names, paths and sentences stand last.
 fn is_wide(table: &Table, i: usize) -> bool {
     let column = &table.columns[i];
-    i + 1 == table.columns.len()
-        && column.unit == Unit::Text
-        && matches!(
-            column.key,
-            "name"
-                | "path"
-                | "message"
-                | "meaning"
-                | "who"
-                | "frame"
-                | "request"
-                | "detail"
-                | "sample"
-                | "formula"
-        )
+    let is_last = i + 1 == table.columns.len();
+    is_last && !column.is_right_aligned() && matches!(column.place, Place::Subject | Place::Last)
 }
 
 /// Whether a column goes first where there is no room: it is said to be minor, or nothing was recorded for it.
 fn is_minor(page_table: &PageTable, i: usize) -> bool {
     let table = &page_table.table;
     let column = &table.columns[i];
-    page_table.minor_columns.contains(&column.key)
-        || matches!(column.seen, Seen::Room | Seen::Request)
-        || !table.is_recorded(i)
+    matches!(column.seen, Seen::Room | Seen::Request) || !table.is_recorded(i)
 }
 
 /// The order of the columns: what a row is about stands before its numbers, after what it belongs to.
@@ -95,7 +80,7 @@ fn order(page_table: &PageTable) -> Vec<usize> {
     let mut order: Vec<usize> = (0..table.columns.len()).collect();
     let Some(last) = order.pop() else { return order };
     let is_subject = is_wide(table, last)
-        && matches!(table.columns[last].key, "name" | "path" | "who" | "frame" | "request")
+        && table.columns[last].place == Place::Subject
         && !is_minor(page_table, last);
     let groups = table.n_group_columns.max(usize::from(table.columns[0].key == "input"));
     order.insert(if is_subject { groups.min(last) } else { last }, last);
@@ -105,7 +90,7 @@ fn order(page_table: &PageTable) -> Vec<usize> {
 fn classes(table: &Table, i: usize, column: &Column) -> &'static str {
     match (is_wide(table, i), column.unit) {
         (true, _) => " class=\"t w\"",
-        (false, Unit::Text) => " class=\"t\"",
+        (false, Unit::Text | Unit::Prose) => " class=\"t\"",
         _ => "",
     }
 }
@@ -149,7 +134,7 @@ fn push_cell(out: &mut String, table: &Table, i: usize, cell: &Cell, is_repeated
             class.push_str(name);
         }
     };
-    add("t", column.unit == Unit::Text);
+    add("t", !column.is_right_aligned());
     add("w", is_row_header);
     add("r", is_repeated);
     add("n", *cell == Cell::NotRecorded);
@@ -218,13 +203,8 @@ mod tests {
             n_group_columns: 0,
             notes: Vec::new(),
         };
-        let table = PageTable {
-            command: "analyze",
-            table: checks,
-            anchor: "trust_all",
-            is_folded: true,
-            minor_columns: &[],
-        };
+        let table =
+            PageTable { command: "analyze", table: checks, anchor: "trust_all", is_folded: true };
         let mut out = String::new();
         push(&mut out, &table, &mut 0);
         assert!(out.contains("id=\"analyze-trust_all\""), "{out}");

@@ -61,13 +61,13 @@ impl<'a> Figures<'a> {
         }
         let bars = Bars { rows, scale: BarScale::Whole };
         let mut figure = self.figure("breakdown", TITLE, FigureKind::Bars(bars));
-        let mut unrecorded: BTreeMap<Vec<&str>, Vec<String>> = BTreeMap::new();
+        let mut unrecorded: BTreeMap<&[String], Vec<String>> = BTreeMap::new();
         for row in leads.filter(|row| !row.unrecorded_waits.is_empty()) {
-            let inputs = unrecorded.entry(row.unrecorded_waits.clone()).or_default();
+            let inputs = unrecorded.entry(&row.unrecorded_waits).or_default();
             inputs.push(format!("#{}", row.input));
         }
         for (waits, inputs) in unrecorded {
-            let waits: Vec<&str> = waits.into_iter().map(class_name).collect();
+            let waits: Vec<&str> = waits.iter().map(|wait| class_name(wait)).collect();
             figure.notes.push(format!(
                 "Not recorded in {}: {}. Such time is in the other classes, above all unattributed.",
                 inputs.join(", "),
@@ -227,7 +227,7 @@ impl<'a> Figures<'a> {
         let waiting = self.report.blame.iter().filter(|row| row.wait_ns.is_some_and(|ns| ns > 0));
         let rows: Vec<MatrixRow> = waiting
             .map(|row| {
-                let busy = |input| row.busy.iter().find(|cell| cell.input == input);
+                let busy = |input| row.busy.iter().find(|cell| cell.other == input);
                 let mut cells_ns: Vec<Option<i64>> =
                     (0..inputs).map(|input| busy(input).map(|cell| cell.busy_ns)).collect();
                 cells_ns.push(row.nobody_ns);

@@ -3,20 +3,23 @@
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::{Figure, Part, Tone, Verdict};
-use crate::table::{Cell, Column, Table, TableRow, Unit};
+use crate::schema::{Kind, Row as _, Seen, Value, Values, tables};
+use crate::table::{Cell, Table};
 
-/// One sentence of the verdict.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct VerdictRow {
-    /// What it is about: an input as it is called, or all of them.
-    pub about: String,
-    /// `finding`, `caution` (what cannot be told, or only with care) or `loss` (data was lost).
-    pub tone: &'static str,
-    /// The table with its figures.
-    pub table: &'static str,
-    /// Its parts: `words`, a `name` of the trace, or a `figure`: its exact value, the unit, the JSON pointer `path` of the
-    /// field, and `of`, that of the whole, where the figure is a share.
-    pub sentence: Vec<Part>,
+tables! {
+    /// One sentence of the verdict.
+    VerdictRow: "verdict", "Verdict", "What do the figures come to?", groups 1 {
+        about: String, Text, All, "of", "what the sentence is about: an input as it is called, or all of them";
+        tone: &'static str, Text, All, "tone", "finding, caution (what cannot be told, or only with care) or loss (data was lost)";
+        table: &'static str, Text, Machines, "table", "the table with its figures";
+        sentence: Vec<Part>, Prose, All / Last, "sentence", "what the figures come to; in the machine output its parts: words, a name of the trace, or a figure with its exact value, the unit, the JSON pointer path of the field, and of, that of the whole, where the figure is a share";
+    }
+}
+
+impl Value for Vec<Part> {
+    const KIND: Kind = Kind::Sentence;
+
+    fn put(&self, _to: &mut Values) {}
 }
 
 impl VerdictRow {
@@ -44,34 +47,34 @@ fn tone_name(tone: Tone) -> &'static str {
     }
 }
 
-impl TableRow for VerdictRow {
-    const COLUMNS: &'static [Column] = &[
-        Column::new("of", "about", Unit::Text, "what the sentence is about"),
-        Column::new("tone", "tone", Unit::Text, "finding, caution or loss"),
-        Column::new("sentence", "sentence", Unit::Text, "what the figures come to"),
-    ];
-    const N_GROUP_COLUMNS: usize = 1;
-
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            Cell::Text(self.about.clone()),
-            Cell::Text(self.tone.to_owned()),
-            Cell::Sentence(self.sentence.clone()),
-        ]
+/// The table with its sentences.
+pub(in crate::table) fn verdict_view(rows: &[VerdictRow]) -> Table {
+    let spec = VerdictRow::SPEC;
+    let cells = |row: &VerdictRow| {
+        let (about, tone) = (Cell::Text(row.about.clone()), Cell::Text(row.tone.to_owned()));
+        let table = Cell::Text(row.table.to_owned());
+        vec![about, tone, table, Cell::Sentence(row.sentence.clone())]
+    };
+    Table {
+        key: spec.key,
+        title: spec.title.to_owned(),
+        columns: spec.columns.to_vec(),
+        rows: rows.iter().map(cells).collect(),
+        n_group_columns: spec.n_groups,
+        notes: Vec::new(),
     }
 }
 
 /// The table for people: only what is no finding has a tone.
-pub fn verdict_summary(rows: &[VerdictRow]) -> Table {
-    let mut table = Table::of("verdict", "Verdict", rows);
-    let finding = tone_name(Tone::Finding);
-    let tones = rows.iter().zip(&mut table.rows);
-    for (_, cells) in tones.filter(|(row, _)| row.tone == finding) {
-        cells[1] = Cell::Text(String::new());
-    }
-    let is_plain = rows.iter().all(|row| row.tone == finding);
-    table.keep_columns_where(&[true, !is_plain, true]);
-    table
+pub fn verdict_summary(mut table: Table) -> Table {
+    let finding = Cell::Text(tone_name(Tone::Finding).to_owned());
+    let Some(tone) = table.columns.iter().position(|column| column.key == "tone") else {
+        return table;
+    };
+    let is_plain = table.rows.iter().all(|row| row[tone] == finding);
+    let findings = table.rows.iter_mut().filter(|row| row[tone] == finding);
+    findings.for_each(|row| row[tone] = Cell::Text(String::new()));
+    table.keeping(|column| column.seen != Seen::Machines && !(is_plain && column.key == "tone"))
 }
 
 impl Serialize for Part {

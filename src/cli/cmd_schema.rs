@@ -1,0 +1,68 @@
+//! `omni-trace schema`: what the tables are; reads no input.
+
+use super::args::Format;
+use super::args_schema::SchemaArgs;
+use super::guard::{self, Output};
+use super::output::Target;
+use super::plan::style;
+use super::run::{Hinted, Outcome};
+use crate::render::{csv, json, markdown, text};
+use crate::schema::Table;
+use crate::table::listing::{Listing, table_keys};
+
+/// Runs the command.
+pub(super) fn run(args: &SchemaArgs) -> anyhow::Result<Outcome> {
+    guard::claim([Output::of("-o", args.output.as_deref())])?;
+    args.tables.iter().try_for_each(|key| known(key))?;
+    let listing = Listing::of(&args.tables);
+    let target = args.output.clone().map_or(Target::Stdout, Target::File);
+    target.write(rendered(args, &listing, &target)?.as_bytes())?;
+    Ok(Outcome::Done)
+}
+
+/// # Errors
+///
+/// A key of no table, with those that come near it.
+fn known(key: &str) -> anyhow::Result<()> {
+    let keys = table_keys();
+    if keys.contains(&key) {
+        return Ok(());
+    }
+    let near: Vec<&str> = keys.iter().copied().filter(|known| is_near(known, key)).collect();
+    let hint = if near.is_empty() {
+        "`omni-trace schema` lists them".to_owned()
+    } else {
+        format!("did you mean {}?", near.join(", "))
+    };
+    Err(Hinted { what: format!("there is no table `{key}`"), hint }.into())
+}
+
+/// Whether a word may be meant by another: one begins or holds the other, or all but two letters are the same.
+fn is_near(known: &str, word: &str) -> bool {
+    let common = |a: &mut dyn Iterator<Item = char>, b: &mut dyn Iterator<Item = char>| {
+        a.zip(b).take_while(|(a, b)| a == b).count()
+    };
+    let front = common(&mut known.chars(), &mut word.chars());
+    let back = common(&mut known.chars().rev(), &mut word.chars().rev());
+    let longest = known.chars().count().max(word.chars().count());
+    known.contains(word) || word.contains(known) || front + back + 2 >= longest
+}
+
+fn rendered(args: &SchemaArgs, listing: &Listing, target: &Target) -> anyhow::Result<String> {
+    let is_all = args.tables.is_empty();
+    let text = match args.format {
+        Format::Json => json::document(listing)?,
+        Format::Csv => csv::typed(&Table::of(&listing.columns())),
+        Format::Md => {
+            let overview = is_all.then(|| markdown::table(&listing.overview()));
+            joined(overview, listing.views().map(|view| markdown::table(&view)))
+        }
+        Format::Text if is_all => text::table(&listing.overview(), style(target)),
+        Format::Text => joined(None, listing.views().map(|view| text::table(&view, style(target)))),
+    };
+    Ok(text)
+}
+
+fn joined(first: Option<String>, rest: impl Iterator<Item = String>) -> String {
+    first.into_iter().chain(rest).collect::<Vec<_>>().join("\n")
+}
