@@ -1,4 +1,5 @@
-//! Standard input for commands that read twice: kept in a file that has no name, so that it is gone when it is closed.
+//! Standard input and pipes for commands that read twice: kept in a file that has no name, so that it is gone when it is
+//! closed.
 
 use std::fs::File;
 use std::io;
@@ -6,19 +7,20 @@ use std::path::{Path, PathBuf};
 
 use super::atomic_file::spill_file;
 use super::run::{Hinted, say};
+use crate::read::ReadError;
 
 /// An input that can be read again.
 pub(super) struct Spooled {
     /// As named by the user.
     shown: PathBuf,
-    /// What to open; the same but for standard input.
+    /// What to open; the same but for standard input and pipes.
     path: PathBuf,
     /// Holds what has no name.
     _file: Option<File>,
 }
 
 impl Spooled {
-    /// Inputs as they are; standard input is copied to a file beside `output`, or where temporary files go.
+    /// Inputs as they are; standard input and pipes are copied to a file beside `output`, or where temporary files go.
     pub(super) fn all(
         paths: &[PathBuf],
         output: &Path,
@@ -28,11 +30,19 @@ impl Spooled {
     }
 
     fn of(path: &Path, output: &Path, is_quiet: bool) -> anyhow::Result<Self> {
-        if path != Path::new("-") {
+        let is_stdin = path == Path::new("-");
+        if !is_stdin && !is_pipe(path) {
             return Ok(Self { shown: path.to_owned(), path: path.to_owned(), _file: None });
         }
+        let what = if is_stdin {
+            "standard input".to_owned()
+        } else {
+            format!("the pipe {}", path.display())
+        };
         if !is_quiet {
-            say("note: standard input is read twice: it is kept in a temporary file until the end");
+            say(&format!(
+                "note: {what} is read twice: it is kept in a temporary file until the end"
+            ));
         }
         let target = if output == Path::new("-") {
             std::env::temp_dir().join("-")
@@ -41,18 +51,23 @@ impl Spooled {
         };
         let folder = target.parent().unwrap_or(Path::new(".")).display().to_string();
         let fail = |error: io::Error| {
-            let what =
-                format!("cannot keep standard input in a temporary file in '{folder}': {error}");
+            let what = format!("cannot keep {what} in a temporary file in '{folder}': {error}");
             let hint = "free some space there, or write the input to a file and name that";
             Hinted { what, hint: hint.to_owned() }
         };
         let mut file = spill_file(&target).map_err(fail)?;
-        io::copy(&mut io::stdin().lock(), &mut file).map_err(fail)?;
-        let path = reopening(&file).ok_or_else(|| {
-            let what = "standard input cannot be read twice on this system".to_owned();
+        if is_stdin {
+            io::copy(&mut io::stdin().lock(), &mut file).map_err(fail)?;
+        } else {
+            let mut pipe = File::open(path)
+                .map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+            io::copy(&mut pipe, &mut file).map_err(fail)?;
+        }
+        let kept = reopening(&file).ok_or_else(|| {
+            let what = format!("{what} cannot be read twice on this system");
             Hinted { what, hint: "write it to a file first".to_owned() }
         })?;
-        Ok(Self { shown: PathBuf::from("-"), path, _file: Some(file) })
+        Ok(Self { shown: path.to_owned(), path: kept, _file: Some(file) })
     }
 
     /// What to open.
@@ -63,6 +78,20 @@ impl Spooled {
     /// What to call it.
     pub(super) fn shown(&self) -> &Path {
         &self.shown
+    }
+}
+
+/// Whether a path leads to a pipe, which gives its bytes once.
+fn is_pipe(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }
 

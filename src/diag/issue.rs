@@ -59,6 +59,8 @@ issue_kinds! {
     TruncatedFile, "truncated_file", DataLoss, "the file ends early; everything before the end was kept";
     TruncatedGzip, "truncated_gzip", DataLoss, "the compressed stream ends early; everything that inflates was kept";
     CorruptGzip, "corrupt_gzip", DataLoss, "the compressed stream is damaged; everything that could be inflated before and behind the damage was kept";
+    EventsBehindEnd, "events_behind_end", DataLoss, "events stand behind the end of the trace, as where two writers wrote one file or a part of it is damaged; they were read, what stood before them is missing";
+    GarbageBeforeEvents, "garbage_before_events", DataLoss, "what stands before the events is damaged and was skipped";
     UnreadableEvent, "unreadable_event", DataLoss, "an event could not be read and is missing from every figure";
     BadTimestamp, "bad_timestamp", DataLoss, "an event has no usable ts or dur and is missing from every figure";
     OversizedEvent, "oversized_event", DataLoss, "an event is larger than the limit and is missing from every figure";
@@ -72,6 +74,8 @@ issue_kinds! {
     GarbageAfterEvents, "garbage_after_events", Notice, "the text after the events is not valid JSON and was skipped";
     BadMetadata, "bad_metadata", Notice, "a top-level value is not valid JSON and was skipped";
     TrailingBytes, "trailing_bytes", Notice, "after the compressed stream stand bytes of another kind, which were skipped";
+    Transcoded, "transcoded", Notice, "the text is UTF-16; it was read as UTF-8, and offsets are of that";
+    OversizedMember, "oversized_member", Notice, "a top-level value is larger than the limit and was skipped";
     SeveralDocuments, "several_documents", Notice, "the file holds more than one JSON document; all were read as one";
     TooManyCategories, "too_many_categories", Notice, "more categories than the limit; the rest share one name";
     IgnoredPhase, "ignored_phase", Notice, "events of a phase that no analysis uses were skipped";

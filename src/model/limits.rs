@@ -7,10 +7,22 @@
 /// a handful in flight stays within the fixed memory budget.
 pub const BLOCK_BYTES: usize = 1 << 20;
 
+/// Size at which a block is cut although no event plausibly starts in it. The joiner then reads it with what follows.
+pub const MAX_BLOCK_BYTES: usize = 2 * BLOCK_BYTES;
+
 /// Largest single event that is accepted, in bytes. Beyond it the event is dropped and counted.
 ///
 /// The largest real events are operator calls with recorded shapes of tensor lists, some hundred KiB.
 pub const MAX_EVENT_BYTES: usize = 64 << 20;
+
+/// Largest top-level member beside the events that is kept, and most of all of them together, in bytes. Larger ones are
+/// skipped and counted: real ones are device properties and settings of some KiB.
+pub const MAX_MEMBER_BYTES: usize = 16 << 20;
+/// See [`MAX_MEMBER_BYTES`].
+pub const MAX_MEMBERS_BYTES: usize = 64 << 20;
+
+/// Bytes before the first document or event that are looked through before an input is said to be no trace.
+pub const MAX_RUBBLE_BYTES: u64 = 64 << 20;
 
 /// Blocks that may wait between the reader and the parsers, per parser. Bounds memory, not results.
 pub const BLOCKS_IN_FLIGHT_PER_WORKER: usize = 3;

@@ -14,6 +14,14 @@ pub enum ReadError {
         /// What the system said.
         source: io::Error,
     },
+    /// The system has no thread to read it with.
+    #[error("no thread can be started to read {path}: {source}")]
+    NoThread {
+        /// The input.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// There is not a byte in it.
     #[error("{path} is empty")]
     Empty {
@@ -82,6 +90,7 @@ impl ReadError {
     fn path_mut(&mut self) -> &mut PathBuf {
         match self {
             Self::Io { path, .. }
+            | Self::NoThread { path, .. }
             | Self::Empty { path }
             | Self::NothingFound { path }
             | Self::Unsupported { path, .. }
@@ -113,6 +122,7 @@ impl ReadError {
             | Self::OtherKind { .. }
             | Self::NotALog { .. } => true,
             Self::Io { .. }
+            | Self::NoThread { .. }
             | Self::NothingFound { .. }
             | Self::Unsupported { .. }
             | Self::Compression { .. } => false,
@@ -126,6 +136,9 @@ impl ReadError {
                 "check the path; a trace that is still being written may get its name only at the end"
             }
             Self::Io { .. } => "check the permissions, and that the disk or mount is there",
+            Self::NoThread { .. } => {
+                "raise the limit of processes (`ulimit -u`) or of memory (`ulimit -v`), or give `--threads 1`"
+            }
             Self::Empty { .. } => {
                 "the profiler may still be writing, or was stopped before it wrote; look for a `.tmp` beside it"
             }

@@ -63,6 +63,10 @@ pub(super) struct Gzip {
     /// Whether all of the member was inflated, so that its checksum tells something.
     is_whole: bool,
     n_text: u64,
+    /// Offset in the file of the deflate stream.
+    start: u64,
+    /// Whether something was passed over before the text that comes next.
+    is_gap: bool,
     damages: Vec<Damage>,
 }
 
@@ -74,6 +78,8 @@ impl Gzip {
             crc: crc32fast::Hasher::new(),
             is_whole: true,
             n_text: 0,
+            start: 0,
+            is_gap: false,
             damages: Vec::new(),
         }
     }
@@ -90,6 +96,12 @@ impl Gzip {
     /// What the system says when the file itself cannot be read.
     pub(super) fn read(&mut self, raw: &mut Raw, into: &mut [u8]) -> io::Result<Step> {
         loop {
+            if self.is_gap && self.part == Part::Body && !into.is_empty() {
+                // A zero stands in no text: what is before the gap and what is behind it do not look like one.
+                (into[0], self.is_gap) = (0, false);
+                self.n_text += 1;
+                return Ok(Step::Text(1));
+            }
             let step = match self.part {
                 Part::Header => self.header(raw)?,
                 Part::Body => self.body(raw, into)?,
@@ -108,7 +120,7 @@ impl Gzip {
             match header_length(bytes) {
                 Ok(Some(length)) => {
                     raw.skip(length);
-                    self.begin(true);
+                    self.begin(raw, true);
                     return Ok(None);
                 }
                 Ok(None) => "the gzip header does not end",
@@ -128,7 +140,8 @@ impl Gzip {
     }
 
     /// Begins a deflate stream: of a whole member, or somewhere inside of one.
-    fn begin(&mut self, is_whole: bool) {
+    fn begin(&mut self, raw: &Raw, is_whole: bool) {
+        self.start = raw.offset();
         self.inflate.reset(false);
         (self.crc, self.is_whole, self.part) = (crc32fast::Hasher::new(), is_whole, Part::Body);
     }
@@ -142,6 +155,11 @@ impl Gzip {
         let given = (self.inflate.total_out() - before.1) as usize;
         raw.skip(taken);
         self.crc.update(&into[..given]);
+        let is_broken = match result {
+            Err(_) => true,
+            Ok(status) => status == Status::StreamEnd && self.is_whole && !self.is_right(raw)?,
+        };
+        let given = if is_broken { self.own_text(raw, before.1, given) } else { given };
         self.n_text += given as u64;
         match result {
             Err(_) => {
@@ -150,26 +168,81 @@ impl Gzip {
                 self.pass(raw, "what was compressed cannot be decoded")?;
             }
             Ok(Status::StreamEnd) => self.part = Part::Trailer,
-            Ok(_) if is_end && given == 0 => return Ok(Some(Step::Truncated)),
+            Ok(_) if is_end && given == 0 => {
+                if self.go_back(raw, "a member is cut short") {
+                    return Ok(None);
+                }
+                return Ok(Some(Step::Truncated));
+            }
             Ok(_) => {}
         }
         Ok((given > 0).then_some(Step::Text(given)))
     }
 
     fn trailer(&mut self, raw: &mut Raw) -> io::Result<Option<Step>> {
-        let &[a, b, c, d, e, f, g, h, ..] = raw.peek(8)? else {
+        if raw.peek(8)?.len() < 8 {
             return Ok(Some(Step::Truncated));
-        };
-        let crc = u32::from_le_bytes([a, b, c, d]);
-        let length = u32::from_le_bytes([e, f, g, h]);
+        }
+        let is_right = self.is_right(raw)?;
         raw.skip(8);
-        let is_right =
-            self.crc.clone().finalize() == crc && self.inflate.total_out() as u32 == length;
+        self.part = Part::Header;
         if self.is_whole && !is_right {
+            if self.go_back(raw, "a member is cut short") {
+                return Ok(None);
+            }
+            let next = raw.peek(MAGIC.len())?;
+            if !next.is_empty() && !next.starts_with(MAGIC) {
+                // Where the member ended is wrong too.
+                self.pass(raw, "the checksum of a member is wrong")?;
+                return Ok(None);
+            }
             self.note("the checksum of a member is wrong", 0);
         }
-        self.part = Part::Header;
         Ok(Some(Step::Member))
+    }
+
+    /// Whether the next bytes are the checksum and the length of what was inflated.
+    fn is_right(&self, raw: &mut Raw) -> io::Result<bool> {
+        let &[a, b, c, d, e, f, g, h, ..] = raw.peek(8)? else { return Ok(false) };
+        let (crc, length) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        Ok(self.crc.clone().finalize() == crc && self.inflate.total_out() as u32 == length)
+    }
+
+    /// Of the text that a call gave, as much as was compressed before another member begins that was taken for a part of
+    /// this one: what comes after is made of that member's bytes. `n_before` bytes were given by earlier calls.
+    fn own_text(&self, raw: &Raw, n_before: u64, given: usize) -> usize {
+        let own = usize::try_from(raw.offset() - self.start).unwrap_or(usize::MAX);
+        let Some(n) = self.member_taken(raw).filter(|_| own <= raw.n_kept()) else { return given };
+        let mut inflate = Decompress::new(false);
+        let mut text = vec![0; n_before as usize + given];
+        let bytes = &raw.back(own)[..own - n];
+        // It ends in the middle of something; what was inflated up to there counts.
+        let _ = inflate.decompress(bytes, &mut text, FlushDecompress::None);
+        given.min(inflate.total_out().saturating_sub(n_before) as usize)
+    }
+
+    /// Goes back to a member that was taken for a part of this one. Gives whether there is one.
+    fn go_back(&mut self, raw: &mut Raw, what: &str) -> bool {
+        let Some(n) = self.member_taken(raw) else { return false };
+        raw.go_back(n);
+        self.note(what, 0);
+        (self.part, self.is_gap) = (Part::Header, self.n_text > 0);
+        true
+    }
+
+    /// How far back the first member begins that was taken for a part of the one before, which had been cut short.
+    fn member_taken(&self, raw: &Raw) -> Option<usize> {
+        let own = usize::try_from(raw.offset() - self.start).unwrap_or(usize::MAX);
+        let own = own.min(raw.n_kept());
+        let bytes = raw.back(own);
+        let is_member = |&at: &usize| {
+            let length = header_length(&bytes[at..]).ok().flatten();
+            length.is_some_and(|length| inflates(&bytes[at + length..]))
+        };
+        // One may begin in what was taken and end behind it.
+        let end = bytes.len().min(own + MAGIC.len() - 1);
+        let mut headers = memchr::memmem::find_iter(&bytes[..end], MAGIC);
+        headers.find(is_member).map(|at| own - at)
     }
 
     fn note(&mut self, what: &str, lost_bytes: u64) {
@@ -179,6 +252,10 @@ impl Gzip {
 
     /// Passes over what is damaged, up to a place that stands on its own or the end of the file.
     fn pass(&mut self, raw: &mut Raw, what: &str) -> io::Result<()> {
+        if self.go_back(raw, what) {
+            return Ok(());
+        }
+        self.is_gap = self.n_text > 0;
         let from = raw.offset();
         // The place that was just tried is none.
         let mut at = 1;
@@ -193,7 +270,7 @@ impl Gzip {
                 None => raw.skip(seen),
             }
             match found {
-                Some(Place::Block(_)) => self.begin(false),
+                Some(Place::Block(_)) => self.begin(raw, false),
                 Some(Place::Member(_)) => {}
                 None if !is_all => {
                     at = 0;

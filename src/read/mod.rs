@@ -11,6 +11,7 @@ pub(crate) mod events;
 mod file_id;
 mod gzip;
 mod ids;
+mod joiner;
 mod kinds;
 pub mod logs;
 mod names;
@@ -24,6 +25,7 @@ mod source;
 pub mod steps;
 mod text;
 mod trace;
+mod utf16;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

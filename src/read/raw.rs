@@ -10,6 +10,9 @@ use super::Progress;
 /// Bytes read at a time, and as far as one can look ahead.
 pub(super) const LOOK_AHEAD: usize = 1 << 18;
 
+/// Bytes that were taken and can be gone back to.
+const KEPT: usize = 1 << 16;
+
 /// Bytes of a file, counted as they are taken.
 pub(super) struct Raw {
     inner: Box<dyn Read + Send>,
@@ -29,10 +32,11 @@ impl Raw {
     /// The next bytes without taking them: `n` at least, up to [`LOOK_AHEAD`], where the file has as many.
     pub(super) fn peek(&mut self, n: usize) -> io::Result<&[u8]> {
         while !self.is_end && self.buffer.len() - self.at < n.min(LOOK_AHEAD) {
-            self.buffer.drain(..self.at);
-            self.at = 0;
+            let gone = self.at.saturating_sub(KEPT);
+            self.buffer.drain(..gone);
+            self.at -= gone;
             let filled = self.buffer.len();
-            self.buffer.resize(LOOK_AHEAD, 0);
+            self.buffer.resize(KEPT + LOOK_AHEAD, 0);
             let read = read_some(&mut self.inner, &mut self.buffer[filled..]);
             self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
             self.is_end = read? == 0;
@@ -44,6 +48,22 @@ impl Raw {
     pub(super) fn skip(&mut self, n: usize) {
         self.at += n;
         self.taken(n);
+    }
+
+    /// How many bytes can be gone back.
+    pub(super) fn n_kept(&self) -> usize {
+        self.at
+    }
+
+    /// What is known of the file from `n` bytes back on.
+    pub(super) fn back(&self, n: usize) -> &[u8] {
+        &self.buffer[self.at - n..]
+    }
+
+    /// Goes back, by [`Raw::n_kept`] bytes at most.
+    pub(super) fn go_back(&mut self, n: usize) {
+        self.at -= n;
+        self.offset -= n as u64;
     }
 
     /// Offset in the file of the next byte.

@@ -40,6 +40,7 @@ pub(crate) struct ByteStream {
     decoder: Decoder,
     end: StreamEnd,
     damages: Vec<Damage>,
+    n_text: u64,
     progress: Arc<Progress>,
 }
 
@@ -71,7 +72,7 @@ impl ByteStream {
         } else {
             Decoder::Plain(raw)
         };
-        Ok(Self { decoder, end: StreamEnd::Complete, damages: Vec::new(), progress })
+        Ok(Self { decoder, end: StreamEnd::Complete, damages: Vec::new(), n_text: 0, progress })
     }
 
     /// How the stream ended; meaningful once reading gave nothing.
@@ -104,6 +105,7 @@ impl ByteStream {
             }
         }
         buffer.truncate(filled);
+        self.n_text += (filled - before) as u64;
         self.progress.add_json_bytes((filled - before) as u64);
         Ok(filled - before)
     }
@@ -150,6 +152,9 @@ impl ByteStream {
             }
         } else if !start.is_empty() {
             self.end = StreamEnd::TrailingBytes;
+        } else if let Some(damage) = self.damages.iter().find(|_| self.n_text == 0) {
+            // Nothing at all could be inflated: that is no empty input.
+            self.end = StreamEnd::Corrupt(damage.what.clone());
         }
         Ok(())
     }

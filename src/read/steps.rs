@@ -8,7 +8,7 @@ use super::chrome::decode::Decoder;
 use super::chrome::event::RawEvent;
 use super::chrome::fast::skip_space;
 use super::chrome::template::Templates;
-use super::chrome::walk::walk;
+use super::chrome::walk::{How, walk};
 use super::source::ByteStream;
 use super::{Progress, ReadError};
 use crate::model::limits::BLOCK_BYTES;
@@ -41,7 +41,8 @@ pub fn cut(text: &[u8]) -> Vec<&[u8]> {
     let mut blocks = Vec::new();
     let mut rest = text;
     while rest.len() > BLOCK_BYTES {
-        let at = last_event_start(&rest[..BLOCK_BYTES]).filter(|&at| at > 0).unwrap_or(BLOCK_BYTES);
+        let at =
+            last_event_start(&rest[..BLOCK_BYTES], 0).filter(|&at| at > 0).unwrap_or(BLOCK_BYTES);
         let (block, tail) = rest.split_at(at);
         blocks.push(block);
         rest = tail;
@@ -74,7 +75,7 @@ pub fn scan(block: &[u8]) -> u64 {
 /// Scans and decodes the events of a block to a chunk.
 pub fn decode(block: &[u8]) -> Chunk {
     let mut decoder = Decoder::default();
-    walk(block, 0, false, &mut decoder);
+    walk(block, 0, How { tolerant_only: false, is_last: false }, &mut decoder);
     decoder.builder.finish()
 }
 

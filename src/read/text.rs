@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::perfetto::{PerfettoText, is_perfetto};
 use super::source::{ByteStream, StreamEnd};
+use super::utf16::{Utf16, order_of};
 use super::{Progress, ReadError};
 use crate::diag::{IssueKind, Reporter};
 
@@ -16,6 +17,8 @@ const SNIFF_BYTES: usize = 256;
 pub(super) enum TextStream {
     /// JSON, with what was looked at first.
     Json { stream: ByteStream, start: Vec<u8> },
+    /// JSON in UTF-16.
+    Utf16(Box<Utf16>),
     /// Perfetto protobuf.
     Perfetto(Box<PerfettoText>),
 }
@@ -28,6 +31,9 @@ impl TextStream {
         stream
             .append(&mut start, SNIFF_BYTES)
             .map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        if let Some(order) = order_of(&start) {
+            return Ok(Self::Utf16(Box::new(Utf16::new(stream, start, order))));
+        }
         if is_perfetto(&start) {
             return Ok(Self::Perfetto(Box::new(PerfettoText::new(stream, start))));
         }
@@ -43,6 +49,7 @@ impl TextStream {
                 buffer.extend(start.drain(..n));
                 Ok(n)
             }
+            Self::Utf16(text) => text.append(buffer, limit),
             Self::Perfetto(text) => text.append(buffer, limit),
         }
     }
@@ -51,6 +58,7 @@ impl TextStream {
     pub(super) fn end(&self) -> &StreamEnd {
         match self {
             Self::Json { stream, .. } => stream.end(),
+            Self::Utf16(text) => text.stream.end(),
             Self::Perfetto(text) => text.end(),
         }
     }
@@ -61,6 +69,12 @@ impl TextStream {
             Self::Json { stream, .. } => {
                 let mut reporter = Reporter::default();
                 count_damages(stream, &mut reporter);
+                reporter
+            }
+            Self::Utf16(text) => {
+                let mut reporter = Reporter::default();
+                reporter.at(IssueKind::Transcoded, 0);
+                count_damages(&mut text.stream, &mut reporter);
                 reporter
             }
             Self::Perfetto(text) => text.take_reporter(),

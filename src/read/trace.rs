@@ -114,14 +114,22 @@ fn read_opened(
     let meta = meta::trace_meta(head.entries, head.layout, truncated, &mut reporter);
     let store = builder.finish(meta, &mut reporter);
     // An array that says what it is may be damaged throughout; one that does not is of something else.
-    let n_unreadable = reporter.count(IssueKind::UnreadableEvent);
-    let n_readable = store.n_events.saturating_sub(n_unreadable);
-    if n_unreadable > 0 && (store.n_events == 0 || is_bare_array && n_readable == 0) {
+    let holds_nothing = store.n_events == 0 || is_bare_array && is_blank(&store);
+    if reporter.count(IssueKind::UnreadableEvent) > 0 && holds_nothing {
         let what = "nothing in its event array is an event".to_owned();
         return Err(ReadError::NotATrace { path: path.to_owned(), what });
     }
     note_window_end(&store, &mut reporter);
     Ok((ReadTrace { store, reporter, json_bytes, part: None }, index))
+}
+
+/// Whether nothing of what a store holds came from an event.
+fn is_blank(store: &Store) -> bool {
+    store.slices.is_empty()
+        && store.instants.is_empty()
+        && store.counters.is_empty()
+        && store.flows.is_empty()
+        && store.tracks.is_empty()
 }
 
 fn note_window_end(store: &Store, reporter: &mut Reporter) {

@@ -31,7 +31,11 @@ impl<W: Write> JsonFile<W> {
         };
         let mut file = Self { sink, has_events: false, text_bytes: 0 };
         let mut head = String::from("{\n");
-        for (key, value) in members {
+        for (i, (key, value)) in members.iter().enumerate() {
+            // Of a repeated key the last value counts.
+            if members[i + 1..].iter().any(|(later, _)| later == key) {
+                continue;
+            }
             head += &format!("{}: {value},\n", serde_json::Value::from(key.as_str()));
         }
         head += "\"traceEvents\": [\n";

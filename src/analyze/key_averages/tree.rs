@@ -49,9 +49,14 @@ struct Children {
     memory: [i64; 2],
 }
 
+/// Adds to a sum, which stays at the largest number instead of beginning anew: damaged durations can be that long.
+fn add(sum: &mut i64, value: i64) {
+    *sum = sum.saturating_add(value);
+}
+
 impl Node {
     fn device_total_ns(&self) -> i64 {
-        self.own_device_ns + self.children.device_ns
+        self.own_device_ns.saturating_add(self.children.device_ns)
     }
 
     /// Takes the place of its only child, as torch does: the child's children and the child's own kernels, not both.
@@ -61,26 +66,26 @@ impl Node {
     }
 
     fn adopt(&mut self, child: &Self) {
-        self.children.cpu_ns += child.cpu_ns;
-        self.children.excluded_ns += child.excluded_ns;
-        self.children.device_ns += child.device_total_ns();
+        add(&mut self.children.cpu_ns, child.cpu_ns);
+        add(&mut self.children.excluded_ns, child.excluded_ns);
+        add(&mut self.children.device_ns, child.device_total_ns());
         for kind in 0..2 {
-            self.children.memory[kind] += child.memory[kind];
+            add(&mut self.children.memory[kind], child.memory[kind]);
         }
     }
 
     fn book(&self, sums: &mut Sums) {
-        sums.excluded_self_ns += self.excluded_ns - self.children.excluded_ns;
+        add(&mut sums.excluded_self_ns, self.excluded_ns.saturating_sub(self.children.excluded_ns));
         let row = sums.row(self.name, self.class, self.group, self.first);
         row.count += 1;
-        row.cpu_total_ns += self.cpu_ns;
-        row.excluded_cpu_ns += self.excluded_ns;
-        row.self_cpu_ns += self.cpu_ns - self.children.cpu_ns;
-        row.self_device_ns += self.own_device_ns;
-        row.device_total_ns += self.device_total_ns();
+        add(&mut row.cpu_total_ns, self.cpu_ns);
+        add(&mut row.excluded_cpu_ns, self.excluded_ns);
+        add(&mut row.self_cpu_ns, self.cpu_ns.saturating_sub(self.children.cpu_ns));
+        add(&mut row.self_device_ns, self.own_device_ns);
+        add(&mut row.device_total_ns, self.device_total_ns());
         for kind in 0..2 {
-            row.memory[kind] += self.memory[kind];
-            row.self_memory[kind] += self.memory[kind] - self.children.memory[kind];
+            add(&mut row.memory[kind], self.memory[kind]);
+            add(&mut row.self_memory[kind], self.memory[kind] - self.children.memory[kind]);
         }
     }
 }
@@ -210,8 +215,8 @@ impl Walk<'_> {
         let interval = self.threads.origins.interval(self.store, slice);
         let row = sums.row(name, class, 0, First::of(self.store, self.threads.origins, slice));
         row.count += 1;
-        row.self_device_ns += interval.1 - interval.0;
-        row.device_total_ns += interval.1 - interval.0;
+        add(&mut row.self_device_ns, interval.1 - interval.0);
+        add(&mut row.device_total_ns, interval.1 - interval.0);
     }
 }
 
@@ -220,7 +225,7 @@ fn book_async(node: &Node, sums: &mut Sums) {
     let row = sums.row(node.name, node.class, node.group, node.first);
     row.is_async = true;
     row.count += 1;
-    row.cpu_total_ns += node.cpu_ns;
+    add(&mut row.cpu_total_ns, node.cpu_ns);
     for kind in 0..2 {
         row.memory[kind] += node.memory[kind];
     }

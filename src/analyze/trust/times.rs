@@ -25,12 +25,15 @@ fn share(part: u64, whole: u64, percent: u64) -> bool {
     part.saturating_mul(100) >= whole.saturating_mul(percent)
 }
 
+/// What tells events of one track and start apart: name, length, category and ids.
+type What = (u32, i64, u16, Option<u64>, Option<u64>);
+
 /// Events that stand in the file more than once: same track, time, length, name and ids. A few among many are the writer's.
 pub(super) fn duplicates(store: &Store) -> TrustLine {
     let meaning = "events that stand in the file more than once, with the same track, time, length, name and ids: counts and sums hold them more than once";
     let (mut of, mut count, mut ns) = (0_u64, 0_u64, 0_i64);
     let mut has_device = false;
-    let mut same: HashSet<(u32, i64, u16, Option<u64>, Option<u64>)> = HashSet::new();
+    let mut same: HashSet<What> = HashSet::new();
     for track in &store.tracks {
         let mut last = None;
         for slice in track.slices.clone() {

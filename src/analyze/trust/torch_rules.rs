@@ -55,11 +55,14 @@ pub(super) fn backward_sequence(store: &Store) -> TrustLine {
     line
 }
 
+/// A device and one of its streams.
+type StreamOf = (Option<u32>, Option<u32>);
+
 /// Synchronizations of a stream, as the device saw them, that begin while a kernel of the stream runs. Graphs do it.
 pub(super) fn sync_overlap(store: &Store, base: &TimeBase) -> TrustLine {
     let meaning =
         "synchronizations of a stream that begin, on the device, while a kernel of the stream runs";
-    let mut running: HashMap<(Option<u32>, Option<u32>), Vec<(i64, i64)>> = HashMap::new();
+    let mut running: HashMap<StreamOf, Vec<(i64, i64)>> = HashMap::new();
     for device in &base.devices {
         for row in device.slices.iter().filter(|row| row.kind.is_kernel()) {
             let spans = running.entry((device.device, row.stream)).or_default();

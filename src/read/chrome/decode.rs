@@ -66,7 +66,11 @@ impl Decoder {
             ),
             other => {
                 let name = format!("phase `{}`", String::from_utf8_lossy(other));
-                self.reporter.named(IssueKind::IgnoredPhase, Some(offset), name);
+                // A phase that the format does not have is a damaged one.
+                let is_known = matches!(other, [b] if b"bneSTFpPNODVvcR()=".contains(b));
+                let kind =
+                    if is_known { IssueKind::IgnoredPhase } else { IssueKind::UnreadableEvent };
+                self.reporter.named(kind, Some(offset), name);
             }
         }
     }

@@ -1,71 +1,387 @@
-//! What stands around the events: the top-level members before and after the event array.
+//! What stands around the events: the top-level members before and after the event array, further documents, and rubble.
+//!
+//! [`Around`] is given the text piece by piece and keeps no more of it than a member may be large. Where something stands
+//! that cannot stand there, it looks for the next thing that can be read: an event array, a whole event, a member.
 
+use super::boundary::{count_starts, is_whole_event, next_event_array, next_whole_event};
 use super::event::key_text;
 use super::fast::{Refusal, skip_space, string_end, value_end};
+use crate::diag::{IssueKind, Reporter};
+use crate::model::limits::{BLOCK_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS_BYTES};
 
-/// Where reading the members of the top-level object stopped.
+/// What the reading of a piece came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// After the `[` of an event array.
-    ArrayStart(usize),
-    /// After the `}` of the object, or the end of the text after a bare array.
-    End(usize),
-    /// The text ended first; reading can go on from this position with more text.
-    Incomplete(usize),
-    /// This is not JSON as it should be here.
-    Odd(usize),
+pub(crate) enum Found {
+    /// The text of an event array goes on at this position.
+    Events(usize),
+    /// More text is needed; what stands before this position is dealt with.
+    More(usize),
 }
 
-/// How a document starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opening {
-    /// An object: its members start here.
-    Object(usize),
-    /// A bare array: its events start here.
-    Array(usize),
-    /// Only whitespace so far.
-    Nothing,
-    /// Neither.
-    NotJson,
+/// Where in a document the text is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// Before a document, between two, or behind the last.
+    #[default]
+    Outside,
+    /// Between the members of the top-level object.
+    Members,
+    /// Inside a member's value that is too large to be kept.
+    Large(Large),
+    /// In something that cannot be read.
+    Rubble,
 }
 
-/// What the text opens with, a byte order mark aside.
-pub(crate) fn opening(text: &[u8]) -> Opening {
-    let skipped = if text.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-    let at = skip_space(text, skipped);
-    match text.get(at) {
-        Some(b'{') => Opening::Object(at + 1),
-        Some(b'[') => Opening::Array(at + 1),
-        None => Opening::Nothing,
-        Some(_) => Opening::NotJson,
+/// What is open in a value that is skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Large {
+    depth: usize,
+    in_string: bool,
+    is_escaped: bool,
+}
+
+impl Large {
+    /// Takes the next byte. Whether it stands behind the value.
+    fn ends_with(&mut self, b: u8) -> bool {
+        match b {
+            _ if self.is_escaped => self.is_escaped = false,
+            b'\\' if self.in_string => self.is_escaped = true,
+            b'"' => self.in_string = !self.in_string,
+            _ if self.in_string => {}
+            b'[' | b'{' => self.depth += 1,
+            b',' | b']' | b'}' if self.depth == 0 => return true,
+            b']' | b'}' => self.depth -= 1,
+            _ => {}
+        }
+        false
     }
 }
 
-/// Reads members from `at` on and adds them to `entries` as (key, JSON text), up to an event array.
-pub(crate) fn members(text: &[u8], at: usize, entries: &mut Vec<(String, String)>) -> Stop {
-    let mut at = at;
-    loop {
-        at = skip_space(text, at);
-        match text.get(at) {
-            Some(b',') => at += 1,
-            Some(b'}') => return Stop::End(at + 1),
-            Some(b'"') => match member(text, at) {
-                Ok(Member::Events(start)) => return Stop::ArrayStart(start),
-                Ok(Member::Other { key, value, end }) => {
-                    entries.push((key, value));
-                    at = end;
-                }
-                Err(Refusal::Incomplete) => return Stop::Incomplete(at),
-                Err(Refusal::Odd) => return Stop::Odd(at),
-            },
-            Some(_) => return Stop::Odd(at),
-            None => return Stop::Incomplete(at),
+/// How the events were come upon last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// As the `traceEvents` of an object.
+    #[default]
+    Member,
+    /// As an array that is the whole document.
+    Bare,
+    /// As an event somewhere in rubble.
+    Rubble,
+}
+
+/// Reads what stands around the events.
+#[derive(Debug, Default)]
+pub(crate) struct Around {
+    place: Place,
+    /// Top-level members as (key, JSON text), in file order.
+    pub(crate) entries: Vec<(String, String)>,
+    entries_bytes: usize,
+    pub(crate) entrance: Entrance,
+    /// Whether a document was begun.
+    pub(crate) has_document: bool,
+    /// Offset and first bytes of the first rubble.
+    pub(crate) first_rubble: Option<(u64, Vec<u8>)>,
+    /// Where the rubble that is gone through begins, and what stood before it.
+    rubble: (u64, Before),
+    /// Whether events were read already.
+    has_events: bool,
+    /// Where the rubble began behind which the events stand that were come upon last, until it is asked for.
+    behind: Option<u64>,
+}
+
+/// What stands before rubble.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Before {
+    /// Nothing, or a whole document.
+    #[default]
+    Document,
+    /// A member.
+    Member,
+    /// The start of an event that is too large.
+    Event,
+}
+
+impl Around {
+    /// After the `]` of an event array.
+    pub(crate) fn leave_events(&mut self) {
+        self.has_events = true;
+        self.place = match self.entrance {
+            Entrance::Bare => Place::Outside,
+            Entrance::Member | Entrance::Rubble => Place::Members,
+        };
+    }
+
+    /// Inside an event that is too large to be read, which starts at `offset`.
+    pub(crate) fn leave_event(&mut self, offset: u64) {
+        self.has_events = true;
+        (self.place, self.rubble) = (Place::Rubble, (offset, Before::Event));
+    }
+
+    /// Where the rubble began behind which the events stand that were come upon last; `None` where they stand as they
+    /// should.
+    pub(crate) fn take_behind(&mut self) -> Option<u64> {
+        self.behind.take()
+    }
+
+    /// Whether nothing was found that begins as a document does.
+    pub(crate) fn is_rubble_only(&self) -> bool {
+        !self.has_document && self.first_rubble.is_some()
+    }
+
+    /// Why no events were found, at the end of the input.
+    pub(crate) fn what_is_missing(&self) -> &'static str {
+        match self.place {
+            Place::Outside => "it has no `traceEvents` array",
+            Place::Members | Place::Large(_) => "it ends before its events begin",
+            Place::Rubble => "damaged before its events",
         }
     }
+
+    /// At the end of the input: counts what nothing followed that could be read. `rest` is what could not be dealt with.
+    pub(crate) fn finish(&self, rest: &[u8], offset: u64, reporter: &mut Reporter) {
+        match self.place {
+            Place::Rubble if self.rubble.1 == Before::Event => {}
+            Place::Rubble => reporter.at(IssueKind::GarbageAfterEvents, self.rubble.0),
+            _ if rest.trim_ascii().is_empty() => {}
+            _ => reporter.at(IssueKind::GarbageAfterEvents, offset),
+        }
+    }
+
+    /// Reads on. `base` is the offset of the text in the decompressed input; with `is_last` no more follows.
+    pub(crate) fn read(
+        &mut self,
+        text: &[u8],
+        base: u64,
+        is_last: bool,
+        reporter: &mut Reporter,
+    ) -> Found {
+        let mut at = 0;
+        loop {
+            let step = match self.place {
+                Place::Outside => self.outside(text, at, base, is_last, reporter),
+                Place::Members => self.members(text, at, base, is_last, reporter),
+                Place::Large(large) => self.large(large, text, at, base),
+                Place::Rubble => self.rubble(text, at, is_last, reporter),
+            };
+            match step {
+                Ok(next) => at = next,
+                Err(found) => return found,
+            }
+        }
+    }
+
+    /// Zeros and byte order marks between documents are stepped over.
+    fn outside(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        base: u64,
+        is_last: bool,
+        reporter: &mut Reporter,
+    ) -> Result<usize, Found> {
+        let start = at;
+        let is_nothing = |b: &u8| {
+            matches!(b, b' ' | b'\n' | b'\r' | b'\t' | 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff)
+        };
+        let at = at + text[at..].iter().take_while(|b| is_nothing(b)).count();
+        if let Some(zero) = memchr::memchr(0, &text[start..at]) {
+            self.zeros(base + (start + zero) as u64, reporter);
+        }
+        let next = text.get(skip_space(text, at + 1)).copied();
+        match (text.get(at), next) {
+            (None, _) => Err(Found::More(at)),
+            (Some(b'{' | b'['), None) if !is_last && text.len() - at < BLOCK_BYTES => {
+                Err(Found::More(at))
+            }
+            (Some(b'{'), Some(b'"' | b'}' | b',') | None) if !is_whole_event(text, at) => {
+                self.begin_document(base + at as u64, reporter);
+                self.place = Place::Members;
+                Ok(at + 1)
+            }
+            (Some(b'['), next) if next == Some(b'{') || !self.has_document => {
+                self.begin_document(base + at as u64, reporter);
+                self.entrance = Entrance::Bare;
+                Err(Found::Events(at + 1))
+            }
+            _ => Ok(self.enter_rubble(text, at, base)),
+        }
+    }
+
+    fn zeros(&mut self, offset: u64, reporter: &mut Reporter) {
+        if self.has_events {
+            reporter.at(IssueKind::GarbageAfterEvents, offset);
+        } else {
+            self.first_rubble.get_or_insert((offset, vec![0; 4]));
+        }
+    }
+
+    fn begin_document(&mut self, offset: u64, reporter: &mut Reporter) {
+        if self.has_document {
+            reporter.at(IssueKind::SeveralDocuments, offset);
+        } else if let Some((zeros, _)) = &self.first_rubble {
+            reporter.at(IssueKind::GarbageBeforeEvents, *zeros);
+        }
+        self.has_document = true;
+    }
+
+    fn enter_rubble(&mut self, text: &[u8], at: usize, base: u64) -> usize {
+        let before = if self.place == Place::Members { Before::Member } else { Before::Document };
+        self.place = Place::Rubble;
+        self.rubble = (base + at as u64, before);
+        let shown = text[at..text.len().min(at + 24)].to_vec();
+        self.first_rubble.get_or_insert((self.rubble.0, shown));
+        at
+    }
+
+    fn members(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        base: u64,
+        is_last: bool,
+        reporter: &mut Reporter,
+    ) -> Result<usize, Found> {
+        let at = skip_space(text, at);
+        match text.get(at) {
+            None => return Err(Found::More(at)),
+            Some(b',') => return Ok(at + 1),
+            Some(b'}') => {
+                self.place = Place::Outside;
+                return Ok(at + 1);
+            }
+            Some(b'"') => {}
+            Some(_) => return Ok(self.enter_rubble(text, at, base)),
+        }
+        match member(text, at) {
+            Ok(Member::Events(start)) => {
+                self.entrance = Entrance::Member;
+                Err(Found::Events(start))
+            }
+            Ok(Member::Other { value, end, .. })
+                if holds_events(&text[..end], value)
+                    || next_whole_event(&text[..end], value).is_some() =>
+            {
+                Ok(self.enter_rubble(text, at, base))
+            }
+            Ok(Member::Other { key, value, end }) => {
+                self.keep(key, &text[value..end], base + at as u64, reporter);
+                Ok(end)
+            }
+            Err(Refusal::Odd) => Ok(self.enter_rubble(text, at, base)),
+            Err(Refusal::Incomplete) => self.open_member(text, at, base, is_last, reporter),
+        }
+    }
+
+    /// A member that the text ends inside of: more text is wanted, unless it is too large, or events stand in it.
+    fn open_member(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        base: u64,
+        is_last: bool,
+        reporter: &mut Reporter,
+    ) -> Result<usize, Found> {
+        if holds_events(text, at) {
+            return Ok(self.enter_rubble(text, at, base));
+        }
+        if is_last || text.len() - at <= MAX_MEMBER_BYTES {
+            return Err(Found::More(at));
+        }
+        let Ok(key_end) = string_end(text, at) else {
+            return Ok(self.enter_rubble(text, at, base));
+        };
+        let key = String::from_utf8_lossy(&text[at..key_end.min(at + 60)]).into_owned();
+        reporter.with_detail(IssueKind::OversizedMember, Some(base + at as u64), key);
+        self.place = Place::Large(Large::default());
+        Ok(skip_space(text, key_end) + 1)
+    }
+
+    fn keep(&mut self, key: &[u8], value: &[u8], offset: u64, reporter: &mut Reporter) {
+        let key = key_text(key).0.into_owned();
+        self.entries_bytes += key.len() + value.len();
+        if value.len() > MAX_MEMBER_BYTES || self.entries_bytes > MAX_MEMBERS_BYTES {
+            reporter.with_detail(IssueKind::OversizedMember, Some(offset), key);
+            return;
+        }
+        self.entries.push((key, String::from_utf8_lossy(value).into_owned()));
+    }
+
+    /// Goes through a value without keeping it.
+    fn large(
+        &mut self,
+        mut large: Large,
+        text: &[u8],
+        at: usize,
+        base: u64,
+    ) -> Result<usize, Found> {
+        let end = text[at..].iter().position(|&b| large.ends_with(b)).map(|i| at + i);
+        self.place = Place::Members;
+        if holds_events(&text[..end.unwrap_or(text.len())], at) {
+            return Ok(self.enter_rubble(text, at, base));
+        }
+        end.ok_or_else(|| {
+            self.place = Place::Large(large);
+            Found::More(text.len())
+        })
+    }
+
+    /// Looks for what can be read next: the first event array, whole event, or member on a line of its own.
+    fn rubble(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        is_last: bool,
+        reporter: &mut Reporter,
+    ) -> Result<usize, Found> {
+        let (offset, stood_before) = self.rubble;
+        let array = next_event_array(text, at);
+        let before = |end: Option<usize>| &text[..end.unwrap_or(text.len())];
+        let event = next_whole_event(before(array), at);
+        if stood_before == Before::Member
+            && let Some(member) = next_member(before(event.or(array)), at)
+        {
+            let kind = if self.has_events {
+                IssueKind::GarbageAfterEvents
+            } else {
+                IssueKind::BadMetadata
+            };
+            reporter.at(kind, offset);
+            self.place = Place::Members;
+            return Ok(member);
+        }
+        let Some(start) = event.or(array) else {
+            // An event or a member may be cut by the end of this text.
+            let kept = if is_last { 0 } else { BLOCK_BYTES };
+            return Err(Found::More(at.max(text.len().saturating_sub(kept))));
+        };
+        self.entrance = if event.is_some() { Entrance::Rubble } else { Entrance::Member };
+        self.has_document = true;
+        match stood_before {
+            Before::Event => {}
+            _ if self.has_events => {
+                self.behind = Some(offset);
+                // What is no mere bracket or comma was part of an event.
+                if text[at..start].iter().any(u8::is_ascii_alphanumeric) {
+                    let n_lost = count_starts(text, at..start).max(1);
+                    reporter.add(IssueKind::UnreadableEvent, n_lost, Some(offset), None);
+                }
+            }
+            _ => reporter.at(IssueKind::GarbageBeforeEvents, offset),
+        }
+        Err(Found::Events(start))
+    }
+}
+
+/// Whether an event array stands in a value that begins at `at`: in a sound file none does.
+fn holds_events(text: &[u8], at: usize) -> bool {
+    next_event_array(text, at).is_some_and(|start| {
+        let first = skip_space(text, start);
+        text.get(first) == Some(&b'{') && is_whole_event(text, first)
+    })
 }
 
 /// The next line that plausibly starts a member, after damage at `at`.
-pub(crate) fn next_member(text: &[u8], at: usize) -> Option<usize> {
+fn next_member(text: &[u8], at: usize) -> Option<usize> {
     memchr::memchr_iter(b'\n', text.get(at..)?).map(|i| at + i + 1).find_map(|line| {
         let quote = skip_space(text, line);
         (text.get(quote) == Some(&b'"')).then_some(())?;
@@ -74,12 +390,14 @@ pub(crate) fn next_member(text: &[u8], at: usize) -> Option<usize> {
     })
 }
 
-enum Member {
+enum Member<'a> {
+    /// The events start here.
     Events(usize),
-    Other { key: String, value: String, end: usize },
+    /// Another one: its key without quotes, and where its value is.
+    Other { key: &'a [u8], value: usize, end: usize },
 }
 
-fn member(text: &[u8], at: usize) -> Result<Member, Refusal> {
+fn member(text: &[u8], at: usize) -> Result<Member<'_>, Refusal> {
     let key_end = string_end(text, at)?;
     let key = &text[at + 1..key_end - 1];
     let colon = skip_space(text, key_end);
@@ -88,46 +406,77 @@ fn member(text: &[u8], at: usize) -> Result<Member, Refusal> {
         Some(_) => return Err(Refusal::Odd),
         None => return Err(Refusal::Incomplete),
     }
-    let start = skip_space(text, colon + 1);
-    match text.get(start) {
+    let value = skip_space(text, colon + 1);
+    match text.get(value) {
         None => return Err(Refusal::Incomplete),
-        Some(b'[') if key == b"traceEvents" => return Ok(Member::Events(start + 1)),
+        Some(b'[') if key == b"traceEvents" => return Ok(Member::Events(value + 1)),
         Some(_) => {}
     }
-    let end = value_end(text, start)?;
-    let after = skip_space(text, end);
-    if !matches!(text.get(after), None | Some(b',' | b'}')) {
-        return Err(Refusal::Odd);
+    let end = value_end(text, value)?;
+    match text.get(skip_space(text, end)) {
+        None | Some(b',' | b'}') => Ok(Member::Other { key, value, end }),
+        Some(_) => Err(Refusal::Odd),
     }
-    let value = String::from_utf8_lossy(&text[start..end]).into_owned();
-    Ok(Member::Other { key: key_text(key).0.into_owned(), value, end })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Opening, Stop, members, next_member, opening};
+    use super::{Around, Found};
+    use crate::diag::{IssueKind, Reporter};
+
+    /// Reads a text in pieces of a size, as far as its events. Gives what was read, and where the events start.
+    fn read(text: &[u8], piece: usize) -> (Around, Reporter, Option<usize>) {
+        let (mut around, mut reporter) = (Around::default(), Reporter::default());
+        let (mut start, mut end) = (0, 0);
+        loop {
+            end = text.len().min(end + piece);
+            let is_last = end == text.len();
+            match around.read(&text[start..end], start as u64, is_last, &mut reporter) {
+                Found::Events(at) => return (around, reporter, Some(start + at)),
+                Found::More(_) if is_last => return (around, reporter, None),
+                Found::More(at) => start += at,
+            }
+        }
+    }
 
     #[test]
-    fn members_up_to_the_events() {
+    fn members_up_to_the_events_in_pieces_of_any_size() {
         let text = br#" { "schemaVersion": 1, "d": {"a": "}"}, "traceEvents": [ {"#;
-        let Opening::Object(at) = opening(text) else { panic!() };
-        let mut entries = Vec::new();
-        assert_eq!(members(text, at, &mut entries), Stop::ArrayStart(text.len() - 2));
-        assert_eq!(entries[1], ("d".to_owned(), r#"{"a": "}"}"#.to_owned()));
-        for cut in at + 1..text.len() - 3 {
-            assert!(matches!(members(&text[..cut], at, &mut Vec::new()), Stop::Incomplete(_)));
+        for piece in 1..=text.len() {
+            let (around, reporter, at) = read(text, piece);
+            assert_eq!(at, Some(text.len() - 2), "{piece}");
+            assert_eq!(around.entries[1], ("d".to_owned(), r#"{"a": "}"}"#.to_owned()));
+            assert_eq!(reporter, Reporter::default());
+        }
+        for cut in 1..text.len() - 2 {
+            assert_eq!(read(&text[..cut], 64).2, None, "{cut}");
         }
     }
 
     #[test]
     fn damage_after_the_events_is_stepped_over() {
         let text = b",\n \"ERROR\": [\"a \"b c\"],\n  \"traceName\": \"x\"\n}";
-        let mut entries = Vec::new();
-        let (Stop::Odd(at) | Stop::Incomplete(at)) = members(text, 0, &mut entries) else {
-            panic!()
-        };
-        let next = next_member(text, at).unwrap();
-        assert!(matches!(members(text, next, &mut entries), Stop::End(_)));
-        assert_eq!(entries, [("traceName".to_owned(), "\"x\"".to_owned())]);
+        let (mut around, mut reporter) = (Around::default(), Reporter::default());
+        around.leave_events();
+        assert_eq!(around.read(text, 0, true, &mut reporter), Found::More(text.len()));
+        assert_eq!(around.entries, [("traceName".to_owned(), "\"x\"".to_owned())]);
+        assert_eq!(reporter.count(IssueKind::GarbageAfterEvents), 1);
+    }
+
+    #[test]
+    fn events_behind_damaged_heads_are_found() {
+        let event = r#"{"ph":"X","ts":1}"#;
+        for (head, at_array) in [
+            ("{\"x\": \"abc, \"traceEvents\":[".to_owned(), true),
+            ("{\"x\": {\"y\": 1, \"traceEvents\":[".to_owned(), true),
+            ("\0\0\0\0nts\":[".to_owned(), false),
+            ("profiling done\n{\"traceEvents\": [".to_owned(), true),
+            ("\u{feff}\0garbage {\"a\":1},".to_owned(), false),
+        ] {
+            let text = format!("{head}{event}]}}");
+            let (_, reporter, at) = read(text.as_bytes(), text.len());
+            assert_eq!(at, Some(head.len()), "{head:?} {at_array}");
+            assert_eq!(reporter.count(IssueKind::GarbageBeforeEvents), 1, "{head:?}");
+        }
     }
 }

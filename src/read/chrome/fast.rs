@@ -4,6 +4,7 @@
 //! guesses: whatever it refuses goes to [`super::tolerant`]. It never allocates but for the reused argument list.
 
 use super::event::{RawEvent, RawValue};
+use crate::model::limits::MAX_JSON_DEPTH;
 
 /// Why an event was not parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,16 +148,18 @@ fn scalar_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
     Err(Incomplete)
 }
 
-/// The position after the closing quote of the string whose opening quote is at `at`.
+/// The position after the closing quote of the string whose opening quote is at `at`. A raw control byte, which no JSON
+/// string has, is refused: it stands where damage turned text between strings into strings.
 #[inline]
 pub(crate) fn string_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
     let mut at = at + 1;
     loop {
-        at = find_quote_or_backslash(text, at).ok_or(Incomplete)?;
-        if text[at] == b'"' {
-            return Ok(at + 1);
+        at = find_special(text, at).ok_or(Incomplete)?;
+        match text[at] {
+            b'"' => return Ok(at + 1),
+            b'\\' => at += 2,
+            _ => return Err(Odd),
         }
-        at += 2;
     }
 }
 
@@ -170,45 +173,99 @@ fn equal_bytes(word: u64, byte: u8) -> u64 {
     x.wrapping_sub(ONES) & !x & HIGHS
 }
 
-/// Position of the first `"` or `\` at or after `at`: eight bytes at a time, as most strings of a trace are short.
+/// Position of the first `"`, `\` or control byte at or after `at`: eight bytes at a time, as most strings of a trace are
+/// short.
 #[inline]
-fn find_quote_or_backslash(text: &[u8], at: usize) -> Option<usize> {
+fn find_special(text: &[u8], at: usize) -> Option<usize> {
     let mut rest = text.get(at..)?;
     let mut base = at;
     while let Some((word, tail)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
-        let found = equal_bytes(word, b'"') | equal_bytes(word, b'\\');
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let found = equal_bytes(word, b'"') | equal_bytes(word, b'\\') | control;
         if found != 0 {
             return Some(base + (found.trailing_zeros() / 8) as usize);
         }
         rest = tail;
         base += 8;
     }
-    rest.iter().position(|&b| b == b'"' || b == b'\\').map(|i| base + i)
+    rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20).map(|i| base + i)
 }
 
-/// The end of the array or object at `at`: brackets balanced, strings skipped.
-fn nested_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
-    let mut depth = 0_usize;
-    let mut at = at;
-    while let Some(&b) = text.get(at) {
-        match b {
-            b'"' => {
-                at = string_end(text, at)?;
-                continue;
-            }
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Ok(at + 1);
-                }
-            }
-            _ => {}
-        }
-        at += 1;
+/// The brackets that are open: a bit each, set for an object.
+#[derive(Default)]
+struct Open {
+    bits: [u64; MAX_JSON_DEPTH / 64],
+    depth: usize,
+}
+
+impl Open {
+    fn push(&mut self, is_object: bool) -> Result<(), Refusal> {
+        let word = self.bits.get_mut(self.depth / 64).ok_or(Odd)?;
+        let bit = 1 << (self.depth % 64);
+        *word = if is_object { *word | bit } else { *word & !bit };
+        self.depth += 1;
+        Ok(())
     }
-    Err(Incomplete)
+
+    fn in_object(&self) -> bool {
+        let last = self.depth - 1;
+        self.bits[last / 64] >> (last % 64) & 1 == 1
+    }
+}
+
+/// The end of the array or object at `at`. Each token must stand where it may: were strings only skipped by their quotes,
+/// one damaged byte would make strings of what stands between them, and whole events part of the value.
+fn nested_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
+    let mut open = Open::default();
+    let mut at = at;
+    loop {
+        match *text.get(at).ok_or(Incomplete)? {
+            bracket @ (b'[' | b'{') => {
+                open.push(bracket == b'{')?;
+                at += 1;
+            }
+            b'"' => at = string_end(text, at)?,
+            b',' | b'}' | b']' | b':' => return Err(Odd),
+            _ => at = scalar_end(text, at)?,
+        }
+        at = next_value(text, at, &mut open)?;
+        if open.depth == 0 {
+            return Ok(at);
+        }
+    }
+}
+
+/// From after a value or an opening bracket to the next value, over commas, closing brackets and a key; to after the last
+/// bracket where nothing is open any more. As elsewhere here a comma too many is no matter.
+#[inline]
+fn next_value(text: &[u8], at: usize, open: &mut Open) -> Result<usize, Refusal> {
+    let mut at = at;
+    let mut may_follow = matches!(text[at - 1], b'[' | b'{');
+    loop {
+        at = skip_space(text, at);
+        match *text.get(at).ok_or(Incomplete)? {
+            b',' => {
+                may_follow = true;
+                at += 1;
+            }
+            bracket @ (b']' | b'}') => {
+                if open.in_object() != (bracket == b'}') {
+                    return Err(Odd);
+                }
+                at += 1;
+                open.depth -= 1;
+                if open.depth == 0 {
+                    return Ok(at);
+                }
+                may_follow = false;
+            }
+            _ if !may_follow => return Err(Odd),
+            b'"' if open.in_object() => return value_start(text, string_end(text, at)?),
+            _ if open.in_object() => return Err(Odd),
+            _ => return Ok(at),
+        }
+    }
 }
 
 /// The first byte at or after `at` that is not JSON whitespace.
@@ -247,6 +304,32 @@ mod tests {
         let text = r#"{"ph":"X","name":"a\"b","args":{"x":[1,"y"]},"ts":1}"#;
         for cut in 1..text.len() {
             assert_eq!(parse(&text[..cut]).err(), Some(Refusal::Incomplete), "{cut}");
+        }
+    }
+
+    #[test]
+    fn nothing_out_of_place_is_taken_for_a_value() {
+        for text in [
+            r#"{"d":[[1],[2id": 0, "S": 4}}},"#,
+            r#"{"d":[1},"x":2}"#,
+            r#"{"d":{"a":1]}"#,
+            r#"{"d":["a" "b"]}"#,
+            r#"{"d":["a"1]}"#,
+            r#"{"d":{"a" 1}}"#,
+            r#"{"d":{1:2}}"#,
+            "{\"d\":\"a\nb\"}",
+            "{\"d\":[\"a\0b\"]}",
+        ] {
+            assert_eq!(parse(text).err(), Some(Refusal::Odd), "{text}");
+        }
+        let deep = format!("{{\"d\":{}1{}}}", "[".repeat(257), "]".repeat(257));
+        assert_eq!(parse(&deep).err(), Some(Refusal::Odd));
+        for text in [
+            r#"{"d":[[],{},[{}],{"a":[1,2,{"b":{}}]},"x",null,-1.5e3,NaN]}"#,
+            r#"{"d":[1,,2,],"e":{"a":1,},"f":{,}}"#,
+            "{\"d\" : [ 1 ,\n { \"a\" : [ ] } ] }",
+        ] {
+            assert_eq!(parse(text).map(|(end, _)| end), Ok(text.len()), "{text}");
         }
     }
 

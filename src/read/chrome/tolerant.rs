@@ -19,29 +19,37 @@ pub(crate) enum Reading {
     Repaired,
 }
 
-/// Parses the object at `at` (which must be its `{`). Gives the position after its `}`.
-pub(crate) fn parse_event<'a>(
+/// Reads an event that is no valid JSON. The text should end where the next event starts, so that no repair can take that
+/// for a part of this one. Bytes of zero say that what stands before and behind them may be of two events: such are
+/// refused.
+pub(crate) fn parse_repaired<'a>(
     text: &'a [u8],
     at: usize,
     event: &mut RawEvent<'a>,
-) -> Result<(usize, Reading), Refusal> {
-    if let Some(end) = parse_valid(text, at, event) {
-        return Ok((end, Reading::Valid));
-    }
-    let end = parse_repairing(text, at, event)?;
-    Ok((end, Reading::Repaired))
+) -> Result<usize, Refusal> {
+    let end = match parse_repairing(text, at, Backslash::Escapes, event) {
+        Err(_) if memchr::memmem::find(&text[at..], b"\\\"").is_some() => {
+            parse_repairing(text, at, Backslash::MayEnd, event)?
+        }
+        other => other?,
+    };
+    if memchr::memchr(0, &text[at..end]).is_some() { Err(Odd) } else { Ok(end) }
 }
 
-/// Reads the event with `serde_json`; `None` where it is not valid.
-fn parse_valid<'a>(text: &'a [u8], at: usize, event: &mut RawEvent<'a>) -> Option<usize> {
-    let end = fast::value_end(text, at).ok()?;
-    let object = std::str::from_utf8(&text[at..end]).ok()?;
-    let members: Members<'a> = serde_json::from_str(object).ok()?;
+/// Reads the event with `serde_json`. Gives the position after its `}`.
+pub(crate) fn parse_valid<'a>(
+    text: &'a [u8],
+    at: usize,
+    event: &mut RawEvent<'a>,
+) -> Result<usize, Refusal> {
+    let end = fast::value_end(text, at)?;
+    let object = std::str::from_utf8(&text[at..end]).map_err(|_| Odd)?;
+    let members: Members<'a> = serde_json::from_str(object).map_err(|_| Odd)?;
     event.clear();
     for (key, value) in members.0 {
         let value = value.get();
         if key == "args" && value.starts_with('{') {
-            let args: Members<'a> = serde_json::from_str(value).ok()?;
+            let args: Members<'a> = serde_json::from_str(value).map_err(|_| Odd)?;
             for (key, value) in args.0 {
                 event.args.push((key.as_bytes(), RawValue(value.get().as_bytes())));
             }
@@ -49,7 +57,7 @@ fn parse_valid<'a>(text: &'a [u8], at: usize, event: &mut RawEvent<'a>) -> Optio
             event.set(key.as_bytes(), RawValue(value.as_bytes()));
         }
     }
-    Some(end)
+    Ok(end)
 }
 
 /// The members of an object in order, repeated keys kept, values as text.
@@ -80,59 +88,44 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
     }
 }
 
-/// Reads the event with repair.
+/// What a backslash before a quote is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Backslash {
+    /// An escape, as it should be.
+    Escapes,
+    /// The last character of its string where something fitting follows: a Windows path, written without escapes.
+    MayEnd,
+}
+
+/// Reads the event with repair. Of two phases or times one belongs to another event.
 fn parse_repairing<'a>(
     text: &'a [u8],
     at: usize,
+    backslash: Backslash,
     event: &mut RawEvent<'a>,
 ) -> Result<usize, Refusal> {
     event.clear();
     let mut args = Vec::new();
-    let end = members(text, at, &mut |key, value_at, value_end| {
+    let repair = Repair { text, backslash };
+    let end = repair.members(at, &mut |key, value_at, value_end| {
         if key == b"args" && text[value_at] == b'{' {
             args.clear();
-            members(text, value_at, &mut |key, from, to| {
+            repair.members(value_at, &mut |key, from, to| {
                 args.push((key, RawValue(&text[from..to])));
                 Ok(())
             })?;
         } else {
+            let is_second =
+                key == b"ph" && !event.ph.is_absent() || key == b"ts" && !event.ts.is_absent();
+            if is_second {
+                return Err(Odd);
+            }
             event.set(key, RawValue(&text[value_at..value_end]));
         }
         Ok(())
     })?;
     event.args = args;
     if event.ph.is_absent() { Err(Odd) } else { Ok(end) }
-}
-
-/// Visits the members of the object at `at`: key, start and end of the value. Gives the position after its `}`.
-fn members<'a>(
-    text: &'a [u8],
-    at: usize,
-    visit: &mut dyn FnMut(&'a [u8], usize, usize) -> Result<(), Refusal>,
-) -> Result<usize, Refusal> {
-    let mut at = at + 1;
-    loop {
-        at = skip_space(text, at);
-        match text.get(at).ok_or(Incomplete)? {
-            b',' => {
-                at += 1;
-                continue;
-            }
-            b'}' => return Ok(at + 1),
-            b'"' => {}
-            _ => return Err(Odd),
-        }
-        let key_end = fast::string_end(text, at)?;
-        let key = &text[at + 1..key_end - 1];
-        at = skip_space(text, key_end);
-        if *text.get(at).ok_or(Incomplete)? != b':' {
-            return Err(Odd);
-        }
-        at = skip_space(text, at + 1);
-        let end = value_end(text, at, 0, In::Object)?;
-        visit(key, at, end)?;
-        at = end;
-    }
 }
 
 /// What a value stands in: decides what may follow it.
@@ -142,109 +135,172 @@ enum In {
     Array,
 }
 
-/// The end of the value at `at`, strings read with repair.
-fn value_end(text: &[u8], at: usize, depth: usize, inside: In) -> Result<usize, Refusal> {
-    if depth > crate::model::limits::MAX_JSON_DEPTH {
-        return Err(Odd);
-    }
-    match text.get(at).ok_or(Incomplete)? {
-        b'"' => repaired_string_end(text, at, inside),
-        b'{' => members_end(text, at, depth),
-        b'[' => elements_end(text, at, depth),
-        b',' | b'}' | b']' | b':' => Err(Odd),
-        _ => {
-            let is_end = |b: &u8| matches!(b, b',' | b'}' | b']' | b'\n' | b'\r');
-            let len = text[at..].iter().position(is_end).ok_or(Incomplete)?;
-            // A form feed is trimmed and yet no space of JSON: what is left may be nothing, which is no value.
-            let word = text[at..at + len].trim_ascii_end();
-            if word.is_empty() { Err(Odd) } else { Ok(at + word.len()) }
-        }
-    }
+/// Reads values of a text with repair.
+#[derive(Clone, Copy)]
+struct Repair<'a> {
+    text: &'a [u8],
+    backslash: Backslash,
 }
 
-fn members_end(text: &[u8], at: usize, depth: usize) -> Result<usize, Refusal> {
-    let mut at = at + 1;
-    loop {
-        at = skip_space(text, at);
-        match text.get(at).ok_or(Incomplete)? {
-            b',' => at += 1,
-            b'}' => return Ok(at + 1),
-            b'"' => {
-                at = skip_space(text, fast::string_end(text, at)?);
-                if *text.get(at).ok_or(Incomplete)? != b':' {
-                    return Err(Odd);
+/// Takes a member: key, start and end of its value.
+type Visit<'v, 'a> = &'v mut dyn FnMut(&'a [u8], usize, usize) -> Result<(), Refusal>;
+
+impl<'a> Repair<'a> {
+    /// The byte at `at`.
+    fn byte(self, at: usize) -> Result<u8, Refusal> {
+        self.text.get(at).copied().ok_or(Incomplete)
+    }
+
+    fn skip_space(self, at: usize) -> usize {
+        skip_space(self.text, at)
+    }
+
+    /// Visits the members of the object at `at`. Gives the position after its `}`.
+    fn members(self, at: usize, visit: Visit<'_, 'a>) -> Result<usize, Refusal> {
+        let mut at = at + 1;
+        loop {
+            at = self.skip_space(at);
+            match self.byte(at)? {
+                b',' => {
+                    at += 1;
+                    continue;
                 }
-                at = value_end(text, skip_space(text, at + 1), depth + 1, In::Object)?;
+                b'}' => return Ok(at + 1),
+                b'"' => {}
+                _ => return Err(Odd),
             }
-            _ => return Err(Odd),
+            let key_end = fast::string_end(self.text, at)?;
+            let key = &self.text[at + 1..key_end - 1];
+            at = self.value_start(key_end)?;
+            let end = self.value_end(at, 0, In::Object)?;
+            visit(key, at, end)?;
+            at = end;
         }
     }
-}
 
-fn elements_end(text: &[u8], at: usize, depth: usize) -> Result<usize, Refusal> {
-    let mut at = at + 1;
-    loop {
-        at = skip_space(text, at);
-        match text.get(at).ok_or(Incomplete)? {
-            b',' => at += 1,
-            b']' => return Ok(at + 1),
-            _ => at = value_end(text, at, depth + 1, In::Array)?,
-        }
+    /// From after a key to its value.
+    fn value_start(self, at: usize) -> Result<usize, Refusal> {
+        let colon = self.skip_space(at);
+        if self.byte(colon)? == b':' { Ok(self.skip_space(colon + 1)) } else { Err(Odd) }
     }
-}
 
-/// The end of a string value that may hold unescaped quotes: the first quote after which something fitting stands.
-fn repaired_string_end(text: &[u8], at: usize, inside: In) -> Result<usize, Refusal> {
-    let mut at = at + 1;
-    loop {
-        let found = memchr::memchr2(b'"', b'\\', &text[at..]).ok_or(Incomplete)? + at;
-        if text[found] == b'\\' {
-            at = (found + 2).min(text.len());
-            continue;
+    /// The end of the value at `at`, strings read with repair.
+    fn value_end(self, at: usize, depth: usize, inside: In) -> Result<usize, Refusal> {
+        if depth > crate::model::limits::MAX_JSON_DEPTH {
+            return Err(Odd);
         }
-        if closes(text, found + 1, inside)? {
-            return Ok(found + 1);
+        match self.byte(at)? {
+            b'"' => self.string_end(at, inside),
+            b'{' => self.members_end(at, depth),
+            b'[' => self.elements_end(at, depth),
+            b',' | b'}' | b']' | b':' => Err(Odd),
+            _ => {
+                let is_end = |b: &u8| matches!(b, b',' | b'}' | b']' | b'\n' | b'\r');
+                let len = self.text[at..].iter().position(is_end).ok_or(Incomplete)?;
+                // A form feed is trimmed and yet no space of JSON: what is left may be nothing, which is no value.
+                let word = self.text[at..at + len].trim_ascii_end();
+                if word.is_empty() { Err(Odd) } else { Ok(at + word.len()) }
+            }
         }
-        at = found + 1;
     }
-}
 
-/// Whether what stands at `at` can follow a string that is a value.
-fn closes(text: &[u8], at: usize, inside: In) -> Result<bool, Refusal> {
-    let at = skip_space(text, at);
-    match (text.get(at).ok_or(Incomplete)?, inside) {
-        (b'}', In::Object) | (b']', In::Array) => {
-            let next = skip_space(text, at + 1);
-            Ok(matches!(text.get(next), None | Some(b',' | b'}' | b']')))
+    fn members_end(self, at: usize, depth: usize) -> Result<usize, Refusal> {
+        let mut at = at + 1;
+        loop {
+            at = self.skip_space(at);
+            match self.byte(at)? {
+                b',' => at += 1,
+                b'}' => return Ok(at + 1),
+                b'"' => {
+                    let start = self.value_start(fast::string_end(self.text, at)?)?;
+                    at = self.value_end(start, depth + 1, In::Object)?;
+                }
+                _ => return Err(Odd),
+            }
         }
-        (b',', In::Object) => is_key(text, skip_space(text, at + 1)),
-        (b',', In::Array) => {
-            let next = text.get(skip_space(text, at + 1)).ok_or(Incomplete)?;
-            Ok(matches!(next, b'"' | b'[' | b'{' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
-        }
-        _ => Ok(false),
     }
-}
 
-/// Whether a key with its colon stands at `at`.
-fn is_key(text: &[u8], at: usize) -> Result<bool, Refusal> {
-    if *text.get(at).ok_or(Incomplete)? != b'"' {
-        return Ok(false);
+    fn elements_end(self, at: usize, depth: usize) -> Result<usize, Refusal> {
+        let mut at = at + 1;
+        loop {
+            at = self.skip_space(at);
+            match self.byte(at)? {
+                b',' => at += 1,
+                b']' => return Ok(at + 1),
+                _ => at = self.value_end(at, depth + 1, In::Array)?,
+            }
+        }
     }
-    let after = skip_space(text, fast::string_end(text, at)?);
-    Ok(*text.get(after).ok_or(Incomplete)? == b':')
+
+    /// The end of a string value that may hold unescaped quotes: the first quote after which something fitting stands.
+    fn string_end(self, at: usize, inside: In) -> Result<usize, Refusal> {
+        let mut at = at + 1;
+        loop {
+            let found = memchr::memchr2(b'"', b'\\', &self.text[at..]).ok_or(Incomplete)? + at;
+            if self.text[found] == b'\\' {
+                let may_end = self.backslash == Backslash::MayEnd
+                    && self.text.get(found + 1) == Some(&b'"')
+                    && self.closes(found + 2, inside)?;
+                if may_end {
+                    return Ok(found + 2);
+                }
+                at = (found + 2).min(self.text.len());
+                continue;
+            }
+            if self.closes(found + 1, inside)? {
+                return Ok(found + 1);
+            }
+            // Names with quotes of their own stand on one line; what goes over several is text between strings.
+            if self.text[at..found].contains(&b'\n') {
+                return Err(Odd);
+            }
+            at = found + 1;
+        }
+    }
+
+    /// Whether what stands at `at` can follow a string that is a value.
+    fn closes(self, at: usize, inside: In) -> Result<bool, Refusal> {
+        let at = self.skip_space(at);
+        match (self.byte(at)?, inside) {
+            (b'}', In::Object) | (b']', In::Array) => {
+                let next = self.skip_space(at + 1);
+                Ok(matches!(self.text.get(next), None | Some(b',' | b'}' | b']')))
+            }
+            (b',', In::Object) => self.is_key(self.skip_space(at + 1)),
+            (b',', In::Array) => {
+                let next = self.byte(self.skip_space(at + 1))?;
+                Ok(matches!(next, b'"' | b'[' | b'{' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether a key with its colon stands at `at`.
+    fn is_key(self, at: usize) -> Result<bool, Refusal> {
+        if self.byte(at)? != b'"' {
+            return Ok(false);
+        }
+        match fast::string_end(self.text, at) {
+            Ok(end) => Ok(self.byte(self.skip_space(end))? == b':'),
+            Err(Odd) => Ok(false),
+            Err(Incomplete) => Err(Incomplete),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Reading, parse_event};
+    use super::{Reading, parse_repaired, parse_valid};
     use crate::read::chrome::event::{RawEvent, RawValue};
     use crate::read::chrome::fast;
 
     fn parse(text: &str) -> Option<(RawEvent<'_>, Reading)> {
         let mut event = RawEvent::default();
-        let (_, reading) = parse_event(text.as_bytes(), 0, &mut event).ok()?;
-        Some((event, reading))
+        if parse_valid(text.as_bytes(), 0, &mut event).is_ok() {
+            return Some((event, Reading::Valid));
+        }
+        parse_repaired(text.as_bytes(), 0, &mut event).ok()?;
+        Some((event, Reading::Repaired))
     }
 
     #[test]
@@ -275,5 +331,25 @@ mod tests {
         assert_eq!(event.arg(b"kwargs").unwrap().inner(), br#"{/"BLOCK/": 12}"#);
         assert_eq!(event.arg(b"list").unwrap().0, br#"["a "b" c", 1]"#);
         assert_eq!(event.arg(b"nan").unwrap().0, b"NaN");
+    }
+
+    #[test]
+    fn names_that_end_with_a_backslash() {
+        let text = r#"{"ph": "X", "name": "C:\dir\", "ts": 1, "args": {"a": "b\"c", "d": "e\"}}"#;
+        let (event, reading) = parse(text).unwrap();
+        assert_eq!(reading, Reading::Repaired);
+        assert_eq!((event.name.inner(), event.ts.0), (&br"C:\dir\"[..], &b"1"[..]));
+        assert_eq!(event.arg(b"d").unwrap().0, br#""e\""#);
+    }
+
+    #[test]
+    fn what_belongs_to_two_events_is_refused() {
+        for text in [
+            r#"{"ph":"X","name":"a " b","ts":1,"ph":"X","name":"c","ts":2}"#,
+            "{\"ph\":\"X\",\"name\":\"a\0\0b\",\"ts\":2}",
+            "{\"ph\":\"X\",\"name\":\"a,\n\"ts\":2},\n\"x\":\"b\"}",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
     }
 }

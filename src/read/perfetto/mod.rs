@@ -26,10 +26,12 @@ use crate::diag::{IssueKind, Reporter};
 /// Bytes of the file taken at a time.
 const READ_BYTES: usize = 1 << 18;
 
-/// Whether bytes start as a Perfetto trace does: a packet field, and bytes that no text has, coloured logs included.
+/// Whether bytes start as a Perfetto trace does: a packet field that is not empty, and bytes that no text has, coloured
+/// logs included. Zeros in a text that begins with a line break and a space are damage.
 pub(crate) fn is_perfetto(start: &[u8]) -> bool {
     let is_control = |b: &u8| *b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t' | 0x1b);
-    start.first() == Some(&0x0a) && start.iter().take(64).any(is_control)
+    let is_text = matches!(start.get(1), Some(0)) || start.starts_with(b"\n  ");
+    start.first() == Some(&0x0a) && !is_text && start.iter().take(64).any(is_control)
 }
 
 /// A Perfetto trace as JSON text.

@@ -1,0 +1,245 @@
+//! Blocks that were read apart, put together in order: wrong cuts are mended, and what stands around the events is read.
+//!
+//! A block was read as if it began between two events. Where it did not, because the block before ended inside an event,
+//! or because the events had ended, its text is read again here, with what was left before it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::mpsc::Receiver;
+
+use super::chrome::document::{Around, Found};
+use super::chrome::walk::{BlockEnd, How, Sink};
+use super::pipeline::{Block, CutEnd, Finished, Head, MakeSink, Parsed, Take, parse_block};
+use super::source::StreamEnd;
+use crate::diag::{IssueKind, Reporter};
+use crate::model::limits::MAX_EVENT_BYTES;
+
+/// Whether the text that comes next is of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Events,
+    Around,
+}
+
+/// Events that stand behind the end of the trace.
+#[derive(Clone, Copy, Debug, Default)]
+struct Behind {
+    n_events: u64,
+    n_bytes: u64,
+    first_offset: Option<u64>,
+    /// Where those begin that are read now.
+    since: Option<u64>,
+}
+
+/// Puts the results in order.
+pub(super) struct Joiner<'t, S: Sink, M> {
+    make: &'t M,
+    take: Take<'t, S::Output>,
+    reporter: Reporter,
+    around: Around,
+    place: Place,
+    /// Text that is not dealt with: the start of an event that its block did not hold whole, or what stands around events.
+    rest: Vec<u8>,
+    /// Its offset, and so that of the next block where there is none.
+    offset: u64,
+    /// Bytes of it that were looked at and are of an event that goes on.
+    tried: usize,
+    /// Bytes of it that make another attempt worth while.
+    wanted: usize,
+    behind: Behind,
+    tolerant_only: bool,
+}
+
+impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
+    pub(super) fn new(
+        make: &'t M,
+        take: Take<'t, S::Output>,
+        tolerant_only: bool,
+        around: Around,
+        reporter: Reporter,
+    ) -> Self {
+        let (place, behind) = (Place::Events, Behind::default());
+        let (rest, offset, tried, wanted) = (Vec::new(), 0, 0, 0);
+        Self {
+            make,
+            take,
+            reporter,
+            around,
+            place,
+            rest,
+            offset,
+            tried,
+            wanted,
+            behind,
+            tolerant_only,
+        }
+    }
+
+    pub(super) fn join(&mut self, parsed: Receiver<Parsed<S::Output>>) -> io::Result<()> {
+        let mut waiting = BTreeMap::new();
+        let mut next = 0;
+        for result in parsed {
+            waiting.insert(result.block.number, result);
+            while let Some(result) = waiting.remove(&next) {
+                self.add(result)?;
+                next += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next block. What it gave counts only if the one before ended between two events.
+    fn add(&mut self, parsed: Parsed<S::Output>) -> io::Result<()> {
+        if self.place == Place::Events && self.rest.is_empty() {
+            return self.take(parsed).and_then(|()| self.go_on(false));
+        }
+        if self.rest.is_empty() {
+            self.offset = parsed.block.offset;
+        }
+        self.rest.extend_from_slice(&parsed.block.text);
+        if self.rest.len() < self.wanted { Ok(()) } else { self.go_on(false) }
+    }
+
+    /// Takes what a block became, and keeps what it did not hold whole.
+    fn take(&mut self, parsed: Parsed<S::Output>) -> io::Result<()> {
+        let Parsed { block: Block { offset, mut text, .. }, output, reporter, walked } = parsed;
+        (self.take)(offset, output)?;
+        self.reporter.merge(reporter);
+        if self.behind.since.is_some() {
+            self.behind.n_events += walked.n_events;
+        }
+        let end = match walked.end {
+            BlockEnd::Clean => text.len(),
+            BlockEnd::Partial(at) => at,
+            BlockEnd::ArrayEnd(at) => {
+                self.place = Place::Around;
+                self.around.leave_events();
+                self.end_behind(offset + at as u64);
+                at
+            }
+        };
+        text.drain(..end);
+        (self.rest, self.offset) = (text, offset + end as u64);
+        // An event that goes over many blocks is not read again with each of them.
+        self.tried = if matches!(walked.end, BlockEnd::Partial(_)) { self.rest.len() } else { 0 };
+        self.wanted = (2 * self.tried).min(MAX_EVENT_BYTES + 1);
+        Ok(())
+    }
+
+    /// Reads on in what is left, as far as it goes.
+    fn go_on(&mut self, is_last: bool) -> io::Result<()> {
+        loop {
+            if self.rest.is_empty() && !is_last {
+                return Ok(());
+            }
+            match self.place {
+                Place::Around => match self.read_around(is_last) {
+                    Found::Events(_) => {}
+                    Found::More(_) => return Ok(()),
+                },
+                Place::Events if self.tried > MAX_EVENT_BYTES => self.leave_event(),
+                Place::Events if self.rest.len() < self.wanted && !is_last => return Ok(()),
+                Place::Events if self.rest.is_empty() => return Ok(()),
+                Place::Events => {
+                    let text = std::mem::take(&mut self.rest);
+                    let block = Block { number: 0, offset: self.offset, text };
+                    let how = How { tolerant_only: self.tolerant_only, is_last };
+                    self.take(parse_block(block, how, self.make))?;
+                    if is_last && self.place == Place::Events {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads what stands around the events, up to the next ones.
+    fn read_around(&mut self, is_last: bool) -> Found {
+        let found = self.around.read(&self.rest, self.offset, is_last, &mut self.reporter);
+        let (Found::Events(at) | Found::More(at)) = found;
+        self.rest.drain(..at);
+        self.offset += at as u64;
+        match found {
+            Found::Events(_) => {
+                (self.place, self.tried, self.wanted) = (Place::Events, 0, 0);
+                if let Some(offset) = self.around.take_behind() {
+                    self.behind.since = Some(offset);
+                    self.behind.first_offset.get_or_insert(offset);
+                }
+            }
+            // What is incomplete is not read again with each block.
+            Found::More(_) => self.wanted = 2 * self.rest.len(),
+        }
+        found
+    }
+
+    /// Gives up on an event beyond the limit.
+    fn leave_event(&mut self) {
+        self.reporter.at(IssueKind::OversizedEvent, self.offset);
+        self.around.leave_event(self.offset);
+        self.rest.drain(..1);
+        self.offset += 1;
+        (self.place, self.tried, self.wanted) = (Place::Around, 0, 0);
+    }
+
+    fn end_behind(&mut self, offset: u64) {
+        if let Some(since) = self.behind.since.take() {
+            self.behind.n_bytes += offset - since;
+        }
+    }
+
+    /// Reads what is left at the end of the input.
+    pub(super) fn finish(mut self, cut: CutEnd, mut head: Head) -> io::Result<Finished> {
+        let CutEnd { json_bytes, stream, reporter } = cut;
+        self.reporter.merge(reporter);
+        self.go_on(true)?;
+        if self.place == Place::Around {
+            self.around.finish(&self.rest, self.offset, &mut self.reporter);
+        }
+        self.end_behind(json_bytes);
+        self.note_behind(json_bytes);
+        let mut truncated = false;
+        if self.place == Place::Events {
+            truncated = self.note_end_of_events(json_bytes, head.is_bare_array);
+        }
+        note_stream_end(&stream, json_bytes, &mut self.reporter);
+        truncated |= matches!(stream, StreamEnd::Truncated | StreamEnd::Corrupt(_));
+        head.entries.append(&mut self.around.entries);
+        Ok(Finished { head, reporter: self.reporter, json_bytes, truncated })
+    }
+
+    /// The input ended among the events. A bare array needs no end.
+    fn note_end_of_events(&mut self, json_bytes: u64, is_bare: bool) -> bool {
+        if self.rest.is_empty() && is_bare {
+            return false;
+        }
+        let (offset, detail) = if self.rest.is_empty() {
+            (json_bytes, "the event array has no end".to_owned())
+        } else {
+            (self.offset, format!("the last event is cut off after {} bytes", self.rest.len()))
+        };
+        self.reporter.with_detail(IssueKind::TruncatedFile, Some(offset), detail);
+        true
+    }
+
+    fn note_behind(&mut self, json_bytes: u64) {
+        let Behind { n_events, n_bytes, first_offset: Some(_), .. } = self.behind else { return };
+        let events =
+            if n_events == 1 { "1 event".to_owned() } else { format!("{n_events} events") };
+        let pct = n_bytes * 100 / json_bytes.max(1);
+        let detail = format!("{events} in {n_bytes} bytes ({pct} % of the text)");
+        let kind = IssueKind::EventsBehindEnd;
+        self.reporter.add(kind, n_events.max(1), self.behind.first_offset, Some(detail));
+    }
+}
+
+fn note_stream_end(stream: &StreamEnd, json_bytes: u64, reporter: &mut Reporter) {
+    match stream {
+        StreamEnd::Complete => {}
+        StreamEnd::Truncated => reporter.at(IssueKind::TruncatedGzip, json_bytes),
+        StreamEnd::Corrupt(what) => {
+            reporter.with_detail(IssueKind::CorruptGzip, Some(json_bytes), what.as_str());
+        }
+        StreamEnd::TrailingBytes => reporter.at(IssueKind::TrailingBytes, json_bytes),
+    }
+}
