@@ -100,12 +100,13 @@ fn every_small_trace_is_read_alike() {
             .map(|r| ((text(&r[0]), text(&r[1])), (r[2].as_u64().unwrap(), r[3].as_i64().unwrap())))
             .collect();
         assert_eq!(ours, theirs, "{}", path.display());
-        assert_eq!(
-            view["correlations"].as_u64().map(u128::from),
-            Some(correlations),
-            "{}",
-            path.display()
-        );
+        // torch_npu writes no correlations: which call started what is told by arrows alone, and these are compared below.
+        if path.file_name().is_some_and(|name| name == "trace_view.json") {
+            assert!(view["correlations"] == 0 && correlations > 0, "{}", path.display());
+        } else {
+            let theirs = view["correlations"].as_u64().map(u128::from);
+            assert_eq!(theirs, Some(correlations), "{}", path.display());
+        }
         for (phase, name) in [(FlowPhase::Start, "s"), (FlowPhase::Finish, "f")] {
             let n = store.flows.iter().filter(|flow| flow.phase == phase).count() as u64;
             assert_eq!(view["phases"][name].as_u64().unwrap_or(0), n, "{}", path.display());
