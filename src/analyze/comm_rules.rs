@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::wait_rules::{RuleError, WaitRules, glob_matches, word};
+use super::wait_rules::{RuleError, WaitRules, glob_matches, parse_lines, word};
 use crate::align::Operation;
 use crate::model::EventKind;
 use crate::store::{Store, StrId};
@@ -78,14 +78,7 @@ impl CommRules {
     ///
     /// The first line that is no rule.
     pub fn parse(text: &str) -> Result<Self, RuleError> {
-        let mut rules = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if !line.is_empty() && !line.starts_with('#') {
-                rules.push(parse_rule(line).map_err(|what| RuleError { line: number + 1, what })?);
-            }
-        }
-        Ok(Self { rules })
+        parse_lines(text, parse_rule).map(|rules| Self { rules })
     }
 
     /// The default rules after those of a text, which therefore come first.

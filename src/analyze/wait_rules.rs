@@ -99,6 +99,18 @@ pub struct RuleError {
     pub what: String,
 }
 
+/// The rules of a text, one a line; empty lines and those that begin with `#` are none.
+pub(super) fn parse_lines<R>(
+    text: &str,
+    parse: impl Fn(&str) -> Result<R, String>,
+) -> Result<Vec<R>, RuleError> {
+    let lines = text.lines().map(str::trim).enumerate();
+    let rules = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let parse =
+        |(i, line): (usize, &str)| parse(line).map_err(|what| RuleError { line: i + 1, what });
+    rules.map(parse).collect()
+}
+
 /// Rules in order: the first that matches decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitRules {
@@ -116,13 +128,7 @@ impl Default for WaitRules {
 impl WaitRules {
     /// The rules of a text.
     pub fn parse(text: &str) -> Result<Self, RuleError> {
-        let mut rules = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if !line.is_empty() && !line.starts_with('#') {
-                rules.push(parse_rule(line).map_err(|what| RuleError { line: number + 1, what })?);
-            }
-        }
+        let rules = parse_lines(text, parse_rule)?;
         if rules.len() > MAX_RULES {
             return Err(RuleError {
                 line: text.lines().count(),

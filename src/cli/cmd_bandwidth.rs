@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::args_bandwidth::BandwidthArgs;
 use super::figures::FigurePlan;
-use super::guard::{self, Output};
+use super::guard;
 use super::joining::LogPlan;
 use super::pages;
 use super::plan::{CommonPlan, window_config};
@@ -59,11 +59,7 @@ impl BandwidthPlan {
         let inputs = find_traces(&args.paths)?;
         let logs = LogPlan::of(&args.logs)?;
         let comm_rules = COMM_RULES.of(args.comm_rules.as_deref())?.1;
-        guard::claim([
-            Output::of("-o", args.common.output.as_deref()),
-            Output::of("--html", args.html.as_deref()),
-            Output::of("--png", args.figures.png.as_deref()),
-        ])?;
+        guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
         Ok(Self {
             common,
             inputs,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::args_merge::{AlignArg, MergeArgs};
 use super::figures::FigurePlan;
-use super::guard::{self, Output};
+use super::guard;
 use super::pages;
 use super::reading::{find_traces, say_skipped};
 use super::rewriting::{self, Destination, FirstPass};
@@ -37,11 +37,7 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let destination = Destination::of(&args.output)?;
     let inputs = find_traces(&args.paths)?;
     let figures = FigurePlan::of(&args.figures)?;
-    guard::claim([
-        Output::of("-o", Some(destination.path())),
-        Output::of("--html", args.html.as_deref()),
-        Output::of("--png", args.figures.png.as_deref()),
-    ])?;
+    guard::claim_results(Some(destination.path()), args.html.as_deref(), &args.figures)?;
     say_skipped(&inputs, args.output.quiet);
     let sources = Spooled::all(&inputs.paths, destination.path(), args.output.quiet)?;
     rewriting::in_pool(&args.output, || {

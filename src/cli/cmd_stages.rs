@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::args_stages::StagesArgs;
 use super::figures::FigurePlan;
-use super::guard::{self, Output};
+use super::guard;
 use super::pages;
 use super::plan::CommonPlan;
 use super::reading::{find_logs, read_logs};
@@ -42,11 +42,7 @@ impl StagesPlan {
         let choice = TableChoice::of(&common, &args.table, RequestRow::SPEC, args.top)?;
         let figures = FigurePlan::of(&args.figures)?;
         let inputs = find_logs(&args.paths)?;
-        guard::claim([
-            Output::of("-o", args.common.output.as_deref()),
-            Output::of("--html", args.html.as_deref()),
-            Output::of("--png", args.figures.png.as_deref()),
-        ])?;
+        guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
         Ok(Self { common, inputs, choice, figures })
     }
 }

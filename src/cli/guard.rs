@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::args::FigureArgs;
 use super::run::Hinted;
 use crate::read::FileId;
 
@@ -101,6 +102,23 @@ pub(super) fn claim<'a>(
         }
     }
     Ok(())
+}
+
+/// As [`claim`], for the outputs that most commands can have.
+///
+/// # Errors
+///
+/// As [`claim`].
+pub(super) fn claim_results(
+    output: Option<&Path>,
+    html: Option<&Path>,
+    figures: &FigureArgs,
+) -> anyhow::Result<()> {
+    claim([
+        Output::of("-o", output),
+        Output::of("--html", html),
+        Output::of("--png", figures.png.as_deref()),
+    ])
 }
 
 fn clash(output: Output<'_>, other: &str) -> anyhow::Error {

@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, WindowArg};
 use super::figures::FigurePlan;
-use super::guard::{self, Output};
+use super::guard;
 use super::joining::LogPlan;
 use super::output::Target;
 use super::reading::{Sorting, find_traces};
@@ -110,11 +110,7 @@ impl AnalyzePlan {
         let logs = LogPlan::of(&args.logs)?;
         let rules = WAIT_RULES.of(args.wait_rules.as_deref())?.1;
         let comm_rules = COMM_RULES.of(args.comm_rules.as_deref())?.1;
-        guard::claim([
-            Output::of("-o", args.common.output.as_deref()),
-            Output::of("--html", args.html.as_deref()),
-            Output::of("--png", args.figures.png.as_deref()),
-        ])?;
+        guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
         Ok(Self {
             inputs,
             common,

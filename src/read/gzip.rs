@@ -115,27 +115,21 @@ impl Gzip {
 
     fn header(&mut self, raw: &mut Raw) -> io::Result<Option<Step>> {
         let bytes = raw.peek(MAX_HEADER_BYTES)?;
-        let (n, what) = (
-            bytes.len(),
-            match header_length(bytes) {
-                Ok(Some(length)) => {
-                    raw.skip(length);
-                    self.begin(raw, true);
-                    return Ok(None);
-                }
-                Ok(None) => "the gzip header does not end",
-                Err(what) => what,
-            },
-        );
-        if n == 0 {
+        let n = bytes.len();
+        match header_length(bytes) {
             // What was passed over went up to the end of the file.
-            return Ok(Some(Step::Member));
+            _ if n == 0 => return Ok(Some(Step::Member)),
+            Ok(Some(length)) => {
+                raw.skip(length);
+                self.begin(raw, true);
+            }
+            Ok(None) if n < MAX_HEADER_BYTES => {
+                raw.skip(n);
+                return Ok(Some(Step::Truncated));
+            }
+            Ok(None) => self.pass(raw, "the gzip header does not end")?,
+            Err(what) => self.pass(raw, what)?,
         }
-        if n < MAX_HEADER_BYTES && header_length(bytes) == Ok(None) {
-            raw.skip(n);
-            return Ok(Some(Step::Truncated));
-        }
-        self.pass(raw, what)?;
         Ok(None)
     }
 

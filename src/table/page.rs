@@ -211,6 +211,17 @@ fn trust_tables(
     trust
 }
 
+/// Why there is no device activity.
+fn devices_absent(report: &AnalyzeReport) -> &'static str {
+    if report.issues.iter().any(|issue| issue.kind == "unread_activity") {
+        "No device activity was read; some of what was recorded is of kinds that are not read."
+    } else if report.threads.is_empty() {
+        "No device activity was recorded."
+    } else {
+        "No device activity was recorded: this is a trace of the CPU alone."
+    }
+}
+
 /// What traces tell, in the order of reading.
 fn trace_sections(
     report: &AnalyzeReport,
@@ -218,13 +229,6 @@ fn trace_sections(
     trust: Vec<PageTable>,
     overview: &OverviewData,
 ) -> Vec<Section> {
-    let no_device = if report.issues.iter().any(|issue| issue.kind == "unread_activity") {
-        "No device activity was read; some of what was recorded is of kinds that are not read."
-    } else if report.threads.is_empty() {
-        "No device activity was recorded."
-    } else {
-        "No device activity was recorded: this is a trace of the CPU alone."
-    };
     let device_tables: &[&str] = if report.has_other_activity() {
         &["kernels", "copies", "memory", "activity"]
     } else {
@@ -278,7 +282,7 @@ fn trace_sections(
             "kernels",
             "Kernels",
             "Device activity by name, the largest sum first.",
-            no_device,
+            devices_absent(report),
             drawer.take(device_tables),
         ),
         section(
