@@ -6,5 +6,5 @@ use clap::Parser as _;
 use omni_trace::cli::{Args, run};
 
 fn main() -> ExitCode {
-    run(&Args::parse())
+    run(&Args::parse()).into()
 }

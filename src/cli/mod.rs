@@ -38,4 +38,4 @@ mod tables;
 mod unfinished;
 
 pub use args::Args;
-pub use run::run;
+pub use run::{Outcome, run};

@@ -10,17 +10,41 @@ use super::{
 };
 use crate::read::ReadError;
 
-/// How a run ended, where it did not fail.
+/// How a run ended. Every command gives one, or an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub enum Outcome {
     /// Done.
     Done,
+    /// Done, and a gate or a check found what it looks for.
+    Found,
     /// Done, but data of the input was lost and `--strict` was given.
     DataLost,
+    /// Not done: an error, which standard error says.
+    Failed,
+    /// What a capture says of itself; it has codes of its own (130 when interrupted).
+    Captured(u8),
 }
 
-/// Runs a command and gives the exit code: 0 done, 1 a gate found something, 2 an error or data lost under `--strict`.
-pub fn run(args: &Args) -> ExitCode {
+impl Outcome {
+    /// The exit code: 0 done, 1 a gate or a check found something, 2 an error or data lost under `--strict`.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Found => 1,
+            Self::DataLost | Self::Failed => 2,
+            Self::Captured(code) => code,
+        }
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(outcome.code())
+    }
+}
+
+/// Runs a command; what is said of how it ended is said.
+pub fn run(args: &Args) -> Outcome {
     let result = match &args.command {
         Command::Analyze(analyze) => cmd_analyze::run(analyze),
         Command::Merge(merge) => cmd_merge::run(merge),
@@ -29,23 +53,22 @@ pub fn run(args: &Args) -> ExitCode {
         Command::Stages(stages) => cmd_stages::run(stages),
         Command::Report(report) => cmd_report::run(report),
         Command::Schema(schema) => cmd_schema::run(schema),
-        Command::Capture(capture) => return exit_code(cmd_capture::run(capture)),
+        Command::Capture(capture) => Ok(captured(cmd_capture::run(capture))),
     };
-    match result {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::DataLost) => {
-            say("error: data of the input was lost, and --strict is set");
-            say(
-                "hint: the issues in the output say what was lost and where; leave out --strict to accept it",
-            );
-            ExitCode::from(2)
-        }
-        Err(error) => {
-            say_error(&error);
-            ExitCode::from(2)
-        }
+    let outcome = result.unwrap_or_else(|error| {
+        say_error(&error);
+        Outcome::Failed
+    });
+    if outcome == Outcome::DataLost {
+        say("error: data of the input was lost, and --strict is set");
+        say(LOST_HINT);
     }
+    outcome
 }
+
+/// What to do where data was lost.
+const LOST_HINT: &str =
+    "hint: the issues in the output say what was lost and where; leave out --strict to accept it";
 
 /// Says what failed and what to do.
 pub(super) fn say_error(error: &anyhow::Error) {
@@ -55,9 +78,9 @@ pub(super) fn say_error(error: &anyhow::Error) {
     }
 }
 
-/// An exit code of the producer, which has some of its own (130 when interrupted).
-fn exit_code(code: i32) -> ExitCode {
-    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+/// The exit code of a capture; one that no program can give is a failure.
+fn captured(code: i32) -> Outcome {
+    Outcome::Captured(u8::try_from(code).unwrap_or(1))
 }
 
 /// What failed. Errors of reading name their cause themselves; of others the causes follow.
@@ -101,4 +124,16 @@ pub(super) struct Hinted {
 /// Writes a line to standard error; there is nobody to tell where that fails.
 pub(super) fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, captured};
+
+    #[test]
+    fn exit_codes_are_those_of_the_help() {
+        let all = [Outcome::Done, Outcome::Found, Outcome::DataLost, Outcome::Failed];
+        assert_eq!(all.map(Outcome::code), [0, 1, 2, 2]);
+        assert_eq!([captured(130), captured(-1)].map(Outcome::code), [130, 1]);
+    }
 }
