@@ -1,19 +1,47 @@
 //! `omni-trace`: where the time went in a GPU pipeline trace.
 //!
-//! Data flows in one line: bytes → blocks → chunks → [`store`] → [`analyze`] → [`table`] → [`render`] → file.
+//! Data flows in one line: bytes → blocks → chunks → [`store`] → [`analyze`] → [`table`] → `render` → file.
 //!
 //! - [`read`] opens an input, inflates it, cuts it on event boundaries and parses the pieces in parallel;
 //! - [`store`] joins the pieces into columns that nothing changes afterwards;
 //! - [`align`] puts several inputs on one time line: who wrote them, how far their clocks are apart;
-//! - [`write`] writes their events anew: merged or slimmed, as Chrome JSON or Perfetto protobuf;
+//! - `write` writes their events anew: merged or slimmed, as Chrome JSON or Perfetto protobuf;
 //! - [`schema`] says what a table is: one definition gives rows, typed columns and every format;
 //! - [`analyze`] asks the store one question a file: windows, devices, threads, waits, the profiler table, kernels;
 //! - [`table`] gives the answers names, units and an order, exact to the nanosecond;
-//! - [`render`] writes them as text, CSV, Markdown or JSON;
-//! - [`cli`] puts it together, and alone prints, writes files and decides exit codes.
+//! - [`ask`] asks the analyses that somebody wants to know of, and fills the report;
+//! - `render` writes them as text, CSV, Markdown or JSON;
+//! - `cli` puts it together, and alone prints, writes files and decides exit codes.
 //!
 //! What was odd or lost on the way is counted in [`diag`]; the words that all rooms share are in [`model`].
 //! The rooms stand here in reading order; each may import only what stands above it, as `tests/layers.rs` says.
+//!
+//! # As a library
+//!
+//! With `default-features = false` there is neither command line nor drawing: traces in, tables out. What stands at the
+//! root is for that; the rooms are the program's own, and their insides change.
+//!
+//! ```
+//! use omni_trace::{Question, Traces, Values};
+//!
+//! let traces = Traces::read(["fixtures/vllm_tp2_step"])?;
+//! let report = traces.analyze(&Question::default());
+//! // The rows, typed: durations are integer nanoseconds, and what was not recorded is `None`.
+//! for device in &report.devices {
+//!     assert!(device.busy_ns + device.idle_ns == device.window_ns);
+//! }
+//! // The same by columns, as CSV has them: key, unit and kind are the table's, whatever the trace holds.
+//! let kernels = report.table("kernels").expect("there is a table of kernels");
+//! let mut sum_ns = 0;
+//! for (column, values) in kernels.columns() {
+//!     match values {
+//!         Values::Int(values) if column.key == "sum_ns" => sum_ns = values.iter().flatten().sum(),
+//!         _ => {}
+//!     }
+//! }
+//! assert_eq!(kernels.n_rows > 0, sum_ns > 0);
+//! # Ok::<(), omni_trace::ReadError>(())
+//! ```
 
 pub mod model;
 
@@ -25,6 +53,7 @@ pub mod read;
 
 pub mod align;
 
+#[cfg(feature = "program")]
 pub mod write;
 
 pub mod schema;
@@ -33,6 +62,14 @@ pub mod analyze;
 
 pub mod table;
 
+pub mod ask;
+
+#[cfg(feature = "program")]
 pub mod render;
 
+#[cfg(feature = "program")]
 pub mod cli;
+
+pub use ask::{Question, Traces};
+pub use read::ReadError;
+pub use schema::{Column, Kind, Table, Unit, Values};

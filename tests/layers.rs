@@ -15,12 +15,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("table", &["analyze", "schema", "model"]),
     ("frame", &["table", "store", "model"]),
     ("write", &["read", "store", "diag", "model"]),
+    ("ask", &["table", "analyze", "schema", "align", "read", "store", "diag", "model"]),
     ("render", &["table", "schema", "model"]),
     (
         "cli",
         &[
-            "render", "write", "frame", "table", "analyze", "schema", "align", "read", "store",
-            "diag", "model",
+            "render", "ask", "write", "frame", "table", "analyze", "schema", "align", "read",
+            "store", "diag", "model",
         ],
     ),
 ];

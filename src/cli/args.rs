@@ -15,6 +15,7 @@ use super::tables::keys_of;
 use crate::analyze::exclude::parse_classes;
 use crate::analyze::joined::parse_zone;
 use crate::analyze::timeline::Class;
+use crate::ask::SortKey;
 
 /// Where the time went in a GPU pipeline trace.
 #[derive(Debug, Parser)]
@@ -142,24 +143,6 @@ pub(super) struct AnalyzeArgs {
     pub(super) html: Option<PathBuf>,
 }
 
-impl AnalyzeArgs {
-    /// The arguments as if typed: these paths, and these words.
-    pub(super) fn of(paths: Vec<PathBuf>, words: &[&str]) -> anyhow::Result<Self> {
-        let words = words.iter().map(OsString::from).collect();
-        match typed("analyze", words, paths)? {
-            Command::Analyze(args) => Ok(args),
-            other => anyhow::bail!("{other:?} is no analysis"),
-        }
-    }
-}
-
-/// A command as if typed: words, then paths.
-fn typed(command: &str, words: Vec<OsString>, paths: Vec<PathBuf>) -> anyhow::Result<Command> {
-    let line = ["omni-trace", command].map(OsString::from).into_iter().chain(words);
-    let line = line.chain(["--".into()]).chain(paths.into_iter().map(PathBuf::into_os_string));
-    Ok(Args::try_parse_from(line)?.command)
-}
-
 /// Everything that is known, as a page that opens from a mail attachment and needs no network.
 ///
 /// Writes DIR/index.html and its figures as PNG: the verdict, how far it can be trusted, the time line of the whole run, and every table, to be
@@ -208,57 +191,6 @@ pub(super) struct ReportArgs {
     /// Exit with 2 where data of the input was lost.
     #[arg(long)]
     pub(super) strict: bool,
-}
-
-impl ReportArgs {
-    /// The arguments as if typed: a report of these traces and logs in a folder.
-    pub(super) fn of(
-        paths: Vec<PathBuf>,
-        logs: Vec<PathBuf>,
-        folder: PathBuf,
-    ) -> anyhow::Result<Self> {
-        match typed("report", vec!["-o".into(), folder.into_os_string()], paths)? {
-            Command::Report(args) => Ok(Self { logs: LogArgs { logs, ..args.logs }, ..args }),
-            other => anyhow::bail!("{other:?} is no report"),
-        }
-    }
-}
-
-impl AnalyzeArgs {
-    /// The analysis that a report is of.
-    pub(super) fn of_report(args: &ReportArgs) -> Self {
-        Self {
-            paths: args.paths.clone(),
-            common: CommonArgs {
-                format: Format::Text,
-                output: None,
-                width: None,
-                threads: args.threads,
-                quiet: args.quiet,
-                strict: args.strict,
-            },
-            logs: args.logs.clone(),
-            figures: FigureArgs { png: None, png_theme: ThemeArg::Light },
-            runs: args.runs,
-            exclude_ipc_wait: false,
-            exclude: args.exclude.clone(),
-            wait_rules: args.wait_rules.clone(),
-            print_wait_rules: false,
-            comm_rules: args.comm_rules.clone(),
-            print_comm_rules: false,
-            table: Vec::new(),
-            top: None,
-            sort: None,
-            name: None,
-            window: args.window,
-            python_rows: ChoiceArg::Auto,
-            torch_compat: ChoiceArg::Auto,
-            torch_layout: false,
-            group_by_input_shape: false,
-            group_by_stack: None,
-            html: None,
-        }
-    }
 }
 
 /// Run a pipeline, launch a program, or drive a running server under the profiler, for a number of iterations.
@@ -354,23 +286,6 @@ pub(super) enum Format {
     Csv,
     /// GitHub-flavoured Markdown.
     Md,
-}
-
-/// A column of the profiler table to sort by, the largest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum SortKey {
-    /// CPU time less that of the children.
-    SelfCpu,
-    /// CPU time with the children.
-    CpuTotal,
-    /// Time of its own device events.
-    SelfDevice,
-    /// Device time with the children.
-    DeviceTotal,
-    /// Number of calls.
-    Count,
-    /// Name, the smallest first.
-    Name,
 }
 
 /// A choice that can follow the trace.

@@ -1,17 +1,14 @@
 //! `omni-trace analyze`: read the inputs, ask every analysis, show the answers.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use super::analyzed::Analyzed;
 use super::args::AnalyzeArgs;
 use super::guard::{self, Output};
-use super::joining::LogPlan;
+use super::joining::{LogPlan, warn_of_logs};
 use super::output::Target;
 use super::pages;
-use super::plan::AnalyzePlan;
+use super::plan::{AnalyzePlan, CommonPlan};
 use super::reading::read_traces;
-use super::results::Results;
-use super::rows;
 use super::rule_files::{COMM_RULES, WAIT_RULES};
 use super::run::{Outcome, say};
 use super::session::{in_pool, outcome};
@@ -19,12 +16,14 @@ use super::tables::rendered;
 use crate::analyze::blame::Blame;
 use crate::analyze::clock::{ClockSource, Placement};
 use crate::analyze::key_averages::torch_times;
+use crate::ask::{Answers, InputAnswers, Question, SortKey, device_label};
 use crate::read::Input;
+use crate::read::logs::LogInput;
 use crate::render::torch_table::{TorchTableOptions, torch_table};
 use crate::schema::Source;
 use crate::table::figure::analyze_figures;
 use crate::table::page::Page;
-use crate::table::torch::TorchTable;
+use crate::table::torch::{TorchSort, TorchTable};
 use crate::table::verdict::verdict_summary;
 use crate::table::{AnalyzeReport, Table, joined_request_summary, over_inputs, trust_summary};
 
@@ -41,31 +40,55 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let plan = AnalyzePlan::of(args)?;
-    in_pool(plan.common.read.threads, || run_plan(&plan, args.html.as_deref()))
+    run_plan(&plan)
 }
 
-/// Torch's own table of the inputs, as `--torch-layout` prints it.
-pub(super) fn torch_text(args: &AnalyzeArgs) -> anyhow::Result<String> {
-    let plan = AnalyzePlan::of(args)?;
+/// Torch's own table of a trace, as `--torch-layout` prints it.
+pub(super) fn torch_text(trace: PathBuf) -> anyhow::Result<String> {
+    let plan = AnalyzePlan::plain(&[trace], true)?;
     in_pool(plan.common.read.threads, || {
-        let mut inputs = read_traces(&plan.inputs, &plan.common)?;
-        let analyzed = Analyzed::of(&plan, &mut inputs);
-        Ok(torch_layout(&plan, &inputs, &analyzed.results))
+        let inputs = read_traces(&plan.inputs, &plan.common)?;
+        let answers = Answers::of(&plan.question, &inputs);
+        Ok(torch_layout(&plan, &inputs, &answers.results))
     })
 }
 
-fn run_plan(plan: &AnalyzePlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
-    let mut inputs = read_traces(&plan.inputs, &plan.common)?;
+/// Does what is planned.
+pub(super) fn run_plan(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
+    in_pool(plan.common.read.threads, || show(plan))
+}
+
+/// What the inputs answer, with the logs that the plan names; what is missing from them is said.
+pub(super) fn answers(
+    common: &CommonPlan,
+    question: &Question,
+    inputs: &[Input],
+    (plan, logs): (Option<&LogPlan>, &[LogInput]),
+) -> Answers {
+    let mut answers = Answers::of(question, inputs);
+    if let Some(plan) = plan {
+        answers = answers.with_logs(inputs, logs, plan.config());
+    }
+    if let Some(joined) = &answers.joined {
+        warn_of_logs(joined, logs, common.is_quiet);
+    }
+    if !common.is_quiet {
+        warn(inputs, &answers);
+    }
+    answers
+}
+
+fn show(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
+    let inputs = read_traces(&plan.inputs, &plan.common)?;
     let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
-    let analyzed = Analyzed::of(plan, &mut inputs).with_logs(plan, &inputs, &logs);
-    warn(plan, &inputs, &analyzed);
-    let overview = html.map(|_| pages::overview_of(&inputs, &analyzed));
+    let answers = answers(&plan.common, &plan.question, &inputs, (plan.logs.as_ref(), &logs));
+    let overview = plan.page.as_ref().map(|_| pages::overview_of(&inputs, &answers));
     let output = if plan.is_torch_layout {
-        torch_layout(plan, &inputs, &analyzed.results)
+        torch_layout(plan, &inputs, &answers.results)
     } else {
-        let report = analyzed.into_report(plan, &inputs);
-        if let (Some(path), Some(overview)) = (html, overview) {
-            let shows = |name: &str| plan.shows_name(name);
+        let report = answers.into_report(&plan.question, &inputs);
+        if let (Some(path), Some(overview)) = (&plan.page, overview) {
+            let shows = |name: &str| plan.question.shows_name(name);
             let page = Page::of_analyze(&report, None, None, overview, shows);
             pages::write(path, page, &inputs, logs.iter().map(|log| log.path.as_path()))?;
         }
@@ -76,19 +99,17 @@ fn run_plan(plan: &AnalyzePlan, html: Option<&Path>) -> anyhow::Result<Outcome> 
     };
     plan.common.target.write(output.as_bytes())?;
     let warning =
-        (!plan.shows("issues")).then_some("data of the input was lost; `--table issues` says what");
+        (!plan.shows_issues()).then_some("data of the input was lost; `--table issues` says what");
     Ok(outcome(plan.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
 }
 
 /// Says what is missing from the inputs, or only estimated.
-pub(super) fn warn(plan: &AnalyzePlan, inputs: &[Input], analyzed: &Analyzed) {
-    for input in
-        inputs.iter().filter(|input| input.store.slices.is_empty() && !plan.common.is_quiet)
-    {
+fn warn(inputs: &[Input], answers: &Answers) {
+    for input in inputs.iter().filter(|input| input.store.slices.is_empty()) {
         say(&format!("warning: {} holds no event with a duration", input.path.display()));
         say("hint: the profiler may have been stopped before anything ran; widen its range");
     }
-    if let Some(across) = analyzed.across.as_ref().filter(|_| !plan.common.is_quiet) {
+    if let Some(across) = &answers.across {
         warn_of_clocks(across, inputs);
     }
 }
@@ -124,15 +145,15 @@ fn warn_of_clocks(blame: &Blame, inputs: &[Input]) {
 }
 
 /// Torch's own table of every input, under its path where there are several.
-fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[Results]) -> String {
+fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[InputAnswers]) -> String {
     let mut out = String::new();
     for (input, results) in inputs.iter().zip(results) {
         let Some(averages) = &results.key_averages else { continue };
-        let times = torch_times(&input.store, &plan.key_averages, averages);
-        let table = TorchTable::new(averages, &times, rows::device_label(&input.store));
+        let times = torch_times(&input.store, &plan.question.key_averages, averages);
+        let table = TorchTable::new(averages, &times, device_label(&input.store));
         let has_device = averages.rows.iter().any(|row| row.self_device_ns > 0);
         let options = TorchTableOptions {
-            sort_by: rows::torch_sort(plan.sort, has_device),
+            sort_by: torch_sort(plan.question.sort, has_device),
             row_limit: Some(plan.choice.top()),
             ..TorchTableOptions::default()
         };
@@ -145,8 +166,21 @@ fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[Results]) -> St
     out
 }
 
+/// What torch's own table is sorted by; torch cannot sort by name and keeps the order of first starts.
+fn torch_sort(sort: Option<SortKey>, has_device: bool) -> Option<TorchSort> {
+    let default = if has_device { SortKey::SelfDevice } else { SortKey::SelfCpu };
+    match sort.unwrap_or(default) {
+        SortKey::SelfCpu => Some(TorchSort::SelfCpu),
+        SortKey::CpuTotal => Some(TorchSort::CpuTotal),
+        SortKey::SelfDevice => Some(TorchSort::SelfDevice),
+        SortKey::DeviceTotal => Some(TorchSort::DeviceTotal),
+        SortKey::Count => Some(TorchSort::Count),
+        SortKey::Name => None,
+    }
+}
+
 fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
-    let mut tables = report.tables(|name| plan.shows_name(name));
+    let mut tables = report.tables(|name| plan.question.shows_name(name));
     if plan.common.is_terminal {
         // A terminal shows the end of what was printed: the verdict stands there.
         tables.rotate_left(1);

@@ -7,26 +7,22 @@ use rayon::prelude::*;
 use super::args_bandwidth::BandwidthArgs;
 use super::figures::FigurePlan;
 use super::guard;
-use super::joining::LogPlan;
+use super::joining::{LogPlan, warn_of_logs};
 use super::pages;
-use super::plan::{CommonPlan, window_config};
+use super::plan::{CommonPlan, time_config};
 use super::reading::{find_traces, read_traces};
-use super::results::compared;
-use super::rows;
-use super::rule_files::COMM_RULES;
 use super::run::{Hinted, Outcome};
 use super::session::{in_pool, outcome};
 use super::tables::{TableChoice, rendered};
-use crate::align::Together;
 use crate::analyze::base::{TimeBase, TimeConfig};
-use crate::analyze::collectives::{CollectiveInput, collectives};
-use crate::analyze::copies::{CopiesConfig, copies};
+use crate::analyze::copies::CopiesConfig;
 use crate::analyze::peaks::PeakOverrides;
-use crate::read::{Input, Inputs};
+use crate::ask::{bandwidth_report, compared, joined_with};
+use crate::read::Inputs;
 use crate::schema::{Row as _, Source};
 use crate::table::figure::bandwidth_figures;
 use crate::table::page::Page;
-use crate::table::{BandwidthReport, CopyRow, InputRow, Table, over_inputs};
+use crate::table::{CopyRow, Table, over_inputs};
 
 /// What `bandwidth` will do.
 struct BandwidthPlan {
@@ -58,17 +54,12 @@ impl BandwidthPlan {
         })?;
         let inputs = find_traces(&args.paths)?;
         let logs = LogPlan::of(&args.logs)?;
-        let comm_rules = COMM_RULES.of(args.comm_rules.as_deref())?.1;
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
         Ok(Self {
             common,
             inputs,
             choice,
-            time: TimeConfig {
-                window: window_config(args.window),
-                comm_rules,
-                ..TimeConfig::default()
-            },
+            time: time_config(args.window, None, args.comm_rules.as_deref())?,
             copies: CopiesConfig { peaks },
             logs,
             figures: FigurePlan::of(&args.figures)?,
@@ -84,9 +75,11 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
         inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
     let bases: Vec<&TimeBase> = bases.iter().collect();
     let together = compared(&inputs, &bases, plan.is_one_run);
-    let mut report = report(&plan.copies, &inputs, &bases, &together);
+    let mut report = bandwidth_report(&plan.copies, &inputs, &bases, &together);
     if let Some(join) = &plan.logs {
-        report.add_joined(join.join(&inputs, &bases, &together, &logs, plan.common.is_quiet));
+        let joined = joined_with(&inputs, &bases, &together, &logs, join.config());
+        warn_of_logs(&joined, &logs, plan.common.is_quiet);
+        report.add_joined(joined);
     }
     if let Some(path) = html {
         pages::write(
@@ -111,35 +104,4 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
     let warning = (!plan.choice.is_default())
         .then_some("data of the input was lost; `--table issues` says what");
     Ok(outcome(plan.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
-}
-
-/// What is known of the transfers of some inputs with their time bases.
-pub(super) fn report(
-    config: &CopiesConfig,
-    inputs: &[Input],
-    bases: &[&TimeBase],
-    together: &Together,
-) -> BandwidthReport {
-    let mut report = BandwidthReport::new();
-    for (number, (input, base)) in inputs.iter().zip(bases).enumerate() {
-        let copies = copies(&input.store, base, config);
-        let mut diag = input.diag.clone();
-        copies.report_above_peak(&mut diag);
-        let row = rows::input(number, input, &base.windows);
-        report.inputs.push(InputRow { run: together.runs[number], ..row });
-        report.add_copies(number, copies);
-        report.issues.extend(rows::issues(number, &diag));
-    }
-    let all: Vec<CollectiveInput<'_>> = inputs
-        .iter()
-        .zip(bases)
-        .map(|(input, base)| CollectiveInput {
-            store: &input.store,
-            base,
-            stage: input.identity.stage,
-            rank: input.identity.rank,
-        })
-        .collect();
-    report.add_collectives(&collectives(&all, &together.matched));
-    report
 }

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use omni_trace_driver::cli::{Captured, Left, dispatch};
 
-use super::args::{AnalyzeArgs, CaptureArgs, ReportArgs};
+use super::args::CaptureArgs;
+use super::cmd_report::ReportPlan;
+use super::plan::AnalyzePlan;
 use super::profiler_tables;
 use super::run::{Hinted, say, say_error};
 use super::{cmd_analyze, cmd_report};
@@ -99,10 +101,10 @@ impl After {
     /// Does what is to follow, with the traces and logs that a capture left.
     fn run(self, paths: &[PathBuf], logs: Vec<PathBuf>) -> anyhow::Result<()> {
         if self.is_analyzed {
-            cmd_analyze::run(&AnalyzeArgs::of(paths.to_vec(), &[])?)?;
+            cmd_analyze::run_plan(&AnalyzePlan::plain(paths, false)?)?;
         }
         if let Some(folder) = self.report {
-            cmd_report::run(&ReportArgs::of(paths.to_vec(), logs, folder)?)?;
+            cmd_report::run_plan(&ReportPlan::plain(paths, logs, folder)?)?;
         }
         Ok(())
     }

@@ -11,7 +11,6 @@ use super::guard;
 use super::pages;
 use super::reading::{find_traces, say_skipped};
 use super::rewriting::{self, Destination, FirstPass};
-use super::rows;
 use super::run::{Hinted, Outcome};
 use super::spool::Spooled;
 use crate::align::{
@@ -22,6 +21,7 @@ use crate::align::{
 use crate::analyze::comm_rules::CommRules;
 use crate::analyze::devices::comm_kernels;
 use crate::analyze::wait_rules::WaitRules;
+use crate::ask::issues;
 use crate::model::Identity;
 use crate::read::{ID_ARGUMENTS, Input, Progress};
 use crate::render::human;
@@ -158,7 +158,7 @@ fn rewrite_merged(
         base_time_ns,
         ..MergeRow::default()
     });
-    report.issues.extend(rows::issues(0, &first.input.diag));
+    report.issues.extend(issues(0, &first.input.diag));
     show(args, destination, &report)?;
     let outcome = rewriting::outcome(&args.output, &written, std::iter::once(&first.input.diag));
     Ok((report, outcome))
@@ -309,7 +309,7 @@ impl Merged {
                 lanes: plan.n_lanes(),
                 moved_slices: plan.n_moved_slices(),
             });
-            report.issues.extend(rows::issues(i, &first.input.diag));
+            report.issues.extend(issues(i, &first.input.diag));
         }
         if report.inputs.iter().any(|row| row.id_offset > 0) {
             report.renumbered_arguments = ID_ARGUMENTS.to_vec();

@@ -1,30 +1,80 @@
 //! `omni-trace report`: everything that is known of traces and logs, as one page and figures in a folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::analyzed::Analyzed;
-use super::args::{AnalyzeArgs, ReportArgs};
+use super::args::{LogArgs, ReportArgs};
 use super::atomic_file::write_together;
 use super::guard::{self, Output};
 use super::joining::LogPlan;
-use super::plan::AnalyzePlan;
-use super::reading::read_traces;
+use super::plan::{CommonPlan, excluded_classes, time_config};
+use super::reading::{find_traces, read_traces};
 use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say};
 use super::session::{in_pool, outcome};
-use super::{cmd_analyze, cmd_bandwidth, cmd_stages, figures, pages};
+use super::{cmd_analyze, figures, pages};
 use crate::analyze::copies::CopiesConfig;
+use crate::ask::{Question, bandwidth_report, stages_report};
+use crate::read::Inputs;
 use crate::table::page::Page;
 
 /// The page.
 const INDEX: &str = "index.html";
 
+/// What `report` will do.
+pub(super) struct ReportPlan {
+    common: CommonPlan,
+    inputs: Inputs,
+    question: Question,
+    logs: Option<LogPlan>,
+    folder: PathBuf,
+}
+
+impl ReportPlan {
+    /// Resolves the arguments.
+    fn of(args: &ReportArgs) -> anyhow::Result<Self> {
+        Ok(Self {
+            common: CommonPlan::plain(args.quiet).with(args.threads, args.strict),
+            inputs: find_traces(&args.paths)?,
+            question: Question {
+                time: time_config(
+                    args.window,
+                    args.wait_rules.as_deref(),
+                    args.comm_rules.as_deref(),
+                )?,
+                excluded: excluded_classes(&args.exclude, false),
+                is_one_run: args.runs.one_run,
+                ..Question::default()
+            },
+            logs: LogPlan::of(&args.logs)?,
+            folder: args.output.clone(),
+        })
+    }
+
+    /// The report of some traces and logs as it is made where nothing else is given.
+    pub(super) fn plain(
+        paths: &[PathBuf],
+        logs: Vec<PathBuf>,
+        folder: PathBuf,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            common: CommonPlan::plain(false),
+            inputs: find_traces(paths)?,
+            question: Question::default(),
+            logs: LogPlan::of(&LogArgs { logs, log_zone: None })?,
+            folder,
+        })
+    }
+}
+
 /// Runs the command.
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
-    let analyze = AnalyzeArgs::of_report(args);
-    let plan = AnalyzePlan { is_page: true, ..AnalyzePlan::of(&analyze)? };
-    guard::claim([Output::of("-o", Some(&args.output.join(INDEX)))])?;
-    refuse_file(&args.output)?;
-    in_pool(plan.common.read.threads, || report(&plan, &args.output))
+    run_plan(&ReportPlan::of(args)?)
+}
+
+/// Does what is planned.
+pub(super) fn run_plan(plan: &ReportPlan) -> anyhow::Result<Outcome> {
+    guard::claim([Output::of("-o", Some(&plan.folder.join(INDEX)))])?;
+    refuse_file(&plan.folder)?;
+    in_pool(plan.common.read.threads, || report(plan))
 }
 
 /// What is there and no folder cannot be written into: said before anything is read.
@@ -44,22 +94,22 @@ fn unwritable(folder: &Path, error: &std::io::Error) -> anyhow::Error {
     Hinted { what, hint: hint.to_owned() }.into()
 }
 
-fn report(plan: &AnalyzePlan, folder: &Path) -> anyhow::Result<Outcome> {
+fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
+    let folder = &plan.folder;
     let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
-    let mut inputs = read_traces(&plan.inputs, &plan.common)?;
-    let analyzed = Analyzed::of(plan, &mut inputs).with_logs(plan, &inputs, &logs);
-    cmd_analyze::warn(plan, &inputs, &analyzed);
-    let bases: Vec<_> = analyzed.results.iter().map(|results| &results.base).collect();
-    let together = &analyzed.together;
-    let mut bandwidth = cmd_bandwidth::report(&CopiesConfig::default(), &inputs, &bases, together);
-    if let Some(joined) = &analyzed.joined {
+    let inputs = read_traces(&plan.inputs, &plan.common)?;
+    let answers =
+        cmd_analyze::answers(&plan.common, &plan.question, &inputs, (plan.logs.as_ref(), &logs));
+    let bases: Vec<_> = answers.results.iter().map(|results| &results.base).collect();
+    let together = &answers.together;
+    let mut bandwidth = bandwidth_report(&CopiesConfig::default(), &inputs, &bases, together);
+    if let Some(joined) = &answers.joined {
         bandwidth.add_joined(joined.clone());
     }
-    let stages = (!logs.is_empty()).then(|| cmd_stages::report(&logs));
-    let overview = pages::overview_of(&inputs, &analyzed);
-    let report = analyzed.into_report(plan, &inputs);
-    let shows = |name: &str| plan.shows_name(name);
-    let page = Page::of_analyze(&report, Some(&bandwidth), stages.as_ref(), overview, shows);
+    let stages = (!logs.is_empty()).then(|| stages_report(&logs));
+    let overview = pages::overview_of(&inputs, &answers);
+    let report = answers.into_report(&plan.question, &inputs);
+    let page = Page::of_analyze(&report, Some(&bandwidth), stages.as_ref(), overview, |_| true);
     let mut files = figures::files_of(&page.figures())?;
     let html = pages::html_of(page, &inputs, logs.iter().map(|log| log.path.as_path()));
     files.push((INDEX.to_owned(), html.into_bytes()));

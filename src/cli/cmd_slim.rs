@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::args_merge::{NameFilter, SlimArgs};
 use super::guard::{self, Output};
 use super::rewriting::{self, Destination, FirstPass};
-use super::rows;
 use super::run::{Hinted, Outcome};
 use super::spool::Spooled;
 use crate::align::{AlignInput, AlignMode, align_clocks, input_label};
 use crate::analyze::base::TimeConfig;
 use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
+use crate::ask::issues;
 use crate::read::Progress;
 use crate::schema;
 use crate::store::{BASE_KEY, LANES_KEY, LAYOUT_KEY, PARTS_KEY, SHIFT_KEY};
@@ -66,7 +66,7 @@ fn slim(
         json_bytes: first.input.json_bytes,
         collapsed_waits: choice.waits.len() as u64,
         categories: categories(&written.tally),
-        issues: rows::issues(0, &first.input.diag).collect(),
+        issues: issues(0, &first.input.diag).collect(),
     };
     let view = |source: &schema::Source<'_>| Table::view(&source.table());
     rewriting::show(&args.output, destination, (&report, &report.output), &report.tables(), view)?;

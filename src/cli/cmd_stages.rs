@@ -8,18 +8,16 @@ use super::guard;
 use super::pages;
 use super::plan::CommonPlan;
 use super::reading::{find_logs, read_logs};
-use super::rows;
 use super::run::{Outcome, say};
 use super::session::{in_pool, outcome};
 use super::tables::{TableChoice, rendered};
-use crate::analyze::stages::{LogRow, RequestRow, analyze_stages};
-use crate::model::log::{LineKind, PipelineLog};
+use crate::analyze::stages::RequestRow;
+use crate::ask::stages_report;
+use crate::model::log::PipelineLog;
 use crate::read::Inputs;
-use crate::read::logs::LogInput;
 use crate::schema::{Row as _, Source};
 use crate::table::figure::stages_figures;
 use crate::table::page::Page;
-use crate::table::stages::StagesReport;
 use crate::table::{Table, over_inputs};
 
 /// Runs the command.
@@ -49,7 +47,7 @@ impl StagesPlan {
 
 fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     let inputs = read_logs(&plan.inputs, plan.common.sorting())?;
-    let report = report(&inputs);
+    let report = stages_report(&inputs);
     if let Some(path) = html {
         let logs = plan.inputs.paths.iter().map(PathBuf::as_path);
         pages::write(path, Page::of_stages(&report), &[], logs)?;
@@ -74,28 +72,4 @@ fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     let warning = (!plan.choice.is_default())
         .then_some("records of the logs were lost; `--table issues` says what");
     Ok(outcome(plan.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
-}
-
-/// What some logs tell.
-pub(super) fn report(inputs: &[LogInput]) -> StagesReport {
-    let logs: Vec<_> = inputs.iter().map(|input| &input.log).collect();
-    let rows: Vec<LogRow> = inputs.iter().enumerate().map(log_row).collect();
-    let issues =
-        inputs.iter().enumerate().flat_map(|(number, input)| rows::issues(number, &input.diag));
-    StagesReport::of(analyze_stages(&logs), rows, issues.collect())
-}
-
-fn log_row((number, input): (usize, &LogInput)) -> LogRow {
-    let lines = |kind| input.log.census.lines(kind);
-    LogRow {
-        log: number,
-        bytes: input.bytes,
-        text_bytes: input.text_bytes,
-        records: input.log.entries.len() as u64,
-        processes: input.log.processes.len() as u64,
-        recognized_lines: lines(LineKind::Recognized),
-        ignored_lines: lines(LineKind::Ignored),
-        unknown_lines: lines(LineKind::Unknown),
-        path: input.path.display().to_string(),
-    }
 }

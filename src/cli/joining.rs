@@ -1,18 +1,13 @@
-//! Logs beside traces: the logs read and analyzed, and joined with the inputs. What `analyze` and `bandwidth` share.
+//! Logs beside traces: which are read, and what is said of those that cannot be joined.
 
 use super::args::LogArgs;
 use super::plan::CommonPlan;
 use super::reading::{find_logs, read_logs};
-use super::rows;
 use super::run::say;
-use crate::align::Together;
-use crate::analyze::base::TimeBase;
-use crate::analyze::clock::placements;
-use crate::analyze::joined::{ClockSource, JoinConfig, JoinInput, JoinLog, Joined, joined};
-use crate::analyze::stages::analyze_stages;
+use crate::analyze::joined::{ClockSource, JoinConfig, Joined};
 use crate::diag::Severity;
+use crate::read::Inputs;
 use crate::read::logs::LogInput;
-use crate::read::{Input, Inputs};
 
 /// The logs to join.
 #[derive(Debug)]
@@ -36,45 +31,17 @@ impl LogPlan {
         plan.map_or(Ok(Vec::new()), |plan| read_logs(&plan.inputs, common.sorting()))
     }
 
-    /// Joins logs and inputs, and says on standard error what could not be joined.
-    pub(super) fn join(
-        &self,
-        inputs: &[Input],
-        bases: &[&TimeBase],
-        together: &Together,
-        logs: &[LogInput],
-        is_quiet: bool,
-    ) -> Joined {
-        let placed = placements(&together.alignment);
-        let paths: Vec<String> =
-            inputs.iter().map(|input| input.path.display().to_string()).collect();
-        let pids: Vec<Vec<i64>> =
-            inputs.iter().map(|input| rows::host_pids(&input.store)).collect();
-        let sides: Vec<JoinInput<'_>> = (0..inputs.len())
-            .map(|i| JoinInput {
-                store: &inputs[i].store,
-                base: bases[i],
-                placed: placed[i],
-                identity: &inputs[i].identity,
-                path: &paths[i],
-                pids: &pids[i],
-            })
-            .collect();
-        let names: Vec<String> = logs.iter().map(|log| log.path.display().to_string()).collect();
-        let named = logs.iter().zip(&names);
-        let named: Vec<JoinLog<'_>> =
-            named.map(|(log, path)| JoinLog { log: &log.log, path }).collect();
-        let texts: Vec<_> = logs.iter().map(|log| &log.log).collect();
-        let found = joined(&sides, &named, &analyze_stages(&texts), self.config);
-        if !is_quiet {
-            warn(&found, logs);
-        }
-        found
+    /// How the logs are joined.
+    pub(super) fn config(&self) -> JoinConfig {
+        self.config
     }
 }
 
 /// Says what could not be joined, and why.
-fn warn(joined: &Joined, logs: &[LogInput]) {
+pub(super) fn warn_of_logs(joined: &Joined, logs: &[LogInput], is_quiet: bool) {
+    if is_quiet {
+        return;
+    }
     for log in logs.iter().filter(|log| log.diag.worst() >= Some(Severity::DataLoss)) {
         let path = log.path.display();
         say(&format!("warning: records of {path} were lost; `omni-trace stages {path}` says what"));

@@ -3,7 +3,6 @@
 //! The only room that prints, opens output files or decides exit codes. Standard output is for results; everything else
 //! (progress, notes, errors) goes to standard error.
 
-mod analyzed;
 mod args;
 mod args_bandwidth;
 mod args_merge;
@@ -27,9 +26,7 @@ mod plan;
 mod profiler_tables;
 mod progress;
 mod reading;
-mod results;
 mod rewriting;
-mod rows;
 mod rule_files;
 mod run;
 mod session;

@@ -9,10 +9,10 @@ use std::path::Path;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::analyzed::Analyzed;
 use super::output::Target;
 use crate::analyze::clock::Placement;
 use crate::analyze::overview::{OverviewInput, overview};
+use crate::ask::Answers;
 use crate::read::Input;
 use crate::render::html;
 use crate::table::OverviewData;
@@ -65,8 +65,8 @@ fn sha256(path: &Path) -> std::io::Result<String> {
 }
 
 /// The overview timeline of analyzed inputs.
-pub(super) fn overview_of(inputs: &[Input], analyzed: &Analyzed) -> OverviewData {
-    let placed = analyzed.across.as_ref().map(|across| &across.placed);
+pub(super) fn overview_of(inputs: &[Input], answers: &Answers) -> OverviewData {
+    let placed = answers.across.as_ref().map(|across| &across.placed);
     let offset_ns = |number: usize| match placed {
         None => Some(0),
         Some(placed) => match placed[number].placement {
@@ -74,7 +74,7 @@ pub(super) fn overview_of(inputs: &[Input], analyzed: &Analyzed) -> OverviewData
             _ => Some(placed[number].offset_ns),
         },
     };
-    let parts: Vec<OverviewInput<'_>> = analyzed
+    let parts: Vec<OverviewInput<'_>> = answers
         .results
         .iter()
         .enumerate()

@@ -1,10 +1,9 @@
 //! From arguments to what will be done: inputs found, defaults resolved, nothing read yet.
 
 use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 
-use regex::Regex;
-
-use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, SortKey, WindowArg};
+use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, WindowArg};
 use super::figures::FigurePlan;
 use super::guard;
 use super::joining::LogPlan;
@@ -17,32 +16,16 @@ use crate::analyze::base::TimeConfig;
 use crate::analyze::key_averages::{Choice, KeyAveragesConfig};
 use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
+use crate::ask::{Question, Wanted};
 use crate::read::{Inputs, ReadOptions};
 use crate::render::text::TextStyle;
-use crate::schema::Row as _;
-use crate::table::{IterationRow, KeyAverageRow};
+use crate::schema::{Row as _, Spec};
+use crate::table::figure::FIGURES_OF;
+use crate::table::verdict::{VERDICT_OF, VerdictRow};
+use crate::table::{AnalyzeReport, IssueRow, IterationRow, KeyAverageRow};
 
 /// Longest gaps shown where nothing else is asked for.
 const N_GAPS: usize = 10;
-
-/// Tables that the verdict is made from.
-const VERDICT_TABLES: [&str; 11] = [
-    "breakdown",
-    "threads",
-    "devices",
-    "idle",
-    "startup",
-    "iteration_summary",
-    "key_averages",
-    "kernels",
-    "activity",
-    "blame",
-    "stragglers",
-];
-
-/// Tables whose rows the figures draw, shown or not.
-const FIGURE_TABLES: [&str; 7] =
-    ["breakdown", "threads", "devices", "idle", "iterations", "kernels", "blame"];
 
 /// What every command needs.
 #[derive(Debug)]
@@ -62,30 +45,21 @@ pub(super) struct CommonPlan {
 pub(super) struct AnalyzePlan {
     pub(super) common: CommonPlan,
     pub(super) inputs: Inputs,
+    pub(super) question: Question,
     /// The tables to show.
     pub(super) choice: TableChoice,
     /// Rows of the table of gaps for people.
     pub(super) top_gaps: usize,
     /// Rows of the table of threads for people.
     pub(super) top_threads: usize,
-    pub(super) sort: Option<SortKey>,
-    pub(super) name: Option<Regex>,
-    /// Windows, and rules of waiting and communication.
-    pub(super) time: TimeConfig,
-    /// Classes of time to leave out; empty for none.
-    pub(super) excluded: Vec<Class>,
-    /// Rules of the profiler table.
-    pub(super) key_averages: KeyAveragesConfig,
     /// Whether torch's own table text is all that is wanted.
     pub(super) is_torch_layout: bool,
     /// Logs to join with the traces.
     pub(super) logs: Option<LogPlan>,
-    /// Whether a page is wanted, which shows every table.
-    pub(super) is_page: bool,
+    /// Where the page goes, if anywhere.
+    pub(super) page: Option<PathBuf>,
     /// Where figures go, if anywhere.
     pub(super) figures: Option<FigurePlan>,
-    /// Whether all inputs are of one run, whatever they say.
-    pub(super) is_one_run: bool,
 }
 
 impl AnalyzePlan {
@@ -94,76 +68,143 @@ impl AnalyzePlan {
         let common = CommonPlan::of(&args.common);
         let top = rows_shown(args.top, args.torch_layout);
         let choice = TableChoice::of(&common, &args.table, KeyAverageRow::SPEC, top)?;
-        let excluded = excluded_classes(args);
-        if args.torch_layout && !excluded.is_empty() {
-            let what =
-                "--torch-layout is torch's own text, and torch leaves no time out".to_owned();
-            let hint = "leave out --torch-layout; `--table key_averages` shows the same table without the waits";
-            return Err(Hinted { what, hint: hint.to_owned() }.into());
-        }
-        if args.torch_layout && (common.format != Format::Text || args.window.is_some()) {
-            let what = "--torch-layout is torch's own text, of whole profiles".to_owned();
-            let hint = "leave out --format and --window, or --torch-layout".to_owned();
-            return Err(Hinted { what, hint }.into());
-        }
+        let excluded = excluded_classes(&args.exclude, args.exclude_ipc_wait);
+        refuse_changed_torch(args, common.format, &excluded)?;
         let inputs = find_traces(&args.paths)?;
         let logs = LogPlan::of(&args.logs)?;
-        let rules = WAIT_RULES.of(args.wait_rules.as_deref())?.1;
-        let comm_rules = COMM_RULES.of(args.comm_rules.as_deref())?.1;
+        let time =
+            time_config(args.window, args.wait_rules.as_deref(), args.comm_rules.as_deref())?;
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
-        Ok(Self {
-            inputs,
-            common,
-            choice,
-            top_gaps: args.top.map_or(N_GAPS, |_| rows_shown(args.top, false)),
-            top_threads: args.top.map_or(usize::MAX, |_| rows_shown(args.top, false)),
+        let question = Question {
+            time,
             excluded,
-            sort: args.sort,
-            name: args.name.clone(),
-            time: TimeConfig { window: window_config(args.window), rules, comm_rules },
             key_averages: KeyAveragesConfig {
                 python_rows: choice_of(args.python_rows),
                 torch_compat: choice_of(args.torch_compat),
                 group_by_input_shape: args.group_by_input_shape,
                 group_by_stack_n: args.group_by_stack.unwrap_or(0),
             },
+            sort: args.sort,
+            name: args.name.clone(),
+            is_one_run: args.runs.one_run,
+            wanted: Wanted::All,
+        };
+        let plan = Self {
+            inputs,
+            common,
+            choice,
+            top_gaps: args.top.map_or(N_GAPS, |_| top),
+            top_threads: args.top.map_or(usize::MAX, |_| top),
+            question,
             is_torch_layout: args.torch_layout,
             logs,
-            is_page: args.html.is_some(),
+            page: args.html.clone(),
             figures: FigurePlan::of(&args.figures)?,
-            is_one_run: args.runs.one_run,
-        })
+        };
+        Ok(plan.with_wanted())
     }
 
-    /// Whether a table is shown.
-    pub(super) fn shows(&self, key: &str) -> bool {
-        self.choice.shows(key, |key| key != IterationRow::SPEC.key)
+    /// The analysis of some traces as `analyze` does it where nothing but their paths is given, or torch's own table.
+    pub(super) fn plain(paths: &[PathBuf], is_torch_layout: bool) -> anyhow::Result<Self> {
+        let plan = Self {
+            common: CommonPlan::plain(is_torch_layout),
+            inputs: find_traces(paths)?,
+            question: Question::default(),
+            choice: TableChoice::plain(rows_shown(None, is_torch_layout)),
+            top_gaps: N_GAPS,
+            top_threads: usize::MAX,
+            is_torch_layout,
+            logs: None,
+            page: None,
+            figures: None,
+        };
+        Ok(plan.with_wanted())
     }
 
-    /// Whether any of some tables is asked for: what only serves others need not be computed.
-    pub(super) fn needs(&self, keys: &[&str]) -> bool {
-        let is_drawn = |key: &&str| self.figures.is_some() && FIGURE_TABLES.contains(key);
-        let is_told = |key: &&str| self.shows("verdict") && VERDICT_TABLES.contains(key);
-        self.is_page
-            || self.common.format == Format::Json
-            || keys.iter().any(|key| self.shows(key) || is_drawn(key) || is_told(key))
+    /// The tables that are wanted: those that are shown, and those of which other things are made.
+    fn with_wanted(mut self) -> Self {
+        self.question.wanted = self.wanted();
+        self
     }
 
-    /// Whether a name is shown.
-    pub(super) fn shows_name(&self, name: &str) -> bool {
-        self.name.as_ref().is_none_or(|regex| regex.is_match(name))
+    fn wanted(&self) -> Wanted {
+        if self.is_torch_layout {
+            return Wanted::Only(vec![KeyAverageRow::SPEC]);
+        }
+        if self.page.is_some() || self.common.format == Format::Json {
+            return Wanted::All;
+        }
+        let none = AnalyzeReport::default();
+        let tables = none.tables(|_| true);
+        let shown = tables.iter().filter(|table| self.shows(table.key, table.spec));
+        let mut wanted: Vec<&Spec> = shown.map(|table| table.spec).collect();
+        if wanted.contains(&VerdictRow::SPEC) {
+            wanted.extend(VERDICT_OF);
+        }
+        if self.figures.is_some() {
+            wanted.extend(FIGURES_OF);
+        }
+        Wanted::Only(wanted)
+    }
+
+    /// Whether a table is shown where it has rows.
+    fn shows(&self, key: &str, spec: &Spec) -> bool {
+        self.choice.shows(key, |_| spec != IterationRow::SPEC)
+    }
+
+    /// Whether what was lost is told by the result.
+    pub(super) fn shows_issues(&self) -> bool {
+        self.shows(IssueRow::SPEC.key, IssueRow::SPEC)
     }
 }
 
+/// # Errors
+///
+/// What would make torch's own text another one.
+fn refuse_changed_torch(
+    args: &AnalyzeArgs,
+    format: Format,
+    excluded: &[Class],
+) -> Result<(), Hinted> {
+    if !args.torch_layout {
+        return Ok(());
+    }
+    let (what, hint) = if !excluded.is_empty() {
+        (
+            "--torch-layout is torch's own text, and torch leaves no time out",
+            "leave out --torch-layout; `--table key_averages` shows the same table without the waits",
+        )
+    } else if format != Format::Text || args.window.is_some() {
+        (
+            "--torch-layout is torch's own text, of whole profiles",
+            "leave out --format and --window, or --torch-layout",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Hinted { what: what.to_owned(), hint: hint.to_owned() })
+}
+
 /// The classes to leave out, in the order of every output.
-fn excluded_classes(args: &AnalyzeArgs) -> Vec<Class> {
-    let mut classes = args.exclude.clone();
-    if args.exclude_ipc_wait {
+pub(super) fn excluded_classes(exclude: &[Class], exclude_ipc_wait: bool) -> Vec<Class> {
+    let mut classes = exclude.to_vec();
+    if exclude_ipc_wait {
         classes.push(Class::IpcWait);
     }
     classes.sort_unstable();
     classes.dedup();
     classes
+}
+
+/// What is looked at, and by which rules.
+pub(super) fn time_config(
+    window: Option<WindowArg>,
+    wait_rules: Option<&Path>,
+    comm_rules: Option<&Path>,
+) -> anyhow::Result<TimeConfig> {
+    let rules = WAIT_RULES.of(wait_rules)?.1;
+    let comm_rules = COMM_RULES.of(comm_rules)?.1;
+    Ok(TimeConfig { window: window_config(window), rules, comm_rules })
 }
 
 impl CommonPlan {
@@ -172,22 +213,36 @@ impl CommonPlan {
         Sorting { is_strict: self.is_strict, is_quiet: self.is_quiet }
     }
 
+    /// What is done where nothing was given: text to standard output.
+    pub(super) fn plain(is_quiet: bool) -> Self {
+        let target = Target::Stdout;
+        Self {
+            format: Format::Text,
+            style: style(&target),
+            is_terminal: is_terminal(&target),
+            target,
+            read: ReadOptions::default(),
+            is_quiet,
+            is_strict: false,
+        }
+    }
+
+    /// The same with a number of threads, and with lost data judged.
+    pub(super) fn with(self, threads: Option<u16>, is_strict: bool) -> Self {
+        let threads = threads.map_or(self.read.threads, usize::from);
+        Self { read: ReadOptions { threads, ..self.read }, is_strict, ..self }
+    }
+
     /// Resolves what every command takes.
     pub(super) fn of(args: &CommonArgs) -> Self {
         let target = args.output.clone().map_or(Target::Stdout, Target::File);
         let style = style(&target);
-        let mut read = ReadOptions::default();
-        if let Some(threads) = args.threads {
-            read.threads = usize::from(threads);
-        }
         Self {
             format: args.format,
             style: TextStyle { width: args.width.map_or(style.width, width_of), ..style },
             is_terminal: is_terminal(&target),
             target,
-            read,
-            is_quiet: args.quiet,
-            is_strict: args.strict,
+            ..Self::plain(args.quiet).with(args.threads, args.strict)
         }
     }
 }

@@ -11,7 +11,6 @@ use omni_trace_proto::capture::{CaptureManifest, File, Stage, Window, Worker};
 use omni_trace_proto::prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use super::args::AnalyzeArgs;
 use super::cmd_analyze;
 use super::output::Target;
 use super::run::say;
@@ -84,8 +83,7 @@ fn name(stage: u32, rank: u32, window: u32) -> String {
 }
 
 fn table(dir: &Path, trace: &str, name: &str) -> anyhow::Result<File> {
-    let args = AnalyzeArgs::of(vec![dir.join(trace)], &["--torch-layout", "--quiet"])?;
-    let text = cmd_analyze::torch_text(&args)?;
+    let text = cmd_analyze::torch_text(dir.join(trace))?;
     Target::File(dir.join(name)).write(text.as_bytes())?;
     Ok(File {
         path: name.to_owned(),

@@ -48,6 +48,11 @@ impl TableChoice {
         Ok(Self { keys, top })
     }
 
+    /// No choice, with some rows of a table for people.
+    pub(super) fn plain(top: usize) -> Self {
+        Self { keys: Vec::new(), top }
+    }
+
     /// No choice; CSV shows one table alone.
     pub(super) fn first_in_csv(format: Format, first: &str) -> Self {
         let keys = if format == Format::Csv { vec![first.to_owned()] } else { Vec::new() };

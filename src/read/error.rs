@@ -103,13 +103,14 @@ impl ReadError {
     }
 
     /// The same of another path: of standard input, where a copy of it was read.
-    pub(crate) fn renamed(mut self, to: &Path) -> Self {
+    #[must_use]
+    pub fn renamed(mut self, to: &Path) -> Self {
         to.clone_into(self.path_mut());
         self
     }
 
     /// The input.
-    pub(crate) fn into_path(mut self) -> PathBuf {
+    pub fn into_path(mut self) -> PathBuf {
         std::mem::take(self.path_mut())
     }
 

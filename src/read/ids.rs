@@ -34,6 +34,7 @@ pub(crate) fn id_space(key: &[u8]) -> Option<IdSpace> {
 }
 
 /// An id moved by an offset; `None` where it is to stay as it is.
+#[cfg(feature = "program")]
 #[inline]
 pub(crate) fn shifted_id(space: IdSpace, value: RawValue<'_>, offset: u64) -> Option<u64> {
     match value.as_u64()? {

@@ -7,6 +7,7 @@ mod anew;
 mod chrome;
 mod discover;
 mod error;
+#[cfg(feature = "program")]
 pub(crate) mod events;
 mod file_id;
 mod gzip;

@@ -30,6 +30,7 @@ pub(crate) struct EventIndex {
     first_of_block: BTreeMap<u64, u64>,
 }
 
+#[cfg(feature = "program")]
 impl EventIndex {
     /// Number of the first event of the block at an offset; `None` for a block whose start was a wrong guess.
     pub(crate) fn first_event(&self, offset: u64) -> Option<u64> {

@@ -263,6 +263,11 @@ impl BandwidthReport {
         ]
     }
 
+    /// The table of a key, with every row; `None` where there is no such table.
+    pub fn table(&self, key: &str) -> Option<schema::Table> {
+        self.tables().iter().find(|source| source.key == key).map(Source::table)
+    }
+
     /// A table as people see it: peers as a matrix, and of the time series what moved.
     pub fn view(&self, source: &Source<'_>) -> Table {
         match source.key {

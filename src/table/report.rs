@@ -128,6 +128,11 @@ impl AnalyzeReport {
         ]
     }
 
+    /// The table of a key, with every row; `None` where there is no such table.
+    pub fn table(&self, key: &str) -> Option<schema::Table> {
+        self.tables(|_| true).iter().find(|source| source.key == key).map(Source::table)
+    }
+
     /// Whether a trace holds spans that no other table has.
     pub fn has_other_activity(&self) -> bool {
         self.activity.iter().any(ActivityRow::is_other)

@@ -17,9 +17,26 @@ pub(super) use self::row::verdict_view;
 pub use self::row::{VerdictRow, verdict_summary};
 
 use super::{
-    ActivityRow, AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, IterationSummaryRow,
+    ActivityRow, AnalyzeReport, BlameCellRow, BlameRow, BreakdownRow, Cell, DeviceRow, IdleRow,
+    IterationSummaryRow, KernelRow, KeyAverageRow, StartupRow, StragglerRow, ThreadClassRow,
     ThreadRow, percent,
 };
+use crate::schema::{Row as _, Spec};
+
+/// Tables that the verdict is made from.
+pub const VERDICT_OF: [&Spec; 11] = [
+    BreakdownRow::SPEC,
+    ThreadClassRow::SPEC,
+    DeviceRow::SPEC,
+    IdleRow::SPEC,
+    StartupRow::SPEC,
+    IterationSummaryRow::SPEC,
+    KeyAverageRow::SPEC,
+    KernelRow::SPEC,
+    ActivityRow::SPEC,
+    BlameCellRow::SPEC,
+    StragglerRow::SPEC,
+];
 
 /// Shares below this many percent are not worth a sentence of their own.
 const WORTH_TELLING_PCT: f64 = 1.0;

@@ -6,13 +6,28 @@ use super::{
     BarPart, BarRow, BarScale, Bars, Figure, FigureKind, Lane, LaneSpan, Lanes, Matrix, MatrixRow,
     Role, empty, inputs_in_words,
 };
-use crate::table::{AnalyzeReport, BreakdownRow, DeviceRow, IterationRow, KernelRow, ThreadRow};
+use crate::schema::{Row as _, Spec};
+use crate::table::{
+    AnalyzeReport, BlameCellRow, BreakdownRow, DeviceRow, IdleRow, IterationRow, KernelRow,
+    ThreadClassRow, ThreadRow,
+};
 
 /// Kernels shown.
 const N_KERNELS: usize = 15;
 
 /// Why there is nothing to say about devices.
 const NO_DEVICE: &str = "no device activity was recorded";
+
+/// Tables whose rows the figures draw, shown or not.
+pub const FIGURES_OF: [&Spec; 7] = [
+    BreakdownRow::SPEC,
+    ThreadClassRow::SPEC,
+    DeviceRow::SPEC,
+    IdleRow::SPEC,
+    IterationRow::SPEC,
+    KernelRow::SPEC,
+    BlameCellRow::SPEC,
+];
 
 /// The figures, in the order of reading.
 pub fn analyze_figures(report: &AnalyzeReport) -> Vec<Figure> {

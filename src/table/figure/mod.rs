@@ -9,7 +9,7 @@ mod bandwidth;
 mod merge;
 mod stages;
 
-pub use analyze::analyze_figures;
+pub use analyze::{FIGURES_OF, analyze_figures};
 pub use bandwidth::bandwidth_figures;
 pub use merge::merge_figures;
 pub use stages::stages_figures;

@@ -1,9 +1,8 @@
-//! Rows of the report that need an input beside a result: inputs, issues, totals, and the order of the profiler table.
+//! Rows that need an input beside a result: inputs, issues, totals, and the order of the profiler table.
 
 use std::cmp::Reverse;
 
-use super::args::SortKey;
-use super::results::Results;
+use super::{InputAnswers, SortKey};
 use crate::analyze::base::TimeBase;
 use crate::analyze::exclude::Exclusion;
 use crate::analyze::key_averages::{KeyAverages, LinkSource};
@@ -14,11 +13,10 @@ use crate::diag::{IssueKind, Reporter, Severity};
 use crate::model::EventKind;
 use crate::read::Input;
 use crate::store::Store;
-use crate::table::torch::TorchSort;
 use crate::table::{InputRow, IssueRow, KeyAverageRow, TotalsRow};
 
 /// The row of an input.
-pub(super) fn input(number: usize, input: &Input, windows: &Windows) -> InputRow {
+pub(super) fn input(number: usize, input: &Input, diag: &Reporter, windows: &Windows) -> InputRow {
     let identity = &input.identity;
     InputRow {
         path: input.path.display().to_string(),
@@ -33,7 +31,7 @@ pub(super) fn input(number: usize, input: &Input, windows: &Windows) -> InputRow
         window_ns: (windows.source != WindowSource::Empty).then(|| windows.file.len_ns()),
         truncated: input.store.meta.truncated,
         label: identity.label(),
-        trust: trust(&input.diag),
+        trust: trust(diag),
         input: number,
         run: 0,
         tp_rank: identity.parallel.tp,
@@ -79,7 +77,7 @@ fn trust(diag: &Reporter) -> String {
 }
 
 /// The issues of an input.
-pub(super) fn issues(number: usize, diag: &Reporter) -> impl Iterator<Item = IssueRow> + '_ {
+pub fn issues(number: usize, diag: &Reporter) -> impl Iterator<Item = IssueRow> + '_ {
     diag.issues().map(move |issue| IssueRow {
         severity: issue.kind.severity().as_str(),
         kind: issue.kind.as_str(),
@@ -90,28 +88,29 @@ pub(super) fn issues(number: usize, diag: &Reporter) -> impl Iterator<Item = Iss
     })
 }
 
-/// Counts among the issues of an input what the analyses found worth knowing about the figures.
-pub(super) fn note_findings(
-    input: &mut Input,
+/// The issues of an input, with what the analyses found worth knowing about the figures.
+pub(super) fn with_findings(
+    input: &Input,
     base: &TimeBase,
     key_averages: Option<&KeyAverages>,
-) {
-    let diag = &mut input.diag;
+) -> Reporter {
+    let mut diag = input.diag.clone();
     if input.store.slices.is_empty() {
         diag.add(IssueKind::NoEvents, 1, None, None);
     } else {
-        report_notices(base, diag);
+        report_notices(base, &mut diag);
     }
     let has_frames =
         input.store.categories.iter().any(|&(_, kind)| kind == EventKind::PythonFunction);
     if let Some(key_averages) = key_averages {
-        report_links(key_averages, diag);
+        report_links(key_averages, &mut diag);
     }
     if let Some(key_averages) = key_averages.filter(|_| has_frames) {
         let verb = if key_averages.python_rows { "are" } else { "are not" };
         let detail = format!("they {verb} rows; {}", key_averages.python_rows_reason);
         diag.with_detail(IssueKind::PythonRowsChosen, None, detail);
     }
+    diag
 }
 
 /// How the device time of operators is known, where it is not by the operators' ids.
@@ -130,7 +129,7 @@ fn report_links(key_averages: &KeyAverages, diag: &mut Reporter) {
 }
 
 /// The totals over some inputs.
-pub(super) fn totals<'a>(results: impl IntoIterator<Item = &'a Results>) -> TotalsRow {
+pub(super) fn totals<'a>(results: impl IntoIterator<Item = &'a InputAnswers>) -> TotalsRow {
     let mut totals = TotalsRow::default();
     for results in results {
         if let Some(key_averages) = &results.key_averages {
@@ -149,22 +148,9 @@ pub(super) fn totals<'a>(results: impl IntoIterator<Item = &'a Results>) -> Tota
     totals
 }
 
-/// What torch's own table is sorted by; torch cannot sort by name and keeps the order of first starts.
-pub(super) fn torch_sort(sort: Option<SortKey>, has_device: bool) -> Option<TorchSort> {
-    let default = if has_device { SortKey::SelfDevice } else { SortKey::SelfCpu };
-    match sort.unwrap_or(default) {
-        SortKey::SelfCpu => Some(TorchSort::SelfCpu),
-        SortKey::CpuTotal => Some(TorchSort::CpuTotal),
-        SortKey::SelfDevice => Some(TorchSort::SelfDevice),
-        SortKey::DeviceTotal => Some(TorchSort::DeviceTotal),
-        SortKey::Count => Some(TorchSort::Count),
-        SortKey::Name => None,
-    }
-}
-
 /// What torch calls the device in its column titles: `use_device` in capitals, which the trace only shows by its
 /// categories.
-pub(super) fn device_label(store: &Store) -> &'static str {
+pub fn device_label(store: &Store) -> &'static str {
     let has = |prefix: &str| {
         store.categories.iter().any(|&(name, _)| store.strings.get(name).starts_with(prefix))
     };

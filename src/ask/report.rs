@@ -1,24 +1,23 @@
-//! Inputs analyzed, each on its own and all together, and the report of it: what `analyze` and `report` share.
-//!
-//! Nothing here reads a file or prints.
+//! Inputs analyzed, each on its own and all together, and the report of it.
 
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::plan::AnalyzePlan;
-use super::results::{Results, across, compared};
-use super::rows;
+use super::one_input::{across, compared};
+use super::{InputAnswers, Question, inputs as rows, joined_with};
 use crate::align::Together;
 use crate::analyze::blame::Blame;
 use crate::analyze::components::{Component, merge_components};
-use crate::analyze::joined::Joined;
+use crate::analyze::joined::{JoinConfig, Joined};
 use crate::analyze::kernels::{ActivityDurations, activity_stats, merge_durations};
 use crate::analyze::timeline::Class;
 use crate::analyze::trust::{TrustLine, trust};
+use crate::diag::Reporter;
 use crate::model::Role;
 use crate::read::Input;
 use crate::read::logs::LogInput;
+use crate::schema::Row as _;
 use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
     Across, ActivityRow, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
@@ -27,56 +26,53 @@ use crate::table::{
 };
 
 /// What all analyses said.
-pub(super) struct Analyzed {
+pub struct Answers {
     /// Of each input.
-    pub(super) results: Vec<Results>,
+    pub results: Vec<InputAnswers>,
     /// What the inputs are to each other: runs, shared collectives, clocks.
-    pub(super) together: Together,
+    pub together: Together,
     /// Of all of them; `None` for a single one, and where no table shows it.
-    pub(super) across: Option<Blame>,
+    pub across: Option<Blame>,
     /// The logs joined with the inputs; `None` where no logs were given.
-    pub(super) joined: Option<Joined>,
+    pub joined: Option<Joined>,
+    /// What was odd or lost in each input, with what the analyses found worth knowing.
+    pub diags: Vec<Reporter>,
     /// The checks of each input.
     panels: Vec<Vec<TrustLine>>,
 }
 
-impl Analyzed {
+impl Answers {
     /// Asks every analysis that the plan needs, and notes in the inputs' issues what was found odd.
-    pub(super) fn of(plan: &AnalyzePlan, inputs: &mut [Input]) -> Self {
-        let results: Vec<Results> =
-            inputs.par_iter().map(|input| Results::of(plan, input)).collect();
+    pub fn of(question: &Question, inputs: &[Input]) -> Self {
+        let results: Vec<InputAnswers> =
+            inputs.par_iter().map(|input| InputAnswers::of(question, input)).collect();
         let bases: Vec<_> = results.iter().map(|one| &one.base).collect();
-        let together = compared(inputs, &bases, plan.is_one_run);
-        let across = across(plan, inputs, &bases, &together);
+        let together = compared(inputs, &bases, question.is_one_run);
+        let across = across(question, inputs, &bases, &together);
         let panels = inputs
             .par_iter()
             .zip(&results)
             .map(|(input, results)| trust(&input.store, &results.base, &input.diag))
             .collect();
-        for (input, results) in inputs.iter_mut().zip(&results) {
-            rows::note_findings(input, &results.base, results.key_averages.as_ref());
-        }
-        Self { results, together, across, joined: None, panels }
+        let with_findings = |(input, results): (_, &InputAnswers)| {
+            rows::with_findings(input, &results.base, results.key_averages.as_ref())
+        };
+        let diags = inputs.iter().zip(&results).map(with_findings).collect();
+        Self { results, together, across, joined: None, panels, diags }
     }
 
-    /// With the logs that the plan names, joined with the inputs.
-    pub(super) fn with_logs(
-        mut self,
-        plan: &AnalyzePlan,
-        inputs: &[Input],
-        logs: &[LogInput],
-    ) -> Self {
+    /// With the logs of the same run, joined with the inputs.
+    #[must_use]
+    pub fn with_logs(mut self, inputs: &[Input], logs: &[LogInput], config: JoinConfig) -> Self {
         let bases: Vec<_> = self.results.iter().map(|one| &one.base).collect();
-        let join = plan.logs.as_ref();
-        let is_quiet = plan.common.is_quiet;
-        self.joined = join.map(|join| join.join(inputs, &bases, &self.together, logs, is_quiet));
+        self.joined = Some(joined_with(inputs, &bases, &self.together, logs, config));
         self
     }
 
     /// The results as one report, in the order of the inputs.
-    pub(super) fn into_report(self, plan: &AnalyzePlan, inputs: &[Input]) -> AnalyzeReport {
+    pub fn into_report(self, question: &Question, inputs: &[Input]) -> AnalyzeReport {
         let runs = self.together.runs;
-        let mut report = report(plan, inputs, self.results, &runs);
+        let mut report = report(question, inputs, (self.results, &self.diags), &runs);
         for (number, lines) in self.panels.iter().enumerate() {
             report.trust.extend(lines.iter().map(|line| TrustRow::of(number, line)));
             let doubts: Vec<&str> = lines
@@ -102,7 +98,7 @@ impl Analyzed {
             joined_requests,
             ..report
         };
-        if plan.needs(&["verdict"]) {
+        if question.needs(&[VerdictRow::SPEC]) {
             report.verdict = VerdictRow::of(verdict(&report));
         }
         report
@@ -111,9 +107,9 @@ impl Analyzed {
 
 /// The results of the inputs as one report, in the order of the inputs.
 fn report(
-    plan: &AnalyzePlan,
+    question: &Question,
     inputs: &[Input],
-    results: Vec<Results>,
+    (results, diags): (Vec<InputAnswers>, &[Reporter]),
     runs: &[u32],
 ) -> AnalyzeReport {
     let summed = SummedRuns::of(inputs, runs);
@@ -122,16 +118,16 @@ fn report(
         command: "analyze",
         totals: rows::totals((0..results.len()).filter(|&i| summed.is_in(i)).map(|i| &results[i])),
         runs: summed.rows(&results),
-        excluded_classes: plan.excluded.iter().map(|class| class.as_str()).collect(),
+        excluded_classes: question.excluded.iter().map(|class| class.as_str()).collect(),
         ..AnalyzeReport::default()
     };
     let mut parts: Vec<RunParts> = Vec::new();
     parts.resize_with(report.runs.len(), RunParts::default);
     for (number, (input, mut results)) in inputs.iter().zip(results).enumerate() {
-        add_input(&mut report, number, input, &results);
+        add_input(&mut report, number, (input, &diags[number]), &results);
         let activity = std::mem::take(&mut results.activity).into_iter();
         let activity = activity.map(|one| ActivityRow::of(number, one));
-        report.activity.extend(activity.filter(|row| plan.shows_name(&row.name)));
+        report.activity.extend(activity.filter(|row| question.shows_name(&row.name)));
         if let Some(row) = report.inputs.last_mut() {
             row.run = runs[number];
         }
@@ -142,13 +138,13 @@ fn report(
     for (run, parts) in (0..).zip(parts) {
         parts.sum_into(run, &mut report);
     }
-    if !plan.excluded.is_empty() {
+    if !question.excluded.is_empty() {
         let n_rows = report.key_averages.len();
         report.key_averages.retain(|row| !row.is_gone());
         report.totals.excluded_rows = Some((n_rows - report.key_averages.len()) as u64);
     }
-    rows::sort_key_averages(&mut report.key_averages, plan.sort);
-    report.key_averages.retain(|row| plan.shows_name(&row.name));
+    rows::sort_key_averages(&mut report.key_averages, question.sort);
+    report.key_averages.retain(|row| question.shows_name(&row.name));
     let runs = &report.runs;
     report.key_averages.iter_mut().for_each(|row| row.set_shares(&runs[row.run as usize].totals));
     report
@@ -173,7 +169,7 @@ impl<'a> SummedRuns<'a> {
     }
 
     /// The runs with their inputs and totals.
-    fn rows(&self, results: &[Results]) -> Vec<RunRow> {
+    fn rows(&self, results: &[InputAnswers]) -> Vec<RunRow> {
         let n_runs = self.runs.iter().max().map_or(0, |&last| last + 1);
         let row = |run: u32| {
             let of_run = |&i: &usize| self.runs[i] == run;
@@ -197,7 +193,7 @@ struct RunParts {
 }
 
 impl RunParts {
-    fn add(&mut self, results: Results) {
+    fn add(&mut self, results: InputAnswers) {
         let rows = results.key_averages.into_iter().flat_map(|averages| averages.rows);
         self.key_averages.push(rows.map(KeyAverageRow::from).collect());
         self.durations.push(results.durations);
@@ -219,10 +215,15 @@ impl RunParts {
 }
 
 /// Adds the rows that belong to one input.
-fn add_input(report: &mut AnalyzeReport, number: usize, input: &Input, results: &Results) {
+fn add_input(
+    report: &mut AnalyzeReport,
+    number: usize,
+    (input, diag): (&Input, &Reporter),
+    results: &InputAnswers,
+) {
     let windows = &results.base.windows;
     let threads = &results.threads;
-    report.inputs.push(rows::input(number, input, windows));
+    report.inputs.push(rows::input(number, input, diag, windows));
     report.threads.extend(threads.threads.iter().map(|t| ThreadRow::of(number, t)));
     report.breakdown.extend(BreakdownRow::of(number, threads));
     if let Some(exclusion) = &results.exclusion {
@@ -247,5 +248,5 @@ fn add_input(report: &mut AnalyzeReport, number: usize, input: &Input, results: 
         .iteration_summary
         .extend(phases.flat_map(|phase| IterationSummaryRow::of(number, phase)));
     report.memory.extend(results.memory.iter().map(|&row| MemoryRow::of(number, row)));
-    report.issues.extend(rows::issues(number, &input.diag));
+    report.issues.extend(rows::issues(number, diag));
 }

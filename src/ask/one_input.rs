@@ -1,8 +1,8 @@
-//! The analyses of `analyze`: each input on its own, then all of them together.
+//! What the analyses say about one input, and which inputs are compared.
 //!
 //! What no table asks for is not computed.
 
-use super::plan::AnalyzePlan;
+use super::Question;
 use crate::align::Together;
 use crate::analyze::activity::{Activity, activity};
 use crate::analyze::base::TimeBase;
@@ -21,11 +21,18 @@ use crate::analyze::startup::{Startup, startup};
 use crate::analyze::threads::{Threads, threads};
 use crate::analyze::timeline::Class;
 use crate::read::Input;
+use crate::schema::Row as _;
 use crate::store::Store;
+use crate::table::{
+    ActivityRow, BlameCellRow, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow, IdleRow,
+    IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, StartupRow,
+    StragglerRow, ThreadClassRow, WaitRow,
+};
 
 /// What the analyses say about one input.
-pub(super) struct Results {
-    pub(super) base: TimeBase,
+pub struct InputAnswers {
+    /// The common ground of its time accounts.
+    pub base: TimeBase,
     pub(super) devices: Vec<DeviceTime>,
     pub(super) idle: Vec<DeviceIdle>,
     pub(super) startup: Option<Startup>,
@@ -35,9 +42,10 @@ pub(super) struct Results {
     /// IPC wait of the work threads, excluded or not; `None` where it is not recorded.
     pub(super) ipc_wait_ns: Option<i64>,
     pub(super) components: Vec<Component>,
-    pub(super) iterations: Iterations,
-    /// `None` where no table shows it.
-    pub(super) key_averages: Option<KeyAverages>,
+    /// Its iterations.
+    pub iterations: Iterations,
+    /// The profiler table; `None` where no table shows it.
+    pub key_averages: Option<KeyAverages>,
     pub(super) durations: ActivityDurations,
     pub(super) activity: Vec<Activity>,
     pub(super) memory: Vec<MemoryUse>,
@@ -45,16 +53,16 @@ pub(super) struct Results {
     pub(super) exclusion: Option<Exclusion>,
 }
 
-impl Results {
+impl InputAnswers {
     /// Analyzes an input.
-    pub(super) fn of(plan: &AnalyzePlan, input: &Input) -> Self {
+    pub(super) fn of(question: &Question, input: &Input) -> Self {
         let store = &input.store;
-        let base = TimeBase::new(store, &plan.time);
+        let base = TimeBase::new(store, &question.time);
         let exclusion =
-            (!plan.excluded.is_empty()).then(|| exclusion(store, &base, &plan.excluded));
+            (!question.excluded.is_empty()).then(|| exclusion(store, &base, &question.excluded));
         let (of_time, (key_averages, durations, activity)) = rayon::join(
-            || TimeResults::of(plan, store, &base),
-            || of_names(plan, store, &base, exclusion.as_ref()),
+            || TimeResults::of(question, store, &base),
+            || of_names(question, store, &base, exclusion.as_ref()),
         );
         let TimeResults { devices, idle, startup, threads, components, iterations } = of_time;
         let recorded = recorded(&threads);
@@ -101,20 +109,25 @@ struct TimeResults {
 }
 
 impl TimeResults {
-    fn of(plan: &AnalyzePlan, store: &Store, base: &TimeBase) -> Self {
+    fn of(question: &Question, store: &Store, base: &TimeBase) -> Self {
         /// A result that only some tables show.
         fn only<T: Default>(is_needed: bool, result: impl FnOnce() -> T) -> T {
             if is_needed { result() } else { T::default() }
         }
-        let needs_idle = plan.needs(&["devices", "idle", "idle_gaps"]);
-        let needs_threads = plan.needs(&["breakdown", "excluded", "threads", "waits"]);
-        let needs_iterations = plan.needs(&["iterations", "iteration_summary"]);
+        let needs_idle = question.needs(&[DeviceRow::SPEC, IdleRow::SPEC, GapRow::SPEC]);
+        let needs_threads = question.needs(&[
+            BreakdownRow::SPEC,
+            ExcludedRow::SPEC,
+            ThreadClassRow::SPEC,
+            WaitRow::SPEC,
+        ]);
+        let needs_iterations = question.needs(&[IterationRow::SPEC, IterationSummaryRow::SPEC]);
         Self {
             devices: only(needs_idle, || devices(store, base)),
             idle: only(needs_idle, || idle(store, base)),
-            startup: only(plan.needs(&["startup"]), || startup(store, base)),
-            threads: only(needs_threads, || threads(store, base, &plan.time.rules)),
-            components: only(plan.needs(&["components"]), || components(store, base)),
+            startup: only(question.needs(&[StartupRow::SPEC]), || startup(store, base)),
+            threads: only(needs_threads, || threads(store, base, &question.time.rules)),
+            components: only(question.needs(&[ComponentRow::SPEC]), || components(store, base)),
             iterations: only(needs_iterations, || iterations(store, base)),
         }
     }
@@ -122,13 +135,13 @@ impl TimeResults {
 
 /// What is counted by name, in the window alone.
 fn of_names(
-    plan: &AnalyzePlan,
+    question: &Question,
     store: &Store,
     base: &TimeBase,
     exclusion: Option<&Exclusion>,
 ) -> (Option<KeyAverages>, ActivityDurations, Vec<Activity>) {
-    let needs_averages = plan.is_torch_layout || plan.needs(&["key_averages", "issues"]);
-    if !needs_averages && !plan.needs(&["kernels", "copies", "activity"]) {
+    let needs_averages = question.needs(&[KeyAverageRow::SPEC, IssueRow::SPEC]);
+    if !needs_averages && !question.needs(&[KernelRow::SPEC, ActivityRow::SPEC]) {
         return (None, ActivityDurations::default(), Vec::new());
     }
     let window = base.windows.file;
@@ -137,11 +150,11 @@ fn of_names(
     let averages = || match exclusion {
         Some(exclusion) => {
             let excluded = |slice| exclusion.of_row(part, slice);
-            key_averages_excluding(part, &plan.key_averages, Some(&excluded))
+            key_averages_excluding(part, &question.key_averages, Some(&excluded))
         }
-        None => key_averages(part, &plan.key_averages),
+        None => key_averages(part, &question.key_averages),
     };
-    let any = if plan.needs(&["activity"]) { activity(part) } else { Vec::new() };
+    let any = if question.needs(&[ActivityRow::SPEC]) { activity(part) } else { Vec::new() };
     (needs_averages.then(averages), activity_durations(part), any)
 }
 
@@ -174,17 +187,17 @@ fn timed<'a>(inputs: &'a [Input], bases: &[&'a TimeBase]) -> Vec<TimedInput<'a>>
 
 /// Which inputs are of one run, the collectives that they share, how far their clocks are apart: found once, for all
 /// figures across inputs.
-pub(super) fn compared(inputs: &[Input], bases: &[&TimeBase], is_one_run: bool) -> Together {
+pub fn compared(inputs: &[Input], bases: &[&TimeBase], is_one_run: bool) -> Together {
     together(&timed(inputs, bases), is_one_run)
 }
 
 /// The figures across several inputs; `None` for a single one, and where no table shows them.
 pub(super) fn across(
-    plan: &AnalyzePlan,
+    question: &Question,
     inputs: &[Input],
     bases: &[&TimeBase],
     together: &Together,
 ) -> Option<Blame> {
-    let is_wanted = inputs.len() > 1 && plan.needs(&["blame", "stragglers"]);
+    let is_wanted = inputs.len() > 1 && question.needs(&[BlameCellRow::SPEC, StragglerRow::SPEC]);
     is_wanted.then(|| blame(&timed(inputs, bases), together))
 }

@@ -1,0 +1,20 @@
+//! Questions to traces and logs: which analyses are asked, on which inputs, and the report that they fill.
+//!
+//! Everything between read inputs and tables, without arguments, files and terminals: what the commands and other
+//! programs share. [`Traces`] is the short way: read, ask, walk the tables.
+
+mod inputs;
+mod logs;
+mod one_input;
+mod question;
+mod report;
+mod traces;
+mod transfers;
+
+pub use inputs::{device_label, issues};
+pub use logs::{joined_with, stages_report};
+pub use one_input::{InputAnswers, compared};
+pub use question::{Question, SortKey, Wanted};
+pub use report::Answers;
+pub use traces::Traces;
+pub use transfers::bandwidth_report;

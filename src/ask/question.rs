@@ -1,0 +1,72 @@
+//! What is asked of traces.
+
+use regex::Regex;
+
+use crate::analyze::base::TimeConfig;
+use crate::analyze::key_averages::KeyAveragesConfig;
+use crate::analyze::timeline::Class;
+use crate::schema::Spec;
+
+/// What is looked at, what is left out, and which tables are wanted. The default is everything.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// Windows, and rules of waiting and communication.
+    pub time: TimeConfig,
+    /// Classes of time to leave out; empty for none.
+    pub excluded: Vec<Class>,
+    /// Rules of the profiler table.
+    pub key_averages: KeyAveragesConfig,
+    /// Order of the profiler table; `None` for self device time where there is some, else self CPU time.
+    pub sort: Option<SortKey>,
+    /// The names of the rows that are shown; `None` for all. Totals and shares stay those of the whole.
+    pub name: Option<Regex>,
+    /// Whether all inputs are of one run, whatever they say.
+    pub is_one_run: bool,
+    /// The tables that are wanted.
+    pub wanted: Wanted,
+}
+
+impl Question {
+    /// Whether any of some tables is wanted: what only serves others need not be computed.
+    pub(super) fn needs(&self, tables: &[&Spec]) -> bool {
+        match &self.wanted {
+            Wanted::All => true,
+            Wanted::Only(wanted) => {
+                tables.iter().any(|table| wanted.iter().any(|one| one.key == table.key))
+            }
+        }
+    }
+
+    /// Whether a name is shown.
+    pub fn shows_name(&self, name: &str) -> bool {
+        self.name.as_ref().is_none_or(|regex| regex.is_match(name))
+    }
+}
+
+/// Tables that are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// All.
+    #[default]
+    All,
+    /// Some, by definition; what is made of them, as the verdict is, names what it is made of.
+    Only(Vec<&'static Spec>),
+}
+
+/// A column of the profiler table to sort by, the largest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "program", derive(clap::ValueEnum))]
+pub enum SortKey {
+    /// CPU time less that of the children.
+    SelfCpu,
+    /// CPU time with the children.
+    CpuTotal,
+    /// Time of its own device events.
+    SelfDevice,
+    /// Device time with the children.
+    DeviceTotal,
+    /// Number of calls.
+    Count,
+    /// Name, the smallest first.
+    Name,
+}
