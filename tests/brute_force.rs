@@ -280,13 +280,13 @@ fn check_components(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec
         let get = |class| sums.get(&class).copied().unwrap_or(0);
         assert_eq!(row.count, counts[row.name.as_str()]);
         assert_eq!(row.total_ns, sums.values().sum::<i64>());
-        assert_eq!(row.launch_ns, get(Class::Runtime));
-        assert_eq!(row.gpu_sync_ns, get(Class::GpuSync));
-        assert_eq!(row.ipc_wait_ns, get(Class::IpcWait));
-        assert_eq!(row.module_loading_ns, get(Class::ModuleLoading));
-        assert_eq!(row.profiler_ns, get(Class::Profiler));
-        assert_eq!(row.other_wait_ns, get(Class::OtherWait));
-        assert_eq!(row.python_ns, get(Class::Python));
+        assert_eq!(row.launch_ns, Some(get(Class::Runtime)));
+        assert_eq!(row.gpu_sync_ns, Some(get(Class::GpuSync)));
+        assert_eq!(row.ipc_wait_ns, Some(get(Class::IpcWait)));
+        assert_eq!(row.module_loading_ns, Some(get(Class::ModuleLoading)));
+        assert_eq!(row.profiler_ns, Some(get(Class::Profiler)));
+        assert_eq!(row.other_wait_ns, Some(get(Class::OtherWait)));
+        assert_eq!(row.python_ns, Some(get(Class::Python)));
         assert_eq!(row.own_ns + row.child_ops_ns, get(Class::CpuOp) + get(Class::Unattributed));
         assert!(row.own_ns >= 0 && row.child_ops_ns >= 0);
     }

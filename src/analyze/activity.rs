@@ -6,29 +6,30 @@
 use std::collections::BTreeMap;
 
 use crate::model::EventKind;
+use crate::schema::tables;
 use crate::store::{Store, StrId};
 
-/// All spans of one process or device, kind, category and name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Activity {
-    /// Device index of device activity; `None` of anything else and where the trace names none.
-    pub device: Option<u32>,
-    /// Name of the process, or its id where it has none; `None` where the trace has neither.
-    pub process: Option<String>,
-    /// Kind.
-    pub kind: &'static str,
-    /// Category as written.
-    pub category: String,
-    /// Name.
-    pub name: String,
-    /// How often.
-    pub count: u64,
-    /// Sum of the durations in nanoseconds.
-    pub sum_ns: i64,
-    /// The shortest.
-    pub min_ns: i64,
-    /// The longest.
-    pub max_ns: i64,
+tables! {
+    /// All spans of one device or process, kind and name, as the machine output gives them.
+    ActivityRow: "activity", "Activity by device or process, and name", "What does any trace hold, by device or process and name?", groups 0 {
+        input: usize, Count, All, "#", "number of the input";
+        device: Option<u32>, Count, All, "device", "device index";
+        process: Option<String>, Text, All, "process", "process of what is no device's";
+        kind: &'static str, Text, All, "kind", "what it is; derived rows repeat others, a device_mark is no work";
+        category: String, Text, All, "category", "category as the trace writes it";
+        name: String, Text, All / Subject, "name", "name";
+        count: u64, Count, All, "count", "how often";
+        sum_ns: i64, Ns, All, "sum", "sum of the durations";
+        min_ns: i64, Ns, All, "min", "the shortest";
+        max_ns: i64, Ns, All, "max", "the longest";
+    }
+}
+
+impl ActivityRow {
+    /// Whether no table of devices, kernels or copies has it.
+    pub fn is_other(&self) -> bool {
+        !matches!(self.kind, "kernel" | "memcpy" | "memset")
+    }
 }
 
 /// The name of a kind that has rows; `None` for the others.
@@ -62,7 +63,7 @@ struct Sum {
 }
 
 /// The rows of a store, the largest sum first.
-pub fn activity(store: &Store) -> Vec<Activity> {
+pub fn activity(input: usize, store: &Store) -> Vec<ActivityRow> {
     let kinds: Vec<Option<&'static str>> =
         store.categories.iter().map(|&(_, kind)| kind_name(kind)).collect();
     if kinds.iter().all(Option::is_none) {
@@ -84,8 +85,8 @@ pub fn activity(store: &Store) -> Vec<Activity> {
             }
         }
     }
-    let row = |(key, sum)| row(store, &kinds, key, &sum);
-    let mut rows: Vec<Activity> = sums.into_iter().map(row).collect();
+    let row = |(key, sum)| ActivityRow { input, ..row(store, &kinds, key, &sum) };
+    let mut rows: Vec<ActivityRow> = sums.into_iter().map(row).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.sum_ns));
     rows
 }
@@ -106,13 +107,14 @@ impl Sum {
     }
 }
 
-fn row(store: &Store, kinds: &[Option<&'static str>], key: Key, sum: &Sum) -> Activity {
+fn row(store: &Store, kinds: &[Option<&'static str>], key: Key, sum: &Sum) -> ActivityRow {
     let process = || {
         let track = &store.tracks[key.process];
         let named = track.process_name.map(|name| store.strings.get(name).trim().to_owned());
         named.unwrap_or_else(|| store.track_id_text(&track.pid))
     };
-    Activity {
+    ActivityRow {
+        input: 0,
         device: key.device,
         process: if key.device.is_some() { None } else { Some(process()) }
             .filter(|p| !p.is_empty()),

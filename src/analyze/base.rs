@@ -23,6 +23,8 @@ pub struct TimeConfig {
 /// The common ground of the time accounts of one input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimeBase {
+    /// Number of the input in rows.
+    pub input: usize,
     /// The windows.
     pub windows: Windows,
     /// Which call started which device activity.
@@ -49,7 +51,13 @@ impl TimeBase {
         let threads = host_threads(store, windows.file, &names, &launches);
         let devices = device_activity(store, &windows, &kernels);
         let comm = comm_kernels_of(store, &kernels);
-        Self { windows, launches, threads, devices, comm, kernels }
+        Self { input: 0, windows, launches, threads, devices, comm, kernels }
+    }
+
+    /// The same of an input that has a number.
+    #[must_use]
+    pub fn numbered(self, input: usize) -> Self {
+        Self { input, ..self }
     }
 
     /// The work threads.

@@ -16,51 +16,42 @@ use super::intervals::Span;
 use super::timeline::{Class, ClassNs, Timeline};
 use super::window::{is_unplaced, slice_span};
 use crate::model::EventKind;
+use crate::schema::tables;
 use crate::store::{Store, StrId};
 
-/// The time of one operator name; the parts sum to the total.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Component {
-    /// Name of the operator.
-    pub name: String,
-    /// Outermost operators of this name.
-    pub count: u64,
-    /// Their time inside the file window.
-    pub total_ns: i64,
-    /// Of it: in runtime and driver calls that do not wait, launches above all.
-    pub launch_ns: i64,
-    /// Of it: waiting for the device.
-    pub gpu_sync_ns: i64,
-    /// Of it: waiting for another process.
-    pub ipc_wait_ns: i64,
-    /// Of it: loading or compiling device code, a one-time cost.
-    pub module_loading_ns: i64,
-    /// Of it: in the profiler itself, which a run without it does not spend.
-    pub profiler_ns: i64,
-    /// Of it: other waits.
-    pub other_wait_ns: i64,
-    /// Of it: in Python frames.
-    pub python_ns: i64,
-    /// Of it: computing in operators inside it.
-    pub child_ops_ns: i64,
-    /// Of it: its own, the rest.
-    pub own_ns: i64,
-    /// The longest one, as recorded.
-    pub max_ns: i64,
-    /// What [`Self::leave_out`] took out of the total.
-    pub excluded_ns: i64,
+tables! {
+    /// The time of one operator name on the work threads; the parts sum to the total. `None`: nothing would show the part.
+    #[derive(Default)]
+    ComponentRow: "components", "Operators by what is inside them", "What is inside slow operators?", groups 0, shown Folded {
+        name: String, Text, All / Subject, "name", "name of the operator";
+        count: u64, Count, All / End, "count", "outermost operators of this name";
+        total_ns: i64, Ns, All, "total", "time of the operators of this name";
+        launch_ns: Option<i64>, Ns, All, "launch", "in runtime and driver calls that do not wait";
+        gpu_sync_ns: Option<i64>, Ns, All, "GPU sync", "waiting for the device";
+        ipc_wait_ns: Option<i64>, Ns, All, "IPC wait", "waiting for another process";
+        module_loading_ns: Option<i64>, Ns, All, "loading", "loading device code, once";
+        other_wait_ns: Option<i64>, Ns, All, "other wait", "locks, sleep, CPU collectives";
+        python_ns: Option<i64>, Ns, All, "Python", "in Python frames";
+        child_ops_ns: i64, Ns, All, "child ops", "in operators inside it";
+        own_ns: i64, Ns, All, "own", "the rest: its own work on the host";
+        max_ns: i64, Ns, All, "max", "the longest one, as recorded";
+        excluded_ns: i64, Ns, All, "excluded", "what was left out of the total";
+        profiler_ns: Option<i64>, Ns, All, "profiler", "in the profiler itself";
+        run: u32, Count, All / First, "run", "number of the run: sums stay within one";
+    }
 }
 
 /// The operators of the work threads, by total descending, then name.
-pub fn components(store: &Store, base: &TimeBase) -> Vec<Component> {
+pub fn components(store: &Store, base: &TimeBase) -> Vec<ComponentRow> {
     let threads: Vec<&HostThread> = base.work_threads().collect();
     let parts: Vec<Sums> = threads.par_iter().map(|thread| op_times(store, thread)).collect();
-    let mut sums: Vec<(StrId, Component)> = parts.into_iter().flat_map(|part| part.rows).collect();
+    let mut sums: Vec<(StrId, ComponentRow)> =
+        parts.into_iter().flat_map(|part| part.rows).collect();
     sums.sort_by_key(|&(name, _)| name);
-    let mut rows: Vec<Component> = Vec::new();
+    let mut rows: Vec<ComponentRow> = Vec::new();
     for same in sums.chunk_by(|a, b| a.0 == b.0) {
         let name = store.strings.get(same[0].0).to_owned();
-        let mut row = Component { name, ..Component::default() };
+        let mut row = ComponentRow { name, ..ComponentRow::default() };
         same.iter().for_each(|(_, part)| row.add(part));
         rows.push(row);
     }
@@ -69,10 +60,10 @@ pub fn components(store: &Store, base: &TimeBase) -> Vec<Component> {
 }
 
 /// The operators of several inputs as one list, in the same order.
-pub fn merge_components(parts: Vec<Vec<Component>>) -> Vec<Component> {
-    let mut all: Vec<Component> = parts.into_iter().flatten().collect();
+pub fn merge_components(parts: Vec<Vec<ComponentRow>>) -> Vec<ComponentRow> {
+    let mut all: Vec<ComponentRow> = parts.into_iter().flatten().collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut rows: Vec<Component> = Vec::new();
+    let mut rows: Vec<ComponentRow> = Vec::new();
     for one in all {
         match rows.last_mut().filter(|last| last.name == one.name) {
             Some(last) => last.add(&one),
@@ -83,24 +74,37 @@ pub fn merge_components(parts: Vec<Vec<Component>>) -> Vec<Component> {
     rows
 }
 
-impl Component {
+impl ComponentRow {
+    /// The part that is a class of time; operators and what no event explains are none.
+    fn part(&mut self, class: Class) -> Option<&mut Option<i64>> {
+        Some(match class {
+            Class::IpcWait => &mut self.ipc_wait_ns,
+            Class::GpuSync => &mut self.gpu_sync_ns,
+            Class::Runtime => &mut self.launch_ns,
+            Class::ModuleLoading => &mut self.module_loading_ns,
+            Class::Profiler => &mut self.profiler_ns,
+            Class::Python => &mut self.python_ns,
+            Class::OtherWait => &mut self.other_wait_ns,
+            Class::CpuOp | Class::Unattributed => return None,
+        })
+    }
+
     /// Leaves classes of time out of the parts and the total; the longest stays what was recorded. Time in operators
     /// cannot be left out of operators.
     pub fn leave_out(&mut self, classes: &[Class]) {
-        for class in classes {
-            let part = match class {
-                Class::IpcWait => &mut self.ipc_wait_ns,
-                Class::GpuSync => &mut self.gpu_sync_ns,
-                Class::Runtime => &mut self.launch_ns,
-                Class::ModuleLoading => &mut self.module_loading_ns,
-                Class::Profiler => &mut self.profiler_ns,
-                Class::Python => &mut self.python_ns,
-                Class::OtherWait => &mut self.other_wait_ns,
-                Class::CpuOp | Class::Unattributed => continue,
-            };
-            self.total_ns -= *part;
-            self.excluded_ns += *part;
-            *part = 0;
+        for &class in classes {
+            let out_ns = self.part(class).and_then(|part| part.replace(0)).unwrap_or(0);
+            self.total_ns -= out_ns;
+            self.excluded_ns += out_ns;
+        }
+    }
+
+    /// Parts of a class that nothing records are not zero but unknown.
+    pub fn forget(&mut self, is_recorded: impl Fn(Class) -> bool) {
+        for class in Class::ALL.into_iter().filter(|&class| !is_recorded(class)) {
+            if let Some(part) = self.part(class) {
+                *part = part.filter(|&ns| ns != 0);
+            }
         }
     }
 
@@ -110,35 +114,32 @@ impl Component {
     fn of(inside: &ClassNs, child_ops_ns: i64) -> Self {
         let child_ops_ns = child_ops_ns.min(inside.get(Class::CpuOp));
         let total_ns = inside.total_ns();
-        let ns = |class| inside.get(class);
-        Self {
-            name: String::new(),
-            count: 1,
-            total_ns,
-            launch_ns: ns(Class::Runtime),
-            gpu_sync_ns: ns(Class::GpuSync),
-            ipc_wait_ns: ns(Class::IpcWait),
-            module_loading_ns: ns(Class::ModuleLoading),
-            profiler_ns: ns(Class::Profiler),
-            other_wait_ns: ns(Class::OtherWait),
-            python_ns: ns(Class::Python),
-            child_ops_ns,
-            own_ns: ns(Class::CpuOp) - child_ops_ns + ns(Class::Unattributed),
-            max_ns: total_ns,
-            excluded_ns: 0,
+        let own_ns = inside.get(Class::CpuOp) - child_ops_ns + inside.get(Class::Unattributed);
+        let mut row =
+            Self { count: 1, total_ns, child_ops_ns, own_ns, max_ns: total_ns, ..Self::default() };
+        for class in Class::ALL {
+            if let Some(part) = row.part(class) {
+                *part = Some(inside.get(class));
+            }
         }
+        row
     }
 
     fn add(&mut self, other: &Self) {
+        let parts = [
+            (&mut self.launch_ns, other.launch_ns),
+            (&mut self.gpu_sync_ns, other.gpu_sync_ns),
+            (&mut self.ipc_wait_ns, other.ipc_wait_ns),
+            (&mut self.module_loading_ns, other.module_loading_ns),
+            (&mut self.other_wait_ns, other.other_wait_ns),
+            (&mut self.python_ns, other.python_ns),
+            (&mut self.profiler_ns, other.profiler_ns),
+        ];
+        for (sum, ns) in parts {
+            *sum = Some(sum.unwrap_or(0) + ns.unwrap_or(0));
+        }
         self.count += other.count;
         self.total_ns += other.total_ns;
-        self.launch_ns += other.launch_ns;
-        self.gpu_sync_ns += other.gpu_sync_ns;
-        self.ipc_wait_ns += other.ipc_wait_ns;
-        self.module_loading_ns += other.module_loading_ns;
-        self.profiler_ns += other.profiler_ns;
-        self.other_wait_ns += other.other_wait_ns;
-        self.python_ns += other.python_ns;
         self.child_ops_ns += other.child_ops_ns;
         self.own_ns += other.own_ns;
         self.max_ns = self.max_ns.max(other.max_ns);
@@ -151,14 +152,14 @@ impl Component {
 struct Sums {
     /// By string: its row plus one, 0 for none, and the last end of an operator of this name so far.
     names: Vec<(u32, i64)>,
-    rows: Vec<(StrId, Component)>,
+    rows: Vec<(StrId, ComponentRow)>,
 }
 
 impl Sums {
-    fn add(&mut self, name: StrId, one: &Component) {
+    fn add(&mut self, name: StrId, one: &ComponentRow) {
         let (slot, _) = &mut self.names[name.0 as usize];
         if *slot == 0 {
-            self.rows.push((name, Component::default()));
+            self.rows.push((name, ComponentRow::default()));
             *slot = self.rows.len() as u32;
         }
         self.rows[*slot as usize - 1].1.add(one);
@@ -246,7 +247,7 @@ impl Ops {
                     if is_same { op.child_ops_ns } else { inside.get(Class::CpuOp) };
             }
             if op.is_outermost {
-                self.sums.add(op.name, &Component::of(&inside, op.child_ops_ns));
+                self.sums.add(op.name, &ComponentRow::of(&inside, op.child_ops_ns));
             }
         }
         self.all.clear();
@@ -324,8 +325,11 @@ mod tests {
         let rows = components(&store, &base);
         let sort = &rows[0];
         assert_eq!((sort.name.as_str(), sort.count, sort.total_ns), ("aten::sort", 1, 1_000));
-        assert_eq!((sort.launch_ns, sort.module_loading_ns, sort.gpu_sync_ns), (100, 350, 200));
-        assert_eq!(sort.profiler_ns, 50, "the profiler's buffers are not the operator's");
+        assert_eq!(
+            [sort.launch_ns, sort.module_loading_ns, sort.gpu_sync_ns],
+            [Some(100), Some(350), Some(200)]
+        );
+        assert_eq!(sort.profiler_ns, Some(50), "the profiler's buffers are not the operator's");
         assert_eq!((sort.child_ops_ns, sort.own_ns), (10, 290));
         assert_eq!(rows[1].name, "aten::empty");
     }

@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 
 use super::base::TimeBase;
 use super::comm_rules::{CommRules, KernelRole, KernelRoles};
+use super::idle::IdleRow;
 use super::intervals::{Intervals, Span};
 use super::overruns::{Overrun, overruns};
+use super::percent;
 use super::wait_rules::WaitRules;
 use super::window::{Windows, is_unplaced, slice_span};
 use crate::model::EventKind;
+use crate::schema::tables;
 use crate::store::Store;
 
 /// The activity of one device, in time order.
@@ -74,65 +77,36 @@ impl ActivityKind {
     }
 }
 
-/// The time account of one device. All durations are of the part inside the device's window.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeviceTime {
-    /// Device index; `None` where the trace names none.
-    pub device: Option<u32>,
-    /// Marketing name, from `deviceProperties`.
-    pub name: Option<String>,
-    /// The window.
-    pub window_ns: i64,
-    /// By how much the device's window is longer than the file's, to hold all its activity.
-    pub stretched_ns: i64,
-    /// Time in which anything runs.
-    pub busy_ns: i64,
-    /// Time in which a kernel runs.
-    pub kernel_busy_ns: i64,
-    /// Sum over kernels.
-    pub kernel_sum_ns: i64,
-    /// Time in which a compute kernel runs.
-    pub compute_busy_ns: i64,
-    /// Time in which a communication kernel runs.
-    pub comm_busy_ns: i64,
-    /// Sum over communication kernels.
-    pub comm_sum_ns: i64,
-    /// Time in which a copy runs.
-    pub memcpy_busy_ns: i64,
-    /// Time in which a memset runs.
-    pub memset_busy_ns: i64,
-    /// Time in which a kernel runs that only moves data.
-    pub copy_kernel_busy_ns: i64,
-    /// Time in which a communication kernel runs and no compute kernel.
-    pub exposed_comm_ns: i64,
-    /// Time in which a copy runs and no compute kernel.
-    pub exposed_copy_ns: i64,
-    /// Time in which nothing runs.
-    pub idle_ns: i64,
-    /// Kernels.
-    pub n_kernels: u64,
-    /// Communication kernels.
-    pub n_comm_kernels: u64,
-    /// Copies.
-    pub n_memcpys: u64,
-    /// Memsets.
-    pub n_memsets: u64,
-    /// Streams with activity.
-    pub n_streams: u64,
-    /// Kernels that start before an earlier kernel of their stream has ended.
-    pub n_overlaps: u64,
-    /// Kernel time of a stream that is counted more than once in the kernel sum: sum less union, over all streams.
-    pub overlap_ns: i64,
-    /// Kernels that run far past the next start of their stream.
-    pub n_overruns: u64,
-    /// By how much in all.
-    pub overrun_ns: i64,
-    /// Name of the one that does so most.
-    pub overrun_name: Option<String>,
-    /// The kernel sum with these kernels cut at the next start.
-    pub kernel_sum_cut_ns: i64,
-    /// Time in which a kernel runs, with these kernels cut at the next start.
-    pub kernel_busy_cut_ns: i64,
+tables! {
+    /// One device of one input, as the machine output gives it.
+    #[derive(Default)]
+    DeviceRow: "devices", "Devices", "What did each device do with its window?", groups 0, shown Always {
+        input: usize, Count, All, "#", "number of the input";
+        device: Option<u32>, Count, All, "device", "device index";
+        name: Option<String>, Text, Room / Subject, "name", "name of the device";
+        window_ns: i64, Ns, Room, "window", "window, stretched to every device event";
+        busy_ns: i64, Ns, All, "busy", "union of all device activity";
+        busy_pct: Option<f64>, Percent, All, "busy %", "busy, of the window";
+        kernel_busy_ns: i64, Ns, All, "kernel busy", "union of the kernels";
+        kernel_sum_ns: i64, Ns, Room, "kernel sum", "sum of the kernels' durations";
+        comm_busy_ns: i64, Ns, All, "comm", "union of the collective kernels";
+        memcpy_busy_ns: i64, Ns, Room, "memcpy", "union of the copies";
+        memset_busy_ns: i64, Ns, Room, "memset", "union of the memsets";
+        exposed_comm_ns: i64, Ns, All, "exposed comm", "collectives while no compute kernel ran";
+        exposed_copy_ns: i64, Ns, All, "exposed copy", "copies while no compute kernel ran";
+        idle_ns: i64, Ns, All, "idle", "window less busy";
+        idle_pct: Option<f64>, Percent, All, "idle %", "idle, of the window";
+        idle_by_cause: Vec<IdleRow>, Text, Machines, "idle by cause", "where the idle time came from; sums to idle_ns";
+        stretched_ns: i64, Ns, Machines, "stretched", "by how much the window is longer than the file's, to hold every device event";
+        n_overlaps: u64, Count, Machines, "overlaps", "kernels that start before an earlier kernel of their stream has ended";
+        overlap_ns: i64, Ns, Machines, "overlap", "kernel time that kernel_sum_ns counts more than once because of them";
+        n_overruns: u64, Count, Machines, "overruns", "kernels that run far past the next start of their stream";
+        overrun_ns: i64, Ns, Machines, "overrun", "by how much in all";
+        overrun_name: Option<String>, Text, Machines, "overruname", "name of the one that does so most";
+        kernel_sum_cut_ns: i64, Ns, Machines, "kernel sum cut", "kernel_sum_ns with these kernels cut at the next start";
+        kernel_busy_cut_ns: i64, Ns, Machines, "kernel busy cut", "kernel_busy_ns with these kernels cut at the next start";
+        copy_kernel_busy_ns: i64, Ns, Machines, "copy kernel busy", "union of the kernels that only move data, which are no compute kernels";
+    }
 }
 
 /// Sorts the activity of a store by device.
@@ -220,11 +194,12 @@ fn kernel_kind(store: &Store, kernel: usize, roles: &KernelRoles) -> ActivityKin
 }
 
 /// The time account of every device that shows activity.
-pub fn devices(store: &Store, base: &TimeBase) -> Vec<DeviceTime> {
-    base.devices.iter().map(|activity| device_time(store, activity)).collect()
+pub fn devices(store: &Store, base: &TimeBase) -> Vec<DeviceRow> {
+    let row = |activity| DeviceRow { input: base.input, ..device_row(store, activity) };
+    base.devices.iter().map(row).collect()
 }
 
-fn device_time(store: &Store, activity: &DeviceActivity) -> DeviceTime {
+fn device_row(store: &Store, activity: &DeviceActivity) -> DeviceRow {
     let union = |wanted: &dyn Fn(ActivityKind) -> bool| {
         let mut set = Intervals::default();
         activity.slices.iter().filter(|row| wanted(row.kind)).for_each(|row| set.push(row.span));
@@ -233,40 +208,34 @@ fn device_time(store: &Store, activity: &DeviceActivity) -> DeviceTime {
     let of = |wanted: ActivityKind| union(&|kind| kind == wanted);
     let (compute, comm, memcpy) =
         (of(ActivityKind::Compute), of(ActivityKind::Comm), of(ActivityKind::Memcpy));
-    let rows = |wanted: fn(ActivityKind) -> bool| {
-        activity.slices.iter().filter(move |row| wanted(row.kind))
-    };
-    let sum_ns = |wanted| rows(wanted).map(|row| row.span.len_ns()).sum();
-    let count = |wanted| rows(wanted).count() as u64;
-    let (n_overlaps, overlap_ns, n_streams) = stream_overlaps(activity);
+    let kernels = activity.slices.iter().filter(|row| row.kind.is_kernel());
+    let kernel_sum_ns: i64 = kernels.map(|row| row.span.len_ns()).sum();
+    let (n_overlaps, overlap_ns, _) = stream_overlaps(activity);
     let found = overruns(store, activity);
     let overrun_ns = found.iter().map(|one| one.over_ns).sum();
     let longest = found.iter().max_by_key(|one| (one.over_ns, std::cmp::Reverse(one.row)));
     let slice = |one: &Overrun| activity.slices[one.row].slice as usize;
     let kernel_busy_ns = union(&ActivityKind::is_kernel).total_ns();
-    let kernel_sum_ns: i64 = sum_ns(ActivityKind::is_kernel);
-    DeviceTime {
+    let (window_ns, busy_ns) = (activity.window.len_ns(), activity.busy.total_ns());
+    DeviceRow {
+        input: 0,
         device: activity.device,
         name: device_name(store, activity.device),
-        window_ns: activity.window.len_ns(),
+        window_ns,
         stretched_ns: activity.stretched_ns,
-        busy_ns: activity.busy.total_ns(),
+        busy_ns,
+        busy_pct: percent(busy_ns, window_ns),
         kernel_busy_ns,
         kernel_sum_ns,
-        compute_busy_ns: compute.total_ns(),
         comm_busy_ns: comm.total_ns(),
-        comm_sum_ns: sum_ns(|kind| kind == ActivityKind::Comm),
         memcpy_busy_ns: memcpy.total_ns(),
         memset_busy_ns: of(ActivityKind::Memset).total_ns(),
         copy_kernel_busy_ns: of(ActivityKind::CopyKernel).total_ns(),
         exposed_comm_ns: comm.subtract(&compute).total_ns(),
         exposed_copy_ns: memcpy.subtract(&compute).total_ns(),
-        idle_ns: activity.window.len_ns() - activity.busy.total_ns(),
-        n_kernels: count(ActivityKind::is_kernel),
-        n_comm_kernels: count(|kind| kind == ActivityKind::Comm),
-        n_memcpys: count(|kind| kind == ActivityKind::Memcpy),
-        n_memsets: count(|kind| kind == ActivityKind::Memset),
-        n_streams,
+        idle_ns: window_ns - busy_ns,
+        idle_pct: percent(window_ns - busy_ns, window_ns),
+        idle_by_cause: Vec::new(),
         n_overlaps,
         overlap_ns,
         n_overruns: found.len() as u64,

@@ -6,14 +6,18 @@
 //! it, so that the causes of the parts sum to those of the whole. Where no launch is known, or the thread's time is in no class, the
 //! cause is *not recorded*. The causes of a device sum to its idle time.
 
+use serde::Serialize;
+
 use super::base::TimeBase;
 use super::devices::DeviceActivity;
 use super::host::HostThread;
 use super::intervals::Span;
+use super::percent;
 use super::threads::Recorded;
 use super::timeline::{Class, ClassNs};
 use super::wait_rules::group_name;
 use crate::model::EventKind;
+use crate::schema::{Kind, Value, Values, tables};
 use crate::store::Store;
 
 /// Gaps that are listed one by one.
@@ -28,7 +32,7 @@ pub fn cause_name(class: Class) -> &'static str {
 }
 
 /// The idle time of one device by cause.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeviceIdle {
     /// Device index; `None` where the trace names none.
     pub device: Option<u32>,
@@ -40,37 +44,75 @@ pub struct DeviceIdle {
     /// Number of gaps.
     pub n_gaps: u64,
     /// The ten longest gaps, longest first.
-    pub largest: Vec<Gap>,
+    pub largest: Vec<GapRow>,
 }
 
-/// One gap.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// Start.
-    pub start_ns: i64,
-    /// Length.
-    pub dur_ns: i64,
-    /// The cause of most of it.
-    pub cause: Class,
-    /// All its causes.
-    pub causes: ClassNs,
-    /// Track of the thread that explains it.
-    pub thread: Option<usize>,
-    /// The activity before it; `None` at the start of the window.
-    pub before: Option<GapEdge>,
-    /// The activity after it; `None` at the end of the window.
-    pub after: Option<GapEdge>,
+tables! {
+    /// One part of a device's idle time.
+    IdleRow: "idle", "Device idle time by what the launching thread was doing", "Why was each device idle?", groups 3, inside "devices" "idle_by_cause" {
+        #[serde(skip)]
+        input: usize, Count, All, "#", "number of the input";
+        #[serde(skip)]
+        device: Option<u32>, Count, All, "device", "device index";
+        #[serde(skip)]
+        idle_ns: i64, Ns, All, "idle", "idle time of the device";
+        cause: &'static str, Text, All / End, "cause", "what the launching thread was doing";
+        ns: Option<i64>, Ns, All, "time", "idle time while the launching thread did this; none where the trace records nothing that would show it";
+        pct: Option<f64>, Percent, All, "share", "of the idle time";
+    }
 }
 
-/// An activity beside a gap.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GapEdge {
-    /// The slice.
-    pub slice: u32,
+tables! {
+    /// One gap of one device, as the machine output gives it.
+    GapRow: "idle_gaps", "Longest gaps of the devices", "Which single gaps were longest, and what lay around them?", groups 0, shown Folded {
+        input: usize, Count, All, "#", "number of the input";
+        device: Option<u32>, Count, All, "device", "device index";
+        start_ns: i64, Ns, Machines, "start", "start, in the time of the trace";
+        offset_ns: i64, Ns, All, "at", "start, after the start of the window";
+        dur_ns: i64, Ns, All, "gap", "length";
+        cause: &'static str, Text, All, "cause", "what the launching thread did for most of it";
+        cause_pct: Option<f64>, Percent, All, "of gap", "the cause, of the gap";
+        between: String, Text, All / End, "between", "the operators (or else the activities) that launched what is before and after";
+        before: Option<GapEdgeRow>, Count, Machines, "before", "the activity before it";
+        after: Option<GapEdgeRow>, Count, Machines, "after", "the activity after it";
+    }
+}
+
+/// One activity beside a gap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GapEdgeRow {
     /// Its name.
     pub name: String,
     /// The innermost operator around its launch.
     pub op: Option<String>,
+}
+
+impl GapEdgeRow {
+    /// The operator, or else the activity itself.
+    fn text<'a>(edge: Option<&'a Self>, none: &'a str) -> &'a str {
+        edge.map_or(none, |edge| edge.op.as_deref().unwrap_or(&edge.name))
+    }
+}
+
+impl Value for GapEdgeRow {
+    const KIND: Kind = Kind::Rows;
+
+    fn put(&self, _to: &mut Values) {}
+}
+
+impl DeviceIdle {
+    /// The causes as rows.
+    pub fn rows(&self, input: usize) -> Vec<IdleRow> {
+        let row = |&(class, ns): &(Class, Option<i64>)| IdleRow {
+            input,
+            device: self.device,
+            idle_ns: self.idle_ns,
+            cause: cause_name(class),
+            ns,
+            pct: ns.and_then(|ns| percent(ns, self.idle_ns)),
+        };
+        self.causes.iter().map(row).collect()
+    }
 }
 
 /// The idle time of every device that shows activity.
@@ -83,7 +125,6 @@ struct RawGap {
     span: Span,
     before: Option<usize>,
     after: Option<usize>,
-    thread: Option<usize>,
     causes: ClassNs,
 }
 
@@ -94,7 +135,6 @@ fn device_idle(store: &Store, base: &TimeBase, activity: &DeviceActivity) -> Dev
     for gap in &mut gaps {
         let thread = launching_thread(store, base, explaining(activity, gap));
         gap.causes = causes(thread, gap.span);
-        gap.thread = thread.map(|thread| thread.track);
         has_frames |= thread.is_some_and(|thread| thread.has_frames);
         sums.add_all(&gap.causes);
     }
@@ -127,7 +167,6 @@ fn raw_gaps(activity: &DeviceActivity) -> Vec<RawGap> {
             span,
             before: before.or_else(|| started.checked_sub(1)),
             after: (after < activity.slices.len()).then_some(after),
-            thread: None,
             causes: ClassNs::default(),
         }
     };
@@ -157,25 +196,33 @@ fn causes(thread: Option<&HostThread>, span: Span) -> ClassNs {
     sums
 }
 
-fn shown_gap(store: &Store, base: &TimeBase, activity: &DeviceActivity, gap: &RawGap) -> Gap {
+fn shown_gap(store: &Store, base: &TimeBase, activity: &DeviceActivity, gap: &RawGap) -> GapRow {
     let most = Class::ALL.into_iter().rev().max_by_key(|&class| gap.causes.get(class));
     let edge = |row: usize| {
         let slice = activity.slices[row].slice;
         let call = base.launches.call_of(store, slice as usize);
-        GapEdge {
-            slice,
+        GapEdgeRow {
             name: group_name(store.name(slice as usize)),
             op: call.and_then(|call| enclosing_op(store, call)).map(str::to_owned),
         }
     };
-    Gap {
+    let (before, after) = (gap.before.map(edge), gap.after.map(edge));
+    let cause = most.unwrap_or(Class::Unattributed);
+    GapRow {
+        input: base.input,
+        device: activity.device,
         start_ns: gap.span.start_ns,
+        offset_ns: gap.span.start_ns.saturating_sub(base.windows.file.start_ns),
         dur_ns: gap.span.len_ns(),
-        cause: most.unwrap_or(Class::Unattributed),
-        causes: gap.causes,
-        thread: gap.thread,
-        before: gap.before.map(edge),
-        after: gap.after.map(edge),
+        cause: cause_name(cause),
+        cause_pct: percent(gap.causes.get(cause), gap.span.len_ns()),
+        between: format!(
+            "{} -> {}",
+            GapEdgeRow::text(before.as_ref(), "window start"),
+            GapEdgeRow::text(after.as_ref(), "window end")
+        ),
+        before,
+        after,
     }
 }
 

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
+use super::percent;
 use super::quantiles::Quantiles;
 use crate::model::EventKind;
+use crate::schema::tables;
 use crate::store::{Store, StrId};
 
 /// What a device did: the three kinds of device activity.
@@ -51,25 +53,27 @@ pub struct ActivityDurations {
     pub by_name: BTreeMap<(ActivityKind, String), Vec<i64>>,
 }
 
-/// All device activity of one kind and name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ActivityStats {
-    /// Kernel, copy or memset.
-    pub kind: ActivityKind,
-    /// Name.
-    pub name: String,
-    /// How often.
-    pub count: u64,
-    /// Sum of the durations in nanoseconds.
-    pub sum_ns: i64,
-    /// The shortest.
-    pub min_ns: i64,
-    /// The median, nearest rank.
-    pub median_ns: i64,
-    /// The 99th percentile, nearest rank.
-    pub p99_ns: i64,
-    /// The longest.
-    pub max_ns: i64,
+tables! {
+    /// All device activity of one name, as the machine output gives it.
+    KernelRow: "kernels", "Kernels", "Which kernels, copies and memsets took the devices' time?", groups 0 {
+        name: String, Text, All / Subject, "name", "name";
+        category: &'static str, Text, Machines, "category", "kernel, gpu_memcpy or gpu_memset";
+        count: u64, Count, All, "count", "how often";
+        sum_ns: i64, Ns, All, "sum", "sum of the durations";
+        share_pct: Option<f64>, Percent, All, "share", "sum, of all kernels of the run; of a copy or memset, of all of these";
+        min_ns: i64, Ns, Room, "min", "the shortest";
+        median_ns: i64, Ns, All, "median", "the median, nearest rank";
+        p99_ns: i64, Ns, Room, "p99", "the 99th percentile, nearest rank";
+        max_ns: i64, Ns, All, "max", "the longest";
+        run: u32, Count, All / First, "run", "number of the run: sums stay within one";
+    }
+}
+
+impl KernelRow {
+    /// Whether it is no copy and no memset.
+    pub fn is_kernel(&self) -> bool {
+        self.category == ActivityKind::Kernel.category()
+    }
 }
 
 /// The durations of one input's device activity.
@@ -109,34 +113,38 @@ pub fn merge_durations(parts: impl IntoIterator<Item = ActivityDurations>) -> Ac
     all
 }
 
-/// Count, sum and spread of each name, the largest sum first, then by kind and name.
-pub fn activity_stats(durations: &ActivityDurations) -> Vec<ActivityStats> {
-    let mut stats: Vec<ActivityStats> = durations
-        .by_name
-        .iter()
-        .filter_map(|((kind, name), sorted)| {
-            let q = Quantiles::of_sorted(sorted)?;
-            Some(ActivityStats {
-                kind: *kind,
-                name: name.clone(),
-                count: q.count,
-                sum_ns: q.sum_ns,
-                min_ns: q.min_ns,
-                median_ns: q.p50_ns,
-                p99_ns: q.p99_ns,
-                max_ns: q.max_ns,
-            })
+/// Count, sum and spread of each name of a run, the largest sum first, then by kind and name. Kernels share the time of
+/// all kernels, copies and memsets that of all of these.
+pub fn kernel_rows(run: u32, durations: ActivityDurations) -> Vec<KernelRow> {
+    let mut whole_ns = [0; 2];
+    for ((kind, _), sorted) in &durations.by_name {
+        whole_ns[usize::from(*kind == ActivityKind::Kernel)] += sorted.iter().sum::<i64>();
+    }
+    let row = |((kind, name), sorted): ((ActivityKind, String), Vec<i64>)| {
+        let q = Quantiles::of_sorted(&sorted)?;
+        Some(KernelRow {
+            name,
+            category: kind.category(),
+            count: q.count,
+            sum_ns: q.sum_ns,
+            share_pct: percent(q.sum_ns, whole_ns[usize::from(kind == ActivityKind::Kernel)]),
+            min_ns: q.min_ns,
+            median_ns: q.p50_ns,
+            p99_ns: q.p99_ns,
+            max_ns: q.max_ns,
+            run,
         })
-        .collect();
-    stats.sort_by_key(|s| std::cmp::Reverse(s.sum_ns));
-    stats
+    };
+    let mut rows: Vec<KernelRow> = durations.by_name.into_iter().filter_map(row).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.sum_ns));
+    rows
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{ActivityKind, activity_durations, activity_stats, merge_durations};
+    use super::{activity_durations, kernel_rows, merge_durations};
     use crate::diag::Reporter;
     use crate::store::{ChunkBuilder, DeviceRow, SliceRow, Store, TraceMeta, TrackId};
 
@@ -167,7 +175,7 @@ mod tests {
     #[test]
     fn two_inputs_are_ranked_together() {
         let parts = [store(&[(0, 0, 10), (0, 0, 30)]), store(&[(0, 0, 20), (3, 0, 99)])];
-        let stats = activity_stats(&merge_durations(parts.iter().map(activity_durations)));
+        let stats = kernel_rows(0, merge_durations(parts.iter().map(activity_durations)));
         assert_eq!(stats.len(), 1);
         assert_eq!((stats[0].count, stats[0].sum_ns, stats[0].median_ns), (3, 60, 20));
     }
@@ -178,10 +186,10 @@ mod tests {
         fn stats_equal_a_plain_count(
             events in prop::collection::vec((0..4_usize, 0..3_usize, 0..1_000_i64), 0..200)
         ) {
-            let stats = activity_stats(&activity_durations(&store(&events)));
+            let stats = kernel_rows(0, activity_durations(&store(&events)));
             let mut n_seen = 0;
             for s in &stats {
-                let category = CATEGORIES.iter().position(|&c| c == s.kind.category()).unwrap();
+                let category = CATEGORIES.iter().position(|&c| c == s.category).unwrap();
                 let mut durations: Vec<i64> = events
                     .iter()
                     .filter(|e| e.0 == category && NAMES[e.1] == s.name)
@@ -206,7 +214,6 @@ mod tests {
             }
             prop_assert_eq!(n_seen, events.iter().filter(|e| e.0 < 3).count());
             prop_assert!(stats.is_sorted_by_key(|s| std::cmp::Reverse(s.sum_ns)));
-            prop_assert!(stats.iter().all(|s| s.kind <= ActivityKind::Memset));
         }
     }
 }

@@ -6,18 +6,20 @@
 
 use std::collections::BTreeMap;
 
-use super::window::Windows;
-use crate::store::{MemoryRow, Store};
+use super::base::TimeBase;
+use crate::schema::{tables, words};
+use crate::store::{self, Store};
 
-/// Where memory lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MemoryPlace {
-    /// In the host.
-    Host,
-    /// In a device.
-    Device,
-    /// The event names no device type that is known.
-    Unknown,
+words! {
+    /// Where memory lies.
+    MemoryPlace {
+        /// In the host.
+        Host "host",
+        /// In a device.
+        Device "device",
+        /// The event names no device type that is known.
+        Unknown "unknown",
+    }
 }
 
 impl MemoryPlace {
@@ -29,51 +31,38 @@ impl MemoryPlace {
             _ => Self::Unknown,
         }
     }
+}
 
-    /// The name in tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Device => "device",
-            Self::Unknown => "unknown",
-        }
+tables! {
+    /// The memory of one device of one input, or of the host.
+    MemoryRow: "memory", "Memory", "How much memory did the allocators hold at most?", groups 1 {
+        input: usize, Count, All, "#", "number of the input";
+        device: Option<u32>, Count, All, "device", "device index; none for the host";
+        allocated_peak_bytes: Option<u64>, Bytes, All, "allocated", "most that was allocated after an allocation or release";
+        reserved_peak_bytes: Option<u64>, Bytes, All, "reserved", "most that the allocator had reserved";
+        peak_at_ns: Option<i64>, Ns, All, "peak at", "when the most was first allocated, after the start of the window";
+        out_of_memory: u64, Count, All, "out of memory", "allocations that failed";
+        place: MemoryPlace, Text, All, "memory", "host or device; unknown where the event names no known type";
+        events: u64, Count, All, "events", "allocations and releases";
     }
 }
 
-/// The memory of one device or of the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryUse {
-    /// Where it lies.
-    pub place: MemoryPlace,
-    /// Device index; `None` for the host.
-    pub device: Option<u32>,
-    /// Most that was allocated after an event; `None` where no event states it.
-    pub allocated_peak_bytes: Option<u64>,
-    /// Most that the allocator had reserved after an event; `None` where no event states it.
-    pub reserved_peak_bytes: Option<u64>,
-    /// When the peak of what was allocated was first reached, after the start of the window.
-    pub peak_at_ns: Option<i64>,
-    /// Allocations that failed.
-    pub out_of_memory: u64,
-    /// Allocations and releases.
-    pub n_events: u64,
-}
-
-impl MemoryUse {
-    fn none(place: MemoryPlace, device: Option<u32>) -> Self {
+impl MemoryRow {
+    fn none(input: usize, place: MemoryPlace, device: Option<u32>) -> Self {
         Self {
+            input,
             place,
             device,
             allocated_peak_bytes: None,
             reserved_peak_bytes: None,
             peak_at_ns: None,
             out_of_memory: 0,
-            n_events: 0,
+            events: 0,
         }
     }
 
-    fn add(&mut self, row: &MemoryRow, at_ns: i64) {
-        self.n_events += 1;
+    fn add(&mut self, row: &store::MemoryRow, at_ns: i64) {
+        self.events += 1;
         self.reserved_peak_bytes = self.reserved_peak_bytes.max(row.total_reserved);
         let is_higher = row.total_allocated > self.allocated_peak_bytes;
         let is_earlier = row.total_allocated.is_some()
@@ -87,8 +76,9 @@ impl MemoryUse {
 }
 
 /// The memory of every place with an event, the host first; of a part of the window only the events in it.
-pub fn memory(store: &Store, windows: &Windows) -> Vec<MemoryUse> {
-    let mut found: BTreeMap<(MemoryPlace, Option<u32>), MemoryUse> = BTreeMap::new();
+pub fn memory(store: &Store, base: &TimeBase) -> Vec<MemoryRow> {
+    let windows = &base.windows;
+    let mut found: BTreeMap<(MemoryPlace, Option<u32>), MemoryRow> = BTreeMap::new();
     let (event, failure) = (store.strings.find("[memory]"), store.strings.find("[OutOfMemory]"));
     for row in &store.memory {
         let instant = &store.instants[row.instant as usize];
@@ -104,7 +94,9 @@ pub fn memory(store: &Store, windows: &Windows) -> Vec<MemoryUse> {
         let place = MemoryPlace::of(row.device_type);
         let device = row.device.and_then(|device| u32::try_from(device).ok());
         let device = device.filter(|_| place != MemoryPlace::Host);
-        let held = found.entry((place, device)).or_insert_with(|| MemoryUse::none(place, device));
+        let held = found
+            .entry((place, device))
+            .or_insert_with(|| MemoryRow::none(base.input, place, device));
         if is_failure {
             held.out_of_memory += 1;
         } else {

@@ -1,6 +1,6 @@
-//! The analyses: one file each, `fn(&Store, &Config) -> plain result`.
+//! The analyses: one file each, `fn(&Store, &Config)` to rows of the table that is defined beside it.
 //!
-//! Nothing here reads files, prints or formats. Results are plain structs with public fields; durations are integer
+//! Nothing here reads files, prints or formats. Durations are integer
 //! nanoseconds, and what a trace does not record is `None`, never zero.
 //!
 //! The time accounts share a [`base::TimeBase`], computed once per input: windows, launches, what each host thread was
@@ -45,3 +45,19 @@ mod times;
 pub mod trust;
 pub mod wait_rules;
 pub mod window;
+
+/// `part` of `whole` in percent; `None` where the whole is zero.
+pub fn percent(part_ns: i64, whole_ns: i64) -> Option<f64> {
+    (whole_ns != 0).then(|| part_ns as f64 * 100.0 / whole_ns as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn a_share_of_nothing_is_not_zero() {
+        assert_eq!(percent(1, 4), Some(25.0));
+        assert_eq!(percent(0, 0), None);
+    }
+}

@@ -4,19 +4,19 @@
 
 use super::Question;
 use crate::align::Together;
-use crate::analyze::activity::{Activity, activity};
+use crate::analyze::activity::activity;
 use crate::analyze::base::TimeBase;
 use crate::analyze::blame::{Blame, blame};
 use crate::analyze::clock::{TimedInput, together};
-use crate::analyze::components::{Component, components};
-use crate::analyze::devices::{DeviceTime, devices};
+use crate::analyze::components::components;
+use crate::analyze::devices::devices;
 use crate::analyze::exclude::{Exclusion, exclusion};
 use crate::analyze::host::ThreadKind;
 use crate::analyze::idle::{DeviceIdle, idle};
 use crate::analyze::iterations::{Iterations, iterations};
 use crate::analyze::kernels::{ActivityDurations, activity_durations};
 use crate::analyze::key_averages::{KeyAverages, key_averages, key_averages_excluding};
-use crate::analyze::memory::{MemoryUse, memory};
+use crate::analyze::memory::memory;
 use crate::analyze::startup::{Startup, startup};
 use crate::analyze::threads::{Threads, threads};
 use crate::analyze::timeline::Class;
@@ -25,7 +25,7 @@ use crate::schema::Row as _;
 use crate::store::Store;
 use crate::table::{
     ActivityRow, BlameCellRow, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow, IdleRow,
-    IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, StartupRow,
+    IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, MemoryRow, StartupRow,
     StragglerRow, ThreadClassRow, WaitRow,
 };
 
@@ -33,7 +33,7 @@ use crate::table::{
 pub struct InputAnswers {
     /// The common ground of its time accounts.
     pub base: TimeBase,
-    pub(super) devices: Vec<DeviceTime>,
+    pub(super) devices: Vec<DeviceRow>,
     pub(super) idle: Vec<DeviceIdle>,
     pub(super) startup: Option<Startup>,
     pub(super) threads: Threads,
@@ -41,23 +41,23 @@ pub struct InputAnswers {
     pub(super) recorded: Vec<Class>,
     /// IPC wait of the work threads, excluded or not; `None` where it is not recorded.
     pub(super) ipc_wait_ns: Option<i64>,
-    pub(super) components: Vec<Component>,
+    pub(super) components: Vec<ComponentRow>,
     /// Its iterations.
     pub iterations: Iterations,
     /// The profiler table; `None` where no table shows it.
     pub key_averages: Option<KeyAverages>,
     pub(super) durations: ActivityDurations,
-    pub(super) activity: Vec<Activity>,
-    pub(super) memory: Vec<MemoryUse>,
+    pub(super) activity: Vec<ActivityRow>,
+    pub(super) memory: Vec<MemoryRow>,
     /// What is left out of the above; `None` where nothing is to be.
     pub(super) exclusion: Option<Exclusion>,
 }
 
 impl InputAnswers {
     /// Analyzes an input.
-    pub(super) fn of(question: &Question, input: &Input) -> Self {
+    pub(super) fn of(question: &Question, number: usize, input: &Input) -> Self {
         let store = &input.store;
-        let base = TimeBase::new(store, &question.time);
+        let base = TimeBase::new(store, &question.time).numbered(number);
         let exclusion =
             (!question.excluded.is_empty()).then(|| exclusion(store, &base, &question.excluded));
         let (of_time, (key_averages, durations, activity)) = rayon::join(
@@ -79,7 +79,7 @@ impl InputAnswers {
             key_averages,
             durations,
             activity,
-            memory: memory(store, &base.windows),
+            memory: memory(store, &base),
             exclusion,
             base,
         };
@@ -100,11 +100,11 @@ impl InputAnswers {
 
 /// What the time base alone gives.
 struct TimeResults {
-    devices: Vec<DeviceTime>,
+    devices: Vec<DeviceRow>,
     idle: Vec<DeviceIdle>,
     startup: Option<Startup>,
     threads: Threads,
-    components: Vec<Component>,
+    components: Vec<ComponentRow>,
     iterations: Iterations,
 }
 
@@ -139,7 +139,7 @@ fn of_names(
     store: &Store,
     base: &TimeBase,
     exclusion: Option<&Exclusion>,
-) -> (Option<KeyAverages>, ActivityDurations, Vec<Activity>) {
+) -> (Option<KeyAverages>, ActivityDurations, Vec<ActivityRow>) {
     let needs_averages = question.needs(&[KeyAverageRow::SPEC, IssueRow::SPEC]);
     if !needs_averages && !question.needs(&[KernelRow::SPEC, ActivityRow::SPEC]) {
         return (None, ActivityDurations::default(), Vec::new());
@@ -154,7 +154,8 @@ fn of_names(
         }
         None => key_averages(part, &question.key_averages),
     };
-    let any = if question.needs(&[ActivityRow::SPEC]) { activity(part) } else { Vec::new() };
+    let any =
+        if question.needs(&[ActivityRow::SPEC]) { activity(base.input, part) } else { Vec::new() };
     (needs_averages.then(averages), activity_durations(part), any)
 }
 

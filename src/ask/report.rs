@@ -8,9 +8,9 @@ use super::one_input::{across, compared};
 use super::{InputAnswers, Question, inputs as rows, joined_with};
 use crate::align::Together;
 use crate::analyze::blame::Blame;
-use crate::analyze::components::{Component, merge_components};
+use crate::analyze::components::merge_components;
 use crate::analyze::joined::{JoinConfig, Joined};
-use crate::analyze::kernels::{ActivityDurations, activity_stats, merge_durations};
+use crate::analyze::kernels::{ActivityDurations, kernel_rows, merge_durations};
 use crate::analyze::timeline::Class;
 use crate::analyze::trust::{TrustLine, trust};
 use crate::diag::Reporter;
@@ -20,9 +20,9 @@ use crate::read::logs::LogInput;
 use crate::schema::Row as _;
 use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
-    Across, ActivityRow, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow,
-    IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, MemoryRow, RunRow, SCHEMA_VERSION,
-    StartupRow, ThreadRow, TrustRow, WaitRow, kernel_rows, merge_key_averages,
+    Across, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, IterationRow,
+    IterationSummaryRow, KeyAverageRow, RunRow, SCHEMA_VERSION, StartupRow, ThreadRow, TrustRow,
+    WaitRow, merge_key_averages,
 };
 
 /// What all analyses said.
@@ -44,8 +44,11 @@ pub struct Answers {
 impl Answers {
     /// Asks every analysis that the plan needs, and notes in the inputs' issues what was found odd.
     pub fn of(question: &Question, inputs: &[Input]) -> Self {
-        let results: Vec<InputAnswers> =
-            inputs.par_iter().map(|input| InputAnswers::of(question, input)).collect();
+        let results: Vec<InputAnswers> = inputs
+            .par_iter()
+            .enumerate()
+            .map(|(i, input)| InputAnswers::of(question, i, input))
+            .collect();
         let bases: Vec<_> = results.iter().map(|one| &one.base).collect();
         let together = compared(inputs, &bases, question.is_one_run);
         let across = across(question, inputs, &bases, &together);
@@ -126,7 +129,6 @@ fn report(
     for (number, (input, mut results)) in inputs.iter().zip(results).enumerate() {
         add_input(&mut report, number, (input, &diags[number]), &results);
         let activity = std::mem::take(&mut results.activity).into_iter();
-        let activity = activity.map(|one| ActivityRow::of(number, one));
         report.activity.extend(activity.filter(|row| question.shows_name(&row.name)));
         if let Some(row) = report.inputs.last_mut() {
             row.run = runs[number];
@@ -188,7 +190,7 @@ impl<'a> SummedRuns<'a> {
 struct RunParts {
     key_averages: Vec<Vec<KeyAverageRow>>,
     durations: Vec<ActivityDurations>,
-    components: Vec<Vec<Component>>,
+    components: Vec<Vec<ComponentRow>>,
     recorded: BTreeSet<Class>,
 }
 
@@ -204,13 +206,12 @@ impl RunParts {
     fn sum_into(self, run: u32, report: &mut AnalyzeReport) {
         let rows = merge_key_averages(self.key_averages).into_iter();
         report.key_averages.extend(rows.map(|row| KeyAverageRow { run, ..row }));
-        let kernels = kernel_rows(activity_stats(&merge_durations(self.durations))).into_iter();
-        report.kernels.extend(kernels.map(|row| KernelRow { run, ..row }));
-        let is_recorded = |class| self.recorded.contains(&class);
-        let components = merge_components(self.components).into_iter();
-        report.components.extend(
-            components.map(|one| ComponentRow { run, ..ComponentRow::of(one, is_recorded) }),
-        );
+        report.kernels.extend(kernel_rows(run, merge_durations(self.durations)));
+        let components = merge_components(self.components).into_iter().map(|mut row| {
+            row.forget(|class| self.recorded.contains(&class));
+            ComponentRow { run, ..row }
+        });
+        report.components.extend(components);
     }
 }
 
@@ -230,13 +231,12 @@ fn add_input(
         report.excluded.extend(ExcludedRow::of(number, threads, exclusion));
     }
     let devices = results.devices.iter().zip(&results.idle);
-    report.devices.extend(devices.map(|(time, idle)| DeviceRow::of(number, time, idle)));
+    report.devices.extend(
+        devices.map(|(row, idle)| DeviceRow { idle_by_cause: idle.rows(number), ..row.clone() }),
+    );
     let start_ns = windows.file.start_ns;
     report.startup.extend(results.startup.iter().flat_map(|one| StartupRow::of(number, one)));
-    for idle in &results.idle {
-        let gaps = idle.largest.iter();
-        report.idle_gaps.extend(gaps.map(|gap| GapRow::of(number, idle.device, start_ns, gap)));
-    }
+    report.idle_gaps.extend(results.idle.iter().flat_map(|idle| &idle.largest).cloned());
     report.waits.extend(threads.waits.iter().map(|w| WaitRow::of(number, w)));
     for row in &results.iterations.rows {
         let track = &input.store.tracks[row.track];
@@ -247,6 +247,6 @@ fn add_input(
     report
         .iteration_summary
         .extend(phases.flat_map(|phase| IterationSummaryRow::of(number, phase)));
-    report.memory.extend(results.memory.iter().map(|&row| MemoryRow::of(number, row)));
+    report.memory.extend_from_slice(&results.memory);
     report.issues.extend(rows::issues(number, diag));
 }

@@ -2,7 +2,7 @@
 
 use super::IdCell;
 use crate::analyze::iterations::{Iteration, PhaseSummary};
-use crate::schema::{Source, tables};
+use crate::schema::tables;
 
 tables! {
     /// One iteration of one input, as the machine output gives it.
@@ -75,11 +75,6 @@ impl IterationRow {
             generation_sqsk: one.batch.generation_sums.sqsk,
         }
     }
-}
-
-/// The iterations whose name is shown.
-pub(super) fn iterations<'a>(rows: &'a [IterationRow], shown: impl Fn(&str) -> bool) -> Source<'a> {
-    Source::some(rows.iter().filter(|row| shown(&row.name)).collect())
 }
 
 tables! {

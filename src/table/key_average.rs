@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Column, Table, percent};
 use crate::analyze::key_averages::{DeviceType, KeyMemory, KeyRow};
-use crate::schema::{Kind, Source, Value, Values, tables};
+use crate::schema::{Kind, Value, Values, tables};
 
 tables! {
     /// One row of the profiler table, as the machine output gives it.
@@ -191,14 +191,6 @@ impl Value for MemoryCells {
     const KIND: Kind = Kind::Rows;
 
     fn put(&self, _to: &mut Values) {}
-}
-
-/// The rows whose name is shown.
-pub(super) fn key_averages<'a>(
-    rows: &'a [KeyAverageRow],
-    shown: impl Fn(&str) -> bool,
-) -> Source<'a> {
-    Source::some(rows.iter().filter(|row| shown(&row.name)).collect())
 }
 
 /// The table for people: a CPU run has no columns about the device, and shapes and stacks are there where rows are grouped

@@ -6,21 +6,16 @@
 //! an event.
 
 mod across;
-mod activity;
 mod bandwidth;
 mod breakdown;
 mod component;
-mod device;
 pub mod figure;
-mod gap;
 mod host;
 mod input;
 mod iteration;
 mod joined;
-mod kernel;
 mod key_average;
 pub mod listing;
-mod memory;
 mod merge;
 pub mod over_inputs;
 mod overview;
@@ -35,21 +30,22 @@ mod trust;
 pub mod verdict;
 mod view;
 
+pub use crate::analyze::activity::ActivityRow;
+pub use crate::analyze::components::ComponentRow;
+pub use crate::analyze::devices::DeviceRow;
+pub use crate::analyze::idle::{GapEdgeRow, GapRow, IdleRow};
+pub use crate::analyze::kernels::KernelRow;
+pub use crate::analyze::memory::MemoryRow;
+pub(crate) use crate::analyze::percent;
 pub use crate::schema::{Column, Unit};
 pub use across::{Across, BlameCellRow, BlameRow, ClockRow, PlacementRow, StragglerRow};
-pub use activity::ActivityRow;
 pub use bandwidth::{BandwidthReport, CopyRow};
 pub use breakdown::{BreakdownRow, ExcludedRow};
-pub use component::ComponentRow;
-pub use device::{DeviceRow, IdleRow};
-pub use gap::{GapEdgeRow, GapRow};
 pub use host::{IdCell, ThreadClassRow, ThreadRow, WaitRow};
 pub use input::{InputRow, IssueRow};
 pub use iteration::{IterationRow, IterationSummaryRow};
 pub use joined::joined_request_summary;
-pub use kernel::{KernelRow, kernel_rows};
 pub use key_average::{KeyAverageRow, MemoryCells, TotalsRow, merge_key_averages};
-pub use memory::MemoryRow;
 pub use merge::{Base, ClockBy, MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
 pub use overview::{LaneData, OverviewClasses, OverviewData};
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
@@ -244,14 +240,9 @@ pub trait TableRow {
     fn cells(&self) -> Vec<Cell>;
 }
 
-/// `part` of `whole` in percent; `None` where the whole is zero.
-pub fn percent(part_ns: i64, whole_ns: i64) -> Option<f64> {
-    (whole_ns != 0).then(|| part_ns as f64 * 100.0 / whole_ns as f64)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Cell, Column, Table, TableRow, Unit, percent};
+    use super::{Cell, Column, Table, TableRow, Unit};
     use crate::schema::Seen;
 
     struct Row(u64);
@@ -288,11 +279,5 @@ mod tests {
         assert_eq!(table.notes, ["--format csv has also: detail", "nothing recorded of: empty"]);
         let none = Table::of::<Row>("t", "none", &[]).for_people();
         assert_eq!((none.columns.len(), none.notes.len()), (1, 0));
-    }
-
-    #[test]
-    fn a_share_of_nothing_is_not_zero() {
-        assert_eq!(percent(1, 4), Some(25.0));
-        assert_eq!(percent(0, 0), None);
     }
 }

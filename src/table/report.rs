@@ -3,17 +3,11 @@
 use serde::Serialize;
 
 use super::across::{blame, blame_view, straggler_view};
-use super::activity::activity;
 use super::breakdown::breakdown_table;
-use super::component::{component_view, components};
-use super::device::idle;
-use super::gap::gaps;
+use super::component::component_view;
 use super::host::threads;
-use super::iteration::iterations;
 use super::joined::{joined_requests, joined_stages, log_clocks};
-use super::kernel::{kernels, transfers};
-use super::key_average::{key_average_view, key_averages};
-use super::memory::memory;
+use super::key_average::key_average_view;
 use super::runs::with_runs;
 use super::trust::trust_table;
 use super::verdict::{VerdictRow, verdict_view};
@@ -23,7 +17,7 @@ use super::{
     PlacementRow, RunRow, StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow,
 };
 use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
-use crate::schema::{self, Shown, Source};
+use crate::schema::{self, Row, Shown, Source};
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -112,13 +106,14 @@ impl AnalyzeReport {
             threads(&self.threads),
             Source::some(waits).with(|table| self.with_exclusion(table, WAITS_STAY)),
             Source::of(&self.iteration_summary),
-            iterations(&self.iterations, &shows_name),
-            components(&self.components, &shows_name),
-            key_averages(&self.key_averages, &shows_name).with(|table| self.with_left_out(table)),
-            kernels(&self.kernels, &shows_name),
-            transfers(&self.kernels, &shows_name),
-            activity(&self.activity, &shows_name).shown(self.activity_shown()),
-            memory(&self.memory),
+            named(&self.iterations, |row| &row.name, &shows_name),
+            named(&self.components, |row| &row.name, &shows_name),
+            named(&self.key_averages, |row| &row.name, &shows_name)
+                .with(|table| self.with_left_out(table)),
+            kernels(&self.kernels, true, &shows_name),
+            kernels(&self.kernels, false, &shows_name).named("copies", "Copies and memsets"),
+            named(&self.activity, |row| &row.name, &shows_name).shown(self.activity_shown()),
+            Source::of(&self.memory).with(|table| or_note(table, NO_MEMORY)),
             log_clocks(&self.log_clocks),
             joined_stages(&self.joined_stages),
             joined_requests(&self.joined_requests),
@@ -224,6 +219,42 @@ impl AnalyzeReport {
         words.collect()
     }
 }
+
+/// The rows whose name is shown.
+fn named<'a, R: Row>(
+    rows: &'a [R],
+    name: impl Fn(&R) -> &str,
+    shows: impl Fn(&str) -> bool,
+) -> Source<'a> {
+    Source::some(rows.iter().filter(|row| shows(name(row))).collect())
+}
+
+/// Why each device was idle: the causes that hold time.
+fn idle(devices: &[DeviceRow]) -> Source<'_> {
+    let causes = devices.iter().flat_map(|device| &device.idle_by_cause);
+    Source::some(causes.filter(|cause| cause.ns.is_some_and(|ns| ns != 0)).collect())
+}
+
+/// The longest gaps of all devices, the longest first.
+fn gaps(rows: &[GapRow]) -> Source<'_> {
+    let mut rows: Vec<&GapRow> = rows.iter().collect();
+    rows.sort_by_key(|row| (-row.dur_ns, row.input, row.device, row.start_ns));
+    Source::some(rows)
+}
+
+/// The kernels, or the copies and memsets, whose name is shown.
+fn kernels<'a>(
+    rows: &'a [KernelRow],
+    are_kernels: bool,
+    shows: impl Fn(&str) -> bool,
+) -> Source<'a> {
+    let is_shown = |row: &&KernelRow| row.is_kernel() == are_kernels && shows(&row.name);
+    Source::some(rows.iter().filter(is_shown).collect())
+}
+
+/// What stands where nothing tells of memory.
+const NO_MEMORY: &str =
+    "no [memory] event was recorded; torch.profiler writes them with profile_memory=True";
 
 /// What stands where a table about devices is empty.
 const NO_DEVICE: &str = "no device activity was recorded";
