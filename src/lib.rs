@@ -60,6 +60,8 @@ pub mod schema;
 
 pub mod analyze;
 
+pub mod compare;
+
 pub mod table;
 
 pub mod ask;

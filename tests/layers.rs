@@ -12,7 +12,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("align", &["store", "diag", "model"]),
     ("schema", &["model"]),
     ("analyze", &["align", "schema", "store", "diag", "model"]),
-    ("table", &["analyze", "schema", "model"]),
+    ("compare", &["analyze", "schema", "model"]),
+    ("table", &["compare", "analyze", "schema", "model"]),
     ("frame", &["table", "store", "model"]),
     ("write", &["read", "store", "diag", "model"]),
     ("ask", &["table", "analyze", "schema", "align", "read", "store", "diag", "model"]),
@@ -20,8 +21,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "render", "ask", "write", "frame", "table", "analyze", "schema", "align", "read",
-            "store", "diag", "model",
+            "render", "ask", "write", "frame", "table", "compare", "analyze", "schema", "align",
+            "read", "store", "diag", "model",
         ],
     ),
 ];

@@ -120,6 +120,17 @@ pub fn idle(store: &Store, base: &TimeBase) -> Vec<DeviceIdle> {
     base.devices.iter().map(|activity| device_idle(store, base, activity)).collect()
 }
 
+/// The gaps of a device, in time order, each with the thread that explains it.
+pub(super) fn explained_gaps<'a>(
+    store: &Store,
+    base: &'a TimeBase,
+    activity: &DeviceActivity,
+) -> Vec<(Span, Option<&'a HostThread>)> {
+    let explained =
+        |gap: RawGap| (gap.span, launching_thread(store, base, explaining(activity, &gap)));
+    raw_gaps(activity).into_iter().map(explained).collect()
+}
+
 /// A gap with the activities beside it, by number in [`DeviceActivity::slices`].
 struct RawGap {
     span: Span,

@@ -43,6 +43,7 @@ pub mod threads;
 pub mod timeline;
 mod times;
 pub mod trust;
+pub mod units;
 pub mod wait_rules;
 pub mod window;
 

@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use regex::Regex;
 
 use super::args_bandwidth::BandwidthArgs;
+use super::args_diff::DiffArgs;
 use super::args_merge::{MergeArgs, SlimArgs};
 use super::args_schema::SchemaArgs;
 use super::args_stages::StagesArgs;
@@ -34,6 +35,7 @@ pub(super) enum Command {
     Bandwidth(BandwidthArgs),
     Stages(StagesArgs),
     Report(ReportArgs),
+    Diff(DiffArgs),
     Schema(SchemaArgs),
     Capture(CaptureArgs),
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod args_bandwidth;
+mod args_diff;
 mod args_merge;
 mod args_schema;
 mod args_stages;
@@ -12,6 +13,7 @@ mod atomic_file;
 mod cmd_analyze;
 mod cmd_bandwidth;
 mod cmd_capture;
+mod cmd_diff;
 mod cmd_merge;
 mod cmd_report;
 mod cmd_schema;
@@ -29,6 +31,7 @@ mod reading;
 mod rewriting;
 mod rule_files;
 mod run;
+mod runs;
 mod session;
 mod spool;
 mod tables;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::args::{Args, Command};
 use super::{
-    cmd_analyze, cmd_bandwidth, cmd_capture, cmd_merge, cmd_report, cmd_schema, cmd_slim,
+    cmd_analyze, cmd_bandwidth, cmd_capture, cmd_diff, cmd_merge, cmd_report, cmd_schema, cmd_slim,
     cmd_stages,
 };
 use crate::read::ReadError;
@@ -52,6 +52,7 @@ pub fn run(args: &Args) -> Outcome {
         Command::Bandwidth(bandwidth) => cmd_bandwidth::run(bandwidth),
         Command::Stages(stages) => cmd_stages::run(stages),
         Command::Report(report) => cmd_report::run(report),
+        Command::Diff(diff) => cmd_diff::run(diff),
         Command::Schema(schema) => cmd_schema::run(schema),
         Command::Capture(capture) => Ok(captured(cmd_capture::run(capture))),
     };

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     AnalyzeReport, BandwidthReport, MergeReport, SCHEMA_VERSION, SlimReport, Table,
-    stages::StagesReport,
+    diff::DiffReport, stages::StagesReport,
 };
 use crate::schema::{Kind, Row as _, Source, Spec, tables};
 
@@ -112,12 +112,14 @@ fn known() -> Vec<(&'static str, &'static str, &'static str, &'static Spec)> {
     let analyze = AnalyzeReport::default();
     let (bandwidth, stages) = (BandwidthReport::default(), StagesReport::default());
     let (merge, slim) = (MergeReport::default(), SlimReport::default());
-    let commands: [(&str, Vec<Source<'_>>); 5] = [
+    let diff = DiffReport::default();
+    let commands: [(&str, Vec<Source<'_>>); 6] = [
         ("analyze", analyze.tables(|_| true)),
         ("bandwidth", bandwidth.tables()),
         ("stages", stages.tables()),
         ("merge", merge.tables()),
         ("slim", slim.tables()),
+        ("diff", diff.tables()),
     ];
     let mut all = Vec::new();
     for (command, sources) in commands {

@@ -9,6 +9,7 @@ mod across;
 mod bandwidth;
 mod breakdown;
 mod component;
+pub mod diff;
 pub mod figure;
 mod host;
 mod input;

@@ -2,9 +2,12 @@
 //!
 //! What a command does not know is a section that says why it is empty.
 
-use super::figure::{Figure, analyze_figures, bandwidth_figures, merge_figures, stages_figures};
+use super::diff::DiffReport;
+use super::figure::{
+    Figure, analyze_figures, bandwidth_figures, diff_figures, merge_figures, stages_figures,
+};
 use super::stages::StagesReport;
-use super::verdict::{Verdict, verdict, verdict_of_logs};
+use super::verdict::{Verdict, verdict, verdict_of_comparison, verdict_of_logs};
 use super::{
     AnalyzeReport, BandwidthReport, Cell, Column, MergeReport, OverviewData, Table, TableRow, Unit,
     over_inputs, trust_summary,
@@ -416,6 +419,38 @@ impl Page {
         let verdicts = verdict_of_logs(report).into_iter().collect();
         Self { title: "Stages and requests".to_owned(), verdicts, sections, ..Self::default() }
             .with_figures(stages_figures(report))
+    }
+
+    /// The page of `diff`.
+    pub fn of_diff(report: &DiffReport) -> Self {
+        let mut drawer = Drawer::of("diff", &report.tables(), |source| report.view(source));
+        drop(drawer.take(&["answer"]));
+        let sections = vec![
+            section(
+                "trust",
+                "Can these numbers be trusted?",
+                "How the two sides are set up, and what the figures cannot tell.",
+                "Both sides are set up alike, as far as the traces say.",
+                drawer.take(&["differences", "cautions"]),
+            ),
+            section(
+                "breakdown",
+                "Which is faster",
+                "Iterations of both sides, gates, and every kind of iteration.",
+                "Nothing can be compared.",
+                drawer.take(&["gates", "lanes", "buckets", "trend"]),
+            ),
+            section(
+                "kernels",
+                "What explains it",
+                "Two complete accounts of an iteration; each sums to the difference to the nanosecond.",
+                "No part of an iteration differs.",
+                drawer.tables,
+            ),
+        ];
+        let verdicts = vec![verdict_of_comparison(&report.comparison)];
+        Self { title: "B against A".to_owned(), verdicts, sections, ..Self::default() }
+            .with_figures(diff_figures(report))
     }
 
     /// The page of `merge`.

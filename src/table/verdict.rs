@@ -5,6 +5,7 @@
 
 mod across;
 mod cautions;
+mod compared;
 mod doubts;
 mod frames;
 mod logs;
@@ -12,6 +13,7 @@ mod names;
 mod row;
 mod times;
 
+pub use self::compared::verdict_of_comparison;
 pub use self::logs::verdict_of_logs;
 pub(super) use self::row::verdict_view;
 pub use self::row::{VerdictRow, verdict_summary};

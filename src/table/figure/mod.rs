@@ -6,11 +6,13 @@
 
 mod analyze;
 mod bandwidth;
+mod diff;
 mod merge;
 mod stages;
 
 pub use analyze::{FIGURES_OF, analyze_figures};
 pub use bandwidth::bandwidth_figures;
+pub use diff::diff_figures;
 pub use merge::merge_figures;
 pub use stages::stages_figures;
 

@@ -1,0 +1,323 @@
+//! The difference of two sides taken apart: rate and mix, and what time was spent in, each to the nanosecond.
+
+use super::apportion::{Fixed, apportioned, float, fraction, rounded};
+use super::estimate::{Estimate, false_discovery, of_mean};
+use super::rows::{BucketRow, CauseRow, CountRow};
+use super::sample::{Group, Lane, Sample, Stratum};
+use crate::analyze::units::{Counts, Side};
+
+/// Means of a lane and what becomes of their difference. `rate_ns` and `mix_ns` sum to `b_ns - a_ns`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    /// Mean of A.
+    pub(super) a_ns: i64,
+    /// Mean of B.
+    pub(super) b_ns: i64,
+    /// Mean of A over the buckets of both sides, weighted as in B.
+    pub(super) standard_ns: i64,
+    /// What equal iterations take longer.
+    pub(super) rate_ns: i64,
+    /// What comes of other iterations.
+    pub(super) mix_ns: i64,
+}
+
+/// A sum over the units of a group, as its mean weighted by `n` of `of`.
+fn mean(sum_ns: i128, group: &Group, n: u64, of: u64) -> Fixed {
+    if group.len() == 0 {
+        return 0;
+    }
+    // One division: weight over the product of both numbers.
+    fraction(sum_ns, n, of * group.len())
+}
+
+impl Totals {
+    /// Of a lane that has units on both sides.
+    pub(super) fn of(lane: &Lane) -> Self {
+        let whole = |side: usize| {
+            let sum: i128 = lane.strata.iter().map(|stratum| stratum.sides[side].sum_ns()).sum();
+            fraction(sum, 1, lane.len(side))
+        };
+        let (a, b) = (whole(0), whole(1));
+        let all = lane.len(1);
+        let standard: Fixed = lane.matched().map(|stratum| standard(stratum, all)).sum();
+        let same: Fixed = lane.matched().map(|s| fraction(s.sides[1].sum_ns(), 1, all)).sum();
+        let (a_ns, b_ns) = (rounded(a), rounded(b));
+        let rate = same - standard;
+        let parts = apportioned(&[rate, b - a - rate], b_ns - a_ns);
+        let standard_ns = rounded(standard);
+        Self { a_ns, b_ns, standard_ns, rate_ns: parts[0], mix_ns: parts[1] }
+    }
+}
+
+/// The mean of A in a bucket, weighted as in B.
+fn standard(stratum: &Stratum, n_b: u64) -> Fixed {
+    let [a, b] = &stratum.sides;
+    mean(a.sum_ns(), a, b.len(), n_b)
+}
+
+/// The kinds of iteration with what each adds to rate and mix.
+pub(super) fn buckets(number: usize, lane: &Lane, totals: &Totals) -> Vec<BucketRow> {
+    let [n_a, n_b] = [0, 1].map(|side| lane.len(side));
+    let rates: Vec<Fixed> = lane
+        .strata
+        .iter()
+        .map(|s| {
+            if s.is_matched() {
+                fraction(s.sides[1].sum_ns(), 1, n_b) - standard(s, n_b)
+            } else {
+                0
+            }
+        })
+        .collect();
+    let mixes: Vec<Fixed> = lane
+        .strata
+        .iter()
+        .zip(&rates)
+        .map(|(s, rate)| {
+            fraction(s.sides[1].sum_ns(), 1, n_b) - fraction(s.sides[0].sum_ns(), 1, n_a) - rate
+        })
+        .collect();
+    let (rates, mixes) = (apportioned(&rates, totals.rate_ns), apportioned(&mixes, totals.mix_ns));
+    let of_own = |group: &Group| {
+        (group.len() > 0).then(|| rounded(fraction(group.sum_ns(), 1, group.len())))
+    };
+    let row = |(stratum, (rate_ns, mix_ns)): (&Stratum, (i64, i64))| {
+        let [a, b] = &stratum.sides;
+        BucketRow {
+            lane: number,
+            bucket: stratum.bucket.label(),
+            n_a: a.len(),
+            n_b: b.len(),
+            cut_a: a.n_cut,
+            cut_b: b.n_cut,
+            a_ns: of_own(a),
+            b_ns: of_own(b),
+            rate_ns,
+            mix_ns,
+        }
+    };
+    lane.strata.iter().zip(rates.into_iter().zip(mixes)).map(row).collect()
+}
+
+/// Time and number of one row in a sample.
+fn of_row(sample: &Sample, row: u32) -> (i64, u32) {
+    let found = sample.rows.binary_search_by_key(&row, |entry| entry.0);
+    found.map_or((0, 0), |at| (sample.rows[at].1, sample.rows[at].2))
+}
+
+/// Weighted means of every row of a lane, A and B, with how often each begins.
+struct Means {
+    a: Vec<Fixed>,
+    b: Vec<Fixed>,
+    a_count: Vec<f64>,
+    b_count: Vec<f64>,
+}
+
+impl Means {
+    fn of(lane: &Lane) -> Self {
+        let n_rows = lane.rows.len();
+        let all = lane.len(1);
+        let matched: u64 = lane.matched().map(|stratum| stratum.sides[1].len()).sum();
+        let zero = || vec![0; n_rows];
+        let mut means =
+            Self { a: zero(), b: zero(), a_count: vec![0.0; n_rows], b_count: vec![0.0; n_rows] };
+        for stratum in lane.matched() {
+            for (side, group) in stratum.sides.iter().enumerate() {
+                let mut sums: Vec<(i128, u64)> = vec![(0, 0); n_rows];
+                for &(row, ns, n) in group.samples().flat_map(|sample| &sample.rows) {
+                    let sum = &mut sums[row as usize];
+                    *sum = (sum.0 + i128::from(ns), sum.1 + u64::from(n));
+                }
+                let n_b = stratum.sides[1].len();
+                let weight = n_b as f64 / matched as f64 / group.len() as f64;
+                let (times, counts) = match side {
+                    0 => (&mut means.a, &mut means.a_count),
+                    _ => (&mut means.b, &mut means.b_count),
+                };
+                for (row, (ns, n)) in sums.into_iter().enumerate() {
+                    times[row] += mean(ns, group, n_b, all);
+                    counts[row] += n as f64 * weight;
+                }
+            }
+        }
+        means
+    }
+}
+
+/// Both accounts of a lane: of each the rows with a time or a count, and what comes of the mix. Each sums to the difference.
+pub(super) fn accounts(number: usize, lane: &Lane, totals: &Totals) -> Vec<CauseRow> {
+    let means = Means::of(lane);
+    let mut rows = Vec::new();
+    for side in [Side::Device, Side::Lead] {
+        if side == Side::Device && !lane.has_device {
+            continue;
+        }
+        let own: Vec<usize> =
+            (0..lane.rows.len()).filter(|&row| lane.rows[row].side == side).collect();
+        let pick = |from: &[Fixed]| -> Vec<Fixed> { own.iter().map(|&row| from[row]).collect() };
+        let (a, b) = (pick(&means.a), pick(&means.b));
+        let diffs: Vec<Fixed> = a.iter().zip(&b).map(|(a, b)| b - a).collect();
+        let a_ns = apportioned(&a, totals.standard_ns);
+        let diff_ns = apportioned(&diffs, totals.rate_ns);
+        for (at, &row) in own.iter().enumerate() {
+            if a[at] == 0 && b[at] == 0 && means.a_count[row] + means.b_count[row] == 0.0 {
+                continue;
+            }
+            rows.push(cause(number, lane, row, (a_ns[at], diff_ns[at]), &means));
+        }
+        rows.extend(mix(number, side, totals));
+    }
+    for row in &mut rows {
+        row.diff_pct = share(row.diff_ns, totals.a_ns);
+    }
+    add_intervals(lane, &mut rows);
+    rows
+}
+
+fn share(part_ns: i64, whole_ns: i64) -> Option<f64> {
+    (whole_ns != 0).then(|| part_ns as f64 * 100.0 / whole_ns as f64)
+}
+
+fn cause(
+    number: usize,
+    lane: &Lane,
+    row: usize,
+    (a_ns, diff_ns): (i64, i64),
+    means: &Means,
+) -> CauseRow {
+    let key = &lane.rows[row];
+    CauseRow {
+        lane: number,
+        key: key.text(),
+        account: key.side.as_str(),
+        class: key.class.clone(),
+        name: key.name.clone(),
+        a_ns,
+        b_ns: a_ns + diff_ns,
+        diff_ns,
+        diff_pct: None,
+        low_ns: None,
+        high_ns: None,
+        q: None,
+        is_shown: false,
+        a_count: means.a_count[row],
+        b_count: means.b_count[row],
+    }
+}
+
+/// What comes of other iterations, as a row of an account.
+fn mix(number: usize, side: Side, totals: &Totals) -> Option<CauseRow> {
+    let a_ns = totals.a_ns - totals.standard_ns;
+    (totals.mix_ns != 0 || a_ns != 0).then(|| CauseRow {
+        lane: number,
+        key: format!("{}/mix/mix", side.as_str()),
+        account: side.as_str(),
+        class: "mix".to_owned(),
+        name: "other iterations".to_owned(),
+        a_ns,
+        b_ns: a_ns + totals.mix_ns,
+        diff_ns: totals.mix_ns,
+        diff_pct: None,
+        low_ns: None,
+        high_ns: None,
+        q: None,
+        is_shown: false,
+        a_count: 0.0,
+        b_count: 0.0,
+    })
+}
+
+/// A float of nanoseconds as a whole number.
+pub(super) fn whole(ns: f64) -> i64 {
+    // A cast of a float stops at the ends of what a number can be.
+    ns.round() as i64
+}
+
+/// Adds to the rows how sure each is.
+fn add_intervals(lane: &Lane, rows: &mut [CauseRow]) {
+    let numbers: std::collections::BTreeMap<String, u32> =
+        (0..).zip(&lane.rows).map(|(number, key)| (key.text(), number)).collect();
+    let mut tested: Vec<(usize, f64)> = Vec::new();
+    for (at, row) in rows.iter_mut().enumerate() {
+        let Some(&number) = numbers.get(&row.key) else { continue };
+        if row.a_ns == 0 && row.b_ns == 0 {
+            continue;
+        }
+        let estimate = of_mean(lane, |sample| of_row(sample, number).0 as f64);
+        if let Some(interval) = estimate.interval {
+            // The interval is one of the difference as it stands in the row.
+            let shift = matched_share(lane);
+            row.low_ns = Some(whole(interval.low * shift));
+            row.high_ns = Some(whole(interval.high * shift));
+            tested.push((at, interval.p));
+        }
+    }
+    let p: Vec<f64> = tested.iter().map(|test| test.1).collect();
+    for ((at, _), q) in tested.iter().zip(false_discovery(&p)) {
+        rows[*at].q = Some(q);
+        rows[*at].is_shown = q <= 0.05;
+    }
+}
+
+/// Share of the units of B whose bucket both sides have.
+pub(super) fn matched_share(lane: &Lane) -> f64 {
+    let matched: u64 = lane.matched().map(|stratum| stratum.sides[1].len()).sum();
+    matched as f64 / lane.len(1) as f64
+}
+
+/// How often things happen in an iteration.
+pub(super) fn counts(number: usize, lane: &Lane) -> Vec<CountRow> {
+    type Count = fn(&Counts) -> u32;
+    let all: [(&'static str, Count); 5] = [
+        ("launches", |counts| counts.launches),
+        ("graph_launches", |counts| counts.graph_launches),
+        ("kernels", |counts| counts.kernels),
+        ("copies", |counts| counts.copies),
+        ("syncs", |counts| counts.syncs),
+    ];
+    let row = |(what, count): (&'static str, Count)| {
+        let estimate = of_mean(lane, |sample| f64::from(count(&sample.counts)));
+        let Estimate { a, b, interval } = estimate;
+        CountRow {
+            lane: number,
+            what,
+            a,
+            b,
+            diff: estimate.diff(),
+            low: interval.map(|interval| interval.low),
+            high: interval.map(|interval| interval.high),
+        }
+    };
+    let rows = all.into_iter().map(row);
+    rows.filter(|row| row.a != 0.0 || row.b != 0.0).collect()
+}
+
+/// The account that says more of a difference: the lead thread's where most of what changed on the device is idle time,
+/// and where there is no device.
+pub(super) fn first_account(rows: &[CauseRow]) -> Side {
+    let own = rows.iter().filter(|row| row.account == Side::Device.as_str() && row.class != "mix");
+    let sum = |is_idle: bool| -> i64 {
+        let of_kind = own.clone().filter(|row| (row.class == "idle") == is_idle);
+        of_kind.map(|row| row.diff_ns).sum()
+    };
+    let has_device = own.clone().next().is_some();
+    if has_device && sum(false).abs() >= sum(true).abs() { Side::Device } else { Side::Lead }
+}
+
+/// Sorts causes: the largest certain difference first, that is the end of the interval nearer to zero; then the largest.
+pub(super) fn sort(rows: &mut [CauseRow]) {
+    let certain = |row: &CauseRow| match (row.low_ns, row.high_ns) {
+        (Some(low), _) if low > 0 => low,
+        (_, Some(high)) if high < 0 => -high,
+        _ => 0,
+    };
+    rows.sort_by(|a, b| {
+        let key = |row: &CauseRow| (certain(row), row.diff_ns.abs());
+        key(b).cmp(&key(a)).then_with(|| a.key.cmp(&b.key))
+    });
+}
+
+/// Where a float of a fraction is wanted.
+pub(super) fn standard_mean(lane: &Lane) -> f64 {
+    float(lane.matched().map(|stratum| standard(stratum, lane.len(1))).sum())
+}

@@ -1,0 +1,205 @@
+//! What a comparison of two sides comes to.
+
+use super::{Line, Sentence, Tone, Verdict};
+use crate::compare::{CauseRow, Comparison, LaneRow, Verdict as Word};
+use crate::table::{Cell, percent};
+
+/// Causes that are told.
+const N_CAUSES: usize = 3;
+
+/// Shares of an iteration below this many percent are not told as causes.
+const CAUSE_WORTH_TELLING_PCT: f64 = 0.1;
+
+/// The sentences about a comparison: how the sides are set up first, then which is faster, then why.
+pub fn verdict_of_comparison(comparison: &Comparison) -> Verdict {
+    let mut sentences: Vec<Sentence> = setup(comparison).into_iter().collect();
+    match &comparison.total {
+        None => sentences.push(
+            line("Nothing of A can be compared with anything of B: the cautions say why.")
+                .tone(Tone::Caution)
+                .see("cautions"),
+        ),
+        Some(total) => {
+            sentences.push(difference(total));
+            sentences.extend(mix(total));
+            sentences.extend(gates(comparison));
+            sentences.extend(causes("causes", &comparison.causes, total));
+            sentences.extend(causes("other_causes", &comparison.other_causes, total));
+            sentences.extend(launches(comparison, total));
+        }
+    }
+    Verdict { about: "B against A".to_owned(), input: None, sentences }
+}
+
+fn line(words: impl Into<String>) -> Line {
+    Line { command: "diff", ..Line::new(words) }
+}
+
+fn ns(ns: i64) -> Cell {
+    Cell::Ns(ns)
+}
+
+/// What differs in how the sides are set up.
+fn setup(comparison: &Comparison) -> Option<Sentence> {
+    let rows = comparison.differences.iter().enumerate().filter(|(_, row)| row.matters);
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let mut said = line("The sides are set up differently: ");
+    let text = |value: &Option<String>| {
+        Cell::Text(value.clone().unwrap_or_else(|| "not recorded".to_owned()))
+    };
+    for (at, (number, row)) in rows.iter().enumerate() {
+        said = said
+            .words(format!("{}{} is ", if at > 0 { "; " } else { "" }, row.what))
+            .figure(text(&row.a), format!("/differences/{number}/a"))
+            .words(" in A and ")
+            .figure(text(&row.b), format!("/differences/{number}/b"))
+            .words(" in B");
+    }
+    let said = said.words(". What follows may come of that alone.");
+    Some(said.tone(Tone::Caution).see("differences"))
+}
+
+/// Which side is faster, by how much, and how sure that is.
+fn difference(total: &LaneRow) -> Sentence {
+    let head = match total.verdict {
+        Word::Regression => "B is slower",
+        Word::Improvement => "B is faster",
+        Word::NoChangeShown => "No change is shown",
+        Word::Inconclusive => "The data do not decide it",
+    };
+    let mut said = line(format!("{head}: an iteration ("))
+        .words(format!("{}, ", total.unit))
+        .figure(Cell::Count(total.n_a), "/total/n_a".to_owned())
+        .words(" of A, ")
+        .figure(Cell::Count(total.n_b), "/total/n_b".to_owned())
+        .words(" of B) takes ")
+        .figure(ns(total.a_ns), "/total/a_ns".to_owned())
+        .words(" in A and ")
+        .figure(ns(total.b_ns), "/total/b_ns".to_owned())
+        .words(" in B, a difference of ")
+        .figure(ns(total.diff_ns), "/total/diff_ns".to_owned())
+        .words(" or ")
+        .figure(Cell::or_none(total.diff_pct, Cell::Percent), "/total/diff_pct".to_owned());
+    if let (Some(low), Some(high)) = (total.low_ns, total.high_ns) {
+        said = said
+            .words(" (95 % interval ")
+            .figure(ns(low), "/total/low_ns".to_owned())
+            .words(" to ")
+            .figure(ns(high), "/total/high_ns".to_owned())
+            .words(")");
+    }
+    let is_open = matches!(total.verdict, Word::NoChangeShown | Word::Inconclusive);
+    if let Some(detectable) = total.detectable_ns.filter(|_| is_open) {
+        said = said
+            .words("; these data could show one of ")
+            .figure(ns(detectable), "/total/detectable_ns".to_owned());
+    }
+    let tone = if total.verdict == Word::Inconclusive { Tone::Caution } else { Tone::Finding };
+    said.words(".").tone(tone).see("lanes")
+}
+
+fn mix(total: &LaneRow) -> Option<Sentence> {
+    (total.mix_ns != 0).then(|| {
+        line("")
+            .figure(ns(total.mix_ns), "/total/mix_ns".to_owned())
+            .words(" of the difference come of another mix of iterations, ")
+            .figure(ns(total.rate_ns), "/total/rate_ns".to_owned())
+            .words(" of equal iterations: ")
+            .figure(Cell::or_none(total.rate_pct, Cell::Percent), "/total/rate_pct".to_owned())
+            .words(" of theirs in A.")
+            .see("buckets")
+    })
+}
+
+fn gates(comparison: &Comparison) -> Vec<Sentence> {
+    let failed = comparison
+        .gates
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| matches!(row.verdict, Word::Regression | Word::Inconclusive));
+    failed
+        .map(|(number, row)| {
+            let path = |field: &str| format!("/gates/{number}/{field}");
+            let percent = |value| Cell::or_none(value, Cell::Percent);
+            let how = match row.verdict {
+                Word::Regression => " is exceeded: ",
+                _ => " is not decided: ",
+            };
+            let said = line(format!("The gate {} = ", row.gate))
+                .figure(Cell::Percent(row.limit_pct), path("limit_pct"))
+                .words(how)
+                .figure(percent(row.diff_pct), path("diff_pct"))
+                .words(", 95 % interval ")
+                .figure(percent(row.low_pct), path("low_pct"))
+                .words(" to ")
+                .figure(percent(row.high_pct), path("high_pct"));
+            let said = match row.n_needed {
+                Some(n) => said
+                    .words("; about ")
+                    .figure(Cell::Count(n), path("n_needed"))
+                    .words(" iterations a side would decide it"),
+                None => said,
+            };
+            said.words(".").see("gates")
+        })
+        .collect()
+}
+
+/// The first causes of an account.
+fn causes(table: &'static str, rows: &[CauseRow], total: &LaneRow) -> Option<Sentence> {
+    let is_worth = |row: &&CauseRow| {
+        percent(row.diff_ns, total.a_ns).is_some_and(|pct| pct.abs() >= CAUSE_WORTH_TELLING_PCT)
+    };
+    let mut told = rows.iter().take(N_CAUSES).filter(is_worth).peekable();
+    let account = match told.peek()?.account {
+        "device" => "On the device: ",
+        _ => "On the lead thread: ",
+    };
+    let mut said = line(account);
+    for (number, row) in told.enumerate() {
+        let path = |field: &str| format!("/{table}/{number}/{field}");
+        said = said
+            .words(format!("{}{} ", if number > 0 { "; " } else { "" }, row.class))
+            .name(&row.name)
+            .words(" ")
+            .figure(ns(row.diff_ns), path("diff_ns"))
+            .words(" (")
+            .figure(ns(row.a_ns), path("a_ns"))
+            .words(" to ")
+            .figure(ns(row.b_ns), path("b_ns"))
+            .words(if row.is_shown { ")" } else { ", not shown to be real)" });
+    }
+    Some(said.words(".").see(table))
+}
+
+/// Changes below this many percent are no change of launches.
+const SAME_LAUNCHES_PCT: f64 = 1.0;
+
+/// Whether an iteration starts more or less work.
+fn launches(comparison: &Comparison, total: &LaneRow) -> Option<Sentence> {
+    let own = comparison.counts.iter().enumerate().filter(|(_, row)| row.lane == total.lane);
+    let changed: Vec<_> = own
+        .clone()
+        .filter(|(_, row)| ["launches", "kernels"].contains(&row.what))
+        .map(|(number, row)| {
+            (number, row, row.diff.abs() * 100.0 >= row.a.max(row.b) * SAME_LAUNCHES_PCT)
+        })
+        .collect();
+    if !changed.iter().any(|change| change.2) {
+        return None;
+    }
+    let mut said = line("An iteration has ");
+    for (at, (number, row, is_changed)) in changed.iter().enumerate() {
+        let how = if *is_changed { " in B" } else { " in B, which is no change" };
+        said = said
+            .words(if at > 0 { ", and " } else { "" })
+            .figure(Cell::Rate(row.a), format!("/counts/{number}/a"))
+            .words(format!(" {} in A and ", row.what))
+            .figure(Cell::Rate(row.b), format!("/counts/{number}/b"))
+            .words(how);
+    }
+    Some(said.words(".").see("counts"))
+}
