@@ -21,6 +21,7 @@ use crate::read::events::{Again, read_apart_for_rewriting, read_for_rewriting};
 use crate::read::{Input, Progress, ReadOptions};
 use crate::render::human;
 use crate::schema;
+use crate::store::carry_losses;
 use crate::table::{OutputRow, Table};
 use crate::write::{Pass, Source, WriteError, Written, write_json, write_perfetto};
 
@@ -34,6 +35,12 @@ impl FirstPass {
     /// The file that was profiled into: of a merged file's input the one it was merged from.
     pub(super) fn origin(&self) -> &Path {
         self.input.merged_from.as_deref().map_or(&self.input.path, Path::new)
+    }
+
+    /// Lets what is written say what was lost.
+    pub(super) fn carry_losses(&mut self) {
+        let Input { store, diag, .. } = &mut self.input;
+        carry_losses(&mut store.meta.entries, diag, store.meta.truncated);
     }
 }
 
@@ -63,7 +70,9 @@ pub(super) fn first_pass(
         sources.iter().map(read).collect()
     };
     let sorting = Sorting { is_strict: args.strict, is_quiet: args.quiet };
-    Ok(sorting.sorted(results, |first: &mut FirstPass| &mut first.input.diag)?)
+    let mut read = sorting.sorted(results, |first: &mut FirstPass| &mut first.input.diag)?;
+    read.iter_mut().for_each(FirstPass::carry_losses);
+    Ok(read)
 }
 
 pub(super) fn read_options(args: &TraceOutputArgs) -> ReadOptions {

@@ -94,6 +94,7 @@ issue_kinds! {
     UnknownLine, "unknown_line", Notice, "a log line belongs to no known class";
     NotARank, "not_a_rank", Notice, "what profilers write beside the traces of ranks is in no sum";
     AbovePeak, "above_peak", Notice, "copies moved more than their link's peak: a copy within a device may have stayed in its cache, else their sizes, their times or the peak are wrong";
+    LostBefore, "lost_before", DataLoss, "the file was written from one of which something was lost: it is missing here, too";
     LeftOut, "left_out", Notice, "a file that was given beside the others is of another kind and was left out";
 }
 
@@ -108,6 +109,8 @@ pub struct Issue {
     pub first_offset: Option<u64>,
     /// The first detail that was given, for example the parser's words.
     pub detail: Option<String>,
+    /// Bytes that were passed over, where that was counted: of the compressed file for a damaged stream, else of its text.
+    pub bytes: u64,
 }
 
 impl Issue {
@@ -140,9 +143,40 @@ impl Reporter {
 
     /// Counts one issue of a kind that is counted by name, each name on its own.
     pub fn named(&mut self, kind: IssueKind, offset: Option<u64>, name: impl Into<String>) {
+        self.named_n(kind, 1, offset, name);
+    }
+
+    /// As [`Reporter::named`], several at once.
+    pub fn named_n(
+        &mut self,
+        kind: IssueKind,
+        count: u64,
+        offset: Option<u64>,
+        name: impl Into<String>,
+    ) {
         let name = name.into();
-        let issue = Issue { kind, count: 1, first_offset: offset, detail: Some(name.clone()) };
+        let detail = Some(name.clone());
+        let issue = Issue { kind, count, first_offset: offset, detail, bytes: 0 };
         self.join((kind, Some(name)), issue);
+    }
+
+    /// Counts what was passed over from an offset on, with its bytes.
+    pub fn passed_over(
+        &mut self,
+        kind: IssueKind,
+        (count, bytes): (u64, u64),
+        offset: u64,
+        detail: Option<String>,
+    ) {
+        let first_offset = Some(offset);
+        self.join((kind, None), Issue { kind, count, first_offset, detail, bytes });
+    }
+
+    /// Says more of what was counted of a kind.
+    pub fn explain(&mut self, kind: IssueKind, more: impl Fn(&Issue) -> String) {
+        if let Some(issue) = self.entries.get_mut(&(kind, None)) {
+            issue.detail = Some(more(issue));
+        }
     }
 
     /// Counts `count` issues. The smallest offset and the first detail are kept.
@@ -153,7 +187,7 @@ impl Reporter {
         offset: Option<u64>,
         detail: Option<String>,
     ) {
-        self.join((kind, None), Issue { kind, count, first_offset: offset, detail });
+        self.join((kind, None), Issue { kind, count, first_offset: offset, detail, bytes: 0 });
     }
 
     fn join(&mut self, key: (IssueKind, Option<String>), issue: Issue) {
@@ -161,7 +195,8 @@ impl Reporter {
             self.entries.insert(key, issue);
             return;
         };
-        entry.count += issue.count;
+        entry.count = entry.count.saturating_add(issue.count);
+        entry.bytes = entry.bytes.saturating_add(issue.bytes);
         entry.first_offset = match (entry.first_offset, issue.first_offset) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

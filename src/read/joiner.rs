@@ -218,7 +218,8 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
         } else {
             (self.offset, format!("the last event is cut off after {} bytes", self.rest.len()))
         };
-        self.reporter.with_detail(IssueKind::TruncatedFile, Some(offset), detail);
+        let counted = (1, self.rest.len() as u64);
+        self.reporter.passed_over(IssueKind::TruncatedFile, counted, offset, Some(detail));
         true
     }
 

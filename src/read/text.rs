@@ -85,8 +85,8 @@ impl TextStream {
 /// Counts what was passed over in a compressed stream.
 pub(super) fn count_damages(stream: &mut ByteStream, reporter: &mut Reporter) {
     for damage in stream.take_damages() {
-        let lost = damage.lost_bytes;
-        let detail = format!("{}; {lost} compressed bytes were passed over", damage.what);
-        reporter.with_detail(IssueKind::CorruptGzip, Some(damage.text_offset), &detail);
+        let counted = (1, damage.lost_bytes);
+        let what = Some(damage.what);
+        reporter.passed_over(IssueKind::CorruptGzip, counted, damage.text_offset, what);
     }
 }

@@ -11,7 +11,7 @@ use super::parts::{PartsSink, SplitPlan};
 use super::pipeline::{Finished, Opened, PassError};
 use super::{Progress, ReadError, ReadOptions};
 use crate::diag::{IssueKind, Reporter};
-use crate::store::{Layout, Part, Store, StoreBuilder, parts_of};
+use crate::store::{Layout, Part, Store, StoreBuilder, parts_of, report_own_losses};
 
 /// What a trace file gave.
 pub(super) struct ReadTrace {
@@ -78,6 +78,9 @@ pub(super) fn read_parts(
     });
     let finished = finished.map_err(|error| read_error(path, error))?;
     reporters[0].merge(finished.reporter);
+    let n_events = builders.iter().map(StoreBuilder::n_events).sum();
+    explain_damage(path, &mut reporters[0], finished.json_bytes, n_events);
+    report_own_losses(&finished.head.entries, &mut reporters[0]);
     let mut traces = Vec::with_capacity(parts.len());
     for (((part, builder), mut reporter), index) in
         parts.into_iter().zip(builders).zip(reporters).zip(indexes)
@@ -121,6 +124,7 @@ fn read_opened(
         return Err(ReadError::NotATrace { path: path.to_owned(), what });
     }
     note_window_end(&store, &mut reporter);
+    explain_damage(path, &mut reporter, json_bytes, store.n_events);
     Ok((ReadTrace { store, reporter, json_bytes, part: None }, index))
 }
 
@@ -137,6 +141,28 @@ fn note_window_end(store: &Store, reporter: &mut Reporter) {
     if store.meta.layout != Layout::Unknown && !store.meta.has_window_end {
         reporter.add(IssueKind::NoWindowEnd, 1, None, None);
     }
+}
+
+/// Says how much lies behind damage of a compressed stream: bytes of the file, and about how many events, by what the rest of it
+/// held.
+fn explain_damage(path: &Path, reporter: &mut Reporter, json_bytes: u64, n_events: u64) {
+    let stored = std::fs::metadata(path).ok().filter(|file| file.is_file()).map(|file| file.len());
+    reporter.explain(IssueKind::CorruptGzip, |issue| {
+        let what = issue.detail.as_deref().unwrap_or("the stream is damaged");
+        let said = format!("{what}; {} compressed bytes were passed over", issue.bytes);
+        let about = stored.and_then(|stored| events_in(issue.bytes, stored, n_events));
+        match about.filter(|_| issue.bytes > 0 && json_bytes > 0) {
+            Some(about) => format!("{said}, about {about} events by what the rest of the file held"),
+            None => said,
+        }
+    });
+}
+
+/// About how many events some bytes of a file held, by those that the others held.
+pub(super) fn events_in(lost_bytes: u64, all_bytes: u64, n_events: u64) -> Option<u64> {
+    let read = all_bytes.checked_sub(lost_bytes).filter(|&read| read > 0)?;
+    let about = u128::from(lost_bytes) * u128::from(n_events) / u128::from(read);
+    u64::try_from(about).ok()
 }
 
 fn read_error(path: &Path, error: PassError) -> ReadError {

@@ -16,6 +16,7 @@ mod column;
 mod details;
 mod edges;
 mod flow_links;
+mod losses;
 mod order;
 mod parts;
 mod repairs;
@@ -29,6 +30,7 @@ pub use column::CompactColumn;
 pub use details::{
     AsideRow, CollectiveRow, CopyRow, DeviceRow, LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes,
 };
+pub use losses::{LOSSES_KEY, carry_losses, report_losses, report_own_losses};
 pub use parts::{
     ADDED_KEY, BASE_KEY, LANES_KEY, LAYOUT_KEY, ORIGINAL_KEY, PARTS_KEY, PERFETTO_METADATA, Part,
     PartProcess, PartThread, SHIFT_KEY, parts_of,

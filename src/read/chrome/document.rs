@@ -363,7 +363,8 @@ impl Around {
                 // What is no mere bracket or comma was part of an event.
                 if text[at..start].iter().any(u8::is_ascii_alphanumeric) {
                     let n_lost = count_starts(text, at..start).max(1);
-                    reporter.add(IssueKind::UnreadableEvent, n_lost, Some(offset), None);
+                    let counted = (n_lost, (start - at) as u64);
+                    reporter.passed_over(IssueKind::UnreadableEvent, counted, offset, None);
                 }
             }
             _ => reporter.at(IssueKind::GarbageBeforeEvents, offset),

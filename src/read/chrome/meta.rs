@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use crate::diag::{IssueKind, Reporter};
-use crate::store::{BASE_KEY, DeviceProperties, Distributed, LAYOUT_KEY, Layout, TraceMeta};
+use crate::store::{
+    BASE_KEY, DeviceProperties, Distributed, LAYOUT_KEY, Layout, TraceMeta, report_losses,
+};
 
 /// The metadata of a trace. Values that are not valid JSON are counted and left out.
 pub(crate) fn trace_meta(
@@ -33,6 +35,7 @@ pub(crate) fn trace_meta(
             _ => meta.devices = devices(&value),
         }
     }
+    meta.truncated |= report_losses(&entries, reporter);
     meta.entries = entries;
     meta
 }

@@ -198,8 +198,9 @@ impl<'a> Damage<'a> {
             let shown = &self.text[at..next.min(at + 60)];
             format!("`{}`", String::from_utf8_lossy(shown).escape_debug())
         });
-        let offset = Some(self.base + at as u64);
-        reporter.add(IssueKind::UnreadableEvent, n_lost, offset, detail);
+        let counted = (n_lost, (next - at) as u64);
+        let offset = self.base + at as u64;
+        reporter.passed_over(IssueKind::UnreadableEvent, counted, offset, detail);
         next
     }
 
