@@ -17,6 +17,7 @@ pub mod components;
 pub mod copies;
 pub mod devices;
 pub mod exclude;
+pub mod fitness;
 pub mod host;
 pub mod idle;
 pub mod intervals;

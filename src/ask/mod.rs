@@ -3,6 +3,7 @@
 //! Everything between read inputs and tables, without arguments, files and terminals: what the commands and other
 //! programs share. [`Traces`] is the short way: read, ask, walk the tables.
 
+mod check;
 mod inputs;
 mod logs;
 mod one_input;
@@ -11,6 +12,7 @@ mod report;
 mod traces;
 mod transfers;
 
+pub use check::check_report;
 pub use inputs::{device_label, issues};
 pub use logs::{joined_with, stages_report};
 pub use one_input::{InputAnswers, compared};

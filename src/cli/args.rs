@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use regex::Regex;
 
 use super::args_bandwidth::BandwidthArgs;
+use super::args_check::CheckArgs;
 use super::args_diff::DiffArgs;
 use super::args_merge::{MergeArgs, SlimArgs};
 use super::args_schema::SchemaArgs;
@@ -33,6 +34,7 @@ pub(super) enum Command {
     Merge(MergeArgs),
     Slim(SlimArgs),
     Bandwidth(BandwidthArgs),
+    Check(CheckArgs),
     Stages(StagesArgs),
     Report(ReportArgs),
     Diff(DiffArgs),

@@ -16,8 +16,8 @@ use crate::schema;
 use crate::store::{BASE_KEY, LANES_KEY, LAYOUT_KEY, PARTS_KEY, SHIFT_KEY};
 use crate::table::{OutputRow, SCHEMA_VERSION, SlimReport, SlimRow, Table};
 use crate::write::{
-    Collapsed, Edit, InputPlan, Pass, PlanInput, Source, Tally, merged_members, plan_alone,
-    plan_merge, plan_same,
+    Collapsed, Edit, InputPlan, Pass, PlanInput, Source, Tally, Written, merged_members,
+    plan_alone, plan_merge, plan_same,
 };
 
 /// Runs the command.
@@ -48,12 +48,9 @@ fn slim(
         return Err(Hinted { what, hint }.into());
     }
     let edit = edit_of(args, first, &choice);
-    let SlimPlan { plan, members, base_time_ns } = plan_of(first, &choice, destination)?;
-    let source =
-        Source { again: &first.again, store: &first.input.store, plan: &plan, edit: Some(&edit) };
+    let plan = plan_of(first, &choice, destination)?;
     let pass = Pass { options: &options, progress: &progress };
-    let (written, bytes) =
-        destination.write(base_time_ns, &members, &[source], pass, args.output.quiet)?;
+    let (written, bytes) = write(&plan, first, &edit, destination, pass, args.output.quiet)?;
     let report = SlimReport {
         schema_version: SCHEMA_VERSION,
         command: "slim",
@@ -61,7 +58,7 @@ fn slim(
             path: destination.path().display().to_string(),
             bytes,
             text_bytes: written.text_bytes,
-            base_time_ns,
+            base_time_ns: plan.base_time_ns,
         },
         json_bytes: first.input.json_bytes,
         collapsed_waits: choice.waits.len() as u64,
@@ -119,18 +116,32 @@ fn edit_of(args: &SlimArgs, first: &FirstPass, choice: &SlimChoice) -> Edit {
     edit
 }
 
+/// Writes the trace. Gives its bytes on disk besides.
+pub(super) fn write(
+    plan: &SlimPlan,
+    first: &FirstPass,
+    edit: &Edit,
+    destination: &Destination,
+    pass: Pass<'_>,
+    is_quiet: bool,
+) -> anyhow::Result<(Written, Option<u64>)> {
+    let SlimPlan { plan, members, base_time_ns } = plan;
+    let source = Source { again: &first.again, store: &first.input.store, plan, edit: Some(edit) };
+    destination.write(*base_time_ns, members, &[source], pass, is_quiet)
+}
+
 /// How the trace is written again.
-struct SlimPlan {
+pub(super) struct SlimPlan {
     plan: InputPlan,
     /// The top-level members before the events.
     members: Vec<(String, String)>,
     /// Unix time of the output's time 0; `None` where the input says none.
-    base_time_ns: Option<i64>,
+    pub(super) base_time_ns: Option<i64>,
 }
 
 /// JSON keeps processes and top-level members as they are, with lanes for what overlaps; Perfetto needs numbers for all, as a
 /// merged file has them. In both the base of times moves to the last second before the first event, as in a merged file.
-fn plan_of(
+pub(super) fn plan_of(
     first: &FirstPass,
     choice: &SlimChoice,
     destination: &Destination,

@@ -5,6 +5,7 @@
 
 mod args;
 mod args_bandwidth;
+mod args_check;
 mod args_diff;
 mod args_merge;
 mod args_schema;
@@ -13,6 +14,7 @@ mod atomic_file;
 mod cmd_analyze;
 mod cmd_bandwidth;
 mod cmd_capture;
+mod cmd_check;
 mod cmd_diff;
 mod cmd_merge;
 mod cmd_report;

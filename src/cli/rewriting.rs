@@ -111,21 +111,25 @@ pub(super) struct Destination {
 impl Destination {
     /// The destination of the arguments; its kind goes by its name.
     pub(super) fn of(args: &TraceOutputArgs) -> anyhow::Result<Self> {
-        let name = args.output.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        Self::named(&args.output, args.level)
+    }
+
+    /// The destination of a name; `level` is of gzip.
+    pub(super) fn named(path: &Path, level: u32) -> anyhow::Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-        let kind = if args.output == Path::new("-") || ends(&[".json"]) {
+        let kind = if path == Path::new("-") || ends(&[".json"]) {
             Kind::Json
         } else if ends(&[".json.gz"]) {
-            Kind::JsonGzip(args.level)
+            Kind::JsonGzip(level)
         } else if ends(&[".pftrace", ".perfetto-trace"]) {
             Kind::Perfetto
         } else {
-            let what =
-                format!("what kind of trace {} is to be cannot be told", args.output.display());
+            let what = format!("what kind of trace {} is to be cannot be told", path.display());
             let hint = "let its name end in .json, .json.gz or .pftrace".to_owned();
             return Err(Hinted { what, hint }.into());
         };
-        Ok(Self { path: args.output.clone(), kind, started: Instant::now() })
+        Ok(Self { path: path.to_owned(), kind, started: Instant::now() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -236,7 +240,7 @@ pub(super) fn show<R: Serialize>(
 }
 
 /// `wrote merged.json.gz: 3.50 MB (12.65 MB of JSON) in 0.4 s`.
-fn written(destination: &Destination, output: &OutputRow) -> String {
+pub(super) fn written(destination: &Destination, output: &OutputRow) -> String {
     // A device or a pipe has no size.
     let bytes = output.bytes.filter(|&bytes| bytes > 0).unwrap_or(output.text_bytes);
     let text = match destination.kind {

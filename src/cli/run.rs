@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use super::args::{Args, Command};
 use super::{
-    cmd_analyze, cmd_bandwidth, cmd_capture, cmd_diff, cmd_merge, cmd_report, cmd_schema, cmd_slim,
-    cmd_stages,
+    cmd_analyze, cmd_bandwidth, cmd_capture, cmd_check, cmd_diff, cmd_merge, cmd_report,
+    cmd_schema, cmd_slim, cmd_stages,
 };
 use crate::read::ReadError;
 
@@ -50,6 +50,7 @@ pub fn run(args: &Args) -> Outcome {
         Command::Merge(merge) => cmd_merge::run(merge),
         Command::Slim(slim) => cmd_slim::run(slim),
         Command::Bandwidth(bandwidth) => cmd_bandwidth::run(bandwidth),
+        Command::Check(check) => cmd_check::run(check),
         Command::Stages(stages) => cmd_stages::run(stages),
         Command::Report(report) => cmd_report::run(report),
         Command::Diff(diff) => cmd_diff::run(diff),

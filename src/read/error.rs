@@ -102,6 +102,22 @@ impl ReadError {
         }
     }
 
+    /// The input.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::NoThread { path, .. }
+            | Self::Empty { path }
+            | Self::NothingFound { path }
+            | Self::Unsupported { path, .. }
+            | Self::NotJson { path, .. }
+            | Self::NotATrace { path, .. }
+            | Self::OtherKind { path, .. }
+            | Self::NotALog { path }
+            | Self::Compression { path, .. } => path,
+        }
+    }
+
     /// The same of another path: of standard input, where a copy of it was read.
     #[must_use]
     pub fn renamed(mut self, to: &Path) -> Self {

@@ -40,6 +40,7 @@ pub use ids::ID_ARGUMENTS;
 pub use kinds::is_not_a_rank;
 pub use progress::Progress;
 use trace::ReadTrace;
+pub use trace::events_in;
 
 use crate::diag::Reporter;
 use crate::model::Identity;

@@ -79,7 +79,7 @@ pub(super) fn read_parts(
     let finished = finished.map_err(|error| read_error(path, error))?;
     reporters[0].merge(finished.reporter);
     let n_events = builders.iter().map(StoreBuilder::n_events).sum();
-    explain_damage(path, &mut reporters[0], finished.json_bytes, n_events);
+    explain_damage(path, &mut reporters[0], n_events);
     report_own_losses(&finished.head.entries, &mut reporters[0]);
     let mut traces = Vec::with_capacity(parts.len());
     for (((part, builder), mut reporter), index) in
@@ -124,7 +124,7 @@ fn read_opened(
         return Err(ReadError::NotATrace { path: path.to_owned(), what });
     }
     note_window_end(&store, &mut reporter);
-    explain_damage(path, &mut reporter, json_bytes, store.n_events);
+    explain_damage(path, &mut reporter, store.n_events);
     Ok((ReadTrace { store, reporter, json_bytes, part: None }, index))
 }
 
@@ -145,21 +145,25 @@ fn note_window_end(store: &Store, reporter: &mut Reporter) {
 
 /// Says how much lies behind damage of a compressed stream: bytes of the file, and about how many events, by what the rest of it
 /// held.
-fn explain_damage(path: &Path, reporter: &mut Reporter, json_bytes: u64, n_events: u64) {
+fn explain_damage(path: &Path, reporter: &mut Reporter, n_events: u64) {
     let stored = std::fs::metadata(path).ok().filter(|file| file.is_file()).map(|file| file.len());
     reporter.explain(IssueKind::CorruptGzip, |issue| {
         let what = issue.detail.as_deref().unwrap_or("the stream is damaged");
+        if issue.bytes == 0 {
+            return what.to_owned();
+        }
         let said = format!("{what}; {} compressed bytes were passed over", issue.bytes);
-        let about = stored.and_then(|stored| events_in(issue.bytes, stored, n_events));
-        match about.filter(|_| issue.bytes > 0 && json_bytes > 0) {
-            Some(about) => format!("{said}, about {about} events by what the rest of the file held"),
+        match stored.and_then(|stored| events_in(issue.bytes, stored, n_events)) {
+            Some(about) => {
+                format!("{said}, about {about} events by what the rest of the file held")
+            }
             None => said,
         }
     });
 }
 
-/// About how many events some bytes of a file held, by those that the others held.
-pub(super) fn events_in(lost_bytes: u64, all_bytes: u64, n_events: u64) -> Option<u64> {
+/// About how many events (or bytes of text) some bytes of a file held, by those that the others held.
+pub fn events_in(lost_bytes: u64, all_bytes: u64, n_events: u64) -> Option<u64> {
     let read = all_bytes.checked_sub(lost_bytes).filter(|&read| read > 0)?;
     let about = u128::from(lost_bytes) * u128::from(n_events) / u128::from(read);
     u64::try_from(about).ok()

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    AnalyzeReport, BandwidthReport, MergeReport, SCHEMA_VERSION, SlimReport, Table,
+    AnalyzeReport, BandwidthReport, CheckReport, MergeReport, SCHEMA_VERSION, SlimReport, Table,
     diff::DiffReport, stages::StagesReport,
 };
 use crate::schema::{Kind, Row as _, Source, Spec, tables};
@@ -112,13 +112,15 @@ fn known() -> Vec<(&'static str, &'static str, &'static str, &'static Spec)> {
     let analyze = AnalyzeReport::default();
     let (bandwidth, stages) = (BandwidthReport::default(), StagesReport::default());
     let (merge, slim) = (MergeReport::default(), SlimReport::default());
+    let check = CheckReport::default();
     let diff = DiffReport::default();
-    let commands: [(&str, Vec<Source<'_>>); 6] = [
+    let commands: [(&str, Vec<Source<'_>>); 7] = [
         ("analyze", analyze.tables(|_| true)),
         ("bandwidth", bandwidth.tables()),
         ("stages", stages.tables()),
         ("merge", merge.tables()),
         ("slim", slim.tables()),
+        ("check", check.tables()),
         ("diff", diff.tables()),
     ];
     let mut all = Vec::new();

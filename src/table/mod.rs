@@ -8,6 +8,7 @@
 mod across;
 mod bandwidth;
 mod breakdown;
+mod check;
 mod component;
 pub mod diff;
 pub mod figure;
@@ -42,6 +43,7 @@ pub use crate::schema::{Column, Unit};
 pub use across::{Across, BlameCellRow, BlameRow, ClockRow, PlacementRow, StragglerRow};
 pub use bandwidth::{BandwidthReport, CopyRow};
 pub use breakdown::{BreakdownRow, ExcludedRow};
+pub use check::{CheckReport, Condition, FileRow, LossRow};
 pub use host::{IdCell, ThreadClassRow, ThreadRow, WaitRow};
 pub use input::{InputRow, IssueRow};
 pub use iteration::{IterationRow, IterationSummaryRow};

@@ -9,6 +9,19 @@ const SUMMED: [&str; 3] = ["count", "of", "effect_ns"];
 ///
 /// What was lost stays with its input: its byte offset is of one file.
 pub fn together(table: Table, n_inputs: usize) -> Table {
+    together_where(table, n_inputs, |severity| matches!(severity, Some("info" | "notice")))
+}
+
+/// As [`together`], where severity does not matter.
+pub fn all_together(table: Table, n_inputs: usize) -> Table {
+    together_where(table, n_inputs, |_| true)
+}
+
+fn together_where(
+    table: Table,
+    n_inputs: usize,
+    may_share: impl Fn(Option<&str>) -> bool,
+) -> Table {
     if n_inputs < 2 {
         return table;
     }
@@ -18,9 +31,11 @@ pub fn together(table: Table, n_inputs: usize) -> Table {
     let mut groups: Vec<(Vec<u64>, Vec<Cell>)> = Vec::new();
     for row in table.rows {
         let Some(&Cell::Count(input)) = row.first() else { continue };
-        let is_mild = severity.is_some_and(
-            |i| matches!(&row[i], Cell::Text(word) if matches!(word.as_str(), "info" | "notice")),
-        );
+        let word = severity.and_then(|i| match &row[i] {
+            Cell::Text(word) => Some(word.as_str()),
+            _ => None,
+        });
+        let is_mild = may_share(word);
         let is_same = |known: &Vec<Cell>| {
             let pairs = known.iter().zip(&row).zip(&is_summed).skip(1);
             is_mild && pairs.into_iter().all(|((a, b), &summed)| summed || a == b)

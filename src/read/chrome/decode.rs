@@ -68,9 +68,13 @@ impl Decoder {
                 let name = format!("phase `{}`", String::from_utf8_lossy(other));
                 // A phase that the format does not have is a damaged one.
                 let is_known = matches!(other, [b] if b"bneSTFpPNODVvcR()=".contains(b));
-                let kind =
-                    if is_known { IssueKind::IgnoredPhase } else { IssueKind::UnreadableEvent };
-                self.reporter.named(kind, Some(offset), name);
+                match is_known {
+                    true => self.reporter.named(IssueKind::IgnoredPhase, Some(offset), name),
+                    // Damage makes up any number of names.
+                    false => {
+                        self.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), name);
+                    }
+                }
             }
         }
     }
