@@ -105,7 +105,7 @@ impl Operation {
     }
 
     /// The name in tables.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::AllReduce => "all_reduce",
             Self::AllGather => "all_gather",

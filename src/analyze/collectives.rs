@@ -11,10 +11,13 @@ use super::base::TimeBase;
 use super::comm_kernels::{Bare, bare_kernels};
 use super::devices::{ActivityKind, DeviceActivity};
 use super::intervals::{CoverIndex, Intervals, Span};
+use super::percent;
 use super::quantiles::nearest_rank;
 use super::rates::RateSummary;
-use crate::align::{Matched, Operation, message_ends};
-use crate::store::{CollectiveRow, Store, StrId};
+pub use crate::align::Operation;
+use crate::align::{Matched, message_ends};
+use crate::schema::{tables, words_of};
+use crate::store::{self, Store, StrId};
 
 /// Instances listed as the slowest.
 const N_SLOWEST: usize = 10;
@@ -45,7 +48,7 @@ impl Operation {
     }
 
     /// The size that nccl-tests takes, in elements.
-    fn elements(self, row: &CollectiveRow) -> Option<u64> {
+    fn elements(self, row: &store::CollectiveRow) -> Option<u64> {
         match self {
             Self::AllReduce | Self::ReduceScatter | Self::AllToAll => row.in_elements,
             Self::AllGather => row.out_elements,
@@ -71,107 +74,99 @@ pub fn dtype_bytes(name: &str) -> Option<u64> {
     Some(bytes)
 }
 
-/// Collectives of one group, operation, type and size.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CollectiveClass {
-    /// Stage of the group.
-    pub stage: Option<u32>,
-    /// Name of the process group.
-    pub group: Option<String>,
-    /// Its description.
-    pub group_description: Option<String>,
-    /// Ranks in it.
-    pub group_size: Option<u32>,
-    /// The operation; of a kernel that carries no arguments, what the range around its launch or its name tells.
-    pub operation: Option<Operation>,
-    /// The name as written: the collective's, or the kernel's where it carries no arguments.
-    pub name: String,
-    /// Element type.
-    pub dtype: Option<String>,
-    /// Size in bytes as nccl-tests counts it.
-    pub bytes: Option<u64>,
-    /// Why there is no size.
-    pub no_size_because: Option<&'static str>,
-    /// Instances; one that several ranks show counts once.
-    pub count: u64,
-    /// Of these, instances that were matched over at least two ranks.
-    pub n_matched: u64,
-    /// Kernels over all inputs.
-    pub n_kernels: u64,
-    /// Sum of kernel durations over all inputs.
-    pub sum_ns: i64,
-    /// Shortest instance.
-    pub min_ns: i64,
-    /// Median instance.
-    pub median_ns: i64,
-    /// Longest instance.
-    pub max_ns: i64,
-    /// Sum over inputs and instances of the duration beyond the fastest rank's; `None` where no instance was matched.
-    pub skew_ns: Option<i64>,
-    /// Algorithm bandwidth over instances.
-    pub algorithm: RateSummary,
-    /// Bus bandwidth over algorithm bandwidth.
-    pub bus_factor: Option<(u64, u64)>,
-    /// Time in which one of these runs, summed over inputs and devices.
-    pub busy_ns: i64,
-    /// Of that, what no compute kernel of the device covers.
-    pub exposed_ns: i64,
-}
+words_of!(Operation { AllReduce AllGather ReduceScatter Broadcast Reduce AllToAll SendRecv Barrier Other });
 
-impl CollectiveClass {
-    /// Median bus bandwidth in GB/s.
-    pub fn median_bus_gb_per_s(&self) -> Option<f64> {
-        let (numerator, denominator) = self.bus_factor?;
-        Some(self.algorithm.median_gb_per_s? * numerator as f64 / denominator as f64)
+tables! {
+    /// Collectives of one group, operation, type and size.
+    CollectiveRow: "collectives", "Collectives", "How fast were collectives, and how much waiting is in them?", groups 0, shown Always {
+        stage: Option<u32>, Count, Room, "stage", "stage of the group";
+        group: Option<String>, Text, Room, "group", "process group";
+        group_description: Option<String>, Text, Request, "description", "its description";
+        group_size: Option<u32>, Count, All, "ranks", "ranks in the group";
+        operation: Option<Operation>, Text, All, "operation", "what it does; without arguments, what the range around its launch or its name tells";
+        dtype: Option<String>, Text, All, "dtype", "element type";
+        bytes: Option<u64>, Bytes, All, "bytes", "size as nccl-tests counts it";
+        count: u64, Count, All, "count", "instances; one that several ranks show counts once";
+        matched: u64, Count, Room, "matched", "instances matched over ranks";
+        kernels: u64, Count, Request, "kernels", "kernels over all inputs";
+        sum_ns: i64, Ns, Room, "time", "sum of the kernels' durations";
+        median_ns: i64, Ns, All, "median", "the median instance, by its fastest rank";
+        max_ns: i64, Ns, Room, "max", "the longest instance, by its fastest rank";
+        skew_ns: Option<i64>, Ns, All, "skew", "time beyond the fastest rank's, over all inputs";
+        busy_ns: i64, Ns, Request, "busy", "time in which one runs, over all devices";
+        exposed_ns: i64, Ns, All, "exposed", "of that, while no compute kernel runs";
+        algorithm_gb_per_s: Option<f64>, Rate, All, "algbw GB/s", "median algorithm bandwidth";
+        bus_gb_per_s: Option<f64>, Rate, All, "busbw GB/s", "median bus bandwidth";
+        name: String, Text, Room / Last, "name or why no size", "name as written, and why no size is known";
     }
-}
 
-/// One input's part in the collectives that were matched over ranks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RankWait {
-    /// Index of the input.
-    pub input: usize,
-    /// Matched instances it took part in.
-    pub count: u64,
-    /// Sum of its kernels' durations in them.
-    pub sum_ns: i64,
-    /// Of that, time beyond the fastest rank of each instance: waiting for others.
-    pub wait_ns: i64,
-    /// Instances in which it was the fastest, that is the last to arrive.
-    pub n_fastest: u64,
+    /// One input's waiting in matched collectives.
+    #[derive(Default)]
+    RankWaitRow: "rank_waits", "Waiting for other ranks", "How long did each rank wait for others in collectives?", groups 0 {
+        input: usize, Count, All, "#", "number of the input";
+        count: u64, Count, All, "collectives", "instances matched over ranks";
+        sum_ns: i64, Ns, All, "time", "sum of its kernels' durations";
+        wait_ns: i64, Ns, All, "waiting", "time beyond the fastest rank of each";
+        wait_pct: Option<f64>, Percent, All, "share", "waiting, of the time";
+        last_to_arrive: u64, Count, All, "last", "instances in which it was the fastest, so the last to arrive";
+    }
+
+    /// One of the slowest collectives.
+    InstanceRow: "slowest", "Slowest collectives", "Which single collectives took longest?", groups 0, shown Folded {
+        max_ns: i64, Ns, All, "longest", "the longest rank";
+        min_ns: Option<i64>, Ns, All, "shortest", "the shortest rank, where several were matched";
+        last_input: Option<usize>, Count, All, "last #", "input of the shortest rank: the last to arrive";
+        bytes: Option<u64>, Bytes, All, "bytes", "size as nccl-tests counts it";
+        number: u64, Count, All, "n", "number within its class, from 0";
+        name: String, Text, All / Subject, "name", "name as written";
+    }
 }
 
 /// A single instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instance {
-    /// Index into [`Collectives::classes`].
-    pub class: usize,
+struct Instance {
+    /// Number of its class.
+    class: usize,
     /// Its number among the instances of its class, from 0.
-    pub number: u64,
+    number: u64,
     /// The ranks that show it, by input.
-    pub ranks: Vec<InstanceRank>,
+    ranks: Vec<InstanceRank>,
 }
 
 /// An instance on one rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InstanceRank {
+struct InstanceRank {
     /// Index of the input.
-    pub input: usize,
+    input: usize,
     /// Start of the kernel, in its own trace's time.
-    pub ts_ns: i64,
+    ts_ns: i64,
     /// Duration of the kernel.
-    pub dur_ns: i64,
+    dur_ns: i64,
 }
 
 impl Instance {
     /// The shortest duration.
-    pub fn min_ns(&self) -> i64 {
+    fn min_ns(&self) -> i64 {
         self.ranks.iter().map(|rank| rank.dur_ns).min().unwrap_or(0)
     }
 
     /// The longest duration.
-    pub fn max_ns(&self) -> i64 {
+    fn max_ns(&self) -> i64 {
         self.ranks.iter().map(|rank| rank.dur_ns).max().unwrap_or(0)
+    }
+
+    /// Its row among the slowest.
+    fn row(&self, class: &CollectiveRow) -> InstanceRow {
+        let is_matched = self.ranks.len() > 1;
+        let fastest = self.ranks.iter().min_by_key(|rank| rank.dur_ns);
+        InstanceRow {
+            max_ns: self.max_ns(),
+            min_ns: is_matched.then(|| self.min_ns()),
+            last_input: fastest.filter(|_| is_matched).map(|rank| rank.input),
+            bytes: class.bytes,
+            number: self.number,
+            name: class.name.clone(),
+        }
     }
 }
 
@@ -179,11 +174,11 @@ impl Instance {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Collectives {
     /// By stage, group, operation, type and size.
-    pub classes: Vec<CollectiveClass>,
+    pub classes: Vec<CollectiveRow>,
     /// Each input's waiting.
-    pub ranks: Vec<RankWait>,
+    pub ranks: Vec<RankWaitRow>,
     /// The slowest instances, by their longest rank.
-    pub slowest: Vec<Instance>,
+    pub slowest: Vec<InstanceRow>,
 }
 
 /// What makes two kernels the same kind of collective on different ranks.
@@ -224,26 +219,35 @@ pub fn collectives(inputs: &[CollectiveInput<'_>], matched: &[Matched]) -> Colle
     }
     let mut result = Collectives {
         ranks: (0..inputs.len())
-            .map(|input| RankWait { input, count: 0, sum_ns: 0, wait_ns: 0, n_fastest: 0 })
+            .map(|input| RankWaitRow { input, ..RankWaitRow::default() })
             .collect(),
         ..Collectives::default()
     };
     let computing = ComputeTime::of(inputs);
-    let mut all = Vec::new();
+    let (mut all, mut reasons) = (Vec::new(), Vec::new());
     for (key, kernels) in by_key {
         let instances = instances(result.classes.len(), &kernels, &same);
         for instance in instances.iter().filter(|instance| instance.ranks.len() > 1) {
             add_waits(instance, &mut result.ranks);
         }
-        result.classes.push(class(inputs, &computing, key, &kernels, &instances));
+        let class = class(inputs, &computing, key, &kernels, &instances);
+        reasons.push(no_size_because(&kernels[0], class.operation, class.bytes, &class.name));
+        result.classes.push(class);
         all.extend(instances);
     }
     result.ranks.retain(|rank| rank.count > 0);
+    for rank in &mut result.ranks {
+        rank.wait_pct = percent(rank.wait_ns, rank.sum_ns);
+    }
     all.sort_by_key(|instance| {
         (std::cmp::Reverse(instance.max_ns()), instance.class, instance.number)
     });
     all.truncate(N_SLOWEST);
-    result.slowest = all;
+    let slowest = all.iter().map(|instance| instance.row(&result.classes[instance.class]));
+    result.slowest = slowest.collect();
+    for (class, why) in result.classes.iter_mut().zip(reasons) {
+        class.name.extend(why.map(|why| format!(" ({why})")));
+    }
     result
 }
 
@@ -280,7 +284,7 @@ fn collect(
     }
 }
 
-fn key_of(input: &CollectiveInput<'_>, row: &CollectiveRow) -> Key {
+fn key_of(input: &CollectiveInput<'_>, row: &store::CollectiveRow) -> Key {
     let text = |id: StrId| input.store.strings.get(id).to_owned();
     let name = input.store.strings.get(row.name);
     let operation = Operation::of_name(name);
@@ -348,7 +352,7 @@ fn instances(class: usize, kernels: &[Kernel], same: &SameCollective) -> Vec<Ins
     (0..).zip(ranks).map(|(number, ranks)| Instance { class, number, ranks }).collect()
 }
 
-fn add_waits(instance: &Instance, ranks: &mut [RankWait]) {
+fn add_waits(instance: &Instance, ranks: &mut [RankWaitRow]) {
     let min_ns = instance.min_ns();
     let mut is_first = true;
     for &InstanceRank { input, dur_ns, .. } in &instance.ranks {
@@ -357,7 +361,7 @@ fn add_waits(instance: &Instance, ranks: &mut [RankWait]) {
         rank.sum_ns += dur_ns;
         rank.wait_ns += dur_ns - min_ns;
         if dur_ns == min_ns && std::mem::take(&mut is_first) {
-            rank.n_fastest += 1;
+            rank.last_to_arrive += 1;
         }
     }
 }
@@ -368,7 +372,7 @@ fn class(
     key: Key,
     kernels: &[Kernel],
     instances: &[Instance],
-) -> CollectiveClass {
+) -> CollectiveRow {
     let first = &kernels[0];
     let store = inputs[first.input].store;
     let row = first.row.map(|row| &store.collectives[row as usize]);
@@ -382,31 +386,33 @@ fn class(
     let bytes = key.bytes.filter(|&bytes| bytes > 0);
     let group_size = row.and_then(|row| row.group_size);
     let (busy_ns, exposed_ns) = computing.busy_and_exposed(kernels);
-    CollectiveClass {
+    let algorithm = bytes
+        .map_or_else(RateSummary::default, |b| RateSummary::of_times(b, &times))
+        .median_gb_per_s;
+    let factor = key.operation.zip(group_size).and_then(|(o, n)| o.bus_factor(u64::from(n)));
+    let bus = |(numerator, denominator): (u64, u64)| {
+        algorithm.map(|rate| rate * numerator as f64 / denominator as f64)
+    };
+    CollectiveRow {
         stage: key.stage,
         group_description: row
             .and_then(|row| row.group_description)
             .map(|id| store.strings.get(id).to_owned()),
         group: key.group,
         group_size,
-        no_size_because: no_size_because(first, key.operation, bytes, &key.detail),
         operation: key.operation,
         name: key.detail,
         dtype: key.dtype,
         bytes,
         count: instances.len() as u64,
-        n_matched,
-        n_kernels: kernels.len() as u64,
+        matched: n_matched,
+        kernels: kernels.len() as u64,
         sum_ns: kernels.iter().map(|kernel| kernel.span.len_ns()).sum(),
-        min_ns: times.first().copied().unwrap_or(0),
         median_ns: nearest_rank(&times, 50).unwrap_or(0),
         max_ns: times.last().copied().unwrap_or(0),
         skew_ns: (n_matched > 0).then(|| matched.map(skew).sum()),
-        algorithm: bytes.map_or_else(RateSummary::default, |b| RateSummary::of_times(b, &times)),
-        bus_factor: key
-            .operation
-            .zip(group_size)
-            .and_then(|(operation, n)| operation.bus_factor(u64::from(n))),
+        algorithm_gb_per_s: algorithm,
+        bus_gb_per_s: factor.and_then(bus),
         busy_ns,
         exposed_ns,
     }

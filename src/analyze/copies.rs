@@ -11,10 +11,12 @@ use super::devices::{ActivityKind, DeviceActivity};
 use super::intervals::{Intervals, Span};
 use super::nesting::NestStack;
 use super::peaks::{Link, PeakOverrides, peak_gb_per_s};
+use super::percent;
 use super::rates::{Rate, RateSummary};
 pub use super::route::Route;
 use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
+use crate::schema::tables;
 use crate::store::{Store, StrId};
 
 /// Upper bounds of the size buckets in bytes; the last bucket has none.
@@ -34,119 +36,95 @@ pub struct CopiesConfig {
     pub peaks: PeakOverrides,
 }
 
-/// The copies of one device, route and size bucket.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CopyClass {
-    /// Device they ran on.
-    pub device: Option<u32>,
-    /// Direction and memory kinds.
-    pub route: Route,
-    /// Index into [`BUCKET_NAMES`]; `None` for copies that state no size.
-    pub bucket: Option<usize>,
-    /// Copies.
-    pub count: u64,
-    /// Bytes moved; `None` where no copy states a size.
-    pub bytes: Option<u64>,
-    /// Sum of durations.
-    pub sum_ns: i64,
-    /// Rates.
-    pub rates: RateSummary,
-    /// Mean rate as a share of the link's peak, in percent: the link's traffic over its peak.
-    pub peak_pct: Option<f64>,
-}
+tables! {
+    /// Copies of one input, device and direction.
+    DirectionRow: "directions", "Copies by direction", "How long did copies take, and what hid them?", groups 1, shown Always {
+        input: usize, Count, All, "#", "number of the input";
+        device: Option<u32>, Count, All, "device", "device index";
+        direction: String, Text, All, "direction", "HtoD, DtoH, DtoD, PtoP, HtoH, Memset, kernel (a kernel that copies) or unknown";
+        count: u64, Count, All, "count", "copies";
+        without_bytes: u64, Count, Room, "no size", "copies that state no size";
+        bytes: Option<u64>, Bytes, All, "bytes", "bytes of those that state a size";
+        sum_ns: i64, Ns, Room, "time", "sum of the durations";
+        busy_ns: i64, Ns, All, "busy", "time in which at least one runs";
+        overlapped_ns: i64, Ns, All, "overlapped", "busy while a kernel of the device runs that does more than copy";
+        exposed_ns: i64, Ns, All, "exposed", "busy while none does";
+        exposed_pct: Option<f64>, Percent, All, "exposed %", "exposed, of busy";
+        peak_gb_per_s: Option<f64>, Rate, All, "peak GB/s", "the link's peak by its datasheet or as given";
+        above_peak: Option<u64>, Count, All, "above peak", "copies that moved more than the peak; a copy within a device reads and writes";
+    }
 
-/// The copies of one device and direction as time.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DirectionTime {
-    /// Device.
-    pub device: Option<u32>,
-    /// Direction.
-    pub direction: String,
-    /// Copies.
-    pub count: u64,
-    /// Copies that state no size.
-    pub n_without_bytes: u64,
-    /// Bytes of the others.
-    pub bytes: Option<u64>,
-    /// Sum of durations.
-    pub sum_ns: i64,
-    /// Time in which at least one runs.
-    pub busy_ns: i64,
-    /// Of the busy time, what a kernel of the device covers.
-    pub overlapped_ns: i64,
-    /// Of the busy time, the rest.
-    pub exposed_ns: i64,
-    /// Peak of the link in GB/s, where known.
-    pub peak_gb_per_s: Option<f64>,
-    /// Copies whose traffic is more than the peak; `None` where it is not known.
-    pub n_above_peak: Option<u64>,
-}
+    /// Copies of one input, device, route and size.
+    CopyRow: "copies", "Copies by route and size", "How fast were copies, and how near the peak of their link?", groups 1 {
+        input: usize, Count, All, "#", "number of the input";
+        device: Option<u32>, Count, All, "device", "device index";
+        direction: String, Text, All, "direction", "from where to where";
+        source: Option<String>, Text, All, "from", "kind of the source memory";
+        destination: Option<String>, Text, All, "to", "kind of the destination memory";
+        size: Option<&'static str>, Text, All, "size", "size of one copy";
+        count: u64, Count, All, "count", "copies";
+        bytes: Option<u64>, Bytes, All, "bytes", "bytes of all";
+        sum_ns: i64, Ns, All, "time", "sum of the durations";
+        mean_gb_per_s: Option<f64>, Rate, All, "mean GB/s", "bytes over time, of all";
+        median_gb_per_s: Option<f64>, Rate, All, "median", "the median copy, nearest rank";
+        p95_gb_per_s: Option<f64>, Rate, All, "p95", "the 95th percentile, nearest rank";
+        best_gb_per_s: Option<f64>, Rate, All, "best", "the best copy";
+        peak_pct: Option<f64>, Percent, All, "of peak", "mean traffic of the link over its peak; a copy within a device reads and writes";
+    }
 
-/// Peer copies from one device to another.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PeerPair {
-    /// Source device.
-    pub from_device: u32,
-    /// Destination device.
-    pub to_device: u32,
-    /// Copies.
-    pub count: u64,
-    /// Bytes.
-    pub bytes: u64,
-    /// Sum of durations.
-    pub sum_ns: i64,
-    /// Rates.
-    pub rates: RateSummary,
-}
+    /// Copies from one device to another.
+    PeerRow: "peers", "Copies between devices", "How fast did devices copy to each other?", groups 1 {
+        input: usize, Count, All, "#", "number of the input";
+        from_device: u32, Count, All, "from", "source device";
+        to_device: u32, Count, All, "to", "destination device";
+        count: u64, Count, All, "count", "copies";
+        bytes: u64, Bytes, All, "bytes", "bytes of all";
+        sum_ns: i64, Ns, All, "time", "sum of the durations";
+        mean_gb_per_s: Option<f64>, Rate, All, "mean GB/s", "bytes over time";
+        best_gb_per_s: Option<f64>, Rate, All, "best", "the best copy";
+    }
 
-/// Where copies come from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CallSite {
-    /// Direction and memory kinds.
-    pub route: Route,
-    /// Innermost operator around the launching call; `None` where there is none.
-    pub op: Option<String>,
-    /// Innermost Python frame around it that names a line; `None` where none was recorded.
-    pub frame: Option<String>,
-    /// Copies.
-    pub count: u64,
-    /// Bytes of those that state a size.
-    pub bytes: Option<u64>,
-    /// Sum of durations on the device.
-    pub sum_ns: i64,
-}
+    /// Where copies were launched.
+    CallSiteRow: "call_sites", "Where copies come from", "Which operators and frames launched copies?", groups 1, shown Folded {
+        input: usize, Count, All, "#", "number of the input";
+        route: String, Text, All, "route", "direction and kinds of memory";
+        count: u64, Count, All, "count", "copies";
+        bytes: Option<u64>, Bytes, All, "bytes", "bytes of those that state a size";
+        sum_ns: i64, Ns, All, "time", "sum of the durations on the device";
+        op: Option<String>, Text, All, "operator", "innermost operator around the launching call";
+        frame: Option<String>, Text, All / Subject, "frame", "innermost Python frame around it";
+    }
 
-/// Bytes moved in one stretch of time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeriesBin {
-    /// Direction.
-    pub direction: String,
-    /// The stretch.
-    pub span: Span,
-    /// Bytes, each copy's spread evenly over its duration. Over all bins they sum to the bytes of the direction.
-    pub bytes: u64,
+    /// Bytes of one direction in one stretch of time.
+    SeriesRow: "series", "Bytes over time", "When was how much moved?", groups 1, shown Request {
+        input: usize, Count, All, "#", "number of the input";
+        direction: String, Text, All, "direction", "from where to where";
+        ts_ns: i64, Ns, All, "start", "start, in the trace's own time";
+        dur_ns: i64, Ns, All, "length", "length of the stretch";
+        bytes: u64, Bytes, All, "bytes", "bytes moved in it";
+    }
 }
 
 /// Copies and memsets of one input.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Copies {
     /// By device, route and size bucket.
-    pub classes: Vec<CopyClass>,
+    pub classes: Vec<CopyRow>,
     /// By device and direction.
-    pub directions: Vec<DirectionTime>,
+    pub directions: Vec<DirectionRow>,
     /// Peer copies by pair.
-    pub pairs: Vec<PeerPair>,
+    pub pairs: Vec<PeerRow>,
     /// Call sites, by time descending.
-    pub sites: Vec<CallSite>,
+    pub sites: Vec<CallSiteRow>,
     /// Time series by direction.
-    pub series: Vec<SeriesBin>,
+    pub series: Vec<SeriesRow>,
 }
 
 impl Copies {
     /// Counts among the issues the copies that state more traffic than their link can carry.
     pub fn report_above_peak(&self, diag: &mut Reporter) {
         for row in &self.directions {
-            let (Some(n), Some(peak)) = (row.n_above_peak.filter(|&n| n > 0), row.peak_gb_per_s)
+            let (Some(n), Some(peak)) = (row.above_peak.filter(|&n| n > 0), row.peak_gb_per_s)
             else {
                 continue;
             };
@@ -172,9 +150,9 @@ struct Copy {
 pub fn copies(store: &Store, base: &TimeBase, config: &CopiesConfig) -> Copies {
     let (routes, copies) = collect(store, base);
     Copies {
-        classes: classes(store, &routes, &copies, config),
+        classes: classes(store, base, &routes, &copies, config),
         directions: directions(store, base, &routes, &copies, config),
-        pairs: pairs(&copies),
+        pairs: pairs(base, &copies),
         sites: call_sites(store, base, &routes, &copies),
         series: series(base, &routes, &copies),
     }
@@ -261,10 +239,11 @@ fn peak_of(
 
 fn classes(
     store: &Store,
+    base: &TimeBase,
     routes: &[Route],
     copies: &[Copy],
     config: &CopiesConfig,
-) -> Vec<CopyClass> {
+) -> Vec<CopyRow> {
     let mut sums: BTreeMap<(Option<u32>, &Route, Option<usize>), Sum> = BTreeMap::new();
     for copy in copies {
         let key = (copy.device, &routes[copy.route], copy.bytes.map(bucket_of));
@@ -275,10 +254,13 @@ fn classes(
             let rates = RateSummary::of(&mut sum.rates);
             let peak = peak_of(store, device, &route.direction, config);
             let crossings = Link::crossings(&route.direction) as f64;
-            CopyClass {
+            CopyRow {
+                input: base.input,
                 device,
-                route: route.clone(),
-                bucket,
+                direction: route.direction.clone(),
+                source: route.source.clone(),
+                destination: route.destination.clone(),
+                size: bucket.map(|bucket| BUCKET_NAMES[bucket]),
                 count: sum.count,
                 bytes: sum.known_bytes(),
                 sum_ns: sum.sum_ns,
@@ -286,7 +268,10 @@ fn classes(
                     .mean_gb_per_s
                     .zip(peak)
                     .map(|(m, peak)| m * crossings / peak * 100.0),
-                rates,
+                mean_gb_per_s: rates.mean_gb_per_s,
+                median_gb_per_s: rates.median_gb_per_s,
+                p95_gb_per_s: rates.p95_gb_per_s,
+                best_gb_per_s: rates.best_gb_per_s,
             }
         };
     sums.into_iter().map(class).collect()
@@ -298,7 +283,7 @@ fn directions(
     routes: &[Route],
     copies: &[Copy],
     config: &CopiesConfig,
-) -> Vec<DirectionTime> {
+) -> Vec<DirectionRow> {
     let kernels: BTreeMap<Option<u32>, Intervals> =
         base.devices.iter().map(|device| (device.device, kernel_time(device))).collect();
     let mut groups: BTreeMap<(Option<u32>, &str), Vec<&Copy>> = BTreeMap::new();
@@ -316,17 +301,20 @@ fn directions(
         let peak = peak_of(store, device, direction, config);
         let traffic = |rate: &&Rate| rate.gb_per_s() * Link::crossings(direction) as f64;
         let n_above = |peak| sum.rates.iter().filter(|rate| traffic(rate) > peak).count() as u64;
-        rows.push(DirectionTime {
+        let exposed_ns = busy.total_ns() - overlapped_ns;
+        rows.push(DirectionRow {
+            input: base.input,
             device,
-            n_above_peak: peak.map(n_above),
+            above_peak: peak.map(n_above),
             direction: direction.to_owned(),
             count: sum.count,
-            n_without_bytes: sum.n_without_bytes,
+            without_bytes: sum.n_without_bytes,
             bytes: sum.known_bytes(),
             sum_ns: sum.sum_ns,
             busy_ns: busy.total_ns(),
             overlapped_ns,
-            exposed_ns: busy.total_ns() - overlapped_ns,
+            exposed_ns,
+            exposed_pct: percent(exposed_ns, busy.total_ns()),
             peak_gb_per_s: peak,
         });
     }
@@ -339,29 +327,38 @@ fn kernel_time(device: &DeviceActivity) -> Intervals {
     Intervals::union_of(spans.collect())
 }
 
-fn pairs(copies: &[Copy]) -> Vec<PeerPair> {
+fn pairs(base: &TimeBase, copies: &[Copy]) -> Vec<PeerRow> {
     let mut sums: BTreeMap<(u32, u32), Sum> = BTreeMap::new();
     for copy in copies {
         if let Some(peers) = copy.peers {
             sums.entry(peers).or_default().add(copy);
         }
     }
-    sums.into_iter()
-        .map(|((from_device, to_device), mut sum)| PeerPair {
+    let row = |((from_device, to_device), mut sum): ((u32, u32), Sum)| {
+        let rates = RateSummary::of(&mut sum.rates);
+        PeerRow {
+            input: base.input,
             from_device,
             to_device,
             count: sum.count,
             bytes: sum.bytes,
             sum_ns: sum.sum_ns,
-            rates: RateSummary::of(&mut sum.rates),
-        })
-        .collect()
+            mean_gb_per_s: rates.mean_gb_per_s,
+            best_gb_per_s: rates.best_gb_per_s,
+        }
+    };
+    sums.into_iter().map(row).collect()
 }
 
 /// The innermost operator and Python frame around a launching call.
 type Site = (Option<StrId>, Option<StrId>);
 
-fn call_sites(store: &Store, base: &TimeBase, routes: &[Route], copies: &[Copy]) -> Vec<CallSite> {
+fn call_sites(
+    store: &Store,
+    base: &TimeBase,
+    routes: &[Route],
+    copies: &[Copy],
+) -> Vec<CallSiteRow> {
     let calls: Vec<Option<usize>> =
         copies.iter().map(|copy| base.launches.call_of(store, copy.slice)).collect();
     let sites = sites_of(store, calls.iter().copied().flatten().collect());
@@ -371,22 +368,21 @@ fn call_sites(store: &Store, base: &TimeBase, routes: &[Route], copies: &[Copy])
         sums.entry((copy.route, site)).or_default().add(copy);
     }
     let text = |id: StrId| store.strings.get(id).to_owned();
-    let mut rows: Vec<CallSite> = sums
-        .into_iter()
-        .map(|((route, (op, frame)), sum)| CallSite {
-            route: routes[route].clone(),
-            op: op.map(text),
-            frame: frame.map(text),
-            count: sum.count,
-            bytes: sum.known_bytes(),
-            sum_ns: sum.sum_ns,
-        })
-        .collect();
-    rows.sort_by(|a, b| {
-        let key = |site: &CallSite| (std::cmp::Reverse(site.sum_ns), site.route.clone());
-        key(a).cmp(&key(b)).then_with(|| (&a.op, &a.frame).cmp(&(&b.op, &b.frame)))
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    // Numbers of texts are their order.
+    sums.sort_by_key(|((route, site), sum)| {
+        (std::cmp::Reverse(sum.sum_ns), &routes[*route], *site)
     });
-    rows
+    let row = |((route, (op, frame)), sum): ((usize, Site), Sum)| CallSiteRow {
+        input: base.input,
+        route: routes[route].to_string(),
+        op: op.map(text),
+        frame: frame.map(text),
+        count: sum.count,
+        bytes: sum.known_bytes(),
+        sum_ns: sum.sum_ns,
+    };
+    sums.into_iter().map(row).collect()
 }
 
 /// What surrounds each of the calls, by one walk over each of their tracks.
@@ -421,7 +417,7 @@ fn is_line(store: &Store, slice: usize) -> bool {
     store.kind(slice) == EventKind::PythonFunction && !store.name(slice).starts_with('<')
 }
 
-fn series(base: &TimeBase, routes: &[Route], copies: &[Copy]) -> Vec<SeriesBin> {
+fn series(base: &TimeBase, routes: &[Route], copies: &[Copy]) -> Vec<SeriesRow> {
     let window = base
         .devices
         .iter()
@@ -441,8 +437,9 @@ fn series(base: &TimeBase, routes: &[Route], copies: &[Copy]) -> Vec<SeriesBin> 
     for (direction, bins) in by_direction {
         for (i, bytes) in bins.into_iter().enumerate() {
             let start_ns = window.start_ns + i as i64 * bin_ns;
-            let span = Span::new(start_ns, (start_ns + bin_ns).min(window.end_ns));
-            rows.push(SeriesBin { direction: direction.to_owned(), span, bytes });
+            let dur_ns = (start_ns + bin_ns).min(window.end_ns) - start_ns;
+            let (input, direction) = (base.input, direction.to_owned());
+            rows.push(SeriesRow { input, direction, ts_ns: start_ns, dur_ns, bytes });
         }
     }
     rows

@@ -64,6 +64,17 @@ fn ends_in(name: &str) -> Option<&'static str> {
     DIRECTIONS.iter().find(|(spellings, _)| holds(spellings)).map(|&(_, direction)| direction)
 }
 
+impl std::fmt::Display for Route {
+    /// `HtoD Pageable -> Device`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.source, &self.destination) {
+            (Some(from), Some(to)) => write!(f, "{} {from} -> {to}", self.direction),
+            (None, Some(to)) => write!(f, "{} {to}", self.direction),
+            _ => f.write_str(&self.direction),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Route;

@@ -51,7 +51,8 @@ impl Traces {
         let bases: Vec<TimeBase> = self
             .inputs
             .par_iter()
-            .map(|input| TimeBase::new(&input.store, &question.time))
+            .enumerate()
+            .map(|(i, input)| TimeBase::new(&input.store, &question.time).numbered(i))
             .collect();
         let bases: Vec<&TimeBase> = bases.iter().collect();
         let together = compared(&self.inputs, &bases, question.is_one_run);

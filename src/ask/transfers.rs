@@ -22,7 +22,7 @@ pub fn bandwidth_report(
         copies.report_above_peak(&mut diag);
         let row = inputs::input(number, input, &diag, &base.windows);
         report.inputs.push(InputRow { run: together.runs[number], ..row });
-        report.add_copies(number, copies);
+        report.add_copies(copies);
         report.issues.extend(inputs::issues(number, &diag));
     }
     let all: Vec<CollectiveInput<'_>> = inputs
@@ -35,6 +35,6 @@ pub fn bandwidth_report(
             rank: input.identity.rank,
         })
         .collect();
-    report.add_collectives(&collectives(&all, &together.matched));
+    report.add_collectives(collectives(&all, &together.matched));
     report
 }

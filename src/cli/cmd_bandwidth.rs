@@ -71,8 +71,11 @@ impl BandwidthPlan {
 fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     let inputs = read_traces(&plan.inputs, &plan.common)?;
     let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
-    let bases: Vec<TimeBase> =
-        inputs.par_iter().map(|input| TimeBase::new(&input.store, &plan.time)).collect();
+    let bases: Vec<TimeBase> = inputs
+        .par_iter()
+        .enumerate()
+        .map(|(i, input)| TimeBase::new(&input.store, &plan.time).numbered(i))
+        .collect();
     let bases: Vec<&TimeBase> = bases.iter().collect();
     let together = compared(&inputs, &bases, plan.is_one_run);
     let mut report = bandwidth_report(&plan.copies, &inputs, &bases, &together);

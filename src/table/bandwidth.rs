@@ -5,173 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::joined::{log_clocks, stage_transfers, traced_transfers};
-use super::rows::rows;
-use super::{Cell, Column, InputRow, IssueRow, SCHEMA_VERSION, Table, Unit, percent};
-use crate::analyze::collectives::{CollectiveClass, Collectives, Instance, RankWait};
-use crate::analyze::copies::{
-    BUCKET_NAMES, CallSite, Copies, CopyClass, DirectionTime, PeerPair, Route, SeriesBin,
-};
+use super::{Cell, Column, InputRow, IssueRow, SCHEMA_VERSION, Table, Unit};
+use crate::analyze::collectives::Collectives;
+use crate::analyze::collectives::Operation;
+use crate::analyze::collectives::{CollectiveRow, InstanceRow, RankWaitRow};
+use crate::analyze::copies::Copies;
+use crate::analyze::copies::{CallSiteRow, CopyRow, DirectionRow, PeerRow, SeriesRow};
 use crate::analyze::joined::{Joined, LogClockRow, TracedSideRow};
 use crate::analyze::stages::TransferRow;
 use crate::schema::{self, Shown, Source};
-
-/// A result with the number of the input it is of.
-pub struct OfInput<T> {
-    /// Number of the input.
-    pub input: usize,
-    /// The result.
-    pub row: T,
-}
-
-/// An instance with its class.
-pub struct OfClass<'a> {
-    instance: &'a Instance,
-    class: &'a CollectiveClass,
-}
-
-/// `HtoD Pageable -> Device`
-fn route_text(route: &Route) -> String {
-    match (&route.source, &route.destination) {
-        (Some(from), Some(to)) => format!("{} {from} -> {to}", route.direction),
-        (None, Some(to)) => format!("{} {to}", route.direction),
-        _ => route.direction.clone(),
-    }
-}
-
-/// The name as written and why no size is known.
-fn name_and_reason(class: &CollectiveClass) -> String {
-    match class.no_size_because {
-        Some(why) => format!("{} ({why})", class.name),
-        None => class.name.clone(),
-    }
-}
-
-rows! {
-    /// Copies of one input, device and direction.
-    DirectionRow of OfInput<DirectionTime> as of: "directions", "Copies by direction", "How long did copies take, and what hid them?", groups 1, shown Always {
-        input: usize, Count, All, "#", "number of the input", of.input;
-        device: Option<u32>, Count, All, "device", "device index", of.row.device;
-        direction: String, Text, All, "direction", "HtoD, DtoH, DtoD, PtoP, HtoH, Memset, kernel (a kernel that copies) or unknown", of.row.direction.clone();
-        count: u64, Count, All, "count", "copies", of.row.count;
-        without_bytes: u64, Count, Room, "no size", "copies that state no size", of.row.n_without_bytes;
-        bytes: Option<u64>, Bytes, All, "bytes", "bytes of those that state a size", of.row.bytes;
-        sum_ns: i64, Ns, Room, "time", "sum of the durations", of.row.sum_ns;
-        busy_ns: i64, Ns, All, "busy", "time in which at least one runs", of.row.busy_ns;
-        overlapped_ns: i64, Ns, All, "overlapped", "busy while a kernel of the device runs that does more than copy", of.row.overlapped_ns;
-        exposed_ns: i64, Ns, All, "exposed", "busy while none does", of.row.exposed_ns;
-        exposed_pct: Option<f64>, Percent, All, "exposed %", "exposed, of busy", percent(of.row.exposed_ns, of.row.busy_ns);
-        peak_gb_per_s: Option<f64>, Rate, All, "peak GB/s", "the link's peak by its datasheet or as given", of.row.peak_gb_per_s;
-        above_peak: Option<u64>, Count, All, "above peak", "copies that moved more than the peak; a copy within a device reads and writes", of.row.n_above_peak;
-    }
-
-    /// Copies of one input, device, route and size.
-    CopyRow of OfInput<CopyClass> as of: "copies", "Copies by route and size", "How fast were copies, and how near the peak of their link?", groups 1 {
-        input: usize, Count, All, "#", "number of the input", of.input;
-        device: Option<u32>, Count, All, "device", "device index", of.row.device;
-        direction: String, Text, All, "direction", "from where to where", of.row.route.direction.clone();
-        source: Option<String>, Text, All, "from", "kind of the source memory", of.row.route.source.clone();
-        destination: Option<String>, Text, All, "to", "kind of the destination memory", of.row.route.destination.clone();
-        size: Option<&'static str>, Text, All, "size", "size of one copy", of.row.bucket.map(|bucket| BUCKET_NAMES[bucket]);
-        count: u64, Count, All, "count", "copies", of.row.count;
-        bytes: Option<u64>, Bytes, All, "bytes", "bytes of all", of.row.bytes;
-        sum_ns: i64, Ns, All, "time", "sum of the durations", of.row.sum_ns;
-        mean_gb_per_s: Option<f64>, Rate, All, "mean GB/s", "bytes over time, of all", of.row.rates.mean_gb_per_s;
-        median_gb_per_s: Option<f64>, Rate, All, "median", "the median copy, nearest rank", of.row.rates.median_gb_per_s;
-        p95_gb_per_s: Option<f64>, Rate, All, "p95", "the 95th percentile, nearest rank", of.row.rates.p95_gb_per_s;
-        best_gb_per_s: Option<f64>, Rate, All, "best", "the best copy", of.row.rates.best_gb_per_s;
-        peak_pct: Option<f64>, Percent, All, "of peak", "mean traffic of the link over its peak; a copy within a device reads and writes", of.row.peak_pct;
-    }
-
-    /// Copies from one device to another.
-    PeerRow of OfInput<PeerPair> as of: "peers", "Copies between devices", "How fast did devices copy to each other?", groups 1 {
-        input: usize, Count, All, "#", "number of the input", of.input;
-        from_device: u32, Count, All, "from", "source device", of.row.from_device;
-        to_device: u32, Count, All, "to", "destination device", of.row.to_device;
-        count: u64, Count, All, "count", "copies", of.row.count;
-        bytes: u64, Bytes, All, "bytes", "bytes of all", of.row.bytes;
-        sum_ns: i64, Ns, All, "time", "sum of the durations", of.row.sum_ns;
-        mean_gb_per_s: Option<f64>, Rate, All, "mean GB/s", "bytes over time", of.row.rates.mean_gb_per_s;
-        best_gb_per_s: Option<f64>, Rate, All, "best", "the best copy", of.row.rates.best_gb_per_s;
-    }
-
-    /// Where copies were launched.
-    CallSiteRow of OfInput<CallSite> as of: "call_sites", "Where copies come from", "Which operators and frames launched copies?", groups 1, shown Folded {
-        input: usize, Count, All, "#", "number of the input", of.input;
-        route: String, Text, All, "route", "direction and kinds of memory", route_text(&of.row.route);
-        count: u64, Count, All, "count", "copies", of.row.count;
-        bytes: Option<u64>, Bytes, All, "bytes", "bytes of those that state a size", of.row.bytes;
-        sum_ns: i64, Ns, All, "time", "sum of the durations on the device", of.row.sum_ns;
-        op: Option<String>, Text, All, "operator", "innermost operator around the launching call", of.row.op.clone();
-        frame: Option<String>, Text, All / Subject, "frame", "innermost Python frame around it", of.row.frame.clone();
-    }
-
-    /// Bytes of one direction in one stretch of time.
-    SeriesRow of OfInput<SeriesBin> as of: "series", "Bytes over time", "When was how much moved?", groups 1, shown Request {
-        input: usize, Count, All, "#", "number of the input", of.input;
-        direction: String, Text, All, "direction", "from where to where", of.row.direction.clone();
-        ts_ns: i64, Ns, All, "start", "start, in the trace's own time", of.row.span.start_ns;
-        dur_ns: i64, Ns, All, "length", "length of the stretch", of.row.span.len_ns();
-        bytes: u64, Bytes, All, "bytes", "bytes moved in it", of.row.bytes;
-    }
-
-    /// Collectives of one group, operation, type and size.
-    CollectiveRow of CollectiveClass as class: "collectives", "Collectives", "How fast were collectives, and how much waiting is in them?", groups 0, shown Always {
-        stage: Option<u32>, Count, Room, "stage", "stage of the group", class.stage;
-        group: Option<String>, Text, Room, "group", "process group", class.group.clone();
-        group_description: Option<String>, Text, Request, "description", "its description", class.group_description.clone();
-        group_size: Option<u32>, Count, All, "ranks", "ranks in the group", class.group_size;
-        operation: Option<&'static str>, Text, All, "operation", "what it does; without arguments, what the range around its launch or its name tells", class.operation.map(|o| o.as_str());
-        dtype: Option<String>, Text, All, "dtype", "element type", class.dtype.clone();
-        bytes: Option<u64>, Bytes, All, "bytes", "size as nccl-tests counts it", class.bytes;
-        count: u64, Count, All, "count", "instances; one that several ranks show counts once", class.count;
-        matched: u64, Count, Room, "matched", "instances matched over ranks", class.n_matched;
-        kernels: u64, Count, Request, "kernels", "kernels over all inputs", class.n_kernels;
-        sum_ns: i64, Ns, Room, "time", "sum of the kernels' durations", class.sum_ns;
-        median_ns: i64, Ns, All, "median", "the median instance, by its fastest rank", class.median_ns;
-        max_ns: i64, Ns, Room, "max", "the longest instance, by its fastest rank", class.max_ns;
-        skew_ns: Option<i64>, Ns, All, "skew", "time beyond the fastest rank's, over all inputs", class.skew_ns;
-        busy_ns: i64, Ns, Request, "busy", "time in which one runs, over all devices", class.busy_ns;
-        exposed_ns: i64, Ns, All, "exposed", "of that, while no compute kernel runs", class.exposed_ns;
-        algorithm_gb_per_s: Option<f64>, Rate, All, "algbw GB/s", "median algorithm bandwidth", class.algorithm.median_gb_per_s;
-        bus_gb_per_s: Option<f64>, Rate, All, "busbw GB/s", "median bus bandwidth", class.median_bus_gb_per_s();
-        name: String, Text, Room / Last, "name or why no size", "name as written, and why no size is known", name_and_reason(class);
-    }
-
-    /// One input's waiting in matched collectives.
-    RankWaitRow of RankWait as rank: "rank_waits", "Waiting for other ranks", "How long did each rank wait for others in collectives?", groups 0 {
-        input: usize, Count, All, "#", "number of the input", rank.input;
-        count: u64, Count, All, "collectives", "instances matched over ranks", rank.count;
-        sum_ns: i64, Ns, All, "time", "sum of its kernels' durations", rank.sum_ns;
-        wait_ns: i64, Ns, All, "waiting", "time beyond the fastest rank of each", rank.wait_ns;
-        wait_pct: Option<f64>, Percent, All, "share", "waiting, of the time", percent(rank.wait_ns, rank.sum_ns);
-        last_to_arrive: u64, Count, All, "last", "instances in which it was the fastest, so the last to arrive", rank.n_fastest;
-    }
-
-    /// One of the slowest collectives.
-    InstanceRow of OfClass<'_> as of: "slowest", "Slowest collectives", "Which single collectives took longest?", groups 0, shown Folded {
-        max_ns: i64, Ns, All, "longest", "the longest rank", of.instance.max_ns();
-        min_ns: Option<i64>, Ns, All, "shortest", "the shortest rank, where several were matched", of.min_ns();
-        last_input: Option<usize>, Count, All, "last #", "input of the shortest rank: the last to arrive", of.last_input();
-        bytes: Option<u64>, Bytes, All, "bytes", "size as nccl-tests counts it", of.class.bytes;
-        number: u64, Count, All, "n", "number within its class, from 0", of.instance.number;
-        name: String, Text, All / Subject, "name", "name as written", of.class.name.clone();
-    }
-}
-
-impl OfClass<'_> {
-    fn is_matched(&self) -> bool {
-        self.instance.ranks.len() > 1
-    }
-
-    fn min_ns(&self) -> Option<i64> {
-        self.is_matched().then(|| self.instance.min_ns())
-    }
-
-    fn last_input(&self) -> Option<usize> {
-        let fastest = self.instance.ranks.iter().min_by_key(|rank| rank.dur_ns);
-        fastest.filter(|_| self.is_matched()).map(|rank| rank.input)
-    }
-}
 
 /// Everything that `bandwidth` found: one object whose field names and order other tools rely on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -208,10 +50,6 @@ pub struct BandwidthReport {
     pub traced_transfers: Vec<TracedSideRow>,
 }
 
-fn numbered<T, R: for<'a> From<&'a OfInput<T>>>(input: usize, rows: Vec<T>) -> Vec<R> {
-    rows.into_iter().map(|row| R::from(&OfInput { input, row })).collect()
-}
-
 impl BandwidthReport {
     /// An empty report.
     pub fn new() -> Self {
@@ -219,21 +57,19 @@ impl BandwidthReport {
     }
 
     /// Adds what one input's copies are.
-    pub fn add_copies(&mut self, input: usize, copies: Copies) {
-        let Copies { classes, directions, pairs, sites, series } = copies;
-        self.directions.extend(numbered::<_, DirectionRow>(input, directions));
-        self.copies.extend(numbered::<_, CopyRow>(input, classes));
-        self.peers.extend(numbered::<_, PeerRow>(input, pairs));
-        self.call_sites.extend(numbered::<_, CallSiteRow>(input, sites));
-        self.series.extend(numbered::<_, SeriesRow>(input, series));
+    pub fn add_copies(&mut self, copies: Copies) {
+        self.directions.extend(copies.directions);
+        self.copies.extend(copies.classes);
+        self.peers.extend(copies.pairs);
+        self.call_sites.extend(copies.sites);
+        self.series.extend(copies.series);
     }
 
     /// Adds the collectives of all inputs.
-    pub fn add_collectives(&mut self, all: &Collectives) {
-        let of_class = |instance| OfClass { instance, class: &all.classes[instance.class] };
-        self.slowest = all.slowest.iter().map(|i| InstanceRow::from(&of_class(i))).collect();
-        self.rank_waits = all.ranks.iter().map(RankWaitRow::from).collect();
-        self.collectives = all.classes.iter().map(CollectiveRow::from).collect();
+    pub fn add_collectives(&mut self, all: Collectives) {
+        self.collectives = all.classes;
+        self.rank_waits = all.ranks;
+        self.slowest = all.slowest;
     }
 
     /// Adds what logs tell of transfers.
@@ -279,7 +115,10 @@ impl BandwidthReport {
 
     fn with_notes(&self, table: schema::Table) -> schema::Table {
         let may_end_apart = |row: &CollectiveRow| {
-            let is_uneven = matches!(row.operation, Some("reduce" | "all_to_all" | "send_recv"));
+            let is_uneven = matches!(
+                row.operation,
+                Some(Operation::Reduce | Operation::AllToAll | Operation::SendRecv)
+            );
             is_uneven && row.matched > 0
         };
         let is_guess = |row: &CollectiveRow| row.group.is_none() && row.matched > 0;

@@ -155,7 +155,7 @@ fn collectives(report: &BandwidthReport) -> Figure {
             continue;
         };
         let ranks = row.group_size.map_or(String::new(), |n| format!(", {n} ranks"));
-        let points = by_operation.entry(format!("{operation}{ranks}")).or_default();
+        let points = by_operation.entry(format!("{}{ranks}", operation.as_str())).or_default();
         for (points, rate) in points.iter_mut().zip([row.bus_gb_per_s, row.algorithm_gb_per_s]) {
             let Some(gb_per_s) = rate.filter(|rate| *rate > 0.0) else { continue };
             points.push(RatePoint { bytes: bytes as f64, gb_per_s, count: row.count });
