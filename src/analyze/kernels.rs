@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
+use super::base::TimeBase;
 use super::percent;
 use super::quantiles::Quantiles;
 use crate::model::EventKind;
@@ -74,6 +75,40 @@ impl KernelRow {
     pub fn is_kernel(&self) -> bool {
         self.category == ActivityKind::Kernel.category()
     }
+}
+
+tables! {
+    /// The device activity of one stream and name of one input.
+    StreamRow: "streams", "Device activity by stream", "What ran on which stream?", groups 3, shown Request {
+        input: usize, Count, All, "#", "number of the input";
+        device: Option<u32>, Count, All, "device", "device index";
+        stream: Option<u32>, Count, All, "stream", "number of the stream; none where the trace names none";
+        count: u64, Count, All, "count", "how often";
+        sum_ns: i64, Ns, All, "sum", "sum of the durations";
+        max_ns: i64, Ns, All, "max", "the longest";
+        name: String, Text, All / Subject, "name", "name";
+    }
+}
+
+/// The activity of every stream by name, inside the window; of a stream the largest sum first.
+pub fn streams(store: &Store, base: &TimeBase) -> Vec<StreamRow> {
+    let mut sums: BTreeMap<(Option<u32>, Option<u32>, StrId), (u64, i64, i64)> = BTreeMap::new();
+    for device in &base.devices {
+        for one in &device.slices {
+            let key = (device.device, one.stream, store.slices.name[one.slice as usize]);
+            let (count, sum_ns, max_ns) = sums.entry(key).or_default();
+            *count += 1;
+            *sum_ns += one.span.len_ns();
+            *max_ns = one.span.len_ns().max(*max_ns);
+        }
+    }
+    let row = |((device, stream, name), (count, sum_ns, max_ns))| {
+        let name = store.strings.get(name).to_owned();
+        StreamRow { input: base.input, device, stream, count, sum_ns, max_ns, name }
+    };
+    let mut rows: Vec<StreamRow> = sums.into_iter().map(row).collect();
+    rows.sort_by_key(|row| (row.device, row.stream, std::cmp::Reverse(row.sum_ns)));
+    rows
 }
 
 /// The durations of one input's device activity.

@@ -10,7 +10,9 @@ use crate::align::Together;
 use crate::analyze::blame::Blame;
 use crate::analyze::components::merge_components;
 use crate::analyze::joined::{JoinConfig, Joined};
-use crate::analyze::kernels::{ActivityDurations, kernel_rows, merge_durations};
+use crate::analyze::kernels::{
+    ActivityDurations, StreamRow, kernel_rows, merge_durations, streams,
+};
 use crate::analyze::timeline::Class;
 use crate::analyze::trust::{TrustLine, trust};
 use crate::diag::Reporter;
@@ -130,6 +132,9 @@ fn report(
         add_input(&mut report, number, (input, &diags[number]), &results);
         let activity = std::mem::take(&mut results.activity).into_iter();
         report.activity.extend(activity.filter(|row| question.shows_name(&row.name)));
+        if question.needs(&[StreamRow::SPEC]) {
+            report.streams.extend(streams(&input.store, &results.base));
+        }
         if let Some(row) = report.inputs.last_mut() {
             row.run = runs[number];
         }
@@ -140,6 +145,7 @@ fn report(
     for (run, parts) in (0..).zip(parts) {
         parts.sum_into(run, &mut report);
     }
+    report.streams.retain(|row| question.shows_name(&row.name));
     if !question.excluded.is_empty() {
         let n_rows = report.key_averages.len();
         report.key_averages.retain(|row| !row.is_gone());

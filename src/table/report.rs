@@ -17,6 +17,7 @@ use super::{
     PlacementRow, RunRow, StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow,
 };
 use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
+use crate::analyze::kernels::StreamRow;
 use crate::schema::{self, Row, Shown, Source};
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
@@ -85,6 +86,8 @@ pub struct AnalyzeReport {
     pub verdict: Vec<VerdictRow>,
     /// What the allocators held at most, by input and device; empty where memory was not recorded.
     pub memory: Vec<MemoryRow>,
+    /// Device activity by input, stream and name.
+    pub streams: Vec<StreamRow>,
 }
 
 impl AnalyzeReport {
@@ -112,6 +115,7 @@ impl AnalyzeReport {
                 .with(|table| self.with_left_out(table)),
             kernels(&self.kernels, true, &shows_name),
             kernels(&self.kernels, false, &shows_name).named("copies", "Copies and memsets"),
+            Source::of(&self.streams),
             named(&self.activity, |row| &row.name, &shows_name).shown(self.activity_shown()),
             Source::of(&self.memory).with(|table| or_note(table, NO_MEMORY)),
             log_clocks(&self.log_clocks),
