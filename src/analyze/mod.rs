@@ -26,6 +26,7 @@ pub mod iterations;
 pub mod joined;
 pub mod kernels;
 pub mod key_averages;
+pub mod launch_delays;
 pub mod launches;
 pub mod memory;
 mod names;

@@ -13,6 +13,7 @@ use crate::analyze::joined::{JoinConfig, Joined};
 use crate::analyze::kernels::{
     ActivityDurations, StreamRow, kernel_rows, merge_durations, streams,
 };
+use crate::analyze::launch_delays::{LaunchRow, launch_delays};
 use crate::analyze::timeline::Class;
 use crate::analyze::trust::{TrustLine, trust};
 use crate::diag::Reporter;
@@ -132,6 +133,9 @@ fn report(
         add_input(&mut report, number, (input, &diags[number]), &results);
         let activity = std::mem::take(&mut results.activity).into_iter();
         report.activity.extend(activity.filter(|row| question.shows_name(&row.name)));
+        if question.needs(&[LaunchRow::SPEC]) {
+            report.launches.extend(launch_delays(&input.store, &results.base));
+        }
         if question.needs(&[StreamRow::SPEC]) {
             report.streams.extend(streams(&input.store, &results.base));
         }
@@ -146,6 +150,7 @@ fn report(
         parts.sum_into(run, &mut report);
     }
     report.streams.retain(|row| question.shows_name(&row.name));
+    report.launches.retain(|row| question.shows_name(&row.name));
     if !question.excluded.is_empty() {
         let n_rows = report.key_averages.len();
         report.key_averages.retain(|row| !row.is_gone());

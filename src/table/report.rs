@@ -18,6 +18,7 @@ use super::{
 };
 use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
 use crate::analyze::kernels::StreamRow;
+use crate::analyze::launch_delays::LaunchRow;
 use crate::schema::{self, Row, Shown, Source};
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
@@ -88,6 +89,8 @@ pub struct AnalyzeReport {
     pub memory: Vec<MemoryRow>,
     /// Device activity by input, stream and name.
     pub streams: Vec<StreamRow>,
+    /// How long after their launches kernels begin, by input and name.
+    pub launches: Vec<LaunchRow>,
 }
 
 impl AnalyzeReport {
@@ -116,6 +119,7 @@ impl AnalyzeReport {
             kernels(&self.kernels, true, &shows_name),
             kernels(&self.kernels, false, &shows_name).named("copies", "Copies and memsets"),
             Source::of(&self.streams),
+            Source::of(&self.launches),
             named(&self.activity, |row| &row.name, &shows_name).shown(self.activity_shown()),
             Source::of(&self.memory).with(|table| or_note(table, NO_MEMORY)),
             log_clocks(&self.log_clocks),
