@@ -76,3 +76,7 @@ pub const MAX_LOG_VALUE_DEPTH: usize = 64;
 /// Different complaints of a log that are told apart; more are counted together. No healthy log has so many, and a log
 /// that prints an identifier in each of a million warnings must not fill memory.
 pub const MAX_LOG_PROBLEMS: usize = 2000;
+
+/// Most events of one input, and most texts: slices, events and texts are numbered with 32 bits, whose last number means
+/// none. A trace beyond it (some 600 GB of JSON) is refused.
+pub const MAX_NUMBERED: u64 = u32::MAX as u64 - 1;

@@ -70,6 +70,14 @@ pub enum ReadError {
         /// What it is.
         what: &'static str,
     },
+    /// More than can be numbered.
+    #[error("{path} is too large: {what}")]
+    TooLarge {
+        /// The input.
+        path: PathBuf,
+        /// What is too much.
+        what: String,
+    },
     /// A trace where a log is wanted.
     #[error("{path} is a trace, not a log")]
     NotALog {
@@ -98,6 +106,7 @@ impl ReadError {
             | Self::NotATrace { path, .. }
             | Self::OtherKind { path, .. }
             | Self::NotALog { path }
+            | Self::TooLarge { path, .. }
             | Self::Compression { path, .. } => path,
         }
     }
@@ -142,6 +151,7 @@ impl ReadError {
             | Self::NoThread { .. }
             | Self::NothingFound { .. }
             | Self::Unsupported { .. }
+            | Self::TooLarge { .. }
             | Self::Compression { .. } => false,
         }
     }
@@ -171,6 +181,9 @@ impl ReadError {
             }
             Self::OtherKind { .. } => {
                 "give the trace of the same profile: it has a `traceEvents` array"
+            }
+            Self::TooLarge { .. } => {
+                "capture fewer iterations, or one file for each rank and stage"
             }
             Self::NotALog { .. } => {
                 "give traces to `omni-trace analyze`; it takes logs beside them with `--logs`"

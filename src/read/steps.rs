@@ -83,7 +83,7 @@ pub fn decode(block: &[u8]) -> Chunk {
 pub fn join(chunks: Vec<Chunk>) -> u64 {
     let mut builder = StoreBuilder::default();
     for chunk in chunks {
-        builder.append(chunk);
+        builder.append(chunk).expect("blocks in memory hold fewer events than can be numbered");
     }
     builder.n_events()
 }

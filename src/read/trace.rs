@@ -71,7 +71,7 @@ pub(super) fn read_parts(
             if keeps_order {
                 indexes[i].first_of_block.insert(offset, builders[i].n_events());
             }
-            builders[i].append(chunk);
+            builders[i].append(chunk).map_err(std::io::Error::other)?;
             reporters[i].merge(reporter);
         }
         Ok(())
@@ -109,8 +109,7 @@ fn read_opened(
         if keeps_order {
             index.first_of_block.insert(offset, builder.n_events());
         }
-        builder.append(chunk);
-        Ok(())
+        builder.append(chunk).map_err(std::io::Error::other)
     });
     let Finished { head, mut reporter, json_bytes, truncated } =
         finished.map_err(|error| read_error(path, error))?;
@@ -172,6 +171,8 @@ pub fn events_in(lost_bytes: u64, all_bytes: u64, n_events: u64) -> Option<u64> 
 fn read_error(path: &Path, error: PassError) -> ReadError {
     match error {
         PassError::Read(error) => error,
-        PassError::Take(source) => ReadError::Io { path: path.to_owned(), source },
+        PassError::Take(what) => {
+            ReadError::TooLarge { path: path.to_owned(), what: what.to_string() }
+        }
     }
 }

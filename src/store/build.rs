@@ -18,7 +18,7 @@ use super::{
 };
 use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
-use crate::model::limits::{IMPOSSIBLE_DUR_NS, MAX_CATEGORIES};
+use crate::model::limits::{IMPOSSIBLE_DUR_NS, MAX_CATEGORIES, MAX_NUMBERED};
 
 /// `out[i] = values[order[i]]`, in parallel.
 pub(super) fn permute<T: Copy + Send + Sync>(values: &[T], order: &[u32]) -> Vec<T> {
@@ -47,6 +47,18 @@ pub struct StoreBuilder {
     shape_ids: BTreeMap<Shapes, u32>,
     n_uncategorized: u64,
     keeps_order: bool,
+}
+
+/// More events or texts than can be numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it holds more than {MAX_NUMBERED} events or texts, which are numbered with 32 bits")]
+pub struct TooMany;
+
+/// # Errors
+///
+/// More events, or more texts, than can be numbered.
+fn check_numbers(n_events: u64, n_strings: u64) -> Result<(), TooMany> {
+    if n_events.max(n_strings) > MAX_NUMBERED { Err(TooMany) } else { Ok(()) }
 }
 
 /// What a chunk's local numbers become.
@@ -80,7 +92,7 @@ impl Store {
     pub fn build(chunks: Vec<Chunk>, meta: TraceMeta, reporter: &mut Reporter) -> Self {
         let mut builder = StoreBuilder::default();
         for chunk in chunks {
-            builder.append(chunk);
+            builder.append(chunk).expect("chunks in memory hold fewer events than can be numbered");
         }
         builder.finish(meta, reporter)
     }
@@ -93,7 +105,13 @@ impl StoreBuilder {
     }
 
     /// Adds the next chunk.
-    pub fn append(&mut self, chunk: Chunk) {
+    ///
+    /// # Errors
+    ///
+    /// More than can be numbered, see [`MAX_NUMBERED`].
+    pub fn append(&mut self, chunk: Chunk) -> Result<(), TooMany> {
+        let n_strings = self.strings.len() as u64 + chunk.strings.len() as u64;
+        check_numbers(self.store.n_events + chunk.n_events, n_strings)?;
         let strings = chunk.strings.iter().map(|text| self.strings.intern(text)).collect();
         let mut maps = Maps {
             strings,
@@ -107,6 +125,7 @@ impl StoreBuilder {
         self.append_small_tables(&chunk, &maps);
         self.append_details(&chunk, &maps);
         self.append_slices(chunk, &maps);
+        Ok(())
     }
 
     /// Events taken so far.
@@ -549,5 +568,17 @@ impl Slices {
             + self.id_a.heap_bytes()
             + self.id_b.heap_bytes()
             + self.event.capacity() * size_of::<u32>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_NUMBERED, TooMany, check_numbers};
+
+    #[test]
+    fn what_cannot_be_numbered_is_an_error() {
+        assert_eq!(check_numbers(MAX_NUMBERED, 7), Ok(()));
+        assert_eq!(check_numbers(MAX_NUMBERED + 1, 7), Err(TooMany));
+        assert_eq!(check_numbers(7, MAX_NUMBERED + 1), Err(TooMany));
     }
 }

@@ -105,6 +105,11 @@ impl Interner {
         id
     }
 
+    /// Number of texts.
+    pub(super) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
     /// The id of bytes that are known already.
     #[inline]
     pub(super) fn find(&self, text: &[u8]) -> Option<u32> {

@@ -236,7 +236,8 @@ impl<W: Write> File<W> {
         let planned = plan.tracks.get(&keys).cloned().unwrap_or_default();
         let own = planned.tid.or_else(|| i64::try_from(track.tid.as_int()?).ok());
         let lanes = own.into_iter().chain(planned.lanes.iter().copied());
-        for (lane, tid) in lanes.enumerate() {
+        let slices = by_lane(source, track, planned.lanes.len() + 1);
+        for ((lane, tid), slices) in lanes.enumerate().zip(slices) {
             let uuid = self.uuid();
             let is_new = lane > 0 || planned.tid.is_some();
             let new_name =
@@ -263,7 +264,7 @@ impl<W: Write> File<W> {
             if lane == 0 {
                 spilled.tracks[number] = uuid;
             }
-            self.slices(source, track, lane as u16, uuid, spilled)?;
+            self.slices(source, &slices, uuid, spilled)?;
         }
         Ok(())
     }
@@ -272,21 +273,14 @@ impl<W: Write> File<W> {
     fn slices(
         &mut self,
         source: &Source<'_>,
-        track: &Track,
-        lane: u16,
+        own: &[(usize, u32)],
         uuid: u64,
         spilled: &mut Spilled,
     ) -> io::Result<()> {
         let slices = &source.store.slices;
         let mut writer: Option<LaneWriter> = None;
         let mut open: Vec<i64> = Vec::new();
-        for slice in track.slices.clone() {
-            let Some(number) = slices.event_number(slice) else { continue };
-            let is_elsewhere = source.plan.lane_of_event.get(number).copied().unwrap_or(0) != lane;
-            if is_elsewhere || source.edit.is_some_and(|edit| edit.is_slice_gone(u64::from(number)))
-            {
-                continue;
-            }
+        for &(slice, number) in own {
             let (start_ns, end_ns) = (slices.ts_ns[slice], slices.end_ns(slice));
             let writer = match &mut writer {
                 Some(writer) => writer,
@@ -487,4 +481,20 @@ fn mark(bits: &mut [u64], i: usize) -> bool {
     let is_new = *word & bit == 0;
     *word |= bit;
     is_new
+}
+
+/// The slices of a track that stay, each with the number of its event, by lane, in the order of their stack.
+fn by_lane(source: &Source<'_>, track: &Track, n_lanes: usize) -> Vec<Vec<(usize, u32)>> {
+    let mut lanes = vec![Vec::new(); n_lanes];
+    for slice in track.slices.clone() {
+        let Some(number) = source.store.slices.event_number(slice) else { continue };
+        if source.edit.is_some_and(|edit| edit.is_slice_gone(u64::from(number))) {
+            continue;
+        }
+        let lane = source.plan.lane_of_event.get(number).copied().unwrap_or(0);
+        if let Some(own) = lanes.get_mut(usize::from(lane)) {
+            own.push((slice, number));
+        }
+    }
+    lanes
 }
