@@ -98,10 +98,10 @@ fn the_busy_stage_gets_the_blame_across_different_bases() {
     );
     let blame = blame_of(&[waiting, busy]);
     let row = &blame.rows[0];
-    assert_eq!((row.wait_ns, row.nobody_ns), (Some(80), 60));
-    let cell = row.cells[1];
-    assert_eq!((cell.input, cell.device_ns, cell.host_ns, cell.unrecorded_ns), (1, 0, 20, 40));
-    assert_eq!(blame.rows[1].cells[0].host_ns, 10);
+    assert_eq!((row.wait_ns, row.nobody_ns), (Some(80), Some(60)));
+    let cell = &row.busy[1];
+    assert_eq!((cell.other, cell.device_ns, cell.host_ns, cell.unrecorded_ns), (1, 0, 20, 40));
+    assert_eq!(blame.rows[1].busy[0].host_ns, 10);
     assert!(blame.placed.iter().all(|placed| placed.placement == Placement::BaseTime));
 }
 
@@ -131,9 +131,9 @@ fn what_cannot_be_placed_takes_no_part() {
     let lost = store(&[("cpu_op", "aten::mm", 0, 10)], &[], None);
     let blame = blame_of(&[known, lost]);
     assert_eq!(blame.placed[1].placement, Placement::None);
-    assert_eq!(blame.rows[0].cells.len(), 1);
+    assert_eq!(blame.rows[0].busy.len(), 1);
     assert_eq!(blame.rows[1].wait_ns, None, "without frames waits are not recorded");
-    assert_eq!((blame.rows[0].nobody_ns, blame.n_matched), (10, 0));
+    assert_eq!((blame.rows[0].nobody_ns, blame.n_matched), (Some(10), 0));
 }
 
 /// The published facts of the eight-rank set: ends agree within 7 µs, starts spread up to 7.6 ms, rank 7 is the last

@@ -1,80 +1,74 @@
 //! Who waited for whom: while the work threads of one input waited for another process, which inputs were busy; and
 //! which rank comes late to its collectives.
 
-use super::clock::{ClockCheck, Placed, Placement, TimedInput, clock_check, placements, span_on};
+use serde::Serialize;
+
+use super::clock::{ClockRow, Placed, Placement, TimedInput, clock_check, placements, span_on};
 use super::intervals::{Intervals, Span};
+use super::percent;
 use super::timeline::Class;
 use crate::align::{Matched, Together};
+use crate::schema::tables;
 
-/// Who was busy while one input waited.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlameRow {
-    /// The input that waited.
-    pub input: usize,
-    /// Time in which one of its work threads was in an IPC wait; `None` where no Python frames or annotations show
-    /// waits.
-    pub wait_ns: Option<i64>,
-    /// Of it, when no input that was recorded at the time was busy.
-    pub nobody_ns: i64,
-    /// One cell for every input on the common time line, itself included (its own device can be busy).
-    pub cells: Vec<BlameCell>,
-}
-
-/// One input, while another one waited. The three times and the rest of the wait, when it was idle, sum to the wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlameCell {
-    /// The input that is looked at.
-    pub input: usize,
-    /// Its devices were busy.
-    pub device_ns: i64,
-    /// Its work threads were busy (not waiting), its devices not.
-    pub host_ns: i64,
-    /// It was not recorded.
-    pub unrecorded_ns: i64,
-    /// By how much the two clocks may be apart after correction; `None` where nothing tells.
-    pub error_ns: Option<i64>,
-}
-
-impl BlameCell {
-    /// Busy on device or host.
-    pub fn busy_ns(self) -> i64 {
-        self.device_ns + self.host_ns
+tables! {
+    /// One input, while another one waited.
+    BlameCellRow: "blame", "Who was busy while one waited for another process", "Who was busy while one input waited for another process?", groups 3, inside "blame" "busy" {
+        #[serde(skip)]
+        input: usize, Count, All, "#", "number of the input that waited";
+        #[serde(skip)]
+        wait_ns: Option<i64>, Ns, All, "waited", "IPC wait of its work threads, as a union";
+        #[serde(skip)]
+        nobody_ns: Option<i64>, Ns, All, "nobody", "of the wait, when no input that was recorded was busy";
+        #[serde(rename = "input")]
+        other: usize, Count, All, "other", "number of the other input: in the machine output `input` of `busy`";
+        busy_ns: i64, Ns, All, "busy", "of the wait, when the other was busy";
+        busy_pct: Option<f64>, Percent, All, "share", "busy, of the wait";
+        device_ns: i64, Ns, All, "device", "the other's devices were busy";
+        host_ns: i64, Ns, All, "host only", "its work threads were, its devices not";
+        unrecorded_ns: i64, Ns, All, "unrecorded", "the other was not recorded";
+        error_ns: Option<i64>, Ns, All, "± clocks", "by how much the two clocks may be apart";
     }
 }
 
-/// How one rank comes to the collectives that it shares with others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Straggler {
-    /// The input.
+/// Who was busy while one input waited, as the machine output gives it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BlameRow {
+    /// The input that waited.
     pub input: usize,
-    /// Shared collectives.
-    pub n_matched: u64,
-    /// How often it was the last to start.
-    pub n_last: u64,
-    /// Sum, over these, of how much later it started than the first.
-    pub behind_first_ns: i64,
-    /// The largest of these.
-    pub max_behind_first_ns: i64,
-    /// Sum, over these, of what all others waited for it.
-    pub caused_wait_ns: i64,
-    /// Sum over all shared collectives of what it waited for the last.
-    pub own_wait_ns: i64,
-    /// A single difference of starts may be wrong by this much, the clocks being what they are; `None` where nothing
-    /// tells.
-    pub error_ns: Option<i64>,
+    /// IPC wait of its work threads, as a union; `None` where no Python frames or annotations show waits.
+    pub wait_ns: Option<i64>,
+    /// Of it, when no input that was recorded at the time was busy.
+    pub nobody_ns: Option<i64>,
+    /// The inputs on the common time line, itself included.
+    pub busy: Vec<BlameCellRow>,
+}
+
+tables! {
+    /// One rank's way to the collectives that it shares with others.
+    StragglerRow: "stragglers", "Who comes late to shared collectives", "Which rank comes late to shared collectives?", groups 0 {
+        input: usize, Count, All, "#", "number of the input";
+        n_matched: u64, Count, All, "shared", "collectives that another input shows";
+        n_last: u64, Count, All, "last", "how often it was the last to start";
+        last_pct: f64, Percent, Room, "last %", "of the shared collectives";
+        behind_first_ns: i64, Ns, All, "behind first", "when last: after the first, sum";
+        max_behind_first_ns: i64, Ns, Room, "at most", "when last: after the first, at most";
+        caused_wait_ns: i64, Ns, All, "others waited", "what all others waited for it";
+        own_wait_ns: i64, Ns, All, "it waited", "what it waited for the last";
+        error_ns: Option<i64>, Ns, All, "± clocks", "a single difference may be wrong by this much";
+    }
 }
 
 /// The figures across inputs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Blame {
     /// How each input came on the common time line.
     pub placed: Vec<Placed>,
     /// How well the clocks of inputs with shared collectives agree, against the first input that shares some.
-    pub clocks: Vec<ClockCheck>,
+    pub clocks: Vec<ClockRow>,
     /// Who waited for whom, by input.
     pub rows: Vec<BlameRow>,
     /// Ranks with shared collectives, by input.
-    pub stragglers: Vec<Straggler>,
+    pub stragglers: Vec<StragglerRow>,
     /// Collectives that at least two inputs show.
     pub n_matched: u64,
 }
@@ -154,9 +148,10 @@ impl Side {
 
 fn blame_row(input: usize, sides: &[Side]) -> BlameRow {
     let side = &sides[input];
-    let mut row = BlameRow { input, wait_ns: None, nobody_ns: 0, cells: Vec::new() };
-    let Some(waits) = &side.waits else { return row };
-    row.wait_ns = Some(waits.total_ns());
+    let Some(waits) = &side.waits else {
+        return BlameRow { input, wait_ns: None, nobody_ns: None, busy: Vec::new() };
+    };
+    let (wait_ns, mut busy) = (waits.total_ns(), Vec::new());
     let mut unexplained = waits.clone();
     for (other, looked_at) in sides.iter().enumerate() {
         // Its own figures need no common time line.
@@ -166,16 +161,24 @@ fn blame_row(input: usize, sides: &[Side]) -> BlameRow {
         let error_ns =
             if other == input { Some(0) } else { side.placed.error_to(&looked_at.placed) };
         unexplained = unexplained.subtract(&looked_at.device).subtract(&looked_at.host);
-        row.cells.push(BlameCell {
-            input: other,
-            device_ns: waits.intersect(&looked_at.device).total_ns(),
-            host_ns: waits.intersect(&looked_at.host).total_ns(),
+        let device_ns = waits.intersect(&looked_at.device).total_ns();
+        let host_ns = waits.intersect(&looked_at.host).total_ns();
+        busy.push(BlameCellRow {
+            input,
+            wait_ns: Some(wait_ns),
+            nobody_ns: None,
+            other,
+            busy_ns: device_ns + host_ns,
+            busy_pct: percent(device_ns + host_ns, wait_ns),
+            device_ns,
+            host_ns,
             unrecorded_ns: waits.subtract(&looked_at.window).total_ns(),
             error_ns,
         });
     }
-    row.nobody_ns = unexplained.total_ns();
-    row
+    let nobody_ns = Some(unexplained.total_ns());
+    busy.iter_mut().for_each(|cell| cell.nobody_ns = nobody_ns);
+    BlameRow { input, wait_ns: Some(wait_ns), nobody_ns, busy }
 }
 
 /// How well the clocks agree with the first input of each run that shares a collective.
@@ -183,7 +186,7 @@ fn clock_checks(
     inputs: &[TimedInput<'_>],
     together: &Together,
     placed: &[Placed],
-) -> Vec<ClockCheck> {
+) -> Vec<ClockRow> {
     let is_measured =
         |input: usize| matches!(placed[input].placement, Placement::BaseTime | Placement::Absolute);
     let mut checks = Vec::new();
@@ -200,18 +203,19 @@ fn clock_checks(
     checks
 }
 
-fn stragglers(shared: &[Vec<(usize, Span)>], placed: &[Placed]) -> Vec<Straggler> {
-    let row = |input: usize| Straggler {
+fn stragglers(shared: &[Vec<(usize, Span)>], placed: &[Placed]) -> Vec<StragglerRow> {
+    let row = |input: usize| StragglerRow {
         input,
         n_matched: 0,
         n_last: 0,
+        last_pct: 0.0,
         behind_first_ns: 0,
         max_behind_first_ns: 0,
         caused_wait_ns: 0,
         own_wait_ns: 0,
         error_ns: Some(0),
     };
-    let mut rows: Vec<Straggler> = (0..placed.len()).map(row).collect();
+    let mut rows: Vec<StragglerRow> = (0..placed.len()).map(row).collect();
     for spans in shared {
         let starts: Vec<(i64, usize)> = spans
             .iter()
@@ -237,5 +241,8 @@ fn stragglers(shared: &[Vec<(usize, Span)>], placed: &[Placed]) -> Vec<Straggler
         rows[late].max_behind_first_ns = rows[late].max_behind_first_ns.max(last - first);
     }
     rows.retain(|row| row.n_matched > 0);
+    for row in &mut rows {
+        row.last_pct = row.n_last as f64 * 100.0 / row.n_matched as f64;
+    }
     rows
 }

@@ -12,6 +12,7 @@ use crate::align::{
     AlignInput, Alignment, ClockBase, InputClock, Matched, Meeting, OffsetEstimate, Together,
 };
 use crate::model::Identity;
+use crate::schema::{tables, words};
 use crate::store::Store;
 
 /// One input with its time base.
@@ -87,20 +88,67 @@ impl Placed {
     }
 }
 
-/// How well the ends of shared collectives of two inputs agree. They end together, so that the difference is the error
-/// of the clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockCheck {
-    /// The first input.
-    pub reference: usize,
-    /// The other one.
-    pub input: usize,
-    /// Shared collectives.
-    pub n_matched: u64,
-    /// Median of the other's end less the first one's end, as the clocks were.
-    pub median_ns: i64,
-    /// Largest distance of a single difference from the median.
-    pub spread_ns: i64,
+words! {
+    /// What brought an input on the common time line.
+    PlacedBy {
+        /// `baseTimeNanoseconds`.
+        BaseTime "base_time",
+        /// Its timestamps are absolute.
+        Absolute "absolute",
+        /// The ends of shared collectives: an estimate.
+        Collectives "collectives",
+        /// Hand-offs: an estimate.
+        HandOffs "handoffs",
+        /// Nothing: it takes no part.
+        Nothing "none",
+    }
+}
+
+tables! {
+    /// How one input came on the common time line.
+    PlacementRow: "placements", "Inputs on the common time line", "Where does each input lie on the common time line, and how is that known?", groups 0, shown Request {
+        input: usize, Count, All, "#", "number of the input";
+        placement: PlacedBy, Text, All, "placed by", "what tells: base_time, absolute, collectives or handoffs (an estimate) or none (it takes no part)";
+        offset_ns: Option<i64>, Ns, All, "offset", "what is added to its timestamps to have Unix time; none where nothing is known";
+        reference: Option<usize>, Count, All, "against", "the input that its clock was compared with, itself where others were compared with it";
+        n_matched: Option<u64>, Count, All, "matched", "shared collectives or hand-offs";
+        error_ns: Option<i64>, Ns, All, "± error", "by how much its times may be wrong against the reference's after correction; none where nothing was shared";
+        correction_ns: i64, Ns, All, "applied", "the part of the offset that corrects a clock; 0 where the clocks are not apart by more than the error";
+        run: u32, Count, All, "run", "number of the run that it is of, from 0";
+    }
+
+    /// How well the clocks of two inputs agree, by the ends of the collectives that they share: they end together, so that
+    /// the difference is the error of the clocks.
+    ClockRow: "clocks", "How well clocks agree", "How far are the clocks of the inputs apart, by the ends of shared collectives?", groups 0, shown Request {
+        reference: usize, Count, All, "against", "the input that the other one is held against";
+        input: usize, Count, All, "#", "the other one";
+        n_matched: u64, Count, All, "matched", "shared collectives";
+        median_ns: i64, Ns, All, "median", "median of the other's ends less the first one's, as the clocks were";
+        spread_ns: i64, Ns, All, "spread", "largest distance of a single difference from the median";
+    }
+}
+
+impl PlacementRow {
+    /// The row of an input.
+    pub fn of(input: usize, placed: &Placed, run: u32) -> Self {
+        let placement = match placed.placement {
+            Placement::BaseTime => PlacedBy::BaseTime,
+            Placement::Absolute => PlacedBy::Absolute,
+            Placement::Estimate(ClockSource::Collectives) => PlacedBy::Collectives,
+            Placement::Estimate(ClockSource::HandOffs) => PlacedBy::HandOffs,
+            Placement::None => PlacedBy::Nothing,
+        };
+        Self {
+            input,
+            placement,
+            offset_ns: (placed.placement != Placement::None).then_some(placed.offset_ns),
+            reference: placed.reference,
+            n_matched: placed.n_matched,
+            error_ns: placed.error_ns,
+            correction_ns: placed.correction_ns,
+            run,
+        }
+    }
 }
 
 /// The inputs as they lie on one time line.
@@ -156,7 +204,7 @@ pub(super) fn clock_check(
     inputs: &[TimedInput<'_>],
     matched: &[Matched],
     alignment: &Alignment,
-) -> Option<ClockCheck> {
+) -> Option<ClockRow> {
     let end = |one: &Matched, wanted: usize| {
         let span = span_on(inputs, one, wanted)?;
         Some(span.end_ns.saturating_add(alignment.inputs[wanted].base_shift_ns))
@@ -168,7 +216,7 @@ pub(super) fn clock_check(
     differences.sort_unstable();
     let median_ns = *differences.get(differences.len() / 2)?;
     let spread = differences.iter().map(|d| d.saturating_sub(median_ns).saturating_abs()).max();
-    Some(ClockCheck {
+    Some(ClockRow {
         reference,
         input,
         n_matched: differences.len() as u64,

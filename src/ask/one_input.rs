@@ -24,9 +24,9 @@ use crate::read::Input;
 use crate::schema::Row as _;
 use crate::store::Store;
 use crate::table::{
-    ActivityRow, BlameCellRow, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, GapRow, IdleRow,
-    IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, MemoryRow, StartupRow,
-    StragglerRow, ThreadClassRow, WaitRow,
+    ActivityRow, BlameCellRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow,
+    GapRow, IdleRow, IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow,
+    MemoryRow, PlacementRow, StartupRow, StragglerRow, ThreadClassRow, WaitRow,
 };
 
 /// What the analyses say about one input.
@@ -199,6 +199,12 @@ pub(super) fn across(
     bases: &[&TimeBase],
     together: &Together,
 ) -> Option<Blame> {
-    let is_wanted = inputs.len() > 1 && question.needs(&[BlameCellRow::SPEC, StragglerRow::SPEC]);
+    let is_wanted = inputs.len() > 1
+        && question.needs(&[
+            BlameCellRow::SPEC,
+            StragglerRow::SPEC,
+            PlacementRow::SPEC,
+            ClockRow::SPEC,
+        ]);
     is_wanted.then(|| blame(&timed(inputs, bases), together))
 }

@@ -8,6 +8,7 @@ use super::one_input::{across, compared};
 use super::{InputAnswers, Question, inputs as rows, joined_with};
 use crate::align::Together;
 use crate::analyze::blame::Blame;
+use crate::analyze::clock::PlacementRow;
 use crate::analyze::components::merge_components;
 use crate::analyze::joined::{JoinConfig, Joined};
 use crate::analyze::kernels::{
@@ -23,7 +24,7 @@ use crate::read::logs::LogInput;
 use crate::schema::Row as _;
 use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
-    Across, AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, IterationRow,
+    AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, IterationRow,
     IterationSummaryRow, KeyAverageRow, RunRow, SCHEMA_VERSION, StartupRow, ThreadRow, TrustRow,
     WaitRow, merge_key_averages,
 };
@@ -90,8 +91,11 @@ impl Answers {
                 report.inputs[number].trust += &format!(", in doubt: {}", doubts.join(", "));
             }
         }
-        let Across { placements, clocks, blame, stragglers } =
-            self.across.map(|across| Across::of(&across, &runs)).unwrap_or_default();
+        let across = self.across.unwrap_or_default();
+        let placed = across.placed.iter().zip(&runs).enumerate();
+        let placements = placed.map(|(i, (placed, &run))| PlacementRow::of(i, placed, run));
+        let placements = placements.collect();
+        let Blame { clocks, rows: blame, stragglers, .. } = across;
         let Joined { log_clocks, joined_stages, joined_requests, .. } =
             self.joined.unwrap_or_default();
         let mut report = AnalyzeReport {
@@ -190,7 +194,7 @@ impl<'a> SummedRuns<'a> {
             let (summed, not_summed) = inputs.iter().partition(|&&i| self.is_in(i));
             let summed: Vec<usize> = summed;
             let totals = rows::totals(summed.iter().map(|&i| &results[i]));
-            RunRow { run, inputs, not_summed, totals }
+            RunRow::of(run, inputs, not_summed, totals)
         };
         (0..n_runs).map(row).collect()
     }

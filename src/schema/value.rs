@@ -138,14 +138,21 @@ impl Value for Vec<String> {
     }
 }
 
-impl Value for Vec<i64> {
-    const KIND: Kind = Kind::List;
+/// Lists of numbers that are names.
+macro_rules! lists_of_numbers {
+    ($($number:ty)+) => {$(
+        impl Value for Vec<$number> {
+            const KIND: Kind = Kind::List;
 
-    fn put(&self, to: &mut Values) {
-        let texts: Vec<String> = self.iter().map(i64::to_string).collect();
-        texts.put(to);
-    }
+            fn put(&self, to: &mut Values) {
+                let texts: Vec<String> = self.iter().map(<$number>::to_string).collect();
+                texts.put(to);
+            }
+        }
+    )+};
 }
+
+lists_of_numbers!(i64 usize);
 
 impl<R: super::Row> Value for Vec<R> {
     const KIND: Kind = Kind::Rows;

@@ -187,6 +187,12 @@ fn average_ns(total_ns: i64, count: u64) -> Option<i64> {
     i64::try_from(count).ok().filter(|&n| n > 0).map(|n| total_ns / n)
 }
 
+impl Value for TotalsRow {
+    const KIND: Kind = Kind::Rows;
+
+    fn put(&self, _to: &mut Values) {}
+}
+
 impl Value for MemoryCells {
     const KIND: Kind = Kind::Rows;
 

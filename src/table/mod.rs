@@ -32,6 +32,8 @@ pub mod verdict;
 mod view;
 
 pub use crate::analyze::activity::ActivityRow;
+pub use crate::analyze::blame::{BlameCellRow, BlameRow, StragglerRow};
+pub use crate::analyze::clock::{ClockRow, PlacementRow};
 pub use crate::analyze::components::ComponentRow;
 pub use crate::analyze::copies::CopyRow;
 pub use crate::analyze::devices::DeviceRow;
@@ -40,7 +42,6 @@ pub use crate::analyze::kernels::KernelRow;
 pub use crate::analyze::memory::MemoryRow;
 pub(crate) use crate::analyze::percent;
 pub use crate::schema::{Column, Unit};
-pub use across::{Across, BlameCellRow, BlameRow, ClockRow, PlacementRow, StragglerRow};
 pub use bandwidth::BandwidthReport;
 pub use breakdown::{BreakdownRow, ExcludedRow};
 pub use check::{CheckReport, Condition, FileRow, LossRow};

@@ -127,6 +127,9 @@ impl AnalyzeReport {
             joined_requests(&self.joined_requests),
             blame(&self.blame),
             Source::of(&self.stragglers).with(|table| self.with_clocks(table)),
+            Source::of(&self.placements),
+            Source::of(&self.clocks),
+            Source::of(&self.runs),
             Source::of(&self.issues).shown(Shown::Always),
         ]
     }

@@ -1,6 +1,7 @@
 //! What holds across inputs: the range of each share, the longest idle time of one cause, who came last.
 
 use super::{Line, Sentence, Tone, cause_words};
+use crate::analyze::clock::PlacedBy;
 use crate::table::{AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, percent};
 
 /// More runs than these are not named one by one.
@@ -174,7 +175,8 @@ fn not_summed(report: &AnalyzeReport) -> Option<Sentence> {
 fn corrected_clock(report: &AnalyzeReport) -> Option<Sentence> {
     let corrected = || {
         report.placements.iter().enumerate().filter(|(_, row)| {
-            row.correction_ns != 0 && matches!(row.placement, "base_time" | "absolute")
+            row.correction_ns != 0
+                && matches!(row.placement, PlacedBy::BaseTime | PlacedBy::Absolute)
         })
     };
     let (number, row) =
