@@ -92,7 +92,7 @@ tables! {
 
 /// The activity of every stream by name, inside the window; of a stream the largest sum first.
 pub fn streams(store: &Store, base: &TimeBase) -> Vec<StreamRow> {
-    let mut sums: BTreeMap<(Option<u32>, Option<u32>, StrId), (u64, i64, i64)> = BTreeMap::new();
+    let mut sums: BTreeMap<_, (u64, i64, i64)> = BTreeMap::new();
     for device in &base.devices {
         for one in &device.slices {
             let key = (device.device, one.stream, store.slices.name[one.slice as usize]);
@@ -102,7 +102,7 @@ pub fn streams(store: &Store, base: &TimeBase) -> Vec<StreamRow> {
             *max_ns = one.span.len_ns().max(*max_ns);
         }
     }
-    let row = |((device, stream, name), (count, sum_ns, max_ns))| {
+    let row = |((device, stream, name), (count, sum_ns, max_ns)): ((_, _, StrId), _)| {
         let name = store.strings.get(name).to_owned();
         StreamRow { input: base.input, device, stream, count, sum_ns, max_ns, name }
     };
