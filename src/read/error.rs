@@ -123,6 +123,7 @@ impl ReadError {
             | Self::NotATrace { path, .. }
             | Self::OtherKind { path, .. }
             | Self::NotALog { path }
+            | Self::TooLarge { path, .. }
             | Self::Compression { path, .. } => path,
         }
     }
