@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::base::TimeBase;
 use super::host::HostThread;
 use super::intervals::{Intervals, Span};
+use super::percent;
 use super::quantiles::Quantiles;
 use super::timeline::Class;
 use super::trust::is_launch;
@@ -16,6 +17,7 @@ use super::wait_rules::split_frame;
 use super::window::{is_unplaced, slice_span};
 use crate::model::EventKind;
 use crate::model::limits::{FIRST_CALL_FACTOR, FIRST_CALL_NS};
+use crate::schema::tables;
 use crate::store::{Store, StrId};
 
 /// What is paid once.
@@ -67,36 +69,29 @@ impl CostKind {
     }
 }
 
-/// One cost, over the work threads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cost {
-    /// What it is.
-    pub kind: CostKind,
-    /// Stretches of time.
-    pub count: u64,
-    /// Time on the work threads, summed over them.
-    pub ns: i64,
-    /// Of it, before the first device activity.
-    pub before_device_ns: i64,
-    /// The longest stretch.
-    pub max_ns: i64,
-    /// Name of the event in it that is the longest; `None` where the class of the time says it all.
-    pub name: Option<String>,
+tables! {
+    /// The start of the window, or one cost that is paid once, of one input.
+    #[derive(Default)]
+    StartupRow: "startup", "Before the first device activity, and one-time costs", "What comes before the first device activity, and what is paid once?", groups 1 {
+        input: usize, Count, All, "#", "number of the input";
+        cost: &'static str, Text, All, "what", "the time before the first device activity, or a one-time cost";
+        ns: i64, Ns, All, "time", "its time; of a cost, on the work threads";
+        window_pct: Option<f64>, Percent, All / Defined, "of window", "the time, of the profiled window";
+        before_device_ns: i64, Ns, All, "before device", "of it, before the first device activity";
+        count: Option<u64>, Count, All, "count", "stretches of time";
+        max_ns: Option<i64>, Ns, All, "max", "the longest stretch";
+        name: Option<String>, Text, All / Subject, "name", "the longest event";
+        window_ns: i64, Ns, Machines, "window", "the profiled window";
+    }
 }
 
-/// The start of one input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Startup {
-    /// The file window.
-    pub window_ns: i64,
-    /// From its start to the first device activity.
-    pub before_device_ns: i64,
-    /// The costs that hold time, in the order of [`CostKind::ALL`].
-    pub costs: Vec<Cost>,
+/// The start of an input: the time before the first device activity, then the costs that hold time, in the order of
+/// [`CostKind::ALL`]. None where no device activity was seen or only a part of the window is looked at.
+pub fn startup(store: &Store, base: &TimeBase) -> Vec<StartupRow> {
+    found_costs(store, base).unwrap_or_default()
 }
 
-/// The start of an input; `None` where no device activity was seen or only a part of the window is looked at.
-pub fn startup(store: &Store, base: &TimeBase) -> Option<Startup> {
+fn found_costs(store: &Store, base: &TimeBase) -> Option<Vec<StartupRow>> {
     let window = base.windows.file;
     let first_ns = base
         .devices
@@ -109,7 +104,7 @@ pub fn startup(store: &Store, base: &TimeBase) -> Option<Startup> {
     }
     let before = Span::new(window.start_ns, first_ns.clamp(window.start_ns, window.end_ns));
     let found = Found::of(store, base);
-    let mut sums: BTreeMap<CostKind, Cost> = BTreeMap::new();
+    let mut sums: BTreeMap<CostKind, StartupRow> = BTreeMap::new();
     for thread in base.work_threads() {
         let mut taken = Intervals::default();
         for kind in CostKind::ALL {
@@ -117,30 +112,36 @@ pub fn startup(store: &Store, base: &TimeBase) -> Option<Startup> {
             let own = set.clip(window).subtract(&taken);
             taken = Intervals::union_of(taken.spans().iter().chain(own.spans()).copied().collect());
             if own.total_ns() > 0 {
-                let cost = sums.entry(kind).or_insert_with(|| Cost::none(kind));
+                let cost = sums.entry(kind).or_default();
                 cost.add(&own, before, name.map(|name| store.name(name)));
             }
         }
     }
-    Some(Startup {
-        window_ns: window.len_ns(),
+    let first = StartupRow {
+        cost: "before_device",
+        ns: before.len_ns(),
         before_device_ns: before.len_ns(),
-        costs: sums.into_values().collect(),
-    })
+        ..StartupRow::default()
+    };
+    let costs = sums.into_iter().map(|(kind, row)| StartupRow { cost: kind.as_str(), ..row });
+    let window_ns = window.len_ns();
+    let of_input = |row: StartupRow| StartupRow {
+        input: base.input,
+        window_ns,
+        window_pct: percent(row.ns, window_ns),
+        ..row
+    };
+    Some(std::iter::once(first).chain(costs).map(of_input).collect())
 }
 
-impl Cost {
-    fn none(kind: CostKind) -> Self {
-        Self { kind, count: 0, ns: 0, before_device_ns: 0, max_ns: 0, name: None }
-    }
-
+impl StartupRow {
     fn add(&mut self, own: &Intervals, before: Span, name: Option<&str>) {
         let longest_ns = own.spans().iter().map(|span| span.len_ns()).max().unwrap_or(0);
-        if longest_ns > self.max_ns {
-            self.max_ns = longest_ns;
+        if longest_ns > self.max_ns.unwrap_or(0) {
+            self.max_ns = Some(longest_ns);
             self.name = name.map(str::to_owned);
         }
-        self.count += own.spans().len() as u64;
+        self.count = Some(self.count.unwrap_or(0) + own.spans().len() as u64);
         self.ns += own.total_ns();
         self.before_device_ns += own.clip(before).total_ns();
     }

@@ -9,6 +9,7 @@ use super::timeline::{Class, ClassNs};
 use super::wait_rules::{WaitRules, group_name};
 use super::window::slice_span;
 use crate::model::EventKind;
+use crate::schema::tables;
 use crate::store::Store;
 
 /// The time account of one host thread.
@@ -42,24 +43,18 @@ impl ThreadTime {
     }
 }
 
-/// One row of the table of waits: outermost waits with one label and name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaitRow {
-    /// Class of the time.
-    pub class: Class,
-    /// Label of the rule, `ipc.shm_read` for example; `sync.copy` for pageable copies to the host.
-    pub label: String,
-    /// Name without line number and addresses.
-    pub name: String,
-    /// Waits.
-    pub count: u64,
-    /// Sum of their durations inside the window; of waits that are no IPC waits, only what is counted as waiting.
-    pub sum_ns: i64,
-    /// What is counted as waiting: less the deserialization and what else inside is told apart. Over all rows of a
-    /// class that is the time of the class.
-    pub net_ns: i64,
-    /// The longest.
-    pub max_ns: i64,
+tables! {
+    /// One name that threads waited in, as the machine output gives it.
+    WaitRow: "waits", "Waits", "What did threads wait in?", groups 0 {
+        input: usize, Count, All / First, "#", "number of the input";
+        class: Class, Text, All / First, "class", "class of the wait";
+        name: String, Text, All / Subject, "name", "outermost frame of the wait";
+        count: u64, Count, All, "count", "how often";
+        sum_ns: i64, Ns, All, "sum", "sum of the waits";
+        max_ns: i64, Ns, All / End, "max", "the longest wait";
+        net_ns: i64, Ns, All, "net", "sum less the deserialization inside";
+        label: String, Text, All / Lead, "rule", "label of the rule that matched";
+    }
 }
 
 /// Execution, waiting and the rest.
@@ -80,7 +75,7 @@ pub struct Breakdown {
 }
 
 /// The host side of one input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Threads {
     /// The threads: work, then background, then idle ones; by track.
     pub threads: Vec<ThreadTime>,
@@ -216,6 +211,7 @@ fn wait_rows(store: &Store, base: &TimeBase, rules: &WaitRules, kind: ThreadKind
             let name = group_name(store.strings.get(crate::store::StrId(name)));
             let key = (class, label.to_owned(), name.clone());
             let row = rows.entry(key).or_insert_with(|| WaitRow {
+                input: base.input,
                 class,
                 label: label.to_owned(),
                 name,

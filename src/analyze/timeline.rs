@@ -6,6 +6,7 @@
 //! instant is waiting; otherwise the innermost event with a class decides.
 
 use super::intervals::{Intervals, Span};
+use crate::schema::words_of;
 
 /// What an instant of a thread belongs to. The classes partition the thread's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +32,8 @@ pub enum Class {
     Unattributed,
 }
 
+words_of!(Class { IpcWait GpuSync Runtime ModuleLoading CpuOp Python OtherWait Profiler Unattributed });
+
 impl Class {
     /// All classes, in the order of every output.
     pub const ALL: [Self; 9] = [
@@ -46,7 +49,7 @@ impl Class {
     ];
 
     /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::IpcWait => "ipc_wait",
             Self::GpuSync => "gpu_sync",

@@ -17,7 +17,7 @@ use crate::analyze::iterations::{Iterations, iterations};
 use crate::analyze::kernels::{ActivityDurations, activity_durations};
 use crate::analyze::key_averages::{KeyAverages, key_averages, key_averages_excluding};
 use crate::analyze::memory::memory;
-use crate::analyze::startup::{Startup, startup};
+use crate::analyze::startup::startup;
 use crate::analyze::threads::{Threads, threads};
 use crate::analyze::timeline::Class;
 use crate::read::Input;
@@ -35,7 +35,7 @@ pub struct InputAnswers {
     pub base: TimeBase,
     pub(super) devices: Vec<DeviceRow>,
     pub(super) idle: Vec<DeviceIdle>,
-    pub(super) startup: Option<Startup>,
+    pub(super) startup: Vec<StartupRow>,
     pub(super) threads: Threads,
     /// Classes that would show on one of the work threads.
     pub(super) recorded: Vec<Class>,
@@ -102,7 +102,7 @@ impl InputAnswers {
 struct TimeResults {
     devices: Vec<DeviceRow>,
     idle: Vec<DeviceIdle>,
-    startup: Option<Startup>,
+    startup: Vec<StartupRow>,
     threads: Threads,
     components: Vec<ComponentRow>,
     iterations: Iterations,

@@ -25,8 +25,8 @@ use crate::schema::Row as _;
 use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
     AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, IterationRow,
-    IterationSummaryRow, KeyAverageRow, RunRow, SCHEMA_VERSION, StartupRow, ThreadRow, TrustRow,
-    WaitRow, merge_key_averages,
+    IterationSummaryRow, KeyAverageRow, RunRow, SCHEMA_VERSION, ThreadRow, TrustRow,
+    merge_key_averages,
 };
 
 /// What all analyses said.
@@ -250,9 +250,9 @@ fn add_input(
         devices.map(|(row, idle)| DeviceRow { idle_by_cause: idle.rows(number), ..row.clone() }),
     );
     let start_ns = windows.file.start_ns;
-    report.startup.extend(results.startup.iter().flat_map(|one| StartupRow::of(number, one)));
+    report.startup.extend_from_slice(&results.startup);
     report.idle_gaps.extend(results.idle.iter().flat_map(|idle| &idle.largest).cloned());
-    report.waits.extend(threads.waits.iter().map(|w| WaitRow::of(number, w)));
+    report.waits.extend_from_slice(&threads.waits);
     for row in &results.iterations.rows {
         let track = &input.store.tracks[row.track];
         let ids = [&track.pid, &track.tid].map(|id| input.store.track_id_text(id));

@@ -149,33 +149,3 @@ fn with_unrecorded(mut table: Table, threads: &[ThreadRow]) -> Table {
     }
     table
 }
-
-tables! {
-    /// One name that threads waited in, as the machine output gives it.
-    WaitRow: "waits", "Waits", "What did threads wait in?", groups 0 {
-        input: usize, Count, All / First, "#", "number of the input";
-        class: &'static str, Text, All / First, "class", "class of the wait";
-        name: String, Text, All / Subject, "name", "outermost frame of the wait";
-        count: u64, Count, All, "count", "how often";
-        sum_ns: i64, Ns, All, "sum", "sum of the waits";
-        max_ns: i64, Ns, All / End, "max", "the longest wait";
-        net_ns: i64, Ns, All, "net", "sum less the deserialization inside";
-        label: String, Text, All / Lead, "rule", "label of the rule that matched";
-    }
-}
-
-impl WaitRow {
-    /// The row of a wait.
-    pub fn of(input: usize, wait: &threads::WaitRow) -> Self {
-        Self {
-            input,
-            class: wait.class.as_str(),
-            name: wait.name.clone(),
-            count: wait.count,
-            sum_ns: wait.sum_ns,
-            max_ns: wait.max_ns,
-            net_ns: wait.net_ns,
-            label: wait.label.clone(),
-        }
-    }
-}

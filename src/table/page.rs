@@ -232,12 +232,7 @@ fn trace_sections(
     trust: Vec<PageTable>,
     overview: &OverviewData,
 ) -> Vec<Section> {
-    let device_tables: &[&str] = if report.has_other_activity() {
-        &["kernels", "copies", "memory", "activity"]
-    } else {
-        &["kernels", "copies", "memory"]
-    };
-    vec![
+    let mut sections = vec![
         section(
             "trust",
             "Can these numbers be trusted?",
@@ -267,6 +262,19 @@ fn trace_sections(
             "No device and no work thread was recorded.",
             vec![PageTable::of("analyze", overview.table()).folded_if(true)],
         ),
+    ];
+    sections.extend(detail_sections(report, drawer));
+    sections
+}
+
+/// What the traces show in detail.
+fn detail_sections(report: &AnalyzeReport, drawer: &mut Drawer) -> Vec<Section> {
+    let device_tables: &[&str] = if report.has_other_activity() {
+        &["kernels", "copies", "memory", "activity"]
+    } else {
+        &["kernels", "copies", "memory"]
+    };
+    vec![
         section(
             "iterations",
             "Iterations",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{ProfilerRow, StageWaitRow, StartupRow, ThroughputRow};
-use crate::model::log::{Entry, PipelineLog, Record};
+use crate::model::log::{EngineThroughput, Entry, PipelineLog, Record};
 
 /// The events of all logs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +29,24 @@ pub(super) fn events_of(logs: &[&PipelineLog]) -> Events {
 /// Time since the first dated line of the log.
 fn at_ns(log: &PipelineLog, entry: &Entry) -> Option<i64> {
     Some(entry.wall_ns? - log.first_wall_ns?)
+}
+
+fn throughput_row(
+    (log, line, at_ns): (usize, u64, Option<i64>),
+    event: &EngineThroughput,
+) -> ThroughputRow {
+    ThroughputRow {
+        log,
+        line,
+        at_ns,
+        engine: event.engine,
+        prompt_tokens_per_s: event.prompt_tokens_per_s.map(|q| q.value),
+        generation_tokens_per_s: event.generation_tokens_per_s.map(|q| q.value),
+        running: event.running,
+        waiting: event.waiting,
+        kv_cache_pct: event.kv_cache_pct.map(|q| q.value),
+        prefix_hit_pct: event.prefix_hit_pct.map(|q| q.value),
+    }
 }
 
 impl Events {
@@ -78,18 +96,9 @@ impl Events {
                 paths: event.paths.clone(),
                 detail: event.detail.clone(),
             }),
-            Record::Throughput(event) => self.throughput.push(ThroughputRow {
-                log: index,
-                line,
-                at_ns,
-                engine: event.engine,
-                prompt_tokens_per_s: event.prompt_tokens_per_s.map(|q| q.value),
-                generation_tokens_per_s: event.generation_tokens_per_s.map(|q| q.value),
-                running: event.running,
-                waiting: event.waiting,
-                kv_cache_pct: event.kv_cache_pct.map(|q| q.value),
-                prefix_hit_pct: event.prefix_hit_pct.map(|q| q.value),
-            }),
+            Record::Throughput(event) => {
+                self.throughput.push(throughput_row((index, line, at_ns), event));
+            }
             _ => {}
         }
     }

@@ -170,8 +170,7 @@ fn collectives(report: &BandwidthReport) -> Figure {
             continue;
         }
         // Where both are the same for every size, one says it all.
-        let is_same = bus.iter().zip(&algorithm).all(|(a, b)| percent_apart(a, b) < 0.1);
-        if is_same && bus.len() == algorithm.len() {
+        if are_same(&bus, &algorithm) {
             series.push(RateSeries { name: format!("{name}: busbw = algbw"), role, points: bus });
             continue;
         }
@@ -185,12 +184,7 @@ fn collectives(report: &BandwidthReport) -> Figure {
     series.retain(|one| !one.points.is_empty());
     series.iter_mut().for_each(|one| one.points.sort_by(|a, b| a.bytes.total_cmp(&b.bytes)));
     if series.is_empty() {
-        let because = if report.collectives.is_empty() {
-            "no communication kernel was recorded"
-        } else {
-            "no communication kernel states its size"
-        };
-        return empty("collectives", TITLE, &subtitle(report), because);
+        return empty("collectives", TITLE, &subtitle(report), no_rates_because(report));
     }
     let mut notes = losses(report);
     if is_crowded {
@@ -212,6 +206,19 @@ fn collectives(report: &BandwidthReport) -> Figure {
         kind: FigureKind::Rates(rates),
         notes,
     }
+}
+
+fn no_rates_because(report: &BandwidthReport) -> &'static str {
+    if report.collectives.is_empty() {
+        "no communication kernel was recorded"
+    } else {
+        "no communication kernel states its size"
+    }
+}
+
+fn are_same(bus: &[RatePoint], algorithm: &[RatePoint]) -> bool {
+    let is_same = bus.iter().zip(algorithm).all(|(a, b)| percent_apart(a, b) < 0.1);
+    is_same && bus.len() == algorithm.len()
 }
 
 fn percent_apart(a: &RatePoint, b: &RatePoint) -> f64 {
