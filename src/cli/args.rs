@@ -232,6 +232,11 @@ pub(super) struct CommonArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 
+    /// Leave names in CSV as they are. Default: those that begin as a formula of a spreadsheet does (= + - @, tab, line end) have an
+    /// apostrophe before them; numbers never.
+    #[arg(long)]
+    pub(super) csv_raw: bool,
+
     /// Columns that text is laid out for, 0 for any. Default: those of the terminal, any elsewhere.
     #[arg(long, value_name = "N")]
     pub(super) width: Option<u16>,

@@ -52,7 +52,7 @@ fn rendered(args: &SchemaArgs, listing: &Listing, target: &Target) -> anyhow::Re
     let is_all = args.tables.is_empty();
     let text = match args.format {
         Format::Json => json::document(listing)?,
-        Format::Csv => csv::typed(&Table::of(&listing.columns())),
+        Format::Csv => csv::typed(&Table::of(&listing.columns()), csv::Texts::Neutral),
         Format::Md => {
             let overview = is_all.then(|| markdown::table(&listing.overview()));
             joined(overview, listing.views().map(|view| markdown::table(&view)))

@@ -18,6 +18,7 @@ use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
 use crate::ask::{Question, Wanted};
 use crate::read::{Inputs, ReadOptions};
+use crate::render::csv::Texts;
 use crate::render::text::TextStyle;
 use crate::schema::{Row as _, Spec};
 use crate::table::figure::FIGURES_OF;
@@ -33,6 +34,8 @@ pub(super) struct CommonPlan {
     pub(super) format: Format,
     pub(super) target: Target,
     pub(super) style: TextStyle,
+    /// How CSV writes texts.
+    pub(super) csv_texts: Texts,
     /// Whether the text goes to a terminal.
     pub(super) is_terminal: bool,
     pub(super) read: ReadOptions,
@@ -218,6 +221,7 @@ impl CommonPlan {
         let target = Target::Stdout;
         Self {
             format: Format::Text,
+            csv_texts: Texts::Neutral,
             style: style(&target),
             is_terminal: is_terminal(&target),
             target,
@@ -239,6 +243,7 @@ impl CommonPlan {
         let style = style(&target);
         Self {
             format: args.format,
+            csv_texts: if args.csv_raw { Texts::Raw } else { Texts::Neutral },
             style: TextStyle { width: args.width.map_or(style.width, width_of), ..style },
             is_terminal: is_terminal(&target),
             target,

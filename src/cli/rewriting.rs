@@ -12,7 +12,7 @@ use super::atomic_file::{AtomicFile, PipeOutput, spill_file};
 use super::output::Target;
 use super::progress::ProgressDisplay;
 use super::reading::Sorting;
-use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say};
+use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say, say_rendered};
 use super::session;
 use super::spool::Spooled;
 use super::tables::{TableChoice, rendered_as};
@@ -231,7 +231,7 @@ pub(super) fn show<R: Serialize>(
     let format = (args.format, style);
     let rendered = rendered_as(format, &choice, report, tables, view, Table::for_people)?;
     if destination.is_stdout() {
-        rendered.lines().for_each(say);
+        rendered.lines().for_each(say_rendered);
         return Ok(());
     }
     Target::Stdout.write(rendered.as_bytes())?;

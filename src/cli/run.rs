@@ -9,6 +9,7 @@ use super::{
     cmd_schema, cmd_slim, cmd_stages,
 };
 use crate::read::ReadError;
+use crate::render::human;
 
 /// How a run ended. Every command gives one, or an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +124,13 @@ pub(super) struct Hinted {
     pub(super) hint: String,
 }
 
-/// Writes a line to standard error; there is nobody to tell where that fails.
-pub(super) fn say(line: &str) {
+/// Writes a message to standard error; there is nobody to tell where that fails. Names in it cannot move the cursor.
+pub(super) fn say(message: &str) {
+    message.split('\n').for_each(|line| say_rendered(&human::visible(line)));
+}
+
+/// Writes a line that was rendered, colours and all.
+pub(super) fn say_rendered(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::args::Format;
 use super::plan::CommonPlan;
 use super::run::Hinted;
+use crate::render::csv::Texts;
 use crate::render::text::TextStyle;
 use crate::render::{csv, json, markdown, text};
 use crate::schema::{Shown, Source, Spec};
@@ -19,6 +20,8 @@ pub(super) struct TableChoice {
     keys: Vec<String>,
     /// Rows of a table for people.
     top: usize,
+    /// How CSV writes texts.
+    texts: Texts,
 }
 
 impl TableChoice {
@@ -45,18 +48,18 @@ impl TableChoice {
             }
         }
         let top = if top == 0 { usize::MAX } else { top };
-        Ok(Self { keys, top })
+        Ok(Self { keys, top, texts: common.csv_texts })
     }
 
     /// No choice, with some rows of a table for people.
     pub(super) fn plain(top: usize) -> Self {
-        Self { keys: Vec::new(), top }
+        Self { keys: Vec::new(), top, texts: Texts::Neutral }
     }
 
     /// No choice; CSV shows one table alone.
     pub(super) fn first_in_csv(format: Format, first: &str) -> Self {
         let keys = if format == Format::Csv { vec![first.to_owned()] } else { Vec::new() };
-        Self { keys, top: usize::MAX }
+        Self { keys, top: usize::MAX, texts: Texts::Neutral }
     }
 
     /// Whether nothing was chosen.
@@ -109,9 +112,9 @@ pub(super) fn rendered_as(
     let shown = tables.iter().filter(|source| choice.shows(source.key, |_| is_news(source)));
     let texts: Vec<String> = match format {
         Format::Csv if shown.clone().any(|source| source.spec.has_sentences()) => {
-            shown.map(|source| csv::table(&view(source))).collect()
+            shown.map(|source| csv::table(&view(source), choice.texts)).collect()
         }
-        Format::Csv => shown.map(|source| csv::typed(&source.table())).collect(),
+        Format::Csv => shown.map(|source| csv::typed(&source.table(), choice.texts)).collect(),
         Format::Md => shown.map(|source| markdown::table(&cut(view(source)))).collect(),
         _ => shown.map(|source| text::table(&cut(view(source)), style)).collect(),
     };

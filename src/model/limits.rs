@@ -38,6 +38,12 @@ pub const MAX_JSON_DEPTH: usize = 256;
 /// Corrupt device timestamps give durations of years; see `field.md` 3.7.
 pub const IMPOSSIBLE_DUR_NS: i64 = 24 * 3600 * 1_000_000_000;
 
+/// What the durations of a file that do not fit 32 bits (4.3 s) may add up to, in nanoseconds (9 years): beyond it the longest are
+/// cut and counted, so that no sum of durations can wrap.
+///
+/// The others cannot come near 64 bits: a thousand million of them add up to half of it. 32 files at the limit can be summed.
+pub const MAX_LONG_DURATIONS_NS: u64 = 1 << 58;
+
 /// By how much a frame may end after the frame around it before its end counts as not recorded.
 ///
 /// Writers round starts and durations on their own: to nanoseconds since 2024, to whole microseconds before.

@@ -4,18 +4,29 @@ use super::human;
 use crate::schema::{self, Values};
 use crate::table::{Cell, Table};
 
+/// What becomes of words that a spreadsheet would take for a formula.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Texts {
+    /// An apostrophe before them makes them text, as typing one does.
+    #[default]
+    Neutral,
+    /// As they are.
+    Raw,
+}
+
 /// Every column and row of a table: the same columns whatever the rows.
-pub fn typed(table: &schema::Table) -> String {
+pub fn typed(table: &schema::Table, texts: Texts) -> String {
     let mut out = String::new();
     line(&mut out, table.columns().map(|(column, _)| column.key.to_owned()));
     for row in 0..table.n_rows {
-        line(&mut out, table.columns().map(|(_, values)| exact(values, row)));
+        line(&mut out, table.columns().map(|(_, values)| exact(values, row, texts)));
     }
     out
 }
 
 /// A value as the machine output writes it; nothing where nothing was recorded.
-fn exact(values: &Values, row: usize) -> String {
+fn exact(values: &Values, row: usize, texts: Texts) -> String {
+    let is_text = matches!(values, Values::Text(_) | Values::List(_));
     let text = match values {
         Values::Int(values) => values[row].map(|value| value.to_string()),
         Values::Float(values) => values[row].map(|value| value.to_string()),
@@ -25,15 +36,23 @@ fn exact(values: &Values, row: usize) -> String {
         Values::List(values) => values[row].as_ref().map(|list| list.join("; ")),
         Values::Nested => None,
     };
-    text.unwrap_or_default()
+    let text = text.unwrap_or_default();
+    if is_text { harmless(text, texts) } else { text }
+}
+
+/// A text that no spreadsheet takes for a formula; what is a number stays one.
+fn harmless(text: String, texts: Texts) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_number = || text.parse::<f64>().is_ok_and(f64::is_finite);
+    if texts == Texts::Raw || !is_formula || is_number() { text } else { format!("'{text}") }
 }
 
 /// The table. Durations are integer nanoseconds and shares are in percent, as the column keys say.
-pub fn table(table: &Table) -> String {
+pub fn table(table: &Table, texts: Texts) -> String {
     let mut out = String::new();
     line(&mut out, table.columns.iter().map(|column| column.key.to_owned()));
     for row in &table.rows {
-        line(&mut out, row.iter().map(value));
+        line(&mut out, row.iter().map(|cell| value(cell, texts)));
     }
     out
 }
@@ -48,13 +67,13 @@ fn line(out: &mut String, fields: impl Iterator<Item = String>) {
     out.push_str("\r\n");
 }
 
-fn value(cell: &Cell) -> String {
+fn value(cell: &Cell, texts: Texts) -> String {
     match cell {
-        Cell::Text(text) => text.clone(),
+        Cell::Text(text) => harmless(text.clone(), texts),
         Cell::Count(n) | Cell::Bytes(n) => n.to_string(),
         Cell::Ns(ns) => ns.to_string(),
         Cell::Percent(value) | Cell::Rate(value) => value.to_string(),
-        Cell::Sentence(parts) => human::sentence(parts),
+        Cell::Sentence(parts) => harmless(human::sentence(parts), texts),
         Cell::Bar(_) | Cell::NotRecorded => String::new(),
     }
 }
@@ -69,7 +88,7 @@ fn quoted(field: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::table;
+    use super::{Texts, harmless, table};
     use crate::table::{Cell, Column, Table, Unit};
 
     #[test]
@@ -94,8 +113,20 @@ mod tests {
             notes: vec!["not for machines".into()],
         };
         assert_eq!(
-            table(&source),
+            table(&source, Texts::Neutral),
             "name,sum_ns,share_pct\r\n\"f(a, \"\"b\"\")\nc\",9007199254740993,12.5\r\nplain,0,\r\n"
         );
+    }
+
+    #[test]
+    fn no_text_is_a_formula_and_numbers_stay() {
+        let neutral = |text: &str| harmless(text.to_owned(), Texts::Neutral);
+        for text in ["=1+1", "+cmd", "-x", "@SUM(A1)", "\t=1", "\r=1", "--7", "-inf"] {
+            assert_eq!(neutral(text), format!("'{text}"));
+            assert_eq!(harmless(text.to_owned(), Texts::Raw), text);
+        }
+        for text in ["-7", "-1.5", "+2", "a=1", "'=1", "", " =1"] {
+            assert_eq!(neutral(text), text);
+        }
     }
 }

@@ -115,13 +115,19 @@ pub fn bytes(n: u64) -> String {
     format!("{}.{:02} {}", hundredths / 100, hundredths % 100, UNITS[unit])
 }
 
-/// Text with its control characters as escapes.
+/// Text with what could move the cursor or turn the direction of writing as escapes.
 pub fn visible(text: &str) -> String {
-    if !text.chars().any(char::is_control) {
+    if !text.chars().any(is_hidden) {
         return text.to_owned();
     }
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    let escaped = |c: char| if is_hidden(c) { c.escape_default().to_string() } else { c.into() };
     text.chars().map(escaped).collect()
+}
+
+/// Whether a character shows nothing and does something: controls of terminals and of the direction of writing.
+pub fn is_hidden(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
 }
 
 fn rounded(n: u64, divisor: u64) -> u64 {
@@ -176,5 +182,7 @@ mod tests {
     #[test]
     fn a_name_cannot_move_the_cursor() {
         assert_eq!(visible("a\u{1b}[2Jb\tc"), r"a\u{1b}[2Jb\tc");
+        assert_eq!(visible("a\u{202e}b\u{9b}31m"), r"a\u{202e}b\u{9b}31m");
+        assert_eq!(visible("größer 漢字 עברית"), "größer 漢字 עברית");
     }
 }

@@ -18,7 +18,9 @@ use super::{
 };
 use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
-use crate::model::limits::{IMPOSSIBLE_DUR_NS, MAX_CATEGORIES, MAX_NUMBERED};
+use crate::model::limits::{
+    IMPOSSIBLE_DUR_NS, MAX_CATEGORIES, MAX_LONG_DURATIONS_NS, MAX_NUMBERED,
+};
 
 /// `out[i] = values[order[i]]`, in parallel.
 pub(super) fn permute<T: Copy + Send + Sync>(values: &[T], order: &[u32]) -> Vec<T> {
@@ -282,6 +284,10 @@ impl StoreBuilder {
         let (strings, rank) = Strings::ranked(&self.strings);
         self.strings = Interner::default();
         let mut store = std::mem::take(&mut self.store);
+        let n_cut = store.slices.dur_ns.cut_wide(MAX_LONG_DURATIONS_NS);
+        if n_cut > 0 {
+            reporter.add(IssueKind::SumOverflow, n_cut, None, None);
+        }
         store.meta = TraceMeta { has_window_end: store.meta.has_window_end, ..meta };
         store.categories = self.category_table(&strings, &rank);
         store.strings = strings;

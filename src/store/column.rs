@@ -47,6 +47,35 @@ impl CompactColumn {
         }
     }
 
+    /// Cuts the largest of the values that do not fit 32 bits, so that all of those add up to `most` or less. Gives how many were
+    /// cut.
+    pub(super) fn cut_wide(&mut self, most: u64) -> u64 {
+        let sum: u128 = self.wide.iter().map(|&(_, value)| u128::from(value)).sum();
+        if sum <= u128::from(most) {
+            return 0;
+        }
+        let mut values: Vec<u64> = self.wide.iter().map(|&(_, value)| value).collect();
+        values.sort_unstable();
+        // Those below the cut stay whole, the others share what is left.
+        let (mut left, mut cut) = (most, 0);
+        for (i, &value) in values.iter().enumerate() {
+            cut = left / (values.len() - i) as u64;
+            if value > cut {
+                break;
+            }
+            left -= value;
+        }
+        let longer: Vec<u32> =
+            self.wide.iter().filter(|(_, value)| *value > cut).map(|&(row, _)| row).collect();
+        if cut >= u64::from(WIDE) {
+            self.wide.iter_mut().for_each(|(_, value)| *value = (*value).min(cut));
+        } else {
+            longer.iter().for_each(|&row| self.narrow[row as usize] = cut as u32);
+            self.wide.retain(|(_, value)| *value <= cut);
+        }
+        longer.len() as u64
+    }
+
     fn wide_value(&self, row: usize) -> Option<u64> {
         let found = self.wide.binary_search_by_key(&(row as u32), |&(r, _)| r).ok()?;
         Some(self.wide[found].1)
@@ -113,6 +142,25 @@ mod tests {
             let found: Vec<_> = (0..5).map(|row| column.get(row)).collect();
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn the_largest_are_cut_until_the_sum_fits() {
+        let column = |values: &[u64]| {
+            let mut column = CompactColumn::default();
+            values.iter().for_each(|&value| column.push(Some(value)));
+            column
+        };
+        let cut = |values: &[u64], most: u64| {
+            let mut column = column(values);
+            let n = column.cut_wide(most);
+            (n, (0..values.len()).filter_map(|row| column.get(row)).collect::<Vec<_>>())
+        };
+        let (a, b) = (1 << 40, 1 << 41);
+        assert_eq!(cut(&[a, 7, b], a + b), (0, vec![a, 7, b]));
+        assert_eq!(cut(&[a, 7, u64::MAX, b], a + 4 * b), (1, vec![a, 7, 3 * b, b]));
+        assert_eq!(cut(&[u64::MAX, u64::MAX, 3], 1 << 50), (2, vec![1 << 49, 1 << 49, 3]));
+        assert_eq!(cut(&[a, b], 100), (2, vec![50, 50]));
     }
 
     #[test]

@@ -133,10 +133,11 @@ pub fn merge_key_averages(
 
 fn add(sum: &mut KeyAverageRow, row: &KeyAverageRow) {
     sum.count += row.count;
-    sum.self_cpu_ns += row.self_cpu_ns;
-    sum.cpu_total_ns += row.cpu_total_ns;
-    sum.self_device_ns = sum.self_device_ns.zip(row.self_device_ns).map(|(a, b)| a + b);
-    sum.device_total_ns = sum.device_total_ns.zip(row.device_total_ns).map(|(a, b)| a + b);
+    let added = |a: Option<i64>, b: Option<i64>| a.zip(b).map(|(a, b)| a.saturating_add(b));
+    sum.self_cpu_ns = sum.self_cpu_ns.saturating_add(row.self_cpu_ns);
+    sum.cpu_total_ns = sum.cpu_total_ns.saturating_add(row.cpu_total_ns);
+    sum.self_device_ns = added(sum.self_device_ns, row.self_device_ns);
+    sum.device_total_ns = added(sum.device_total_ns, row.device_total_ns);
     if let Some(excluded_ns) = row.excluded_cpu_ns {
         *sum.excluded_cpu_ns.get_or_insert(0) += excluded_ns;
     }

@@ -74,7 +74,7 @@ impl Listing {
 
     /// The list of tables as people see it.
     pub fn overview(&self) -> Table {
-        Table::view(&crate::schema::Table::of(&self.tables))
+        Table::view(&crate::schema::Table::of(&self.tables)).with_note(IN_CSV)
     }
 
     /// Each table for people, under its title.
@@ -92,6 +92,10 @@ impl Listing {
         })
     }
 }
+
+/// What CSV does to texts.
+const IN_CSV: &str = "in CSV a text that begins with = + - @, a tab or a line end, and is no number, has an apostrophe before it, so that \
+                      spreadsheets take it for text; --csv-raw leaves it as it is, and the machine output always does";
 
 /// The tables of a command, each with the question that it answers.
 pub fn tables_of(command: &str) -> Vec<(&'static str, &'static str)> {

@@ -328,5 +328,15 @@ fn warn(text: &str) -> i32 {
 
 fn say(text: &str) {
     // A closed pipe is no error.
-    writeln!(std::io::stderr(), "{text}").ok();
+    writeln!(std::io::stderr(), "{}", visible(text)).ok();
+}
+
+/// Text in which what a server or a program said cannot move the cursor or turn the direction of writing.
+fn visible(text: &str) -> String {
+    let is_hidden = |c: char| {
+        let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        (c.is_control() && c != '\n') || turns
+    };
+    let shown = |c: char| if is_hidden(c) { c.escape_default().to_string() } else { c.into() };
+    text.chars().map(shown).collect()
 }

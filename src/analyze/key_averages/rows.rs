@@ -294,7 +294,7 @@ impl Sums {
         for (ours, theirs) in self.memory_seen.iter_mut().zip(other.memory_seen) {
             *ours += theirs;
         }
-        self.excluded_self_ns += other.excluded_self_ns;
+        self.excluded_self_ns = self.excluded_self_ns.saturating_add(other.excluded_self_ns);
         self
     }
 
@@ -361,11 +361,11 @@ impl RowSums {
 
     fn add(&mut self, other: &Self) {
         self.count += other.count;
-        self.self_cpu_ns += other.self_cpu_ns;
-        self.cpu_total_ns += other.cpu_total_ns;
-        self.self_device_ns += other.self_device_ns;
-        self.device_total_ns += other.device_total_ns;
-        self.excluded_cpu_ns += other.excluded_cpu_ns;
+        self.self_cpu_ns = self.self_cpu_ns.saturating_add(other.self_cpu_ns);
+        self.cpu_total_ns = self.cpu_total_ns.saturating_add(other.cpu_total_ns);
+        self.self_device_ns = self.self_device_ns.saturating_add(other.self_device_ns);
+        self.device_total_ns = self.device_total_ns.saturating_add(other.device_total_ns);
+        self.excluded_cpu_ns = self.excluded_cpu_ns.saturating_add(other.excluded_cpu_ns);
         for kind in 0..2 {
             self.memory[kind] += other.memory[kind];
             self.self_memory[kind] += other.self_memory[kind];
