@@ -137,6 +137,11 @@ fn text_bytes(input: &Input, issue: &Issue) -> Option<u64> {
     }
 }
 
+/// How many events or places are missing at least. Events behind the end were read; what stood before them is one place.
+fn n_lost(issue: &Issue) -> u64 {
+    if issue.kind == IssueKind::EventsBehindEnd { 1 } else { issue.count }
+}
+
 fn loss(number: usize, input: &Input, windows: &Windows, issue: &Issue) -> LossRow {
     let n_events = input.store.n_events;
     let about = match issue.bytes {
@@ -148,8 +153,8 @@ fn loss(number: usize, input: &Input, windows: &Windows, issue: &Issue) -> LossR
     LossRow {
         input: number,
         kind: issue.kind.as_str(),
-        count: issue.count,
-        about: about.map(|about| about.max(if is_of_stream(issue) { 0 } else { issue.count })),
+        count: n_lost(issue),
+        about: about.map(|about| about.max(if is_of_stream(issue) { 0 } else { n_lost(issue) })),
         bytes: (issue.bytes > 0).then_some(issue.bytes),
         first_offset: issue.first_offset,
         not_before_ns: is_known.then_some(0),
