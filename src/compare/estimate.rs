@@ -67,8 +67,16 @@ struct Moments {
 /// process that forgets exponentially.
 pub(super) fn block_len(values: &[f64]) -> usize {
     let n = values.len();
+    let rho = memory(values);
+    let best = (1.5 * (2.0 * rho / (1.0 - rho * rho)).powi(2) * n as f64).cbrt();
+    (best.ceil() as usize).clamp(1, (n / 4).max(1))
+}
+
+/// How much a value tells of the next one, from 0 to below 1, without what makes short series look as if they forgot.
+fn memory(values: &[f64]) -> f64 {
+    let n = values.len();
     if n < 6 {
-        return 1;
+        return 0.0;
     }
     let mean = values.iter().sum::<f64>() / n as f64;
     let product = |lag: usize| -> f64 {
@@ -76,18 +84,28 @@ pub(super) fn block_len(values: &[f64]) -> usize {
     };
     let variance = product(0);
     if variance <= 0.0 {
-        return 1;
+        return 0.0;
     }
-    // Short series make correlations look smaller than they are.
     let at = |lag: usize| {
         let raw = product(lag) / variance;
         raw + (1.0 + 4.0 * raw) / n as f64
     };
     let noise = 2.0 / (n as f64).sqrt();
     let second = Some(at(2)).filter(|&r| r > noise).map_or(0.0, f64::sqrt);
-    let rho = at(1).max(second).clamp(0.0, 0.95);
-    let best = (1.5 * (2.0 * rho / (1.0 - rho * rho)).powi(2) * n as f64).cbrt();
-    (best.ceil() as usize).clamp(1, (n / 4).max(1))
+    at(1).max(second).clamp(0.0, 0.95)
+}
+
+/// The variance of the mean of a series and its degrees of freedom: by its blocks, or by how it forgets where that gives
+/// more, because blocks end before memory does.
+fn of_series(values: &[f64], block: usize) -> (f64, f64) {
+    let n = values.len() as f64;
+    let blocks = n / block as f64;
+    let by_blocks = block_variance(values, block) / (blocks - 1.0);
+    let rho = memory(values);
+    let stretch = (1.0 + rho) / (1.0 - rho);
+    let by_memory = block_variance(values, 1) / (n - 1.0) * stretch;
+    let df = (blocks - 1.0).min(n / stretch - 1.0).max(1.0);
+    (by_blocks.max(by_memory), df)
 }
 
 /// One side of a bucket as plain numbers.
@@ -123,10 +141,10 @@ impl Series {
             if run.len() < 2 {
                 continue;
             }
-            let blocks = run.len() as f64 / block as f64;
-            let part = share(run).powi(2) * block_variance(run, block) / (blocks - 1.0);
+            let (of_run, df) = of_series(run, block);
+            let part = share(run).powi(2) * of_run;
             variance += part;
-            of_squares += part * part / (blocks - 1.0);
+            of_squares += part * part / df;
         }
         let df = match n {
             0 | 1 => 0.0,
