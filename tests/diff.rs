@@ -188,3 +188,105 @@ fn what_cannot_be_compared_is_said() {
     assert!(report["total"]["low_ns"].is_null());
     assert!(report["cautions"].to_string().contains("no iterations are annotated"));
 }
+
+/// A small trace: iterations with one operator and one kernel each, on a GPU of a name.
+fn generated(folder: &Path, file: &str, gpu: &str, n: i64, has_kernels: bool) -> String {
+    let mut events = Vec::new();
+    for i in 0..n {
+        let ts = 1_000 + i * 200;
+        let name = "execute_context_0(0)_generation_4(4)";
+        events.push(format!(
+            r#"{{"ph":"X","cat":"user_annotation","name":"{name}","pid":9,"tid":9,"ts":{ts},"dur":150}}"#
+        ));
+        let dur = 60 + i % 3;
+        events.push(format!(
+            r#"{{"ph":"X","cat":"cpu_op","name":"aten::mm","pid":9,"tid":9,"ts":{ts},"dur":{dur}}}"#
+        ));
+        if has_kernels {
+            let args = format!(r#""args":{{"correlation":{}}}"#, i + 1);
+            events.push(format!(
+                r#"{{"ph":"X","cat":"cuda_runtime","name":"cudaLaunchKernel","pid":9,"tid":9,"ts":{ts},"dur":5,{args}}}"#
+            ));
+            let args = format!(r#""args":{{"device":0,"stream":7,"correlation":{}}}"#, i + 1);
+            events.push(format!(
+                r#"{{"ph":"X","cat":"kernel","name":"gemm","pid":0,"tid":7,"ts":{},"dur":80,{args}}}"#,
+                ts + 20
+            ));
+        }
+    }
+    let text = format!(
+        r#"{{"schemaVersion":1,"deviceProperties":[{{"id":0,"name":"{gpu}"}}],"traceEvents":[{}]}}"#,
+        events.join(",\n")
+    );
+    let path = folder.join(file);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn each_reason_not_to_compare_has_its_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let a = generated(at, "a.json", "NVIDIA H100", 20, true);
+    let cautions = |report: &Value| report["cautions"].to_string();
+    // Another GPU.
+    let b = generated(at, "b.json", "NVIDIA H200", 20, true);
+    let (_, report) = json(&[&a, &b]);
+    let gpu = &report["differences"][0];
+    assert_eq!(
+        (gpu["what"].as_str(), gpu["a"].as_str(), gpu["b"].as_str()),
+        (Some("GPU"), Some("NVIDIA H100"), Some("NVIDIA H200"))
+    );
+    assert!(report["answer"][0]["sentence"].to_string().contains("set up differently"));
+    // No kernels in one of them.
+    let b = generated(at, "c.json", "NVIDIA H100", 20, false);
+    let (_, report) = json(&[&a, &b]);
+    assert!(cautions(&report).contains("only the lead thread is compared"), "{report}");
+    assert!(report["causes"].as_array().unwrap().iter().all(|row| row["account"] == "lead"));
+    // One iteration decides nothing.
+    let b = generated(at, "d.json", "NVIDIA H100", 1, true);
+    let (code, report) = json(&[&a, &b, "--gate", "3%"]);
+    assert_eq!((code, report["verdict"].as_str()), (Some(1), Some("inconclusive")));
+    assert!(cautions(&report).contains("B holds one iteration, and no other follows"), "{report}");
+    assert!(report["total"].is_null());
+    let c = generated(at, "e.json", "NVIDIA H100", 1, true);
+    let (_, report) = json(&[&c, &b]);
+    assert!(cautions(&report).contains("one whole iteration"), "{report}");
+    let b = generated(at, "f.json", "NVIDIA H100", 2, true);
+    let (_, report) = json(&[&a, &b]);
+    assert_eq!(
+        (report["verdict"].as_str(), report["total"]["low_ns"].as_i64()),
+        (Some("inconclusive"), None)
+    );
+
+    assert_eq!(json(&[&a, &b, "--gate", "3%", "--allow-inconclusive"]).0, Some(0));
+    // A rank of one side alone.
+    for (side, ranks) in [("A", 2), ("B", 1)] {
+        let folder = at.join(side);
+        std::fs::create_dir(&folder).unwrap();
+        for rank in 0..ranks {
+            let name = format!("stage_0_llm_1790000000_rank{rank}.json");
+            generated(&folder, &name, "NVIDIA H100", 20, true);
+        }
+    }
+    let (_, report) = json(&[at.join("A").to_str().unwrap(), at.join("B").to_str().unwrap()]);
+    assert!(cautions(&report).contains("rank 1 is in A alone: it is not compared"), "{report}");
+    assert_eq!(report["lanes"].as_array().unwrap().len(), 1);
+    assert_sums(&report);
+}
+
+#[test]
+fn a_comment_is_short_and_pages_and_pictures_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (a, b) = (fixture("h100_rust_light"), fixture("pipeline"));
+    for (a, b) in [(&a, &a), (&b, &b), (&a, &b)] {
+        let (html, png) = (at("page.html"), at("figure.png"));
+        let (code, comment, stderr) =
+            run(&[a, b, "--format", "md", "--html", &html, "--png", &png]);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(comment.lines().count() < 60, "{comment}");
+        assert!(std::fs::read_to_string(&html).unwrap().contains("B against A"));
+        assert!(std::fs::metadata(&png).unwrap().len() > 1_000);
+    }
+}

@@ -34,10 +34,9 @@ fn text(events: &[Event]) -> String {
         let args = match (e.correlation, is_device) {
             (0, _) => String::new(),
             (id, false) => format!(",\"args\":{{\"correlation\":{id}}}"),
-            (id, true) => format!(
-                ",\"args\":{{\"device\":0,\"stream\":{},\"correlation\":{id}}}",
-                e.tid
-            ),
+            (id, true) => {
+                format!(",\"args\":{{\"device\":0,\"stream\":{},\"correlation\":{id}}}", e.tid)
+            }
         };
         let comma = if i > 0 { ",\n" } else { "" };
         let _ = write!(
@@ -118,8 +117,11 @@ fn events_of(steps: &[Step]) -> Vec<Event> {
     out
 }
 
-/// Time by account, class and name in each unit, nanosecond by nanosecond: (bucket, length, parts).
-type Naive = Vec<(u64, i64, BTreeMap<String, i64>)>;
+/// A unit read nanosecond by nanosecond: bucket, length, time by account, class and name.
+type NaiveUnit = (u64, i64, BTreeMap<String, i64>);
+
+/// The units of a side.
+type Naive = Vec<NaiveUnit>;
 
 fn naive(steps: &[Step]) -> Naive {
     let events = events_of(steps);
@@ -148,7 +150,8 @@ fn lead_at(events: &[Event], t: i64) -> String {
 /// The innermost operator or call: of those that cover an instant the one that starts last, then ends first.
 fn host_at(events: &[Event], t: i64) -> (&'static str, String) {
     let is_host = |e: &&Event| ["cpu_op", "cuda_runtime"].contains(&e.category);
-    let covering = events.iter().enumerate().filter(|(_, e)| is_host(e) && e.start_ns <= t && t < e.end_ns);
+    let covering =
+        events.iter().enumerate().filter(|(_, e)| is_host(e) && e.start_ns <= t && t < e.end_ns);
     match covering.max_by_key(|(i, e)| (e.start_ns, -e.end_ns, *i)) {
         None => ("unattributed", "unattributed".to_owned()),
         Some((_, e)) if e.category == "cpu_op" => ("cpu_op", e.name.clone()),
@@ -192,8 +195,9 @@ impl Exact {
 }
 
 /// The mean of a part on both sides over the buckets of both, weighted as in B.
-fn exact(a: &Naive, b: &Naive, value: &dyn Fn(&(u64, i64, BTreeMap<String, i64>)) -> i64) -> [Exact; 2] {
-    let buckets: Vec<u64> = (1..=2).filter(|k| [a, b].iter().all(|s| s.iter().any(|u| u.0 == *k))).collect();
+fn exact(a: &Naive, b: &Naive, value: &dyn Fn(&NaiveUnit) -> i64) -> [Exact; 2] {
+    let buckets: Vec<u64> =
+        (1..=2).filter(|k| [a, b].iter().all(|s| s.iter().any(|u| u.0 == *k))).collect();
     let mut out = [Exact(0, 1), Exact(0, 1)];
     for k in buckets {
         let of = |side: &Naive| -> (i128, i128) {
@@ -222,7 +226,12 @@ fn check_pair(a: &[Step], b: &[Step]) {
     assert_eq!(total.b_ns - total.a_ns, total.diff_ns);
     assert_eq!(total.rate_ns + total.mix_ns, total.diff_ns);
     let [rate_a, rate_b] = exact(&a, &b, &|unit| unit.1);
-    assert!(rate_b.plus(Exact(-rate_a.0, rate_a.1)).plus(Exact(-i128::from(total.rate_ns), 1)).is_near(0));
+    assert!(
+        rate_b
+            .plus(Exact(-rate_a.0, rate_a.1))
+            .plus(Exact(-i128::from(total.rate_ns), 1))
+            .is_near(0)
+    );
     for account in ["device", "lead"] {
         let own: Vec<_> = found.accounts.iter().filter(|row| row.account == account).collect();
         assert_eq!(own.iter().map(|row| row.a_ns).sum::<i64>(), total.a_ns);
@@ -307,7 +316,8 @@ impl Program {
         let n_parts = 6 + (random.unit() * 8.0) as usize;
         let is_device_bound = random.unit() < 0.5;
         let (op, kernel) = if is_device_bound { (20e3, 60e3) } else { (60e3, 15e3) };
-        let mut around = |mean: f64| (0..n_parts).map(|_| mean * (0.3 + 1.4 * random.unit())).collect();
+        let mut around =
+            |mean: f64| (0..n_parts).map(|_| mean * (0.3 + 1.4 * random.unit())).collect();
         let (ops_ns, kernels_ns) = (around(op), around(kernel));
         Self {
             ops_ns,
@@ -323,7 +333,8 @@ impl Program {
         let mut out = Vec::new();
         let (mut now, mut id, mut state) = (START_NS, 0, 0.0);
         for i in 0..self.n {
-            state = self.memory * state + (1.0 - self.memory * self.memory).sqrt() * random.normal();
+            state =
+                self.memory * state + (1.0 - self.memory * self.memory).sqrt() * random.normal();
             let warmup = if i < 2 { 3.0 } else { 1.0 };
             let outlier = if random.unit() < 0.01 { 1.15 } else { 1.0 };
             let factor = (1.0 + self.deviation * state).max(0.5) * warmup * outlier;
@@ -344,7 +355,14 @@ impl Program {
                 };
                 out.push(event("cpu_op", format!("aten::op{number}"), 1, now, now + op_ns, 0));
                 let call = now + op_ns - 2_000.min(op_ns / 2);
-                out.push(event("cuda_runtime", "cudaLaunchKernel".to_owned(), 1, call, now + op_ns, id));
+                out.push(event(
+                    "cuda_runtime",
+                    "cudaLaunchKernel".to_owned(),
+                    1,
+                    call,
+                    now + op_ns,
+                    id,
+                ));
                 let begin = device.max(now + op_ns + 3_000);
                 device = begin + kernel_ns;
                 out.push(event("kernel", format!("kernel{number}"), 7, begin, device, id));
@@ -352,9 +370,26 @@ impl Program {
             }
             let end = now.max(device) + 4_000;
             let sync = ("cuda_runtime", "cudaStreamSynchronize");
-            out.push(Event { category: sync.0, name: sync.1.to_owned(), tid: 1, start_ns: now, end_ns: end, correlation: 0 });
+            out.push(Event {
+                category: sync.0,
+                name: sync.1.to_owned(),
+                tid: 1,
+                start_ns: now,
+                end_ns: end,
+                correlation: 0,
+            });
             let name = "execute_context_0(0)_generation_4(4)".to_owned();
-            out.insert(at, Event { category: "user_annotation", name, tid: 1, start_ns: start, end_ns: end + 1_000, correlation: 0 });
+            out.insert(
+                at,
+                Event {
+                    category: "user_annotation",
+                    name,
+                    tid: 1,
+                    start_ns: start,
+                    end_ns: end + 1_000,
+                    correlation: 0,
+                },
+            );
             now = end + 1_000 + 30_000;
         }
         out
@@ -378,7 +413,6 @@ fn compared(a: &[Event], b: &[Event], gate: &str) -> Comparison {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the counts are what is measured")]
 fn equal_programs_pass_the_gate() {
     let n = n_pairs(40);
     let (mut n_false, mut n_open, mut n_shown) = (0, 0, 0);
@@ -393,7 +427,9 @@ fn equal_programs_pass_the_gate() {
         assert!(total.cut_a >= 2 && total.cut_a <= 4, "{total:?}");
         n_shown += usize::from(total.rate_low_ns.unwrap() > 0 || total.rate_high_ns.unwrap() < 0);
     }
-    eprintln!("of {n} equal pairs: {n_false} false gates, {n_open} inconclusive, {n_shown} intervals without 0");
+    eprintln!(
+        "of {n} equal pairs: {n_false} false gates, {n_open} inconclusive, {n_shown} intervals without 0"
+    );
     assert!(n_false * 20 <= n, "{n_false} false gates of {n}");
     assert!(n_open * 5 <= n, "{n_open} inconclusive of {n}");
     // An interval of 95 % leaves the truth out in one of twenty cases; three times that is no interval.
@@ -401,7 +437,6 @@ fn equal_programs_pass_the_gate() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the counts are what is measured")]
 fn planted_slowdowns_are_named_first() {
     let n = n_pairs(40);
     let (mut n_named, mut n_tried, mut n_slower, mut n_gated) = (0, 0, 0, 0);
@@ -424,7 +459,9 @@ fn planted_slowdowns_are_named_first() {
         n_slower += usize::from(total.rate_low_ns.unwrap() > 0);
         n_gated += usize::from(found.verdict == Verdict::Regression);
     }
-    eprintln!("of {n} planted slowdowns of 3 %: {n_named} named first, {n_slower} shown, {n_gated} exceed a gate of 1 %");
+    eprintln!(
+        "of {n} planted slowdowns of 3 %: {n_named} named first, {n_slower} shown, {n_gated} exceed a gate of 1 %"
+    );
     assert!(n_named * 100 >= n * 95, "{n_named} of {n}");
     assert!(n_slower * 100 >= n * 95, "{n_slower} of {n}");
 }
@@ -456,7 +493,11 @@ fn another_mix_of_equal_iterations_is_no_slowdown() {
     let of = |pattern: &[u64]| -> Vec<Step> {
         (0..60).map(|i| step(pattern[i % pattern.len()])).collect()
     };
-    let found = compare(&run(&events_of(&of(&[1, 1, 2]))), &run(&events_of(&of(&[1, 2, 2]))), &Options { gates: vec!["1%".parse().unwrap()], ..Options::default() });
+    let found = compare(
+        &run(&events_of(&of(&[1, 1, 2]))),
+        &run(&events_of(&of(&[1, 2, 2]))),
+        &Options { gates: vec!["1%".parse().unwrap()], ..Options::default() },
+    );
     let total = found.total.unwrap();
     assert_eq!((found.verdict, total.rate_ns), (Verdict::NoChangeShown, 0));
     assert!(total.mix_ns > 5 && total.mix_ns == total.diff_ns, "{total:?}");

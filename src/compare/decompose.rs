@@ -2,8 +2,8 @@
 
 use super::apportion::{Fixed, apportioned, float, fraction, rounded};
 use super::estimate::{Estimate, false_discovery, of_mean};
-use super::rows::{BucketRow, CauseRow, CountRow};
-use super::sample::{Group, Lane, Sample, Stratum};
+use super::rows::{BucketRow, CauseRow, ClassRow, CountRow};
+use super::sample::{Group, Lane, RowKey, Sample, Stratum};
 use crate::analyze::units::{Counts, Side};
 
 /// Means of a lane and what becomes of their difference. `rate_ns` and `mix_ns` sum to `b_ns - a_ns`.
@@ -265,13 +265,58 @@ pub(super) fn matched_share(lane: &Lane) -> f64 {
     matched as f64 / lane.len(1) as f64
 }
 
+/// The classes of both accounts, each with the sum of its rows.
+pub(super) fn classes(number: usize, lane: &Lane, rows: &[CauseRow]) -> Vec<ClassRow> {
+    let mut classes: Vec<ClassRow> = Vec::new();
+    for row in rows {
+        let is_same = |one: &&mut ClassRow| one.account == row.account && one.class == row.class;
+        match classes.iter_mut().find(is_same) {
+            Some(class) => {
+                class.a_ns += row.a_ns;
+                class.b_ns += row.b_ns;
+                class.diff_ns += row.diff_ns;
+            }
+            None => classes.push(ClassRow {
+                lane: number,
+                account: row.account,
+                class: row.class.clone(),
+                a_ns: row.a_ns,
+                b_ns: row.b_ns,
+                diff_ns: row.diff_ns,
+                diff_pct: None,
+                low_ns: None,
+                high_ns: None,
+            }),
+        }
+    }
+    let mean_ns: i64 =
+        classes.iter().filter(|c| c.account == Side::Lead.as_str()).map(|c| c.a_ns).sum();
+    for class in &mut classes {
+        class.diff_pct = share(class.diff_ns, mean_ns);
+        let is_of = |key: &RowKey| key.side.as_str() == class.account && key.class == class.class;
+        let chosen: Vec<bool> = lane.rows.iter().map(is_of).collect();
+        if !chosen.contains(&true) {
+            continue;
+        }
+        let value = |sample: &Sample| {
+            let own = sample.rows.iter().filter(|row| chosen[row.0 as usize]);
+            own.map(|row| row.1).sum::<i64>() as f64
+        };
+        let interval = of_mean(lane, value).interval;
+        class.low_ns = interval.map(|interval| whole(interval.low * matched_share(lane)));
+        class.high_ns = interval.map(|interval| whole(interval.high * matched_share(lane)));
+    }
+    classes
+}
+
 /// How often things happen in an iteration.
 pub(super) fn counts(number: usize, lane: &Lane) -> Vec<CountRow> {
     type Count = fn(&Counts) -> u32;
-    let all: [(&'static str, Count); 5] = [
+    let all: [(&'static str, Count); 6] = [
         ("launches", |counts| counts.launches),
         ("graph_launches", |counts| counts.graph_launches),
         ("kernels", |counts| counts.kernels),
+        ("graph_kernels", |counts| counts.graph_kernels),
         ("copies", |counts| counts.copies),
         ("syncs", |counts| counts.syncs),
     ];

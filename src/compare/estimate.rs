@@ -240,19 +240,24 @@ fn terms(strata: &[(f64, &Stratum)], value: &impl Fn(&Sample) -> f64) -> Vec<Ter
     terms
 }
 
-/// Gives a term of one unit the relative variance of the others.
+/// Gives a term of one unit the relative variance of the others of its side.
 fn lend_variance(terms: &mut [Term]) {
-    let known = terms.iter().filter(|term| term.moments.n > 1 && term.moments.mean != 0.0);
-    let squares: Vec<f64> = known
-        .map(|term| term.moments.variance * term.moments.n as f64 / term.moments.mean.powi(2))
-        .collect();
-    if squares.is_empty() {
-        return;
-    }
-    let relative = squares.iter().sum::<f64>() / squares.len() as f64;
-    for term in terms.iter_mut().filter(|term| term.moments.n == 1) {
-        term.moments.variance = relative * term.moments.mean.powi(2);
-        term.moments.df = 1.0;
+    for sign in [-1.0, 1.0] {
+        let is_own = |term: &Term| term.weight * sign > 0.0;
+        let known = terms
+            .iter()
+            .filter(|term| is_own(term) && term.moments.n > 1 && term.moments.mean != 0.0);
+        let squares: Vec<f64> = known
+            .map(|term| term.moments.variance * term.moments.n as f64 / term.moments.mean.powi(2))
+            .collect();
+        if squares.is_empty() {
+            continue;
+        }
+        let relative = squares.iter().sum::<f64>() / squares.len() as f64;
+        for term in terms.iter_mut().filter(|term| is_own(term) && term.moments.n == 1) {
+            term.moments.variance = relative * term.moments.mean.powi(2);
+            term.moments.df = 1.0;
+        }
     }
 }
 

@@ -20,7 +20,7 @@ mod warmup;
 pub use baseline::{is_baseline, read as read_baseline, written as written_baseline};
 pub use gate::Gate;
 pub use rows::{
-    BucketRow, CauseRow, CautionRow, CountRow, DifferenceRow, GateRow, KernelChange,
+    BucketRow, CauseRow, CautionRow, ClassRow, CountRow, DifferenceRow, GateRow, KernelChange,
     KernelChangeRow, LaneRow, TrendRow, Verdict,
 };
 pub use sample::Run;
@@ -68,6 +68,8 @@ pub struct Comparison {
     pub lanes: Vec<LaneRow>,
     /// Every kind of iteration.
     pub buckets: Vec<BucketRow>,
+    /// The classes of time of both accounts.
+    pub classes: Vec<ClassRow>,
     /// How often things happen in an iteration.
     pub counts: Vec<CountRow>,
     /// Kernels that only one side runs.
@@ -105,7 +107,7 @@ pub fn compare(a: &[Run], b: &[Run], options: &Options) -> Comparison {
         out.caution("no stage and rank of A can be compared with one of B".to_owned());
     }
     out.note_runs([a, b]);
-    out.decide(&comparable);
+    out.decide();
     out
 }
 
@@ -140,6 +142,7 @@ impl Comparison {
         self.note_lane(lane, &row);
         self.lanes.push(row);
         self.buckets.extend(decompose::buckets(number, lane, &totals));
+        self.classes.extend(decompose::classes(number, lane, &accounts));
         self.counts.extend(decompose::counts(number, lane));
         self.kernel_changes.extend(kernels::changes(number, lane, &accounts));
         self.accounts.extend(accounts);
@@ -179,14 +182,13 @@ impl Comparison {
     }
 
     /// Picks the lane that decides: of those with the verdict that counts, the one with the largest relative difference.
-    fn decide(&mut self, lanes: &[(usize, &Lane)]) {
+    fn decide(&mut self) {
         self.verdict = gate::worst(self.lanes.iter().map(|lane| lane.verdict));
         let own = self.lanes.iter().filter(|lane| lane.verdict == self.verdict);
         let relative = |lane: &&LaneRow| lane.rate_pct.unwrap_or(0.0).abs();
         let decides = own
             .max_by(|a, b| relative(a).total_cmp(&relative(b)).then_with(|| b.lane.cmp(&a.lane)));
         let Some(total) = decides.cloned() else { return };
-        debug_assert!(lanes.iter().any(|(number, _)| *number == total.lane));
         let of_lane = |account: &str| -> Vec<CauseRow> {
             let own = self.accounts.iter().filter(|row| row.lane == total.lane);
             let mut rows: Vec<CauseRow> =

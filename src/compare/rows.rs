@@ -106,10 +106,23 @@ tables! {
         b_count: f64, Rate, Request, "n B", "how often it begins in an iteration of B";
     }
 
+    /// One class of time of an account.
+    ClassRow: "classes", "Where an iteration goes", "What kind of time grew or shrank?", groups 2 {
+        lane: usize, Count, All, "lane", "number of the lane";
+        account: &'static str, Text, All, "account", "device or lead";
+        class: String, Text, All, "class", "of the device kernel, comm, copy or idle; of the lead thread its class of time; mix for what comes of other iterations";
+        a_ns: i64, Ns, All, "A", "mean over the iterations of A, the buckets weighted as in B; the classes of an account sum to the mean of A";
+        b_ns: i64, Ns, All, "B", "mean over those of B";
+        diff_ns: i64, Ns, All, "B - A", "the difference";
+        diff_pct: Option<f64>, Percent, All, "of A", "the difference as a share of the mean iteration of A";
+        low_ns: Option<i64>, Ns, All, "low", "lower end of its 95 % interval; none where nothing tells how iterations vary";
+        high_ns: Option<i64>, Ns, All, "high", "upper end";
+    }
+
     /// One count of an iteration.
     CountRow: "counts", "Launches per iteration", "Does an iteration start more work?", groups 1 {
         lane: usize, Count, All, "lane", "number of the lane";
-        what: &'static str, Text, All, "what", "launches (calls that start device work), graph_launches (of these), kernels, copies, syncs (waits for the device)";
+        what: &'static str, Text, All, "what", "launches (calls that start device work), graph_launches (of these), kernels, graph_kernels (of these), copies, syncs (waits for the device)";
         a: f64, Rate, All, "A", "mean per iteration of A, the buckets weighted as in B";
         b: f64, Rate, All, "B", "mean per iteration of B";
         diff: f64, Rate, All, "B - A", "the difference";

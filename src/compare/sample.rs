@@ -173,6 +173,14 @@ fn lane(
         ));
         return None;
     }
+    let is_alone = inputs.map(|side| side.iter().flatten().any(|input| input.is_alone));
+    if is_alone[0] != is_alone[1] {
+        let side = if is_alone[0] { "A" } else { "B" };
+        cautions.push(format!(
+            "{label}: {side} holds one iteration, and no other follows that would tell how long it lasts; record some tens"
+        ));
+        return None;
+    }
     for (side, inputs) in ["A", "B"].iter().zip(inputs) {
         note_inputs(&label, side, inputs, cautions);
     }

@@ -10,7 +10,7 @@ use crate::analyze::units::{InputUnits, Settings};
 const SLOWING: [&str; 5] =
     ["with_stack", "record_shapes", "profile_memory", "with_flops", "with_modules"];
 
-/// Shares of graph replays, in percent, from and up to which launches are said to be of graphs or not.
+/// From this share of kernels of graphs, in percent, work is said to be launched by graphs.
 const MOSTLY_GRAPHS_PCT: u64 = 10;
 
 /// What differs between the sides as a whole, and between the sides of each lane.
@@ -31,7 +31,7 @@ pub(super) fn differences(sides: [&[Run]; 2], lanes: &[Lane]) -> Vec<DifferenceR
     add(None, "ranks", inputs.each_ref().map(|inputs| Some(inputs.len().to_string())), true);
     add(None, "world size", of(&|s| s.world_size.map(|n| n.to_string())), true);
     add(None, "device activity recorded", of(&|s| Some(yes(s.has_device))), true);
-    add(None, "launches", of(&|s| s.graph_pct().map(launches)), true);
+    add(None, "kernels launched", of(&|s| s.graph_pct().map(launches)), true);
     add(None, "Python frames recorded", of(&|s| Some(yes(s.has_frames))), true);
     add(None, "written by", of(&|s| s.writer.clone()), true);
     let weights = inputs.each_ref().map(|inputs| weights(inputs));

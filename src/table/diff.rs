@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::verdict::{VerdictRow, verdict_of_comparison, verdict_view};
-use super::{Cell, SCHEMA_VERSION, Table};
+use super::{SCHEMA_VERSION, Table};
 use crate::compare::Comparison;
 use crate::schema::{Seen, Shown, Source};
 
@@ -40,6 +40,7 @@ impl DiffReport {
             Source::of(&found.differences),
             Source::of(&found.gates),
             Source::of(&found.lanes),
+            Source::of(&found.classes),
             Source::of(&found.causes),
             Source::of(&found.other_causes)
                 .named("other_causes", "The same by the other account")
@@ -103,10 +104,6 @@ impl DiffReport {
     }
 
     /// Keys of the tables of a comment on a change.
-    pub const BRIEF: [&'static str; 5] = ["answer", "differences", "gates", "causes", "trend"];
-
-    /// Cells of a table of which none says anything: no comment needs it.
-    pub fn is_blank(table: &Table) -> bool {
-        table.rows.iter().flatten().all(|cell| *cell == Cell::NotRecorded)
-    }
+    pub const BRIEF: [&'static str; 6] =
+        ["answer", "differences", "gates", "classes", "causes", "trend"];
 }

@@ -446,7 +446,7 @@ impl Page {
                 "Which is faster",
                 "Iterations of both sides, gates, and every kind of iteration.",
                 "Nothing can be compared.",
-                drawer.take(&["gates", "lanes", "buckets", "trend"]),
+                drawer.take(&["gates", "lanes", "classes", "buckets", "trend"]),
             ),
             section(
                 "kernels",
@@ -491,7 +491,12 @@ fn title_of(report: &AnalyzeReport) -> String {
         [] => "Report".to_owned(),
         [one] if one.label.is_empty() => file_name(&one.path).to_owned(),
         [one] => format!("{} · {}", one.label, file_name(&one.path)),
-        many => format!("{} traces of one run", many.len()),
+        many => match report.runs.len() {
+            0 | 1 => format!("{} traces of one run", many.len()),
+            runs => {
+                format!("{} traces of {runs} runs: not summed; `diff` compares them", many.len())
+            }
+        },
     }
 }
 

@@ -134,7 +134,10 @@ fn launches(store: &Store, base: &TimeBase, device: &DeviceActivity, ledger: &mu
         }
         ledger.count(at_ns, |counts| match row.kind {
             ActivityKind::Memcpy | ActivityKind::Memset => counts.copies += 1,
-            _ => counts.kernels += 1,
+            _ => {
+                counts.kernels += 1;
+                counts.graph_kernels += u32::from(is_graph);
+            }
         });
     }
 }

@@ -84,6 +84,8 @@ pub struct Counts {
     pub graph_launches: u32,
     /// Kernels that they started.
     pub kernels: u32,
+    /// Of these, those of graphs.
+    pub graph_kernels: u32,
     /// Copies and memsets that they started.
     pub copies: u32,
     /// Waits of the lead thread for the device.
@@ -118,6 +120,8 @@ pub struct InputUnits {
     pub label: String,
     /// Which annotations the iterations are; `None` where there are none and the window is the only unit.
     pub scheme: Option<String>,
+    /// Whether there is one iteration, which no other follows: its unit is the annotation alone.
+    pub is_alone: bool,
     /// Work threads that have such iterations, the lead among them.
     pub n_threads: u64,
     /// Devices with activity; the account is of the busiest.
@@ -192,6 +196,7 @@ pub fn units(store: &Store, base: &TimeBase, rules: &WaitRules, identity: &Ident
         rank: identity.rank.or(identity.local_rank),
         label: identity.label(),
         scheme: found.scheme.map(|scheme| scheme.as_str().to_owned()),
+        is_alone: found.is_alone,
         n_threads: found.n_threads,
         n_devices: base.devices.len() as u64,
         settings,

@@ -25,10 +25,10 @@ pub struct Settings {
     pub has_frames: bool,
     /// Whether device activity was recorded.
     pub has_device: bool,
-    /// Launches in all units.
-    pub launches: u64,
-    /// Of these, replays of graphs.
-    pub graph_launches: u64,
+    /// Kernels in all units.
+    pub kernels: u64,
+    /// Of these, those of graphs.
+    pub graph_kernels: u64,
     /// Shapes and types of the weights of matrix products, each once; empty where shapes were not recorded.
     pub weights: Vec<String>,
 }
@@ -68,15 +68,15 @@ impl Settings {
             world_size: distributed.and_then(|d| d.world_size),
             has_frames: lead.is_some_and(|lead| lead.has_frames),
             has_device: !base.devices.is_empty(),
-            launches: sum(|counts| counts.launches),
-            graph_launches: sum(|counts| counts.graph_launches),
+            kernels: sum(|counts| counts.kernels),
+            graph_kernels: sum(|counts| counts.graph_kernels),
             weights: weights(store),
         }
     }
 
-    /// Share of the launches that replay a graph, in percent; `None` without launches.
+    /// Share of the kernels that a graph started, in percent; `None` without kernels.
     pub fn graph_pct(&self) -> Option<u64> {
-        (self.launches > 0).then(|| self.graph_launches * 100 / self.launches)
+        (self.kernels > 0).then(|| self.graph_kernels * 100 / self.kernels)
     }
 }
 

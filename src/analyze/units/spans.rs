@@ -31,6 +31,8 @@ pub(super) struct UnitSpans {
     pub(super) lead: Option<usize>,
     /// Work threads with such iterations.
     pub(super) n_threads: u64,
+    /// Whether there is one iteration, which no other follows.
+    pub(super) is_alone: bool,
 }
 
 /// The units of a store.
@@ -47,7 +49,8 @@ pub(super) fn spans(store: &Store, base: &TimeBase) -> UnitSpans {
     let lead = outermost.max_by_key(|(track, rows)| (weight(rows), std::cmp::Reverse(*track)));
     let Some((track, rows)) = lead else { return whole_window(base) };
     let (units, buckets) = units_of(&rows);
-    UnitSpans { units, buckets, scheme: Some(scheme), lead: Some(track), n_threads }
+    let (scheme, lead, is_alone) = (Some(scheme), Some(track), rows.len() == 1);
+    UnitSpans { units, buckets, scheme, lead, n_threads, is_alone }
 }
 
 /// Without those that lie inside an earlier one.
@@ -104,7 +107,7 @@ fn whole_window(base: &TimeBase) -> UnitSpans {
     let unit = UnitSpan { span, annotation_ns: span.len_ns(), bucket: 0 };
     let units = if span.is_empty() { Vec::new() } else { vec![unit] };
     let bucket = Bucket { phase: "window".to_owned(), size: String::new() };
-    UnitSpans { units, buckets: vec![bucket], scheme: None, lead, n_threads: 0 }
+    UnitSpans { units, buckets: vec![bucket], scheme: None, lead, n_threads: 0, is_alone: false }
 }
 
 /// Iterations that are alike.

@@ -1,7 +1,7 @@
 //! What a comparison of two sides comes to.
 
 use super::{Line, Sentence, Tone, Verdict};
-use crate::compare::{CauseRow, Comparison, LaneRow, Verdict as Word};
+use crate::compare::{CauseRow, ClassRow, Comparison, LaneRow, Verdict as Word};
 use crate::table::{Cell, percent};
 
 /// Causes that are told.
@@ -25,6 +25,7 @@ pub fn verdict_of_comparison(comparison: &Comparison) -> Verdict {
             sentences.extend(gates(comparison));
             sentences.extend(causes("causes", &comparison.causes, total));
             sentences.extend(causes("other_causes", &comparison.other_causes, total));
+            sentences.extend(device_classes(comparison, total));
             sentences.extend(launches(comparison, total));
         }
     }
@@ -173,6 +174,22 @@ fn causes(table: &'static str, rows: &[CauseRow], total: &LaneRow) -> Option<Sen
             .words(if row.is_shown { ")" } else { ", not shown to be real)" });
     }
     Some(said.words(".").see(table))
+}
+
+/// What kernels and idle time of the device came to.
+fn device_classes(comparison: &Comparison, total: &LaneRow) -> Option<Sentence> {
+    let rows = || comparison.classes.iter().enumerate().filter(|(_, row)| row.lane == total.lane);
+    let of = |class: &str| rows().find(|(_, row)| row.account == "device" && row.class == class);
+    let (kernel, idle) = (of("kernel")?, of("idle")?);
+    let part = |said: Line, (number, row): (usize, &ClassRow)| {
+        let path = |field: &str| format!("/classes/{number}/{field}");
+        said.figure(ns(row.a_ns), path("a_ns"))
+            .words(" of an iteration in A and ")
+            .figure(ns(row.b_ns), path("b_ns"))
+            .words(" in B")
+    };
+    let said = part(line("Kernels ran for "), kernel).words("; the device was idle for ");
+    Some(part(said, idle).words(".").see("classes"))
 }
 
 /// Changes below this many percent are no change of launches.
