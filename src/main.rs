@@ -1,10 +1,7 @@
-//! The `omni-trace` program: parse the arguments, run, give the exit code.
+//! The `omni-trace` program: the words of the command line in, the exit code out.
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use omni_trace::cli::{Args, run};
-
 fn main() -> ExitCode {
-    run(&Args::parse()).into()
+    omni_trace::cli::run_line(std::env::args_os())
 }

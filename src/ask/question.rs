@@ -58,12 +58,16 @@ pub enum Wanted {
 #[cfg_attr(feature = "program", derive(clap::ValueEnum))]
 pub enum SortKey {
     /// CPU time less that of the children.
+    #[cfg_attr(feature = "program", value(aliases = ["self_cpu_time_total"]))]
     SelfCpu,
     /// CPU time with the children.
+    #[cfg_attr(feature = "program", value(aliases = ["cpu_time_total", "cpu_time", "cpu"]))]
     CpuTotal,
     /// Time of its own device events.
+    #[cfg_attr(feature = "program", value(aliases = ["self_device_time_total", "self_cuda_time_total"]))]
     SelfDevice,
     /// Device time with the children.
+    #[cfg_attr(feature = "program", value(aliases = ["device_time_total", "cuda_time_total", "cuda_time", "cuda", "device"]))]
     DeviceTotal,
     /// Number of calls.
     Count,

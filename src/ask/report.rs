@@ -17,6 +17,7 @@ use crate::analyze::kernels::{
 use crate::analyze::launch_delays::{LaunchRow, launch_delays};
 use crate::analyze::timeline::Class;
 use crate::analyze::trust::{TrustLine, trust};
+use crate::analyze::window::Windows;
 use crate::diag::Reporter;
 use crate::model::Role;
 use crate::read::Input;
@@ -66,6 +67,11 @@ impl Answers {
         };
         let diags = inputs.iter().zip(&results).map(with_findings).collect();
         Self { results, together, across, joined: None, panels, diags }
+    }
+
+    /// The windows of the inputs.
+    pub fn windows(&self) -> impl Iterator<Item = &Windows> {
+        self.results.iter().map(|one| &one.base.windows)
     }
 
     /// With the logs of the same run, joined with the inputs.

@@ -13,6 +13,7 @@ use super::args_diff::DiffArgs;
 use super::args_merge::{MergeArgs, SlimArgs};
 use super::args_schema::SchemaArgs;
 use super::args_stages::StagesArgs;
+use super::help::HelpArgs;
 use super::tables::keys_of;
 use crate::analyze::exclude::parse_classes;
 use crate::analyze::joined::parse_zone;
@@ -21,8 +22,16 @@ use crate::ask::SortKey;
 
 /// Where the time went in a GPU pipeline trace.
 #[derive(Debug, Parser)]
-#[command(name = "omni-trace", version, about, max_term_width = 100, arg_required_else_help = true)]
-pub struct Args {
+#[command(
+    name = "omni-trace",
+    version,
+    propagate_version = true,
+    about,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub(super) struct Args {
     /// The command.
     #[command(subcommand)]
     pub(super) command: Command,
@@ -40,6 +49,7 @@ pub(super) enum Command {
     Diff(DiffArgs),
     Schema(SchemaArgs),
     Capture(CaptureArgs),
+    Help(HelpArgs),
 }
 
 /// Where the time went and who waited: per stage, rank, device and thread; the profiler table; top kernels.
@@ -48,11 +58,8 @@ pub(super) enum Command {
 /// Exit codes: 0 done, 2 an error, or data lost under --strict. A closed pipe is success.
 #[derive(Debug, ClapArgs)]
 pub(super) struct AnalyzeArgs {
-    /// Files, directories (searched for every known naming scheme), or `-` for standard input.
-    #[arg(
-        required_unless_present_any = ["print_wait_rules", "print_comm_rules"],
-        value_name = "PATH"
-    )]
+    /// Files, directories (searched for every known naming scheme), or `-` for standard input. Default: this directory.
+    #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -154,8 +161,8 @@ pub(super) struct AnalyzeArgs {
 /// Exit codes: 0 done, 2 an error, or data lost under --strict.
 #[derive(Debug, ClapArgs)]
 pub(super) struct ReportArgs {
-    /// Files, directories (searched for every known naming scheme), or `-` for standard input.
-    #[arg(required = true, value_name = "PATH")]
+    /// Files, directories (searched for every known naming scheme), or `-` for standard input. Default: this directory.
+    #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -165,8 +172,13 @@ pub(super) struct ReportArgs {
     pub(super) runs: RunArgs,
 
     /// Folder for the page and one PNG for each figure; it is made where it is missing. Each file appears whole or not at all.
+    /// Default: omni-trace-report, unless a page is there already.
     #[arg(short, long, value_name = "DIR")]
-    pub(super) output: PathBuf,
+    pub(super) output: Option<PathBuf>,
+
+    /// Write over what is there under the default name.
+    #[arg(long)]
+    pub(super) force: bool,
 
     /// Leave classes of time out, as in `analyze`: `--exclude ipc_wait` for example.
     #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = excludable)]
@@ -213,11 +225,16 @@ pub(super) struct CaptureArgs {
 pub(super) struct LogArgs {
     /// Logs of the same run, which are laid on the traces' time line: files, directories (searched for *.log and
     /// *.jsonl), compressed or not. Give it behind the traces.
+    /// Default: those that lie beside the traces of a directory.
     #[arg(long, value_name = "LOG", num_args = 1..)]
     pub(super) logs: Vec<PathBuf>,
 
+    /// Leave logs out that lie beside the traces.
+    #[arg(long, conflicts_with = "logs")]
+    pub(super) no_logs: bool,
+
     /// Zone of the logs' wall clock: UTC, +02:00, -03:30. Default: settled by what log and traces share.
-    #[arg(long, value_name = "ZONE", value_parser = zone, requires = "logs", allow_hyphen_values = true)]
+    #[arg(long, value_name = "ZONE", value_parser = zone, allow_hyphen_values = true)]
     pub(super) log_zone: Option<i64>,
 }
 

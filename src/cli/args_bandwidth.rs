@@ -14,8 +14,8 @@ use super::tables::keys_of;
 /// Exit codes: 0 done, 2 an error, or data lost under --strict. A closed pipe is success.
 #[derive(Debug, ClapArgs)]
 pub(super) struct BandwidthArgs {
-    /// Files, directories (searched for every known naming scheme), or `-` for standard input.
-    #[arg(required = true, value_name = "PATH")]
+    /// Files, directories (searched for every known naming scheme), or `-` for standard input. Default: this directory.
+    #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 
     #[command(flatten)]

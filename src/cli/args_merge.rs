@@ -15,8 +15,8 @@ use super::args::{FigureArgs, WindowArg};
 #[derive(Debug, ClapArgs)]
 pub(super) struct MergeArgs {
     /// Files, directories (searched for every known naming scheme), or `-` for standard input. Of a file that was merged
-    /// before, each of its inputs is one here.
-    #[arg(required = true, value_name = "PATH")]
+    /// before, each of its inputs is one here. Default: this directory.
+    #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -54,9 +54,9 @@ pub(super) struct MergeArgs {
 /// name: .json, .json.gz, .pftrace.
 #[derive(Debug, ClapArgs)]
 pub(super) struct SlimArgs {
-    /// A trace file.
+    /// Traces, directories of traces, or `-` for standard input. Default: this directory.
     #[arg(value_name = "PATH")]
-    pub(super) path: PathBuf,
+    pub(super) paths: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(super) output: TraceOutputArgs,
@@ -99,8 +99,13 @@ pub(super) struct SlimArgs {
 #[derive(Debug, ClapArgs)]
 pub(super) struct TraceOutputArgs {
     /// The trace to write (.json, .json.gz, .pftrace; `-` for JSON on standard output). It appears whole or not at all.
+    /// Default: a name of its own in this directory, which is said, unless it is taken.
     #[arg(short, long, value_name = "FILE")]
-    pub(super) output: PathBuf,
+    pub(super) output: Option<PathBuf>,
+
+    /// Write over what is there under the default name.
+    #[arg(long)]
+    pub(super) force: bool,
 
     /// Compression level of .json.gz, 0 to 9.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=9))]

@@ -14,8 +14,9 @@ use super::tables::keys_of;
 /// Exit codes: 0 done, 2 an error, or data lost under --strict. A closed pipe is success.
 #[derive(Debug, ClapArgs)]
 pub(super) struct StagesArgs {
-    /// Logs, directories (searched for *.log and *.jsonl), or `-` for standard input.
-    #[arg(required = true, value_name = "LOG")]
+    /// Logs, directories (searched for *.log and *.jsonl), or `-` for standard input. Default: this
+    /// directory.
+    #[arg(value_name = "LOG")]
     pub(super) paths: Vec<PathBuf>,
 
     #[command(flatten)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::args::AnalyzeArgs;
 use super::guard::{self, Output};
+use super::interval::refuse_outside;
 use super::joining::{LogPlan, warn_of_logs};
 use super::output::Target;
 use super::pages;
@@ -66,11 +67,12 @@ pub(super) fn answers(
     (plan, logs): (Option<&LogPlan>, &[LogInput]),
 ) -> Answers {
     let mut answers = Answers::of(question, inputs);
+    let plan = plan.filter(|plan| plan.joins(logs));
     if let Some(plan) = plan {
         answers = answers.with_logs(inputs, logs, plan.config());
     }
-    if let Some(joined) = &answers.joined {
-        warn_of_logs(joined, logs, common.is_quiet);
+    if let (Some(plan), Some(joined)) = (plan, &answers.joined) {
+        warn_of_logs(joined, logs, plan.tone(), common.is_quiet);
     }
     if !common.is_quiet {
         warn(inputs, &answers);
@@ -82,6 +84,7 @@ fn show(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
     let inputs = read_traces(&plan.inputs, &plan.common)?;
     let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
     let answers = answers(&plan.common, &plan.question, &inputs, (plan.logs.as_ref(), &logs));
+    refuse_outside(plan.window, answers.windows())?;
     let overview = plan.page.as_ref().map(|_| pages::overview_of(&inputs, &answers));
     let output = if plan.is_torch_layout {
         torch_layout(plan, &inputs, &answers.results)

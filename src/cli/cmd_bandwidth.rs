@@ -4,9 +4,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::args::WindowArg;
 use super::args_bandwidth::BandwidthArgs;
 use super::figures::FigurePlan;
 use super::guard;
+use super::interval::refuse_outside;
 use super::joining::{LogPlan, warn_of_logs};
 use super::pages;
 use super::plan::{CommonPlan, time_config};
@@ -35,6 +37,8 @@ struct BandwidthPlan {
     figures: Option<FigurePlan>,
     /// Whether all inputs are of one run, whatever they say.
     is_one_run: bool,
+    /// The interval that was asked for.
+    window: Option<WindowArg>,
 }
 
 /// Runs the command.
@@ -53,7 +57,7 @@ impl BandwidthPlan {
             hint: "write it as host=63,peer=450,memory=3350, in GB/s".to_owned(),
         })?;
         let inputs = find_traces(&args.paths)?;
-        let logs = LogPlan::of(&args.logs)?;
+        let logs = LogPlan::of(&args.logs, &args.paths, &inputs)?;
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
         Ok(Self {
             common,
@@ -64,6 +68,7 @@ impl BandwidthPlan {
             logs,
             figures: FigurePlan::of(&args.figures)?,
             is_one_run: args.runs.one_run,
+            window: args.window,
         })
     }
 }
@@ -76,12 +81,13 @@ fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome
         .enumerate()
         .map(|(i, input)| TimeBase::new(&input.store, &plan.time).numbered(i))
         .collect();
+    refuse_outside(plan.window, bases.iter().map(|base| &base.windows))?;
     let bases: Vec<&TimeBase> = bases.iter().collect();
     let together = compared(&inputs, &bases, plan.is_one_run);
     let mut report = bandwidth_report(&plan.copies, &inputs, &bases, &together);
-    if let Some(join) = &plan.logs {
+    if let Some(join) = plan.logs.as_ref().filter(|join| join.joins(&logs)) {
         let joined = joined_with(&inputs, &bases, &together, &logs, join.config());
-        warn_of_logs(&joined, &logs, plan.common.is_quiet);
+        warn_of_logs(&joined, &logs, join.tone(), plan.common.is_quiet);
         report.add_joined(joined);
     }
     if let Some(path) = html {

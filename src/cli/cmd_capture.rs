@@ -27,6 +27,11 @@ And of the analyzer:
       --analyze       Show what `omni-trace analyze` says of the capture
       --report <DIR>  Write what `omni-trace report` says of the capture: a page and its figures";
 
+/// Shows how to capture.
+pub(super) fn show_help() {
+    dispatch(&["--help".into()], HELP);
+}
+
 /// Runs the command and gives its exit code.
 pub(super) fn run(args: &CaptureArgs) -> i32 {
     let (arguments, after) = match After::split(&args.arguments) {

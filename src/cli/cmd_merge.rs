@@ -32,9 +32,12 @@ use crate::table::page::Page;
 use crate::table::{Base, ClockBy, MergeReport, MergeRow, OutputRow, SCHEMA_VERSION};
 use crate::write::{InputPlan, Pass, PlanInput, Source, merged_members, plan_merge, plan_same};
 
+/// Where a merged trace goes that nobody named.
+const MERGED: &str = "merged.json.gz";
+
 /// Runs the command.
 pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
-    let destination = Destination::of(&args.output)?;
+    let destination = Destination::of(&args.output, || MERGED.into())?;
     let inputs = find_traces(&args.paths)?;
     let figures = FigurePlan::of(&args.figures)?;
     guard::claim_results(Some(destination.path()), args.html.as_deref(), &args.figures)?;

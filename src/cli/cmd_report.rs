@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{LogArgs, ReportArgs};
+use super::args::{LogArgs, ReportArgs, WindowArg};
 use super::atomic_file::write_together;
 use super::guard::{self, Output};
+use super::here;
+use super::interval::refuse_outside;
 use super::joining::LogPlan;
 use super::plan::{CommonPlan, excluded_classes, time_config};
 use super::reading::{find_traces, read_traces};
@@ -24,6 +26,8 @@ pub(super) struct ReportPlan {
     common: CommonPlan,
     inputs: Inputs,
     question: Question,
+    /// The interval that was asked for.
+    window: Option<WindowArg>,
     logs: Option<LogPlan>,
     folder: PathBuf,
 }
@@ -31,9 +35,9 @@ pub(super) struct ReportPlan {
 impl ReportPlan {
     /// Resolves the arguments.
     fn of(args: &ReportArgs) -> anyhow::Result<Self> {
+        let inputs = find_traces(&args.paths)?;
         Ok(Self {
             common: CommonPlan::plain(args.quiet).with(args.threads, args.strict),
-            inputs: find_traces(&args.paths)?,
             question: Question {
                 time: time_config(
                     args.window,
@@ -44,8 +48,10 @@ impl ReportPlan {
                 is_one_run: args.runs.one_run,
                 ..Question::default()
             },
-            logs: LogPlan::of(&args.logs)?,
-            folder: args.output.clone(),
+            window: args.window,
+            logs: LogPlan::of(&args.logs, &args.paths, &inputs)?,
+            folder: folder_of(args)?,
+            inputs,
         })
     }
 
@@ -55,14 +61,29 @@ impl ReportPlan {
         logs: Vec<PathBuf>,
         folder: PathBuf,
     ) -> anyhow::Result<Self> {
+        let inputs = find_traces(paths)?;
+        let named = LogArgs { no_logs: logs.is_empty(), logs, log_zone: None };
         Ok(Self {
             common: CommonPlan::plain(false),
-            inputs: find_traces(paths)?,
             question: Question::default(),
-            logs: LogPlan::of(&LogArgs { logs, log_zone: None })?,
+            window: None,
+            logs: LogPlan::of(&named, paths, &inputs)?,
+            inputs,
             folder,
         })
     }
+}
+
+/// The folder of a page that nobody named one for.
+const FOLDER: &str = "omni-trace-report";
+
+/// The folder of the arguments, or of the name that stands in for one: there no page is written over.
+fn folder_of(args: &ReportArgs) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = &args.output {
+        return Ok(folder.clone());
+    }
+    here::refuse_taken(&Path::new(FOLDER).join(INDEX), args.force)?;
+    Ok(FOLDER.into())
 }
 
 /// Runs the command.
@@ -100,6 +121,7 @@ fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
     let inputs = read_traces(&plan.inputs, &plan.common)?;
     let answers =
         cmd_analyze::answers(&plan.common, &plan.question, &inputs, (plan.logs.as_ref(), &logs));
+    refuse_outside(plan.window, answers.windows())?;
     let bases: Vec<_> = answers.results.iter().map(|results| &results.base).collect();
     let together = &answers.together;
     let mut bandwidth = bandwidth_report(&CopiesConfig::default(), &inputs, &bases, together);

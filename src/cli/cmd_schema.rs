@@ -6,6 +6,7 @@ use super::guard::{self, Output};
 use super::output::Target;
 use super::plan::style;
 use super::run::{Hinted, Outcome};
+use super::usage::nearest;
 use crate::render::{csv, json, markdown, text};
 use crate::schema::Table;
 use crate::table::listing::{Listing, table_keys};
@@ -28,7 +29,10 @@ fn known(key: &str) -> anyhow::Result<()> {
     if keys.contains(&key) {
         return Ok(());
     }
-    let near: Vec<&str> = keys.iter().copied().filter(|known| is_near(known, key)).collect();
+    let mut near: Vec<&str> = keys.iter().copied().filter(|known| is_near(known, key)).collect();
+    if near.is_empty() {
+        near.extend(nearest(key, keys.iter().copied()));
+    }
     let hint = if near.is_empty() {
         "`omni-trace schema` lists them".to_owned()
     } else {
@@ -37,15 +41,9 @@ fn known(key: &str) -> anyhow::Result<()> {
     Err(Hinted { what: format!("there is no table `{key}`"), hint }.into())
 }
 
-/// Whether a word may be meant by another: one begins or holds the other, or all but two letters are the same.
+/// Whether a word may be meant by another: one holds the other.
 fn is_near(known: &str, word: &str) -> bool {
-    let common = |a: &mut dyn Iterator<Item = char>, b: &mut dyn Iterator<Item = char>| {
-        a.zip(b).take_while(|(a, b)| a == b).count()
-    };
-    let front = common(&mut known.chars(), &mut word.chars());
-    let back = common(&mut known.chars().rev(), &mut word.chars().rev());
-    let longest = known.chars().count().max(word.chars().count());
-    known.contains(word) || word.contains(known) || front + back + 2 >= longest
+    known.contains(word) || word.contains(known)
 }
 
 fn rendered(args: &SchemaArgs, listing: &Listing, target: &Target) -> anyhow::Result<String> {

@@ -1,17 +1,22 @@
 //! `omni-trace slim`: the same trace, small enough to open.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::args::Format;
 use super::args_merge::{NameFilter, SlimArgs};
 use super::guard::{self, Output};
+use super::interval::refuse_outside;
+use super::reading::find_traces;
 use super::rewriting::{self, Destination, FirstPass};
 use super::run::{Hinted, Outcome};
 use super::spool::Spooled;
 use crate::align::{AlignInput, AlignMode, align_clocks, input_label};
 use crate::analyze::base::TimeConfig;
 use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
+use crate::analyze::window::{WindowConfig, windows};
 use crate::ask::issues;
-use crate::read::Progress;
+use crate::read::{Progress, SLIM_ENDING};
 use crate::schema;
 use crate::store::{BASE_KEY, LANES_KEY, LAYOUT_KEY, PARTS_KEY, SHIFT_KEY};
 use crate::table::{OutputRow, SCHEMA_VERSION, SlimReport, SlimRow, Table};
@@ -22,16 +27,59 @@ use crate::write::{
 
 /// Runs the command.
 pub(super) fn run(args: &SlimArgs) -> anyhow::Result<Outcome> {
-    let destination = Destination::of(&args.output)?;
-    let paths = vec![args.path.clone()];
-    guard::protect([args.path.as_path()]);
-    guard::claim([Output::of("-o", Some(destination.path()))])?;
-    let sources = Spooled::all(&paths, destination.path(), args.output.quiet)?;
-    rewriting::in_pool(&args.output, || slim(args, &sources, &destination))
+    let paths = find_traces(&args.paths)?.paths;
+    refuse_several_in_one(args, &paths)?;
+    let destinations: Vec<Destination> = paths
+        .iter()
+        .map(|path| Destination::of(&args.output, || default_name(path)))
+        .collect::<anyhow::Result<_>>()?;
+    for destination in &destinations {
+        guard::claim([Output::of("-o", Some(destination.path()))])?;
+    }
+    let mut outcome = Outcome::Done;
+    for (path, destination) in paths.iter().zip(&destinations) {
+        let paths = [path.clone()];
+        let sources = Spooled::all(&paths, destination.path(), args.output.quiet)?;
+        let one = rewriting::in_pool(&args.output, || slim(args, path, &sources, destination))?;
+        outcome = if one == Outcome::Done { outcome } else { one };
+    }
+    Ok(outcome)
+}
+
+/// # Errors
+///
+/// Several traces for what holds one.
+fn refuse_several_in_one(args: &SlimArgs, paths: &[PathBuf]) -> anyhow::Result<()> {
+    let n = paths.len();
+    let option = match args.output.format {
+        _ if args.output.output.is_some() => "-o",
+        Format::Json | Format::Csv => "--format",
+        Format::Text | Format::Md => return Ok(()),
+    };
+    if n < 2 {
+        return Ok(());
+    }
+    let what =
+        format!("{option} is for one trace, and {n} were found: {} and more", paths[0].display());
+    let hint =
+        format!("leave {option} out, which makes NAME.slim.json.gz of each, or name one trace");
+    Err(Hinted { what, hint }.into())
+}
+
+/// The name of a slimmed trace that nobody named: that of its input with `.slim`, in this directory.
+fn default_name(path: &Path) -> PathBuf {
+    let name = match path.file_name() {
+        Some(name) if path != Path::new("-") => name.to_string_lossy().into_owned(),
+        _ => "trace".to_owned(),
+    };
+    let endings = [".json", ".json.gz", ".json.zst", ".pftrace", ".pftrace.gz", ".perfetto-trace"];
+    let stem = endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+    format!("{stem}{SLIM_ENDING}").into()
 }
 
 fn slim(
     args: &SlimArgs,
+    path: &Path,
     sources: &[Spooled],
     destination: &Destination,
 ) -> anyhow::Result<Outcome> {
@@ -39,10 +87,12 @@ fn slim(
     let options = rewriting::read_options(&args.output);
     let inputs = rewriting::first_pass(sources, &options, &progress, &args.output)?;
     let Some(first) = inputs.first() else { return Ok(Outcome::Done) };
+    let whole = windows(&first.input.store, WindowConfig::default());
+    refuse_outside(args.window, std::iter::once(&whole))?;
     let choice = choose_slim(&first.input.store, &TimeConfig::default(), &config(args));
     if choice.n_iterations.is_some() && choice.span_ns.is_none() {
         let n = choice.n_iterations.unwrap_or(0);
-        let what = format!("no such iteration: {} has {n}", args.path.display());
+        let what = format!("no such iteration: {} has {n}", path.display());
         let hint =
             "`omni-trace analyze --table iterations` lists them; they count from 0".to_owned();
         return Err(Hinted { what, hint }.into());

@@ -55,6 +55,8 @@ pub(super) struct AnalyzePlan {
     pub(super) top_gaps: usize,
     /// Rows of the table of threads for people.
     pub(super) top_threads: usize,
+    /// The interval that was asked for.
+    pub(super) window: Option<WindowArg>,
     /// Whether torch's own table text is all that is wanted.
     pub(super) is_torch_layout: bool,
     /// Logs to join with the traces.
@@ -74,7 +76,7 @@ impl AnalyzePlan {
         let excluded = excluded_classes(&args.exclude, args.exclude_ipc_wait);
         refuse_changed_torch(args, common.format, &excluded)?;
         let inputs = find_traces(&args.paths)?;
-        let logs = LogPlan::of(&args.logs)?;
+        let logs = LogPlan::of(&args.logs, &args.paths, &inputs)?;
         let time =
             time_config(args.window, args.wait_rules.as_deref(), args.comm_rules.as_deref())?;
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
@@ -99,6 +101,7 @@ impl AnalyzePlan {
             top_gaps: args.top.map_or(N_GAPS, |_| top),
             top_threads: args.top.map_or(usize::MAX, |_| top),
             question,
+            window: args.window,
             is_torch_layout: args.torch_layout,
             logs,
             page: args.html.clone(),
@@ -113,6 +116,7 @@ impl AnalyzePlan {
             common: CommonPlan::plain(is_torch_layout),
             inputs: find_traces(paths)?,
             question: Question::default(),
+            window: None,
             choice: TableChoice::plain(rows_shown(None, is_torch_layout)),
             top_gaps: N_GAPS,
             top_threads: usize::MAX,

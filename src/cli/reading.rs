@@ -6,14 +6,15 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::guard;
+use super::here;
 use super::plan::CommonPlan;
 use super::progress::ProgressDisplay;
-use super::run::say;
+use super::run::say_later;
 use crate::align::refine_identity;
 use crate::diag::{IssueKind, Reporter};
 use crate::read::logs::{LogInput, discover_logs, read_log};
 use crate::read::{
-    Input, Inputs, NOT_A_TRACE, Progress, ReadError, discover, is_not_a_rank, read_each,
+    Input, Inputs, NOT_A_TRACE, Progress, ReadError, SLIM_COPY, discover, is_not_a_rank, read_each,
 };
 
 /// Whether files of another kind are an error, and whether to say that they are left out.
@@ -44,7 +45,7 @@ impl Sorting {
             }
         }
         if !self.is_quiet {
-            left_out.iter().for_each(|error| say(&format!("note: left out: {error}")));
+            left_out.iter().for_each(|error| say_later(format!("note: left out: {error}")));
         }
         if let (Some(first), count @ 1..) = (kept.first_mut(), left_out.len()) {
             let names: Vec<_> =
@@ -61,18 +62,19 @@ fn file_name(path: &Path) -> String {
 }
 
 /// The traces that a command is to read, which nothing may write over from now on.
-pub(super) fn find_traces(paths: &[PathBuf]) -> Result<Inputs, ReadError> {
-    discover(paths).map(protected)
+pub(super) fn find_traces(paths: &[PathBuf]) -> anyhow::Result<Inputs> {
+    here::found(paths, discover, here::no_traces).map(protected)
 }
 
 /// The logs that a command is to read, which nothing may write over from now on.
-pub(super) fn find_logs(paths: &[PathBuf]) -> Result<Inputs, ReadError> {
-    discover_logs(paths).map(protected)
+pub(super) fn find_logs(paths: &[PathBuf]) -> anyhow::Result<Inputs> {
+    here::found(paths, discover_logs, here::no_logs).map(protected)
 }
 
 /// Keeps inputs from being written over: those that are read, and those that are left out in favour of another.
-fn protected(inputs: Inputs) -> Inputs {
-    let left_out = inputs.skipped.iter().filter(|(_, why)| why != NOT_A_TRACE);
+/// A slimmed copy is a result, made from what is read.
+pub(super) fn protected(inputs: Inputs) -> Inputs {
+    let left_out = inputs.skipped.iter().filter(|(_, why)| why != NOT_A_TRACE && why != SLIM_COPY);
     let all = inputs.paths.iter().chain(left_out.map(|(path, _)| path));
     guard::protect(all.map(PathBuf::as_path));
     inputs
@@ -103,10 +105,25 @@ fn note_not_ranks(inputs: &Inputs, read: &mut [Input]) {
     }
 }
 
-/// Says which files are not read, and why.
+/// Says which files are not read, and why: one line for each reason, after the result.
 pub(super) fn say_skipped(inputs: &Inputs, is_quiet: bool) {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for (path, why) in inputs.skipped.iter().filter(|_| !is_quiet) {
-        say(&format!("note: {} is left out: {why}", path.display()));
+        let path = path.display().to_string();
+        match reasons.iter_mut().find(|(known, _)| *known == why.as_ref()) {
+            Some((_, paths)) => paths.push(path),
+            None => reasons.push((why.as_ref(), vec![path])),
+        }
+    }
+    for (why, paths) in reasons {
+        say_later(match paths.as_slice() {
+            [one] => format!("note: {one} is left out: {why}"),
+            [first, rest @ ..] => {
+                let n = rest.len();
+                format!("note: {first} and {n} more files are left out, each because {why}")
+            }
+            [] => continue,
+        });
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::args_merge::TraceOutputArgs;
 use super::atomic_file::{AtomicFile, PipeOutput, spill_file};
+use super::here;
 use super::output::Target;
 use super::progress::ProgressDisplay;
 use super::reading::Sorting;
@@ -109,9 +110,12 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// The destination of the arguments; its kind goes by its name.
-    pub(super) fn of(args: &TraceOutputArgs) -> anyhow::Result<Self> {
-        Self::named(&args.output, args.level)
+    /// The destination of the arguments, or of the name that stands in for one; its kind goes by its name.
+    pub(super) fn of(
+        args: &TraceOutputArgs,
+        default: impl FnOnce() -> PathBuf,
+    ) -> anyhow::Result<Self> {
+        Self::named(&here::output_or(args.output.as_deref(), args.force, default)?, args.level)
     }
 
     /// The destination of a name; `level` is of gzip.

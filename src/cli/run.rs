@@ -2,11 +2,12 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use super::args::{Args, Command};
 use super::{
     cmd_analyze, cmd_bandwidth, cmd_capture, cmd_check, cmd_diff, cmd_merge, cmd_report,
-    cmd_schema, cmd_slim, cmd_stages,
+    cmd_schema, cmd_slim, cmd_stages, help,
 };
 use crate::read::ReadError;
 use crate::render::human;
@@ -45,7 +46,7 @@ impl From<Outcome> for ExitCode {
 }
 
 /// Runs a command; what is said of how it ended is said.
-pub fn run(args: &Args) -> Outcome {
+pub(super) fn run(args: &Args) -> Outcome {
     let result = match &args.command {
         Command::Analyze(analyze) => cmd_analyze::run(analyze),
         Command::Merge(merge) => cmd_merge::run(merge),
@@ -56,8 +57,10 @@ pub fn run(args: &Args) -> Outcome {
         Command::Report(report) => cmd_report::run(report),
         Command::Diff(diff) => cmd_diff::run(diff),
         Command::Schema(schema) => cmd_schema::run(schema),
+        Command::Help(topic) => help::run(topic),
         Command::Capture(capture) => Ok(captured(cmd_capture::run(capture))),
     };
+    say_kept();
     let outcome = result.unwrap_or_else(|error| {
         say_error(&error);
         Outcome::Failed
@@ -102,8 +105,19 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(hinted) = error.downcast_ref::<Hinted>() {
         return Some(hinted.hint.clone());
     }
-    let is_full = error.chain().filter_map(|cause| cause.downcast_ref()).any(is_disk_full);
-    is_full.then(|| DISK_FULL_HINT.to_owned())
+    error.chain().filter_map(|cause| cause.downcast_ref()).find_map(io_hint).map(str::to_owned)
+}
+
+/// What to do about a file that cannot be written.
+fn io_hint(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        _ if is_disk_full(error) => Some(DISK_FULL_HINT),
+        io::ErrorKind::NotFound => Some("make the folder first, or check its name"),
+        io::ErrorKind::IsADirectory => Some("it is a directory: name a file in it"),
+        io::ErrorKind::NotADirectory => Some("a part of the path is a file: name another"),
+        io::ErrorKind::PermissionDenied => Some("name a place that you may write to"),
+        _ => None,
+    }
 }
 
 /// What to do where a disk is full.
@@ -122,6 +136,20 @@ pub(super) struct Hinted {
     pub(super) what: String,
     /// What to do.
     pub(super) hint: String,
+}
+
+/// Lines that come after the result.
+static LATER: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps a line for standard error until the result is out: what matters little does not stand on top of it.
+pub(super) fn say_later(line: String) {
+    LATER.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+}
+
+/// Says what was kept.
+fn say_kept() {
+    let lines = std::mem::take(&mut *LATER.lock().unwrap_or_else(PoisonError::into_inner));
+    lines.iter().for_each(|line| say(line));
 }
 
 /// Writes a message to standard error; there is nobody to tell where that fails. Names in it cannot move the cursor.

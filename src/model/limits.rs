@@ -27,6 +27,10 @@ pub const MAX_RUBBLE_BYTES: u64 = 64 << 20;
 /// Blocks that may wait between the reader and the parsers, per parser. Bounds memory, not results.
 pub const BLOCKS_IN_FLIGHT_PER_WORKER: usize = 3;
 
+/// Largest log that is read because it lies beside traces, in bytes. Larger ones are read where they are named: a server's log
+/// of days says little about a window of seconds, and nobody asked to wait for it.
+pub const MAX_LOG_BESIDE_BYTES: u64 = 64 << 20;
+
 /// Number of distinct category strings a trace may have; further ones share the last id and are counted.
 pub const MAX_CATEGORIES: usize = 255;
 

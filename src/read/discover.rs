@@ -19,6 +19,12 @@ const SNIFF_BYTES: usize = 1 << 16;
 /// Why a file that is no trace is left out.
 pub const NOT_A_TRACE: &str = "its content is not a trace";
 
+/// Why the slimmed copy of another file is left out.
+pub const SLIM_COPY: &str = "it is the slimmed copy of a trace beside it";
+
+/// End of the name of a slimmed copy that nobody named: beside its original it is no input of its own.
+pub const SLIM_ENDING: &str = ".slim.json.gz";
+
 /// The inputs of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
@@ -124,6 +130,10 @@ fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, Cow<'static, str>)>) 
     let mut traces = Vec::new();
     for path in candidates {
         let plain = path.with_extension("");
+        if is_slim_copy(&path, &all) {
+            skipped.push((path, SLIM_COPY.into()));
+            continue;
+        }
         if name(&path).ends_with(".gz") && all.contains(&plain) && looks_like_trace(&plain) {
             skipped.push((path, "the uncompressed file beside it is read instead".into()));
         } else if looks_like_trace(&path) {
@@ -136,6 +146,17 @@ fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, Cow<'static, str>)>) 
     let told = beside.into_iter().filter_map(|path| Some((other_kind(&path)?, path)));
     skipped.extend(told.map(|(why, path)| (path, why.into())));
     traces
+}
+
+/// Whether a file is the slimmed copy of another one of a directory, by its name.
+fn is_slim_copy(path: &Path, all: &BTreeSet<PathBuf>) -> bool {
+    let text = path.to_string_lossy();
+    let Some(stem) = text.strip_suffix(SLIM_ENDING) else { return false };
+    let is_original = |other: &&PathBuf| {
+        let rest = other.to_string_lossy();
+        rest.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.') && rest != SLIM_ENDING)
+    };
+    all.iter().any(|other| is_original(&other))
 }
 
 /// Whether a file's content is a trace, by its first text.

@@ -103,6 +103,11 @@ pub fn tables_of(command: &str) -> Vec<(&'static str, &'static str)> {
     own.map(|(_, key, _, spec)| (key, spec.question)).collect()
 }
 
+/// The first command that has a table of a key.
+pub fn command_of(key: &str) -> Option<&'static str> {
+    known().into_iter().find(|(_, known, ..)| *known == key).map(|(command, ..)| command)
+}
+
 /// Keys of all tables.
 pub fn table_keys() -> Vec<&'static str> {
     let mut keys: Vec<&str> = known().into_iter().map(|(_, key, ..)| key).collect();

@@ -13,6 +13,7 @@ use clap::{CommandFactory, FromArgMatches};
 use serde_json::{Map, Value};
 
 use crate::args::DriveCli;
+use crate::builtin;
 use crate::collect::{self, Found, State};
 use crate::http::{Failure, Server};
 use crate::launch::{self, Settings};
@@ -53,10 +54,13 @@ impl Captured {
 
 /// Runs `omni-trace capture` with the arguments after its name. `more_help` is shown below the help.
 pub fn dispatch(args: &[OsString], more_help: &str) -> Captured {
+    let named = builtin::named(args);
+    if named.is_some() {
+        say(builtin::NOTE);
+    }
+    let args = named.as_deref().unwrap_or(args);
     let ours = args.iter().take_while(|arg| *arg != "--");
-    let pipeline = ours
-        .into_iter()
-        .any(|arg| arg == "--pipeline" || arg.to_string_lossy().starts_with("--pipeline="));
+    let pipeline = ours.into_iter().any(|arg| builtin::is_option(arg, "--pipeline"));
     let watch = match Watch::start() {
         Ok(watch) => watch,
         Err(error) => return Captured::nothing(fail(&format!("{error:#}"))),
@@ -316,8 +320,13 @@ fn report_trace(trace: &Found) {
     writeln!(std::io::stdout(), "{line}").ok();
 }
 
+/// Says an error; what to do stands in its second line, where it is known.
 fn fail(text: &str) -> i32 {
-    say(&format!("error: {text}"));
+    let (what, hint) = text.split_once('\n').unwrap_or((text, ""));
+    say(&format!("error: {what}"));
+    if !hint.is_empty() {
+        say(&format!("hint: {hint}"));
+    }
     FAILED
 }
 

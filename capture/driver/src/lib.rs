@@ -12,6 +12,7 @@
 //! and `omni-trace-capture` does, so that both speak of gates and vLLM settings in the same words.
 
 pub mod args;
+pub mod builtin;
 pub mod cli;
 pub mod collect;
 pub mod gate;

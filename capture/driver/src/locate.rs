@@ -29,7 +29,7 @@ pub struct Located {
 pub enum Missing {
     /// The program is nowhere.
     #[error(
-        "running pipelines needs the program {PROGRAM}, which is not beside this one, not on PATH and not named by {PROGRAM_VAR}.\nBuild it in a checkout of omni-trace with:\n  capture/install-libtorch.sh && LIBTORCH={0}/torch cargo build --release -p {PROGRAM}"
+        "running pipelines needs the program {PROGRAM}, which is not beside this one, not on PATH and not named by {PROGRAM_VAR}\nbuild it in a checkout of omni-trace: capture/install-libtorch.sh && LIBTORCH={0}/torch cargo build --release -p {PROGRAM}"
     )]
     Program(String),
     /// The variable names something that is no file.
@@ -37,14 +37,13 @@ pub enum Missing {
     Named(String),
     /// libtorch is nowhere.
     #[error(
-        "{PROGRAM} needs libtorch {LIBTORCH_VERSION}, which is not in {0} and not named by {LIBTORCH_VAR}.\nInstall it with:\n  capture/install-libtorch.sh\nor, on a GPU machine with PyTorch {LIBTORCH_VERSION}:\n  export {LIBTORCH_VAR}=$(python3 -c 'import torch; print(torch.__path__[0])')"
+        "{PROGRAM} needs libtorch {LIBTORCH_VERSION}, which is not in {0} and not named by {LIBTORCH_VAR}\nrun capture/install-libtorch.sh, or with PyTorch {LIBTORCH_VERSION} at hand: export {LIBTORCH_VAR}=$(python3 -c 'import torch; print(torch.__path__[0])')"
     )]
     Libtorch(String),
     /// libtorch is there and does not fit the program.
     #[error(
         "{0} did not start: the line above is the loader's. It needs libtorch {LIBTORCH_VERSION} exactly, whole; what was found is of \
-         another version or damaged.\nInstall the right one with:\n  capture/install-libtorch.sh\nand unset {LIBTORCH_VAR} and \
-         LD_LIBRARY_PATH, which are looked at first"
+         another version or damaged\nrun capture/install-libtorch.sh, and unset {LIBTORCH_VAR} and LD_LIBRARY_PATH, which are looked at first"
     )]
     Unfit(String),
 }

@@ -76,6 +76,11 @@ fn count_end(end: &StreamEnd, offset: u64, diag: &mut Reporter) {
 /// Names of logs in a directory: console logs, and the pipeline's JSON lines.
 const ENDINGS: [&str; 6] = [".log", ".log.gz", ".log.zst", ".jsonl", ".jsonl.gz", ".jsonl.zst"];
 
+/// Whether a file name is one that logs have.
+pub fn is_log_name(name: &str) -> bool {
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
 /// The logs that `paths` name: files as given, directories searched for `*.log` and `*.jsonl`, compressed or not. A
 /// file given twice is read once, whatever its names.
 ///
@@ -113,7 +118,7 @@ fn search(dir: &Path, found: &mut BTreeSet<PathBuf>) -> Result<(), ReadError> {
         // A link to a directory is not followed: it may lead back.
         if entry.file_type().map_err(fail)?.is_dir() {
             search(&entry.path(), found)?;
-        } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+        } else if is_log_name(&name) {
             found.insert(entry.path());
         }
     }

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use crate::diag::{IssueKind, Reporter};
 use crate::model::log::{Census, Entry, Format, LineKind, PipelineLog, Process, Record};
 
-pub use input::{LogInput, discover_logs, read_log};
+pub use input::{LogInput, discover_logs, is_log_name, read_log};
 
 use assemble::{Assembler, Joined, Part, Place, Taken};
 use clock::Clock;
