@@ -5,6 +5,8 @@ mod links;
 mod times;
 mod torch_rules;
 
+use rayon::prelude::*;
+
 use super::base::TimeBase;
 use super::devices::{ActivityRow, stream_overlaps};
 use super::host::ThreadKind;
@@ -156,31 +158,33 @@ impl TrustLine {
 
 /// The panel of one input, in the order of [`TrustKind`]. `diag` is what reading it reported.
 pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> {
-    let mut lines = vec![
-        activity_without_launch(store, base),
-        launch_without_activity(store, base),
-        links::causality(store, base),
-        links::link_mismatch(store, base),
-        links::operator_missing(store, base),
-        times::duplicates(store),
-        times::device_work_missing(store, base),
-        times::impossible_throughput(store, base),
-        times::empty_start(store, base),
-        torch_rules::nccl_metadata(store),
-        torch_rules::backward_sequence(store),
-        torch_rules::sync_overlap(store, base),
-        stream_overlap(base),
-        impossible_duration(store),
-        longer_than_window(base),
-        outside_window(base),
-        truncated(store, diag),
-        no_device(base, diag),
-        no_frames(base),
-        lost_events(diag),
-        odd_events(diag),
-        profiler_overhead(store),
-        clock(store),
+    // Each goes over much of the store, and none needs another.
+    let checks: [&(dyn Fn() -> TrustLine + Sync); 23] = [
+        &|| activity_without_launch(store, base),
+        &|| launch_without_activity(store, base),
+        &|| links::causality(store, base),
+        &|| links::link_mismatch(store, base),
+        &|| links::operator_missing(store, base),
+        &|| times::duplicates(store),
+        &|| times::device_work_missing(store, base),
+        &|| times::impossible_throughput(store, base),
+        &|| times::empty_start(store, base),
+        &|| torch_rules::nccl_metadata(store),
+        &|| torch_rules::backward_sequence(store),
+        &|| torch_rules::sync_overlap(store, base),
+        &|| stream_overlap(base),
+        &|| impossible_duration(store),
+        &|| longer_than_window(base),
+        &|| outside_window(base),
+        &|| truncated(store, diag),
+        &|| no_device(base, diag),
+        &|| no_frames(base),
+        &|| lost_events(diag),
+        &|| odd_events(diag),
+        &|| profiler_overhead(store),
+        &|| clock(store),
     ];
+    let mut lines: Vec<TrustLine> = checks.par_iter().map(|check| check()).collect();
     lines.extend(super::times::lines(store, base));
     lines.sort_by_key(|line| line.kind);
     lines

@@ -20,6 +20,7 @@ use crate::analyze::memory::memory;
 use crate::analyze::startup::startup;
 use crate::analyze::threads::{Threads, threads};
 use crate::analyze::timeline::Class;
+use crate::diag::timings;
 use crate::read::Input;
 use crate::schema::Row as _;
 use crate::store::Store;
@@ -57,7 +58,8 @@ impl InputAnswers {
     /// Analyzes an input.
     pub(super) fn of(question: &Question, number: usize, input: &Input) -> Self {
         let store = &input.store;
-        let base = TimeBase::new(store, &question.time).numbered(number);
+        let base = timings::timed("analyze: time base", || TimeBase::new(store, &question.time));
+        let base = base.numbered(number);
         let exclusion =
             (!question.excluded.is_empty()).then(|| exclusion(store, &base, &question.excluded));
         let (of_time, (key_averages, durations, activity)) = rayon::join(
@@ -111,8 +113,8 @@ struct TimeResults {
 impl TimeResults {
     fn of(question: &Question, store: &Store, base: &TimeBase) -> Self {
         /// A result that only some tables show.
-        fn only<T: Default>(is_needed: bool, result: impl FnOnce() -> T) -> T {
-            if is_needed { result() } else { T::default() }
+        fn only<T: Default>(step: &'static str, is_needed: bool, result: impl FnOnce() -> T) -> T {
+            if is_needed { timings::timed(step, result) } else { T::default() }
         }
         let needs_idle = question.needs(&[DeviceRow::SPEC, IdleRow::SPEC, GapRow::SPEC]);
         let needs_threads = question.needs(&[
@@ -123,12 +125,18 @@ impl TimeResults {
         ]);
         let needs_iterations = question.needs(&[IterationRow::SPEC, IterationSummaryRow::SPEC]);
         Self {
-            devices: only(needs_idle, || devices(store, base)),
-            idle: only(needs_idle, || idle(store, base)),
-            startup: only(question.needs(&[StartupRow::SPEC]), || startup(store, base)),
-            threads: only(needs_threads, || threads(store, base, &question.time.rules)),
-            components: only(question.needs(&[ComponentRow::SPEC]), || components(store, base)),
-            iterations: only(needs_iterations, || iterations(store, base)),
+            devices: only("analyze: devices", needs_idle, || devices(store, base)),
+            idle: only("analyze: idle", needs_idle, || idle(store, base)),
+            startup: only("analyze: startup", question.needs(&[StartupRow::SPEC]), || {
+                startup(store, base)
+            }),
+            threads: only("analyze: threads", needs_threads, || {
+                threads(store, base, &question.time.rules)
+            }),
+            components: only("analyze: components", question.needs(&[ComponentRow::SPEC]), || {
+                components(store, base)
+            }),
+            iterations: only("analyze: iterations", needs_iterations, || iterations(store, base)),
         }
     }
 }
@@ -156,7 +164,8 @@ fn of_names(
     };
     let any =
         if question.needs(&[ActivityRow::SPEC]) { activity(base.input, part) } else { Vec::new() };
-    (needs_averages.then(averages), activity_durations(part), any)
+    let averages = needs_averages.then(|| timings::timed("analyze: key averages", averages));
+    (averages, timings::timed("analyze: kernels", || activity_durations(part)), any)
 }
 
 /// The classes of the work threads with their times.

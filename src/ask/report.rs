@@ -19,6 +19,7 @@ use crate::analyze::timeline::Class;
 use crate::analyze::trust::{TrustLine, trust};
 use crate::analyze::window::Windows;
 use crate::diag::Reporter;
+use crate::diag::timings::timed;
 use crate::model::Role;
 use crate::read::Input;
 use crate::read::logs::LogInput;
@@ -55,12 +56,15 @@ impl Answers {
             .map(|(i, input)| InputAnswers::of(question, i, input))
             .collect();
         let bases: Vec<_> = results.iter().map(|one| &one.base).collect();
-        let together = compared(inputs, &bases, question.is_one_run);
+        let together =
+            timed("analyze: match inputs", || compared(inputs, &bases, question.is_one_run));
         let across = across(question, inputs, &bases, &together);
         let panels = inputs
             .par_iter()
             .zip(&results)
-            .map(|(input, results)| trust(&input.store, &results.base, &input.diag))
+            .map(|(input, results)| {
+                timed("analyze: trust", || trust(&input.store, &results.base, &input.diag))
+            })
             .collect();
         let with_findings = |(input, results): (_, &InputAnswers)| {
             rows::with_findings(input, &results.base, results.key_averages.as_ref())
@@ -115,7 +119,7 @@ impl Answers {
             ..report
         };
         if question.needs(&[VerdictRow::SPEC]) {
-            report.verdict = VerdictRow::of(verdict(&report));
+            report.verdict = VerdictRow::of(timed("analyze: verdict", || verdict(&report)));
         }
         report
     }

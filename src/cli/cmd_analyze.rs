@@ -18,6 +18,7 @@ use crate::analyze::blame::Blame;
 use crate::analyze::clock::{ClockSource, Placement};
 use crate::analyze::key_averages::torch_times;
 use crate::ask::{Answers, InputAnswers, Question, SortKey, device_label};
+use crate::diag::timings::timed;
 use crate::read::Input;
 use crate::read::logs::LogInput;
 use crate::render::torch_table::{TorchTableOptions, torch_table};
@@ -98,7 +99,7 @@ fn show(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
         if let Some(figures) = &plan.figures {
             figures.write(&analyze_figures(&report), plan.common.is_quiet)?;
         }
-        text_of(plan, &report)?
+        timed("render", || text_of(plan, &report))?
     };
     plan.common.target.write(output.as_bytes())?;
     let warning =

@@ -3,14 +3,19 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::args::{Args, Command};
 use super::{
     cmd_analyze, cmd_bandwidth, cmd_capture, cmd_check, cmd_diff, cmd_merge, cmd_report,
     cmd_schema, cmd_slim, cmd_stages, help,
 };
+use crate::diag::timings;
 use crate::read::ReadError;
 use crate::render::human;
+
+/// The variable that, set to anything, has a run say how long its steps took.
+const TIMINGS: &str = "OMNI_TRACE_TIMINGS";
 
 /// How a run ended. Every command gives one, or an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,18 @@ impl From<Outcome> for ExitCode {
 
 /// Runs a command; what is said of how it ended is said.
 pub(super) fn run(args: &Args) -> Outcome {
+    let asked = std::env::var_os(TIMINGS).is_some_and(|value| !value.is_empty());
+    if asked {
+        timings::start();
+    }
+    let outcome = run_command(args);
+    if asked {
+        say_timings();
+    }
+    outcome
+}
+
+fn run_command(args: &Args) -> Outcome {
     let result = match &args.command {
         Command::Analyze(analyze) => cmd_analyze::run(analyze),
         Command::Merge(merge) => cmd_merge::run(merge),
@@ -75,6 +92,15 @@ pub(super) fn run(args: &Args) -> Outcome {
 /// What to do where data was lost.
 const LOST_HINT: &str =
     "hint: the issues in the output say what was lost and where; leave out --strict to accept it";
+/// Says how long the steps took, all threads together, and when they ran.
+fn say_timings() {
+    say(&format!("{:>9} {:>9} {:>9} {:>8}  step", "busy ms", "from ms", "to ms", "times"));
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    for (step, timing) in timings::timings() {
+        let (busy, from, to) = (ms(timing.busy), ms(timing.first), ms(timing.last));
+        say(&format!("{busy:9.1} {from:9.1} {to:9.1} {:8}  {step}", timing.count));
+    }
+}
 
 /// Says what failed and what to do.
 pub(super) fn say_error(error: &anyhow::Error) {

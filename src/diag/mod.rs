@@ -4,5 +4,6 @@
 //! the result never depends on timing. Nothing here prints.
 
 mod issue;
+pub mod timings;
 
 pub use issue::{Issue, IssueKind, Reporter, Severity};

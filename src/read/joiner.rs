@@ -11,6 +11,7 @@ use super::chrome::document::{Around, Found};
 use super::chrome::walk::{BlockEnd, How, Sink};
 use super::pipeline::{Block, CutEnd, Finished, Head, MakeSink, Parsed, Take, parse_block};
 use super::source::StreamEnd;
+use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
 use crate::model::limits::MAX_EVENT_BYTES;
 
@@ -81,7 +82,7 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
         for result in parsed {
             waiting.insert(result.block.number, result);
             while let Some(result) = waiting.remove(&next) {
-                self.add(result)?;
+                timed("read: join", || self.add(result))?;
                 next += 1;
             }
         }

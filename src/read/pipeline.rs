@@ -20,6 +20,7 @@ use super::source::StreamEnd;
 use super::text::TextStream;
 use super::{Progress, ReadError, ReadOptions, kinds};
 use crate::diag::Reporter;
+use crate::diag::timings::timed;
 use crate::model::limits::{
     BLOCK_BYTES, BLOCKS_IN_FLIGHT_PER_WORKER, MAX_BLOCK_BYTES, MAX_RUBBLE_BYTES,
 };
@@ -212,11 +213,13 @@ fn cut_blocks(
     let mut searched = 0;
     loop {
         let wanted = BLOCK_BYTES.saturating_sub(text.len()).max(BLOCK_BYTES / 8);
-        let is_end = stream.append(&mut text, wanted).map_err(fail)? == 0;
+        let is_end =
+            timed("read: inflate", || stream.append(&mut text, wanted)).map_err(fail)? == 0;
         if !is_end && text.len() < BLOCK_BYTES {
             continue;
         }
-        let cut = match last_event_start(&text, searched).filter(|&at| at > 0) {
+        let found = timed("read: find the cut", || last_event_start(&text, searched));
+        let cut = match found.filter(|&at| at > 0) {
             _ if is_end => text.len(),
             Some(at) => at,
             None if text.len() >= MAX_BLOCK_BYTES => text.len(),
@@ -234,7 +237,8 @@ fn cut_blocks(
         number += 1;
         searched = 0;
         // The receiver goes away when a worker panicked or the results are no longer taken; both are reported there.
-        if to_workers.send(block).is_err() || is_end {
+        let sent = timed("read: cutter blocked", || to_workers.send(block));
+        if sent.is_err() || is_end {
             let reporter = stream.take_reporter();
             return Ok(CutEnd { json_bytes: offset, stream: stream.end().clone(), reporter });
         }
@@ -280,10 +284,12 @@ fn parse_blocks<S: Sink>(
     make: &impl MakeSink<S>,
 ) {
     loop {
-        let block = blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let receive = || blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let block = timed("read: workers idle", receive);
         let Ok(block) = block else { return };
         let how = How { tolerant_only, is_last: false };
-        if results.send(parse_block(block, how, make)).is_err() {
+        let parsed = timed("read: parse", || parse_block(block, how, make));
+        if timed("read: workers blocked", || results.send(parsed)).is_err() {
             return;
         }
     }

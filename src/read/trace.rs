@@ -10,6 +10,7 @@ use super::chrome::meta;
 use super::parts::{PartsSink, SplitPlan};
 use super::pipeline::{Finished, Opened, PassError};
 use super::{Progress, ReadError, ReadOptions};
+use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
 use crate::store::{Layout, Part, Store, StoreBuilder, parts_of, report_own_losses};
 
@@ -115,7 +116,7 @@ fn read_opened(
         finished.map_err(|error| read_error(path, error))?;
     let is_bare_array = head.is_bare_array;
     let meta = meta::trace_meta(head.entries, head.layout, truncated, &mut reporter);
-    let store = builder.finish(meta, &mut reporter);
+    let store = timed("read: sort the store", || builder.finish(meta, &mut reporter));
     // An array that says what it is may be damaged throughout; one that does not is of something else.
     let holds_nothing = store.n_events == 0 || is_bare_array && is_blank(&store);
     if reporter.count(IssueKind::UnreadableEvent) > 0 && holds_nothing {

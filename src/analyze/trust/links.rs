@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::FixedState;
+
 use super::{TrustKind, TrustLine, activities, line, records_calls};
 use crate::analyze::base::TimeBase;
 use crate::analyze::devices::ActivityKind;
@@ -80,7 +82,7 @@ pub(super) fn operator_missing(store: &Store, base: &TimeBase) -> TrustLine {
     let is_other = |slice: usize| external(store, slice) != correlation(store, slice);
     let (mut of, mut count, mut ns) = (0, 0, 0);
     if named().any(|row| is_other(row.slice as usize)) {
-        let known: HashSet<u64> =
+        let known: HashSet<u64, FixedState> =
             (0..store.slices.len()).filter(is_op).filter_map(|op| external(store, op)).collect();
         for row in named() {
             of += 1;

@@ -49,6 +49,10 @@ pub(super) fn duplicates(store: &Store) -> TrustLine {
             if last != Some(ts_ns) {
                 same.clear();
                 last = Some(ts_ns);
+                let next = slice + 1;
+                if next == track.slices.end || store.slices.ts_ns[next] != ts_ns {
+                    continue;
+                }
             }
             // The columns hold what the kind has; each reads them as they are.
             let own = store.correlation(slice).or_else(|| store.python_id(slice));

@@ -1,6 +1,6 @@
 //! Rules of torch's own trace validator that are no check of another kind already.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{TrustKind, TrustLine, line};
 use crate::analyze::base::TimeBase;
@@ -36,10 +36,17 @@ pub(super) fn nccl_metadata(store: &Store) -> TrustLine {
 /// A sequence number belongs to one operator of the backward pass.
 pub(super) fn backward_sequence(store: &Store) -> TrustLine {
     let meaning = "sequence numbers that operators of the backward pass with different names share: forward and backward cannot be matched by them";
+    let of_backward: HashSet<StrId> = store
+        .strings
+        .iter()
+        .filter(|(_, text)| text.starts_with("autograd::engine::evaluate_function:"))
+        .map(|(id, _)| id)
+        .collect();
     let mut names: HashMap<u64, (StrId, bool)> = HashMap::new();
-    for slice in 0..store.slices.len() {
+    let n_slices = if of_backward.is_empty() { 0 } else { store.slices.len() };
+    for slice in 0..n_slices {
         let is_op = store.kind(slice) == EventKind::CpuOp;
-        if !is_op || !store.name(slice).starts_with("autograd::engine::evaluate_function:") {
+        if !is_op || !of_backward.contains(&store.slices.name[slice]) {
             continue;
         }
         let Some(sequence) = store.sequence_number(slice) else { continue };
