@@ -39,6 +39,11 @@ pub(super) struct MergeArgs {
     #[arg(long, value_name = "PATTERN=NAME")]
     pub(super) label: Vec<LabelOf>,
 
+    /// Rules of which kernels communicate, which come before the built-in ones: clocks are aligned by these kernels.
+    /// `analyze --print-comm-rules` shows the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(super) comm_rules: Option<PathBuf>,
+
     /// Keep inputs that claim the same stage and rank instead of refusing them.
     #[arg(long)]
     pub(super) keep_duplicates: bool,

@@ -11,6 +11,7 @@ use super::guard;
 use super::pages;
 use super::reading::{find_traces, say_skipped};
 use super::rewriting::{self, Destination, FirstPass};
+use super::rule_files::COMM_RULES;
 use super::run::{Hinted, Outcome};
 use super::spool::Spooled;
 use crate::align::{
@@ -40,11 +41,12 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let destination = Destination::of(&args.output, || MERGED.into())?;
     let inputs = find_traces(&args.paths)?;
     let figures = FigurePlan::of(&args.figures)?;
+    let rules = COMM_RULES.of(args.comm_rules.as_deref())?.1;
     guard::claim_results(Some(destination.path()), args.html.as_deref(), &args.figures)?;
     say_skipped(&inputs, args.output.quiet);
     let sources = Spooled::all(&inputs.paths, destination.path(), args.output.quiet)?;
     rewriting::in_pool(&args.output, || {
-        let (report, outcome) = merge(args, &sources, &destination)?;
+        let (report, outcome) = merge(args, &rules, &sources, &destination)?;
         if let Some(figures) = &figures {
             figures.write(&merge_figures(&report), args.output.quiet)?;
         }
@@ -54,6 +56,7 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
 
 fn merge(
     args: &MergeArgs,
+    rules: &CommRules,
     sources: &[Spooled],
     destination: &Destination,
 ) -> anyhow::Result<(MergeReport, Outcome)> {
@@ -78,7 +81,7 @@ fn merge(
     let inputs: Vec<FirstPass> =
         merge_order(&identities).into_iter().filter_map(|i| ordered[i].take()).collect();
 
-    let merged = Merged::of(&inputs, args);
+    let merged = Merged::of(&inputs, args, rules);
     let members = merged_members(merged.alignment.base_time_ns, &merged.plans)?;
     let sources: Vec<Source<'_>> = inputs
         .iter()
@@ -217,11 +220,11 @@ struct Merged {
 }
 
 impl Merged {
-    fn of(inputs: &[FirstPass], args: &MergeArgs) -> Self {
-        let (waits, rules) = (WaitRules::default(), CommRules::default());
+    fn of(inputs: &[FirstPass], args: &MergeArgs, rules: &CommRules) -> Self {
+        let waits = WaitRules::default();
         let comm: Vec<Vec<u32>> = inputs
             .par_iter()
-            .map(|first| comm_kernels(&first.input.store, &waits, &rules))
+            .map(|first| comm_kernels(&first.input.store, &waits, rules))
             .collect();
         let align: Vec<AlignInput<'_>> = inputs
             .iter()
