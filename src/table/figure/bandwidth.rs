@@ -144,25 +144,12 @@ fn exposed(report: &BandwidthReport) -> Figure {
     }
 }
 
-/// Collectives by size: algorithm and bus bandwidth of each operation.
-fn collectives(report: &BandwidthReport) -> Figure {
-    const TITLE: &str =
-        "Collective bandwidth by size: bus bandwidth (busbw) and algorithm bandwidth (algbw)";
-    const BUS_ALONE: &str = "Collective bandwidth by size: bus bandwidth (busbw)";
-    let mut by_operation: BTreeMap<String, [Vec<RatePoint>; 2]> = BTreeMap::new();
-    for row in &report.collectives {
-        let (Some(operation), Some(bytes)) = (row.operation, row.bytes.filter(|&b| b > 0)) else {
-            continue;
-        };
-        let ranks = row.group_size.map_or(String::new(), |n| format!(", {n} ranks"));
-        let points = by_operation.entry(format!("{}{ranks}", operation.as_str())).or_default();
-        for (points, rate) in points.iter_mut().zip([row.bus_gb_per_s, row.algorithm_gb_per_s]) {
-            let Some(gb_per_s) = rate.filter(|rate| *rate > 0.0) else { continue };
-            points.push(RatePoint { bytes: bytes as f64, gb_per_s, count: row.count });
-        }
-    }
+/// The series of each operation's bus and algorithm bandwidth; of many operations the bus bandwidth alone.
+fn rate_series(
+    by_operation: BTreeMap<String, [Vec<RatePoint>; 2]>,
+    is_crowded: bool,
+) -> Vec<RateSeries> {
     let mut series = Vec::new();
-    let is_crowded = by_operation.len() > MAX_BOTH;
     for (i, (name, [bus, algorithm])) in by_operation.into_iter().enumerate() {
         let role = SERIES[i % SERIES.len()];
         if is_crowded {
@@ -183,6 +170,28 @@ fn collectives(report: &BandwidthReport) -> Figure {
     }
     series.retain(|one| !one.points.is_empty());
     series.iter_mut().for_each(|one| one.points.sort_by(|a, b| a.bytes.total_cmp(&b.bytes)));
+    series
+}
+
+/// Collectives by size: algorithm and bus bandwidth of each operation.
+fn collectives(report: &BandwidthReport) -> Figure {
+    const TITLE: &str =
+        "Collective bandwidth by size: bus bandwidth (busbw) and algorithm bandwidth (algbw)";
+    const BUS_ALONE: &str = "Collective bandwidth by size: bus bandwidth (busbw)";
+    let mut by_operation: BTreeMap<String, [Vec<RatePoint>; 2]> = BTreeMap::new();
+    for row in &report.collectives {
+        let (Some(operation), Some(bytes)) = (row.operation, row.bytes.filter(|&b| b > 0)) else {
+            continue;
+        };
+        let ranks = row.group_size.map_or(String::new(), |n| format!(", {n} ranks"));
+        let points = by_operation.entry(format!("{}{ranks}", operation.as_str())).or_default();
+        for (points, rate) in points.iter_mut().zip([row.bus_gb_per_s, row.algorithm_gb_per_s]) {
+            let Some(gb_per_s) = rate.filter(|rate| *rate > 0.0) else { continue };
+            points.push(RatePoint { bytes: bytes as f64, gb_per_s, count: row.count });
+        }
+    }
+    let is_crowded = by_operation.len() > MAX_BOTH;
+    let series = rate_series(by_operation, is_crowded);
     if series.is_empty() {
         return empty("collectives", TITLE, &subtitle(report), no_rates_because(report));
     }
