@@ -5,7 +5,7 @@
 //! command runs.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What is typed, a piece of the line that says what is wrong, and a piece of the one that says what to do.
@@ -129,7 +129,14 @@ fn words(line: &str) -> Vec<String> {
 
 /// Exit code, standard output and standard error.
 fn run(line: &str, at: &Path) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_omni-trace"))
+    let mut program = PathBuf::from(env!("CARGO_BIN_EXE_omni-trace"));
+    if line.starts_with("capture") {
+        // Beside the built program there may be the one that captures.
+        let alone = at.join("omni-trace");
+        std::fs::copy(&program, &alone).unwrap();
+        program = alone;
+    }
+    let output = Command::new(program)
         .args(words(line))
         .current_dir(at)
         .env("PATH", "")

@@ -105,6 +105,9 @@ fn note_not_ranks(inputs: &Inputs, read: &mut [Input]) {
     }
 }
 
+/// Files that are left out for one reason and named each.
+const N_NAMED: usize = 4;
+
 /// Says which files are not read, and why: one line for each reason, after the result.
 pub(super) fn say_skipped(inputs: &Inputs, is_quiet: bool) {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
@@ -116,13 +119,14 @@ pub(super) fn say_skipped(inputs: &Inputs, is_quiet: bool) {
         }
     }
     for (why, paths) in reasons {
-        say_later(match paths.as_slice() {
-            [one] => format!("note: {one} is left out: {why}"),
-            [first, rest @ ..] => {
-                let n = rest.len();
-                format!("note: {first} and {n} more files are left out, each because {why}")
-            }
-            [] => continue,
+        let n_more = paths.len().saturating_sub(N_NAMED);
+        let mut names = paths[..paths.len() - n_more].join(", ");
+        if n_more > 0 {
+            names += &format!(" and {n_more} more");
+        }
+        say_later(match paths.len() {
+            1 => format!("note: {names} is left out: {why}"),
+            _ => format!("note: {names} are left out, each because {why}"),
         });
     }
 }
