@@ -78,6 +78,16 @@ fn outputs_have_a_name_of_their_own_and_replace_nothing() {
         let again = std::fs::read(dir.path().join(&made)).unwrap();
         assert_eq!(again.len() > 100, first.len() > 100);
     }
+    // Nor is a merged one where its inputs have names of no profiler.
+    let plain = tempfile::tempdir().unwrap();
+    for (i, name) in ["a.json.gz", "b.json.gz"].into_iter().enumerate() {
+        let kinds = ["stage_0_llm_1795500000_rank0", "stage_1_llm_1795500000_rank0"];
+        let source = dir.path().join(format!("{}.pt.trace.json.gz", kinds[i]));
+        std::fs::copy(source, plain.path().join(name)).unwrap();
+    }
+    let alone = printed("analyze --format json", plain.path());
+    assert_eq!(run("merge", plain.path()).0, Some(0));
+    assert_eq!(printed("analyze --format json", plain.path()), alone);
     // What was made is no input of its own.
     assert_eq!(printed("analyze --no-logs --format json", dir.path()), analyzed);
 }

@@ -14,7 +14,8 @@ use crate::align::refine_identity;
 use crate::diag::{IssueKind, Reporter};
 use crate::read::logs::{LogInput, discover_logs, read_log};
 use crate::read::{
-    Input, Inputs, NOT_A_TRACE, Progress, ReadError, SLIM_COPY, discover, is_not_a_rank, read_each,
+    Input, Inputs, MERGED_COPY, NOT_A_TRACE, Progress, ReadError, SLIM_COPY, discover,
+    is_not_a_rank, read_each,
 };
 
 /// Whether files of another kind are an error, and whether to say that they are left out.
@@ -72,9 +73,11 @@ pub(super) fn find_logs(paths: &[PathBuf]) -> anyhow::Result<Inputs> {
 }
 
 /// Keeps inputs from being written over: those that are read, and those that are left out in favour of another.
-/// A slimmed copy is a result, made from what is read.
+/// Slimmed and merged copies are results, made from what is read.
 pub(super) fn protected(inputs: Inputs) -> Inputs {
-    let left_out = inputs.skipped.iter().filter(|(_, why)| why != NOT_A_TRACE && why != SLIM_COPY);
+    /// Why a file is left out that a result may replace.
+    const NOT_INPUTS: [&str; 3] = [NOT_A_TRACE, SLIM_COPY, MERGED_COPY];
+    let left_out = inputs.skipped.iter().filter(|(_, why)| !NOT_INPUTS.contains(&why.as_ref()));
     let all = inputs.paths.iter().chain(left_out.map(|(path, _)| path));
     guard::protect(all.map(PathBuf::as_path));
     inputs

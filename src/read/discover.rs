@@ -9,6 +9,7 @@ use super::file_id::Seen;
 use super::perfetto::is_perfetto;
 use super::source::ByteStream;
 use super::{Progress, ReadError, kinds, names};
+use crate::store::PARTS_KEY;
 
 /// Directories are searched this deep: session directories of every known layout are at most four levels down.
 const MAX_DEPTH: usize = 6;
@@ -21,6 +22,9 @@ pub const NOT_A_TRACE: &str = "its content is not a trace";
 
 /// Why the slimmed copy of another file is left out.
 pub const SLIM_COPY: &str = "it is the slimmed copy of a trace beside it";
+
+/// Why a file that was merged from others is left out.
+pub const MERGED_COPY: &str = "it was merged from traces beside it";
 
 /// End of the name of a slimmed copy that nobody named: beside its original it is no input of its own.
 pub const SLIM_ENDING: &str = ".slim.json.gz";
@@ -134,6 +138,10 @@ fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, Cow<'static, str>)>) 
             skipped.push((path, SLIM_COPY.into()));
             continue;
         }
+        if is_merged_copy(&path, &all) {
+            skipped.push((path, MERGED_COPY.into()));
+            continue;
+        }
         if name(&path).ends_with(".gz") && all.contains(&plain) && looks_like_trace(&plain) {
             skipped.push((path, "the uncompressed file beside it is read instead".into()));
         } else if looks_like_trace(&path) {
@@ -157,6 +165,19 @@ fn is_slim_copy(path: &Path, all: &BTreeSet<PathBuf>) -> bool {
         rest.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.') && rest != SLIM_ENDING)
     };
     all.iter().any(|other| is_original(&other))
+}
+
+/// Whether a file was merged from another one of a directory, by what it says of itself.
+fn is_merged_copy(path: &Path, all: &BTreeSet<PathBuf>) -> bool {
+    let head = first_text(path);
+    let head = String::from_utf8_lossy(&head);
+    let Some(parts) = head.find(PARTS_KEY).map(|at| &head[at..]) else { return false };
+    let is_part = |other: &PathBuf| {
+        let name = other.file_name().unwrap_or_default().to_string_lossy();
+        let quoted = serde_json::Value::from(name.as_ref()).to_string();
+        parts.contains(&quoted) || parts.contains(&format!("/{}", &quoted[1..]))
+    };
+    all.iter().any(|other| other != path && is_part(other))
 }
 
 /// Whether a file's content is a trace, by its first text.

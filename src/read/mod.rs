@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use discover::{Inputs, NOT_A_TRACE, SLIM_COPY, SLIM_ENDING, discover};
+pub use discover::{Inputs, MERGED_COPY, NOT_A_TRACE, SLIM_COPY, SLIM_ENDING, discover};
 pub use error::ReadError;
 pub use file_id::FileId;
 pub use ids::ID_ARGUMENTS;
