@@ -130,7 +130,7 @@ fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, Cow<'static, str>)>) 
         all.iter().cloned().partition(|path| names::is_trace_name(&name(path)));
     let (candidates, beside) =
         if named.is_empty() { (others, Vec::new()) } else { (named, others) };
-    let other_kind = |path: &Path| kinds::other_kind(&first_text(path)).map(kinds::reason);
+    let other_kind = |head: &[u8]| kinds::other_kind(head).map(kinds::reason);
     let mut traces = Vec::new();
     for path in candidates {
         let plain = path.with_extension("");
@@ -138,20 +138,21 @@ fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, Cow<'static, str>)>) 
             skipped.push((path, SLIM_COPY.into()));
             continue;
         }
-        if is_merged_copy(&path, &all) {
+        let head = first_text(&path);
+        if is_merged_copy(&path, &head, &all) {
             skipped.push((path, MERGED_COPY.into()));
             continue;
         }
         if name(&path).ends_with(".gz") && all.contains(&plain) && looks_like_trace(&plain) {
             skipped.push((path, "the uncompressed file beside it is read instead".into()));
-        } else if looks_like_trace(&path) {
+        } else if is_trace(&head) {
             traces.push(path);
         } else {
-            let why = other_kind(&path).map_or(NOT_A_TRACE.into(), Cow::from);
+            let why = other_kind(&head).map_or(NOT_A_TRACE.into(), Cow::from);
             skipped.push((path, why));
         }
     }
-    let told = beside.into_iter().filter_map(|path| Some((other_kind(&path)?, path)));
+    let told = beside.into_iter().filter_map(|path| Some((other_kind(&first_text(&path))?, path)));
     skipped.extend(told.map(|(why, path)| (path, why.into())));
     traces
 }
@@ -168,9 +169,8 @@ fn is_slim_copy(path: &Path, all: &BTreeSet<PathBuf>) -> bool {
 }
 
 /// Whether a file was merged from another one of a directory, by what it says of itself.
-fn is_merged_copy(path: &Path, all: &BTreeSet<PathBuf>) -> bool {
-    let head = first_text(path);
-    let head = String::from_utf8_lossy(&head);
+fn is_merged_copy(path: &Path, head: &[u8], all: &BTreeSet<PathBuf>) -> bool {
+    let head = String::from_utf8_lossy(head);
     let Some(parts) = head.find(PARTS_KEY).map(|at| &head[at..]) else { return false };
     let is_part = |other: &PathBuf| {
         let name = other.file_name().unwrap_or_default().to_string_lossy();
