@@ -12,7 +12,9 @@ use super::args_check::CheckArgs;
 use super::args_diff::DiffArgs;
 use super::args_merge::{MergeArgs, SlimArgs};
 use super::args_schema::SchemaArgs;
+use super::args_shell::{CompletionsArgs, ManArgs};
 use super::args_stages::StagesArgs;
+use super::build;
 use super::help::HelpArgs;
 use super::tables::keys_of;
 use crate::analyze::exclude::parse_classes;
@@ -25,6 +27,7 @@ use crate::ask::SortKey;
 #[command(
     name = "omni-trace",
     version,
+    long_version = build::LONG_VERSION,
     propagate_version = true,
     about,
     max_term_width = 100,
@@ -49,6 +52,8 @@ pub(super) enum Command {
     Diff(DiffArgs),
     Schema(SchemaArgs),
     Capture(CaptureArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
     Help(HelpArgs),
 }
 

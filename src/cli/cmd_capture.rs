@@ -6,6 +6,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::{Arg, ArgAction, Command, CommandFactory as _};
+use omni_trace_driver::args::DriveCli;
 use omni_trace_driver::cli::{Captured, Left, dispatch};
 
 use super::args::CaptureArgs;
@@ -26,6 +28,19 @@ const HELP: &str = "\
 And of the analyzer:
       --analyze       Show what `omni-trace analyze` says of the capture
       --report <DIR>  Write what `omni-trace report` says of the capture: a page and its figures";
+
+/// What can be typed after `capture`: the driver's arguments and the analyzer's.
+pub(super) fn definition() -> Command {
+    let analyze = Arg::new("analyze").long("analyze").action(ArgAction::SetTrue);
+    let report = Arg::new("report").long("report").value_name("DIR");
+    DriveCli::command()
+        .name("capture")
+        .arg(analyze.help("Show what `omni-trace analyze` says of the capture"))
+        .arg(
+            report
+                .help("Write what `omni-trace report` says of the capture: a page and its figures"),
+        )
+}
 
 /// Shows how to capture.
 pub(super) fn show_help() {

@@ -11,6 +11,9 @@ use super::usage;
 use super::words;
 use crate::cli::cmd_capture;
 
+/// The command whose arguments are another package's.
+const CAPTURE: &str = "capture";
+
 /// The topic that is no command.
 const WORDS: &str = "words";
 
@@ -133,6 +136,13 @@ pub(super) fn command() -> Command {
     command
 }
 
+/// All that can be typed, capture's own arguments among it, without the version of this build.
+pub(super) fn definitions() -> Command {
+    Args::command()
+        .long_version(None::<&str>)
+        .mut_subcommand(CAPTURE, |_| cmd_capture::definition())
+}
+
 fn shortened(command: Command, short: &Short) -> Command {
     let more = format!("omni-trace help {}", short.command);
     let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort);
@@ -173,7 +183,7 @@ pub(super) fn run(args: &HelpArgs) -> anyhow::Result<Outcome> {
     let text = match args.topic.as_deref() {
         None => Args::command().render_long_help().to_string(),
         Some(WORDS) => words::text(),
-        Some("capture") => {
+        Some(CAPTURE) => {
             cmd_capture::show_help();
             return Ok(Outcome::Done);
         }
