@@ -8,6 +8,7 @@
 //! - `write` writes their events anew: merged or slimmed, as Chrome JSON or Perfetto protobuf;
 //! - [`schema`] says what a table is: one definition gives rows, typed columns and every format;
 //! - [`analyze`] asks the store one question a file: windows, devices, threads, waits, the profiler table, kernels;
+//! - [`recorded`] gives the store's own columns as tables, event by event;
 //! - [`table`] gives the answers names, units and an order, exact to the nanosecond;
 //! - [`ask`] asks the analyses that somebody wants to know of, and fills the report;
 //! - `render` writes them as text, CSV, Markdown or JSON;
@@ -40,6 +41,20 @@
 //!     }
 //! }
 //! assert_eq!(kernels.n_rows > 0, sum_ns > 0);
+//!
+//! // Every table by its name, also those of events, whose columns are made one by one when they are asked for.
+//! for info in omni_trace::tables() {
+//!     assert!(info.spec.value_columns().all(|column| !column.key.is_empty()), "{}", info.name);
+//! }
+//! let events = traces.source("events", &Question::default()).expect("there is a table of events");
+//! let mut n_frames = 0;
+//! for rows in events.parts() {
+//!     // A vector and a bitmap; texts are numbers into a dictionary that all columns of an input share.
+//!     if let Some(Values::Text(texts)) = events.column("category", rows) {
+//!         n_frames += texts.iter().flatten().filter(|&category| category == "python_function").count();
+//!     }
+//! }
+//! assert_eq!(n_frames, traces.source("python_events", &Question::default()).map_or(0, |t| t.n_rows));
 //! # Ok::<(), omni_trace::ReadError>(())
 //! ```
 
@@ -60,6 +75,8 @@ pub mod schema;
 
 pub mod analyze;
 
+pub mod recorded;
+
 pub mod compare;
 
 pub mod table;
@@ -72,6 +89,7 @@ pub mod render;
 #[cfg(feature = "program")]
 pub mod cli;
 
-pub use ask::{Question, Traces};
+pub use ask::{Logs, Of, Question, TableInfo, Traces, tables};
+pub use model::Dictionary;
 pub use read::ReadError;
-pub use schema::{Column, Kind, Table, Unit, Values};
+pub use schema::{Cells, Column, Kind, Lists, Source, Spec, Table, Texts, Unit, Values};

@@ -12,11 +12,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("align", &["store", "diag", "model"]),
     ("schema", &["model"]),
     ("analyze", &["align", "schema", "store", "diag", "model"]),
+    ("recorded", &["analyze", "schema", "store", "model"]),
     ("compare", &["analyze", "schema", "model"]),
     ("table", &["compare", "analyze", "schema", "model"]),
     ("frame", &["table", "store", "model"]),
     ("write", &["read", "store", "diag", "model"]),
-    ("ask", &["table", "analyze", "schema", "align", "read", "store", "diag", "model"]),
+    ("ask", &["table", "recorded", "analyze", "schema", "align", "read", "store", "diag", "model"]),
     ("render", &["table", "schema", "model"]),
     (
         "cli",

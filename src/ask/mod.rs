@@ -3,8 +3,10 @@
 //! Everything between read inputs and tables, without arguments, files and terminals: what the commands and other
 //! programs share. [`Traces`] is the short way: read, ask, walk the tables.
 
+mod catalog;
 mod check;
 mod inputs;
+pub mod listing;
 mod logs;
 mod one_input;
 mod question;
@@ -12,11 +14,12 @@ mod report;
 mod traces;
 mod transfers;
 
+pub use catalog::{Of, TableInfo, tables};
 pub use check::check_report;
 pub use inputs::{device_label, issues};
 pub use logs::{joined_with, stages_report};
 pub use one_input::{InputAnswers, compared};
 pub use question::{Question, SortKey, Wanted};
 pub use report::Answers;
-pub use traces::Traces;
+pub use traces::{Logs, Traces};
 pub use transfers::bandwidth_report;

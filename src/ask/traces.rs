@@ -5,17 +5,25 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Answers, Question, bandwidth_report, compared};
+use super::{
+    Answers, Of, Question, TableInfo, Wanted, bandwidth_report, compared, stages_report, tables,
+};
 use crate::align::refine_identity;
 use crate::analyze::base::TimeBase;
 use crate::analyze::copies::CopiesConfig;
+use crate::read::logs::{LogInput, discover_logs, read_log};
 use crate::read::{Input, Progress, ReadError, ReadOptions, discover, read_inputs};
+use crate::recorded::{self, Known, Recorded};
+use crate::schema::{Row as _, Source};
+use crate::table::stages::StagesReport;
+use crate::table::verdict::{VERDICT_OF, VerdictRow};
 use crate::table::{AnalyzeReport, BandwidthReport};
 
 /// Traces, read: of the ranks and stages of a run, or of several.
 #[derive(Debug)]
 pub struct Traces {
     inputs: Vec<Input>,
+    known: Vec<Known>,
 }
 
 impl Traces {
@@ -33,12 +41,46 @@ impl Traces {
         for input in &mut inputs {
             input.identity = refine_identity(&input.path, &input.identity, &input.store, &[]);
         }
-        Ok(Self { inputs })
+        Ok(Self::of(inputs))
+    }
+
+    /// Traces that were read already.
+    pub fn of(inputs: Vec<Input>) -> Self {
+        let known = inputs.iter().map(|_| Known::default()).collect();
+        Self { inputs, known }
     }
 
     /// The inputs: their events, who wrote them, what was odd or lost.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
+    }
+
+    /// The table of a name ([`TableInfo::name`]). A summary asks its analysis and no other; a table of events costs nothing
+    /// before a column is asked for. `None` where there is no such table of traces.
+    pub fn source(&self, name: &str, question: &Question) -> Option<Source<'_>> {
+        let info = tables().iter().find(|info| info.name == name)?;
+        match info.of {
+            Of::Events => recorded::source(info.spec, &self.recorded(question)),
+            Of::Analyze => {
+                let mut wanted = vec![info.spec];
+                wanted.extend(VERDICT_OF.iter().filter(|_| info.spec == VerdictRow::SPEC));
+                let question = Question { wanted: Wanted::Only(wanted), ..question.clone() };
+                self.analyze(&question).table(info.key).map(Source::made)
+            }
+            Of::Bandwidth => {
+                let report = self.bandwidth(question, &CopiesConfig::default());
+                report.table(info.key).map(Source::made)
+            }
+            Of::Stages => None,
+        }
+    }
+
+    fn recorded(&self, question: &Question) -> Vec<Recorded<'_>> {
+        let window = question.time.window;
+        let inputs = self.inputs.iter().zip(&self.known).enumerate();
+        inputs
+            .map(|(number, (input, known))| Recorded { number, store: &input.store, known, window })
+            .collect()
     }
 
     /// Where the time went: what `omni-trace analyze` answers.
@@ -57,5 +99,41 @@ impl Traces {
         let bases: Vec<&TimeBase> = bases.iter().collect();
         let together = compared(&self.inputs, &bases, question.is_one_run);
         bandwidth_report(config, &self.inputs, &bases, &together)
+    }
+}
+
+/// Pipeline logs and statistics, read.
+#[derive(Debug)]
+pub struct Logs {
+    inputs: Vec<LogInput>,
+}
+
+impl Logs {
+    /// Reads files, and directories for every log in them.
+    ///
+    /// # Errors
+    ///
+    /// A path of which nothing can be read.
+    pub fn read<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, ReadError> {
+        let paths: Vec<PathBuf> = paths.into_iter().map(|path| path.as_ref().to_owned()).collect();
+        let found = discover_logs(&paths)?;
+        let progress = Arc::new(Progress::default());
+        let inputs: Result<_, _> =
+            found.paths.par_iter().map(|path| read_log(path, &progress)).collect();
+        Ok(Self { inputs: inputs? })
+    }
+
+    /// What they tell: what `omni-trace stages` answers.
+    pub fn stages(&self) -> StagesReport {
+        stages_report(&self.inputs)
+    }
+
+    /// The table of a name ([`TableInfo::name`]); `None` where there is no such table of logs.
+    pub fn source(&self, name: &str) -> Option<Source<'static>> {
+        let is_meant = |info: &&TableInfo| info.of == Of::Stages && info.name == name;
+        let info = tables().iter().find(is_meant)?;
+        let stages = self.stages();
+        let sources = stages.tables();
+        sources.iter().find(|source| source.key == info.key).map(|one| Source::made(one.table()))
     }
 }

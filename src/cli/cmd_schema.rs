@@ -7,9 +7,9 @@ use super::output::Target;
 use super::plan::style;
 use super::run::{Hinted, Outcome};
 use super::usage::nearest;
+use crate::ask::listing::{Listing, table_keys};
 use crate::render::{csv, json, markdown, text};
 use crate::schema::Table;
-use crate::table::listing::{Listing, table_keys};
 
 /// Runs the command.
 pub(super) fn run(args: &SchemaArgs) -> anyhow::Result<Outcome> {

@@ -6,12 +6,12 @@ use serde::Serialize;
 use super::args::Format;
 use super::plan::CommonPlan;
 use super::run::Hinted;
+use crate::ask::listing::tables_of;
 use crate::render::csv::Texts;
 use crate::render::text::TextStyle;
 use crate::render::{csv, json, markdown, text};
 use crate::schema::{Shown, Source, Spec};
 use crate::table::Table;
-use crate::table::listing::tables_of;
 
 /// The tables that were asked for.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 use super::help;
 use super::run::say;
-use crate::table::listing::{command_of, table_keys};
+use crate::ask::listing::{command_of, table_keys};
 
 /// Exit code of an error.
 const FAILED: u8 = 2;

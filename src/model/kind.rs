@@ -72,6 +72,30 @@ impl EventKind {
         }
     }
 
+    /// The name in every output: Kineto's own where it has one.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CpuOp => "cpu_op",
+            Self::UserAnnotation => "user_annotation",
+            Self::PythonFunction => "python_function",
+            Self::Runtime => "runtime",
+            Self::Driver => "driver",
+            Self::Overhead => "overhead",
+            Self::Kernel => "kernel",
+            Self::Memcpy => "memcpy",
+            Self::Memset => "memset",
+            Self::GpuUserAnnotation => "gpu_user_annotation",
+            Self::CudaSync => "cuda_sync",
+            Self::CudaEvent => "cuda_event",
+            Self::CollectiveComm => "collective_comm",
+            Self::Window => "window",
+            Self::Async => "async_span",
+            Self::DeviceMark => "device_mark",
+            Self::Derived => "derived",
+            Self::Other => "span",
+        }
+    }
+
     /// Work of a device: what counts into a device's busy time.
     pub fn is_device_activity(self) -> bool {
         matches!(self, Self::Kernel | Self::Memcpy | Self::Memset)

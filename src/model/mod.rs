@@ -3,11 +3,13 @@
 //! Everything here is plain data over `std`. Nothing here reads, stores or prints.
 
 pub mod activity_name;
+mod dictionary;
 pub mod ident;
 pub mod kind;
 pub mod limits;
 pub mod log;
 pub mod time;
 
+pub use dictionary::Dictionary;
 pub use ident::{Identity, Parallel, Role};
 pub use kind::EventKind;

@@ -28,13 +28,10 @@ pub fn typed(table: &schema::Table, texts: Texts) -> String {
 fn exact(values: &Values, row: usize, texts: Texts) -> String {
     let is_text = matches!(values, Values::Text(_) | Values::List(_));
     let text = match values {
-        Values::Int(values) => values[row].map(|value| value.to_string()),
-        Values::Float(values) => values[row].map(|value| value.to_string()),
-        Values::Bool(values) => values[row].map(|value| value.to_string()),
-        Values::Text(values) => values[row].clone(),
-        Values::Word(values, all) => values[row].map(|at| all[usize::from(at)].to_owned()),
-        Values::List(values) => values[row].as_ref().map(|list| list.join("; ")),
-        Values::Nested => None,
+        Values::Int(values) => values.get(row).map(|value| value.to_string()),
+        Values::Float(values) => values.get(row).map(|value| value.to_string()),
+        Values::Bool(values) => values.get(row).map(|value| value.to_string()),
+        texts => texts.texts(row),
     };
     let text = text.unwrap_or_default();
     if is_text { harmless(text, texts) } else { text }

@@ -6,13 +6,19 @@
 //! there are none: CSV and what is to come (SQL, Parquet) read it. Views for people are made from it in `table`.
 //! Nothing here formats a number, and nothing here sees an event.
 
+mod cells;
 mod define;
+mod source;
 mod table;
+mod texts;
 mod value;
 mod words;
 
+pub use cells::Cells;
 pub(crate) use define::{tables, words};
-pub use table::{Row, Source, Table};
+pub use source::{Columnar, Source};
+pub use table::{Row, Table};
+pub use texts::{Coded, Lists, Texts};
 pub use value::{Value, Values};
 pub(crate) use words::words_of;
 
@@ -187,6 +193,11 @@ pub struct Inside {
 }
 
 impl Spec {
+    /// The columns that a [`Table`] has, in the order of CSV: not those that hold rows of another table or sentences.
+    pub fn value_columns(&self) -> impl Iterator<Item = &'static Column> {
+        self.columns.iter().filter(|column| !matches!(column.kind, Kind::Rows | Kind::Sentence))
+    }
+
     /// Whether a column holds sentences, whose figures are exact in the machine output alone.
     pub fn has_sentences(&self) -> bool {
         self.columns.iter().any(|column| column.kind == Kind::Sentence)

@@ -1,9 +1,11 @@
-//! Rows by column, and where they come from.
+//! Rows by column.
 
-use super::{Column, Kind, Shown, Spec, Values};
+use std::ops::Range;
+
+use super::{Column, Kind, Spec, Values};
 
 /// A row type with the definition of its table.
-pub trait Row {
+pub trait Row: Sync {
     /// The definition.
     const SPEC: &'static Spec;
 
@@ -37,12 +39,23 @@ impl Table {
             row.put(&mut values);
             n_rows += 1;
         }
-        Self { key: spec.key, title: spec.title, spec, n_rows, notes: Vec::new(), values }
+        Self::of_columns(spec, n_rows, values)
     }
 
     /// The columns with their values, in the order of the definition.
     pub fn columns(&self) -> impl Iterator<Item = (&'static Column, &Values)> {
         self.spec.columns.iter().zip(&self.values).filter(|(column, _)| column.kind != Kind::Rows)
+    }
+
+    /// One column of some rows; `None` where there is no such column.
+    pub(super) fn column(&self, key: &str, rows: Range<usize>) -> Option<Values> {
+        let (_, values) = self.columns().find(|(column, _)| column.key == key)?;
+        Some(values.slice(rows))
+    }
+
+    /// The table of columns, which are those of the definition in order.
+    pub(super) fn of_columns(spec: &'static Spec, n_rows: usize, values: Vec<Values>) -> Self {
+        Self { key: spec.key, title: spec.title, spec, n_rows, notes: Vec::new(), values }
     }
 
     /// The same rows under another name.
@@ -59,62 +72,11 @@ impl Table {
     }
 }
 
-/// A table that is made when somebody wants to see it.
-pub struct Source<'a> {
-    /// Its key.
-    pub key: &'static str,
-    /// Its definition.
-    pub spec: &'static Spec,
-    /// When it is shown where none was chosen.
-    pub shown: Shown,
-    /// Number of rows.
-    pub n_rows: usize,
-    make: Box<dyn Fn() -> Table + 'a>,
-}
-
-impl<'a> Source<'a> {
-    /// The table of some rows.
-    pub fn of<R: Row>(rows: &'a [R]) -> Self {
-        Self::some(rows.iter().collect())
-    }
-
-    /// The table of some rows of several.
-    pub fn some<R: Row>(rows: Vec<&'a R>) -> Self {
-        let spec = R::SPEC;
-        let n_rows = rows.len();
-        let make = Box::new(move || Table::of(rows.iter().copied()));
-        Self { key: spec.key, spec, shown: spec.shown, n_rows, make }
-    }
-
-    /// The same, shown at other times than its definition says.
-    #[must_use]
-    pub fn shown(self, shown: Shown) -> Self {
-        Self { shown, ..self }
-    }
-
-    /// What is made of the table before anyone sees it: another name, sentences under it.
-    #[must_use]
-    pub fn with(self, change: impl Fn(Table) -> Table + 'a) -> Self {
-        Self { make: Box::new(move || change((self.make)())), ..self }
-    }
-
-    /// The same rows under another name.
-    #[must_use]
-    pub fn named(self, key: &'static str, title: &'static str) -> Self {
-        Self { key, ..self.with(move |table| table.named(key, title)) }
-    }
-
-    /// Makes it.
-    pub fn table(&self) -> Table {
-        (self.make)()
-    }
-}
-
 #[cfg(test)]
 #[expect(unreachable_pub, reason = "the macros define what a room shows")]
 mod tests {
-    use super::{Row as _, Source, Table};
-    use crate::schema::{Kind, Unit, Values, tables, words};
+    use super::{Row as _, Table};
+    use crate::schema::{Kind, Source, Unit, Values, tables, words};
 
     words! {
         /// A mood.
@@ -159,9 +121,9 @@ mod tests {
         let columns: Vec<_> = table.columns().map(|(c, values)| (c.key, values)).collect();
         let words: &[&str] = &["good", "bad"];
         let expected = [
-            ("thing", &Values::Int(vec![Some(1), None])),
-            ("mood", &Values::Word(vec![Some(1), None], words)),
-            ("is_big", &Values::Bool(vec![Some(false), Some(true)])),
+            ("thing", &Values::Int([Some(1), None].into_iter().collect())),
+            ("mood", &Values::Word([Some(1), None].into_iter().collect(), words)),
+            ("is_big", &Values::Bool([Some(false), Some(true)].into_iter().collect())),
         ];
         assert_eq!(columns, expected);
     }

@@ -1,22 +1,24 @@
 //! Values of one kind, by column.
 
-use super::Kind;
+use std::ops::Range;
 
-/// The values of a column, one for each row; `None` where nothing was recorded.
+use super::{Cells, Coded, Kind, Lists, Texts};
+
+/// The values of a column, one for each row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// Whole numbers.
-    Int(Vec<Option<i64>>),
+    Int(Cells<i64>),
     /// Numbers with a fraction.
-    Float(Vec<Option<f64>>),
+    Float(Cells<f64>),
     /// Yes or no.
-    Bool(Vec<Option<bool>>),
+    Bool(Cells<bool>),
     /// Words.
-    Text(Vec<Option<String>>),
+    Text(Texts),
     /// Indices into a closed list of words.
-    Word(Vec<Option<u8>>, &'static [&'static str]),
+    Word(Cells<u8>, &'static [&'static str]),
     /// Lists of texts.
-    List(Vec<Option<Vec<String>>>),
+    List(Lists),
     /// Rows of another table, which are no column, and sentences, which their own view shows.
     Nested,
 }
@@ -25,12 +27,12 @@ impl Values {
     /// No values yet.
     pub(super) fn of(kind: Kind) -> Self {
         match kind {
-            Kind::Int => Self::Int(Vec::new()),
-            Kind::Float => Self::Float(Vec::new()),
-            Kind::Bool => Self::Bool(Vec::new()),
-            Kind::Text => Self::Text(Vec::new()),
-            Kind::Word(words) => Self::Word(Vec::new(), words),
-            Kind::List => Self::List(Vec::new()),
+            Kind::Int => Self::Int(Cells::default()),
+            Kind::Float => Self::Float(Cells::default()),
+            Kind::Bool => Self::Bool(Cells::default()),
+            Kind::Text => Self::Text(Texts::default()),
+            Kind::Word(words) => Self::Word(Cells::default(), words),
+            Kind::List => Self::List(Lists::default()),
             Kind::Rows | Kind::Sentence => Self::Nested,
         }
     }
@@ -43,21 +45,63 @@ impl Values {
             Self::Bool(values) => values.push(None),
             Self::Text(values) => values.push(None),
             Self::Word(values, _) => values.push(None),
-            Self::List(values) => values.push(None),
+            Self::List(values) => values.push(None::<[&str; 0]>),
             Self::Nested => {}
         }
+    }
+
+    /// Number of rows; of rows of another table none.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Int(values) => values.len(),
+            Self::Float(values) => values.len(),
+            Self::Bool(values) => values.len(),
+            Self::Text(values) => values.codes.len(),
+            Self::Word(values, _) => values.len(),
+            Self::List(values) => values.ends.len(),
+            Self::Nested => 0,
+        }
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Whether a row has a value. An empty text says nothing.
     pub fn is_recorded(&self, row: usize) -> bool {
         match self {
-            Self::Int(values) => values[row].is_some(),
-            Self::Float(values) => values[row].is_some(),
-            Self::Bool(values) => values[row].is_some(),
-            Self::Text(values) => values[row].as_ref().is_some_and(|text| !text.is_empty()),
-            Self::Word(values, _) => values[row].is_some(),
-            Self::List(values) => values[row].as_ref().is_some_and(|list| !list.is_empty()),
+            Self::Int(values) => values.is_recorded(row),
+            Self::Float(values) => values.is_recorded(row),
+            Self::Bool(values) => values.is_recorded(row),
+            Self::Text(values) => values.get(row).is_some_and(|text| !text.is_empty()),
+            Self::Word(values, _) => values.is_recorded(row),
+            Self::List(values) => values.get(row).is_some_and(|mut list| list.next().is_some()),
             Self::Nested => false,
+        }
+    }
+
+    /// The texts of a row that has some: one, or those of its list.
+    pub fn texts(&self, row: usize) -> Option<String> {
+        match self {
+            Self::Text(values) => values.get(row).map(str::to_owned),
+            Self::Word(values, all) => values.get(row).map(|at| all[usize::from(at)].to_owned()),
+            Self::List(values) => Some(values.get(row)?.collect::<Vec<_>>().join("; ")),
+            _ => None,
+        }
+    }
+
+    /// Some of the rows.
+    #[must_use]
+    pub(super) fn slice(&self, rows: Range<usize>) -> Self {
+        match self {
+            Self::Int(values) => Self::Int(values.slice(rows)),
+            Self::Float(values) => Self::Float(values.slice(rows)),
+            Self::Bool(values) => Self::Bool(values.slice(rows)),
+            Self::Text(values) => Self::Text(values.slice(rows)),
+            Self::Word(values, words) => Self::Word(values.slice(rows), words),
+            Self::List(values) => Self::List(values.slice(rows)),
+            Self::Nested => Self::Nested,
         }
     }
 }
@@ -79,6 +123,7 @@ macro_rules! whole_numbers {
         impl Value for $number {
             const KIND: Kind = Kind::Int;
 
+            #[inline]
             fn put(&self, to: &mut Values) {
                 if let Values::Int(values) = to {
                     values.push(i64::try_from(*self).ok());
@@ -123,7 +168,18 @@ impl Value for &str {
 
     fn put(&self, to: &mut Values) {
         if let Values::Text(values) = to {
-            values.push(Some((*self).to_owned()));
+            values.push(Some(self));
+        }
+    }
+}
+
+impl Value for Coded<'_> {
+    const KIND: Kind = Kind::Text;
+
+    #[inline]
+    fn put(&self, to: &mut Values) {
+        if let Values::Text(values) = to {
+            values.push_coded(*self);
         }
     }
 }
@@ -133,7 +189,7 @@ impl Value for Vec<String> {
 
     fn put(&self, to: &mut Values) {
         if let Values::List(values) = to {
-            values.push(Some(self.clone()));
+            values.push(Some(self.iter().map(String::as_str)));
         }
     }
 }
@@ -164,6 +220,7 @@ impl<T: Value> Value for Option<T> {
     const KIND: Kind = T::KIND;
     const IS_NULLABLE: bool = true;
 
+    #[inline]
     fn put(&self, to: &mut Values) {
         match self {
             Some(value) => value.put(to),

@@ -1,5 +1,6 @@
 //! Enums of the vocabulary as values of columns.
 
+use crate::model::EventKind;
 use crate::model::log::{Gravity, LineKind, Meaning, ProfilerStep, StartupStep};
 
 /// Makes an enum with a `const` name for each variant (`as_str`) a value of columns and of the machine output.
@@ -29,6 +30,7 @@ macro_rules! words_of {
 pub(crate) use words_of;
 
 words_of! {
+    EventKind { CpuOp UserAnnotation PythonFunction Runtime Driver Overhead Kernel Memcpy Memset GpuUserAnnotation CudaSync CudaEvent CollectiveComm Window Async DeviceMark Derived Other }
     Gravity { Warning Error Critical }
     LineKind { Recognized Ignored Unknown }
     Meaning { SumOfRequests WallTime }

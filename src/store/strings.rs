@@ -4,9 +4,12 @@
 //! comparing ids compares strings.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use rayon::prelude::*;
+
+use crate::model::Dictionary;
 
 /// A string of the store: its rank among all strings of the store in byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,28 +17,27 @@ pub struct StrId(pub u32);
 
 /// The strings of a store, sorted and unique.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Strings {
-    bytes: String,
-    /// End of each string in `bytes`.
-    ends: Vec<usize>,
-}
+pub struct Strings(Arc<Dictionary>);
 
 impl Strings {
     /// Number of distinct strings.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.0.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.0.is_empty()
     }
 
     /// The text of an id of this store.
     pub fn get(&self, id: StrId) -> &str {
-        let i = id.0 as usize;
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.bytes[start..self.ends[i]]
+        self.0.get(id.0)
+    }
+
+    /// The strings by id, to be shared.
+    pub fn dictionary(&self) -> &Arc<Dictionary> {
+        &self.0
     }
 
     /// The id of a text, where the store has it.
@@ -63,19 +65,18 @@ impl Strings {
     pub(super) fn ranked(interner: &Interner) -> (Self, Vec<StrId>) {
         let mut ids: Vec<u32> = (0..interner.spans.len() as u32).collect();
         ids.par_sort_unstable_by_key(|&id| interner.get(id));
-        let mut strings = Self::default();
+        let mut strings = Dictionary::default();
         let mut rank = vec![StrId(0); ids.len()];
         for (new, &old) in ids.iter().enumerate() {
             rank[old as usize] = StrId(new as u32);
-            strings.bytes.push_str(interner.get(old));
-            strings.ends.push(strings.bytes.len());
+            strings.push(interner.get(old));
         }
-        (strings, rank)
+        (Self(Arc::new(strings)), rank)
     }
 
     /// Bytes of memory held.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+        self.0.heap_bytes()
     }
 }
 

@@ -101,6 +101,17 @@ pub enum FlowPhase {
     Finish,
 }
 
+impl FlowPhase {
+    /// The name in every output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Step => "step",
+            Self::Finish => "finish",
+        }
+    }
+}
+
 /// One end of an arrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
@@ -334,6 +345,11 @@ impl Store {
     /// The operator row of a slice.
     pub fn op_row(&self, slice: usize) -> Option<&OpRow> {
         find_row(&self.ops, slice, |row| row.slice)
+    }
+
+    /// `Python module id` of the frame of an `nn.Module`.
+    pub fn module_id(&self, slice: usize) -> Option<u64> {
+        find_row(&self.modules, slice, |row| row.slice).map(|row| row.module_id)
     }
 
     /// The recorded inputs of a slice.

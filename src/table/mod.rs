@@ -17,7 +17,6 @@ mod input;
 mod iteration;
 mod joined;
 mod key_average;
-pub mod listing;
 mod merge;
 pub mod over_inputs;
 mod overview;

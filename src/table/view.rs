@@ -31,16 +31,15 @@ fn cell(unit: Unit, values: &Values, row: usize) -> Cell {
         return Cell::NotRecorded;
     }
     let cell = match values {
-        Values::Int(values) => values[row].map(|value| number(unit, value)),
-        Values::Float(values) => values[row].map(|value| match unit {
+        Values::Int(values) => values.get(row).map(|value| number(unit, value)),
+        Values::Float(values) => values.get(row).map(|value| match unit {
             Unit::Percent => Cell::Percent(value),
             _ => Cell::Rate(value),
         }),
-        Values::Bool(values) => values[row].map(|is| words(unit, if is { "yes" } else { "no" })),
-        Values::Text(values) => values[row].as_deref().map(|text| words(unit, text)),
-        Values::Word(values, all) => values[row].map(|at| words(unit, all[usize::from(at)])),
-        Values::List(values) => values[row].as_ref().map(|list| words(unit, &list.join("; "))),
-        Values::Nested => None,
+        Values::Bool(values) => {
+            values.get(row).map(|is| words(unit, if is { "yes" } else { "no" }))
+        }
+        texts => texts.texts(row).map(|text| words(unit, &text)),
     };
     cell.unwrap_or(Cell::NotRecorded)
 }

@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use super::{
-    AnalyzeReport, BandwidthReport, CheckReport, MergeReport, SCHEMA_VERSION, SlimReport, Table,
-    diff::DiffReport, stages::StagesReport,
-};
+use crate::recorded;
 use crate::schema::{Kind, Row as _, Source, Spec, tables};
+use crate::table::diff::DiffReport;
+use crate::table::stages::StagesReport;
+use crate::table::{
+    AnalyzeReport, BandwidthReport, CheckReport, MergeReport, SCHEMA_VERSION, SlimReport, Table,
+};
 
 tables! {
     /// One column of one table.
@@ -134,8 +136,9 @@ fn known() -> Vec<(&'static str, &'static str, &'static str, &'static Spec)> {
     ];
     let mut all = Vec::new();
     for (command, sources) in commands {
-        all.extend(sources.iter().map(|one| (command, one.key, one.table().title, one.spec)));
+        all.extend(sources.iter().map(|one| (command, one.key, one.title, one.spec)));
     }
+    all.extend(recorded::SPECS.iter().map(|spec| ("query", spec.key, spec.title, *spec)));
     for own in [TableRow::SPEC, ColumnRow::SPEC] {
         all.push(("schema", own.key, own.title, own));
     }
