@@ -94,10 +94,10 @@ fn the_help_text_is_as_recorded() {
 #[test]
 fn data_loss_is_an_error_only_under_strict() {
     let broken = "fixtures/broken_truncated_gzip/trace.json.gz";
-    let (code, stdout, _) = run(&["analyze", broken]);
+    let (code, stdout, _) = run(&["analyze", broken, "--full"]);
     assert_eq!(code, 0);
     assert!(stdout.contains("truncated_gzip"));
-    let (code, stdout, stderr) = run(&["analyze", broken, "--strict"]);
+    let (code, stdout, stderr) = run(&["analyze", broken, "--strict", "--full"]);
     assert_eq!(code, 2);
     assert!(stdout.contains("truncated_gzip"), "the result is given all the same");
     assert!(stderr.starts_with("error: ") && stderr.contains("\nhint: "), "{stderr}");
@@ -180,7 +180,7 @@ fn names_are_whole_in_every_format() {
     let report = json_of(&["analyze", RUST_LIGHT, "--format", "json"]);
     let names: Vec<&str> = rows(&report, "kernels").iter().map(|k| text(k, "name")).collect();
     assert!(names.iter().any(|name| name.len() > 300), "the fixture has long names");
-    let (_, stdout, _) = run(&["analyze", RUST_LIGHT, "--top", "1000"]);
+    let (_, stdout, _) = run(&["analyze", RUST_LIGHT, "--top", "1000", "--full-names"]);
     for name in &names {
         assert!(stdout.lines().any(|line| line.ends_with(name)), "{name}");
     }

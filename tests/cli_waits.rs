@@ -190,7 +190,7 @@ fn waits_and_helpers_leave_the_profiler_table() {
     let (before, after) = (total(&whole, "): dequeue"), total(&kept, "): dequeue"));
     assert_eq!(before - after, int(&kept["totals"], "excluded_ipc_wait_ns"));
     assert!(after > 0);
-    let (_, text, _) = run(&["analyze", TWO_RANKS, "--exclude-ipc-wait"]);
+    let (_, text, _) = run(&["analyze", TWO_RANKS, "--exclude-ipc-wait", "--full"]);
     assert!(
         text.contains("Left out of the work threads") && text.contains("rows were nothing else")
     );
@@ -310,7 +310,8 @@ fn every_check_of_trust_is_there() {
     assert_eq!(of(4, "no_device"), 1, "the two ranks ran on CPU");
     let (_, all, _) = run(&["analyze", PIPELINE, "--table", "trust"]);
     assert_eq!(all.matches("stream_overlap").count(), 3, "asked for, every line is shown");
-    let (_, broken, _) = run(&["analyze", "fixtures/broken_truncated_gzip/trace.json.gz"]);
+    let (_, broken, _) =
+        run(&["analyze", "fixtures/broken_truncated_gzip/trace.json.gz", "--full"]);
     let panel: Vec<&str> = broken.lines().skip_while(|line| *line != "Trust").take(8).collect();
     assert!(
         panel.iter().any(|line| line.contains("data_loss") && line.contains("truncated")),

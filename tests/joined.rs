@@ -309,7 +309,11 @@ fn a_real_diffusion_log_is_placed_by_its_profiler_lines() {
 }
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_omni-trace")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_omni-trace"))
+        .args(arguments)
+        .env("COLUMNS", "60000")
+        .output()
+        .unwrap()
 }
 
 fn text(output: &Output) -> String {

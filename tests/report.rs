@@ -126,7 +126,7 @@ fn many_inputs_do_not_push_the_answer_away() {
     let (all, own) = verdict.split_once("<details>").expect("something is folded");
     assert_eq!(all.matches("<h3>").count(), 1);
     assert_eq!(own.matches("<h3>").count(), 8);
-    assert!(all.contains("Kernels were busy for "), "{all}");
+    assert!(all.contains("Compute kernels were busy for "), "{all}");
 }
 
 /// The policy names exactly the scripts and styles of the page, and lets nothing else in.

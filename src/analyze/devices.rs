@@ -89,6 +89,7 @@ tables! {
         busy_pct: Option<f64>, Percent, All, "busy %", "busy, of the window";
         kernel_busy_ns: i64, Ns, All, "kernel busy", "union of the kernels";
         kernel_sum_ns: i64, Ns, Room, "kernel sum", "sum of the kernels' durations";
+        compute_busy_ns: i64, Ns, All, "compute", "union of the kernels that compute: neither collectives nor kernels that only move data";
         comm_busy_ns: i64, Ns, All, "comm", "union of the collective kernels";
         memcpy_busy_ns: i64, Ns, Room, "memcpy", "union of the copies";
         memset_busy_ns: i64, Ns, Room, "memset", "union of the memsets";
@@ -227,6 +228,7 @@ fn device_row(store: &Store, activity: &DeviceActivity) -> DeviceRow {
         busy_pct: percent(busy_ns, window_ns),
         kernel_busy_ns,
         kernel_sum_ns,
+        compute_busy_ns: compute.total_ns(),
         comm_busy_ns: comm.total_ns(),
         memcpy_busy_ns: memcpy.total_ns(),
         memset_busy_ns: of(ActivityKind::Memset).total_ns(),

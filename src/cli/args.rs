@@ -104,9 +104,14 @@ pub(super) struct AnalyzeArgs {
     #[arg(long, conflicts_with_all = ["paths", "format", "table", "print_wait_rules"])]
     pub(super) print_comm_rules: bool,
 
-    /// Tables to show, by key; CSV shows one. Default: all that have rows but `iterations`; CSV: key_averages.
+    /// Tables to show, by key; CSV shows one. Default: one screen of all inputs; with --full and in Markdown all that have rows
+    /// but `iterations`; CSV: key_averages.
     #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = keys_of("analyze"))]
     pub(super) table: Vec<String>,
+
+    /// Every table that has rows, instead of one screen. --top and --name without --table mean it, too.
+    #[arg(long, conflicts_with_all = ["table", "torch_layout"])]
+    pub(super) full: bool,
 
     /// Rows of a table for people, 0 for all; JSON and CSV always have every row. Default: 20; 10 for the longest gaps,
     /// and 100 with --torch-layout.
@@ -259,9 +264,14 @@ pub(super) struct CommonArgs {
     #[arg(long)]
     pub(super) csv_raw: bool,
 
-    /// Columns that text is laid out for, 0 for any. Default: those of the terminal, any elsewhere.
+    /// Columns that text is laid out for, 0 for any. Default: those of the terminal; in a pipe those of the variable COLUMNS, or
+    /// 120; any in a file.
     #[arg(long, value_name = "N")]
     pub(super) width: Option<u16>,
+
+    /// Whole names in text, on as many lines as they take. Default: names lose their middle where there is no room.
+    #[arg(long)]
+    pub(super) full_names: bool,
 
     /// Threads for reading and analysis. Default: one per core. The result does not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -21,10 +21,14 @@ use crate::ask::{Answers, InputAnswers, Question, SortKey, device_label};
 use crate::diag::timings::timed;
 use crate::read::Input;
 use crate::read::logs::LogInput;
+use crate::render::human;
+use crate::render::layout::Names;
+use crate::render::screen::screen;
 use crate::render::torch_table::{TorchTableOptions, torch_table};
 use crate::schema::Source;
 use crate::table::figure::analyze_figures;
 use crate::table::page::Page;
+use crate::table::screen::Screen;
 use crate::table::torch::{TorchSort, TorchTable};
 use crate::table::verdict::verdict_summary;
 use crate::table::{AnalyzeReport, Table, joined_request_summary, over_inputs, trust_summary};
@@ -184,6 +188,9 @@ fn torch_sort(sort: Option<SortKey>, has_device: bool) -> Option<TorchSort> {
 }
 
 fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
+    if plan.is_screen {
+        return Ok(screen(&Screen::of(report), &plan.typed, plan.common.style));
+    }
     let mut tables = report.tables(|name| plan.question.shows_name(name));
     if plan.common.is_terminal {
         // A terminal shows the end of what was printed: the verdict stands there.
@@ -192,6 +199,32 @@ fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String>
     let view = |source: &Source<'_>| report.view(source);
     let cut = |table: Table| for_people(plan, report, table);
     rendered(&plan.common, &plan.choice, report, &tables, view, cut)
+}
+
+/// The profiler table as torch's users know it: the name first, the totals under it.
+fn profiler_table(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
+    // Whole names have room at the end alone.
+    let is_short = plan.common.style.names == Names::Short;
+    let mut table = if is_short { table.with_first("name") } else { table };
+    let is_cuda = |name: &str| name.contains("NVIDIA") || name.contains("AMD");
+    let is_known = report.devices.iter().filter_map(|row| row.name.as_deref()).any(is_cuda);
+    let device = if is_known { "CUDA" } else { "device" };
+    for run in &report.runs {
+        let of = if report.runs.len() > 1 { format!(" of run {}", run.run) } else { String::new() };
+        let total =
+            |what: &str, ns: i64| format!("Self {what} time total{of}: {}", human::duration(ns));
+        table = table.with_note(total("CPU", run.self_cpu_ns));
+        if run.self_device_ns > 0 {
+            table = table.with_note(total(device, run.self_device_ns));
+        }
+    }
+    let wants_stacks = plan.question.key_averages.group_by_stack_n > 0;
+    if wants_stacks && report.key_averages.iter().all(|row| row.stack.is_none()) {
+        let why = "--group-by-stack did nothing: no operator has a recorded stack (with_stack=True writes one in some \
+                   versions of torch); --python-rows yes has Python frames as rows where they were recorded";
+        table = table.with_note(why);
+    }
+    table
 }
 
 /// A table with as many rows as a person asked for; what has a few rows for each input is cut only
@@ -209,8 +242,10 @@ fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table
             joined_request_summary(&report.joined_requests).for_people().top(plan.choice.top())
         }
         "iterations" => table.without_zeros("excluded_ns").for_people().top(plan.choice.top()),
-        "iteration_summary" | "components" | "key_averages" | "kernels" | "copies" | "waits"
-        | "activity" => table.top(plan.choice.top()),
+        "key_averages" => profiler_table(plan, report, table.top(plan.choice.top())),
+        "iteration_summary" | "components" | "kernels" | "copies" | "waits" | "activity" => {
+            table.top(plan.choice.top())
+        }
         _ => table,
     }
 }

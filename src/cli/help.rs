@@ -33,12 +33,13 @@ struct Short {
     examples: [(&'static str, &'static str); 3],
 }
 
-const SHORT: [Short; 7] = [
+const SHORT: [Short; 9] = [
     Short {
         command: "analyze",
         shown: &[
             "paths",
             "table",
+            "full",
             "top",
             "sort",
             "name",
@@ -105,6 +106,27 @@ const SHORT: [Short; 7] = [
             ("omni-trace report", "this directory's traces and logs, to omni-trace-report/"),
             ("omni-trace report DIR -o page", "to a folder of this name"),
             ("omni-trace report DIR --exclude ipc_wait -o page", "without the waiting"),
+        ],
+    },
+    Short {
+        command: "diff",
+        shown: &["runs", "a", "b", "against", "save_baseline", "gate", "format", "output", "html"],
+        examples: [
+            (
+                "omni-trace diff before.json.gz after.json.gz",
+                "which is faster, why, and is it real",
+            ),
+            ("omni-trace diff main.json.gz --save-baseline main.json", "a small file for later"),
+            ("omni-trace diff --against main.json pr.json.gz --gate 3%", "1 where it got slower"),
+        ],
+    },
+    Short {
+        command: "check",
+        shown: &["paths", "need", "repair", "table", "format", "output", "strict"],
+        examples: [
+            ("omni-trace check DIR", "what the files of a directory are worth"),
+            ("omni-trace check DIR --need kernels,frames", "1 where a need is not met"),
+            ("omni-trace check TRACE --repair whole.json.gz", "a valid trace of what is readable"),
         ],
     },
     Short {

@@ -19,11 +19,15 @@ use crate::analyze::window::WindowConfig;
 use crate::ask::{Question, Wanted};
 use crate::read::{Inputs, ReadOptions};
 use crate::render::csv::Texts;
+use crate::render::layout::Names;
 use crate::render::text::TextStyle;
 use crate::schema::{Row as _, Spec};
 use crate::table::figure::FIGURES_OF;
 use crate::table::verdict::{VERDICT_OF, VerdictRow};
-use crate::table::{AnalyzeReport, IssueRow, IterationRow, KeyAverageRow};
+use crate::table::{AnalyzeReport, InputRow, IssueRow, IterationRow, KeyAverageRow};
+
+/// Columns of text in a pipe.
+const PIPED_WIDTH: usize = 120;
 
 /// Longest gaps shown where nothing else is asked for.
 const N_GAPS: usize = 10;
@@ -51,6 +55,10 @@ pub(super) struct AnalyzePlan {
     pub(super) question: Question,
     /// The tables to show.
     pub(super) choice: TableChoice,
+    /// Whether one screen is all that is shown.
+    pub(super) is_screen: bool,
+    /// The paths as they were typed.
+    pub(super) typed: String,
     /// Rows of the table of gaps for people.
     pub(super) top_gaps: usize,
     /// Rows of the table of threads for people.
@@ -72,7 +80,12 @@ impl AnalyzePlan {
     pub(super) fn of(args: &AnalyzeArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
         let top = rows_shown(args.top, args.torch_layout);
-        let choice = TableChoice::of(&common, &args.table, KeyAverageRow::SPEC, top)?;
+        let tables = if is_about_profiler_table(args, common.format) {
+            vec![KeyAverageRow::SPEC.key.to_owned()]
+        } else {
+            args.table.clone()
+        };
+        let choice = TableChoice::of(&common, &tables, KeyAverageRow::SPEC, top)?;
         let excluded = excluded_classes(&args.exclude, args.exclude_ipc_wait);
         refuse_changed_torch(args, common.format, &excluded)?;
         let inputs = find_traces(&args.paths)?;
@@ -94,7 +107,12 @@ impl AnalyzePlan {
             is_one_run: args.runs.one_run,
             wanted: Wanted::All,
         };
+        let is_screen = choice.is_default()
+            && common.format == Format::Text
+            && !(args.full || args.torch_layout || args.top.is_some() || args.name.is_some());
         let plan = Self {
+            is_screen,
+            typed: typed(&args.paths),
             inputs,
             common,
             choice,
@@ -117,6 +135,8 @@ impl AnalyzePlan {
             inputs: find_traces(paths)?,
             question: Question::default(),
             window: None,
+            is_screen: !is_torch_layout,
+            typed: typed(paths),
             choice: TableChoice::plain(rows_shown(None, is_torch_layout)),
             top_gaps: N_GAPS,
             top_threads: usize::MAX,
@@ -141,6 +161,10 @@ impl AnalyzePlan {
         if self.page.is_some() || self.common.format == Format::Json {
             return Wanted::All;
         }
+        if self.is_screen && self.figures.is_none() {
+            let of_screen = VERDICT_OF.into_iter().chain([VerdictRow::SPEC, InputRow::SPEC]);
+            return Wanted::Only(of_screen.collect());
+        }
         let none = AnalyzeReport::default();
         let tables = none.tables(|_| true);
         let shown = tables.iter().filter(|table| self.shows(table.key, table.spec));
@@ -156,13 +180,36 @@ impl AnalyzePlan {
 
     /// Whether a table is shown where it has rows.
     fn shows(&self, key: &str, spec: &Spec) -> bool {
-        self.choice.shows(key, |_| spec != IterationRow::SPEC)
+        !self.is_screen && self.choice.shows(key, |_| spec != IterationRow::SPEC)
     }
 
     /// Whether what was lost is told by the result.
     pub(super) fn shows_issues(&self) -> bool {
-        self.shows(IssueRow::SPEC.key, IssueRow::SPEC)
+        self.is_screen || self.shows(IssueRow::SPEC.key, IssueRow::SPEC)
     }
+}
+
+/// Whether options are given that are about the profiler table alone, and no table is named.
+fn is_about_profiler_table(args: &AnalyzeArgs, format: Format) -> bool {
+    let is_about = args.sort.is_some()
+        || args.group_by_input_shape
+        || args.group_by_stack.is_some()
+        || args.python_rows != ChoiceArg::Auto
+        || args.torch_compat != ChoiceArg::Auto;
+    let is_open = args.table.is_empty() && !args.full && !args.torch_layout;
+    format == Format::Text && is_open && is_about
+}
+
+/// Paths as they are typed into a shell.
+fn typed(paths: &[PathBuf]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=@:,%".contains(c);
+    let word = |path: &PathBuf| {
+        let path = path.display().to_string();
+        let is_plain = !path.is_empty() && path.chars().all(plain);
+        if is_plain { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+    };
+    let words: Vec<String> = paths.iter().map(word).collect();
+    words.join(" ")
 }
 
 /// # Errors
@@ -248,7 +295,11 @@ impl CommonPlan {
         Self {
             format: args.format,
             csv_texts: if args.csv_raw { Texts::Raw } else { Texts::Neutral },
-            style: TextStyle { width: args.width.map_or(style.width, width_of), ..style },
+            style: TextStyle {
+                width: args.width.map_or(style.width, width_of),
+                names: if args.full_names { Names::Whole } else { Names::Short },
+                ..style
+            },
             is_terminal: is_terminal(&target),
             target,
             ..Self::plain(args.quiet).with(args.threads, args.strict)
@@ -256,14 +307,23 @@ impl CommonPlan {
     }
 }
 
-/// Width and colours of a terminal; neither for a pipe or a file.
+/// Width and colours of a terminal; a width that can be read for a pipe, neither for a file.
 pub(super) fn style(target: &Target) -> TextStyle {
-    if !is_terminal(target) {
+    if *target != Target::Stdout {
         return TextStyle::default();
+    }
+    if !is_terminal(target) {
+        return TextStyle { width: piped_width(), ..TextStyle::default() };
     }
     let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     let is_coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    TextStyle { width, is_coloured }
+    TextStyle { width, is_coloured, ..TextStyle::default() }
+}
+
+/// What the variable `COLUMNS` says, 0 for any width; else what a pager has room for.
+fn piped_width() -> Option<usize> {
+    let columns = std::env::var("COLUMNS").ok().and_then(|value| value.trim().parse().ok());
+    columns.map_or(Some(PIPED_WIDTH), width_of)
 }
 
 fn is_terminal(target: &Target) -> bool {

@@ -1,11 +1,13 @@
 //! Tables for a terminal: aligned columns, the name last.
 //!
-//! Names are never cut. The last column is words and is not padded, so long names cost nothing to the other columns;
-//! where the width is known it is wrapped under itself: sentences between words, names anywhere, so that nothing is lost.
+//! The last column is words and is not padded, so long names cost nothing to the other columns. Where the width is known, no
+//! line is longer: sentences are broken between words, names lose their middle, or are broken where they are wanted whole,
+//! and columns for which there is no room are named under the table. No number is ever broken.
 
 use std::fmt::Write as _;
 
 use super::human;
+use super::layout::{GAP, Layout, Names, fit_names, is_wrapped};
 use crate::table::{Bar, Cell, Table};
 
 /// How text is laid out.
@@ -15,6 +17,8 @@ pub struct TextStyle {
     pub width: Option<usize>,
     /// Whether headings are set in bold.
     pub is_coloured: bool,
+    /// What becomes of names for which there is no room.
+    pub names: Names,
 }
 
 /// Narrowest last column worth wrapping into.
@@ -37,12 +41,13 @@ pub fn heading(text: &str, style: TextStyle) -> String {
 /// A table: its title, heading row, rows and notes.
 pub fn table(table: &Table, style: TextStyle) -> String {
     let mut out = heading(&human::visible(&table.title), style);
+    let mut left_out = None;
     if !table.rows.is_empty() {
-        rows(&mut out, table, style);
+        left_out = rows(&mut out, table, style);
     } else if table.notes.is_empty() {
         out.push_str("  none\n");
     }
-    for note in &table.notes {
+    for note in table.notes.iter().chain(&left_out) {
         out.push_str(NOTE);
         wrap(&mut out, &human::visible(note), NOTE.len(), style.width, Fit::BetweenWords);
         out.push('\n');
@@ -50,26 +55,26 @@ pub fn table(table: &Table, style: TextStyle) -> String {
     out
 }
 
-fn rows(out: &mut String, table: &Table, style: TextStyle) {
-    let cells: Vec<Vec<String>> =
+/// The heading row and the rows; gives what is to be said of columns for which there was no room.
+pub(super) fn rows(out: &mut String, table: &Table, style: TextStyle) -> Option<String> {
+    let mut cells: Vec<Vec<String>> =
         table.rows.iter().map(|row| row.iter().map(human::cell).collect()).collect();
-    let widths: Vec<usize> = (0..table.columns.len())
-        .map(|c| {
-            let heading = table.columns[c].name.chars().count();
-            cells.iter().map(|row| row[c].chars().count()).fold(heading, usize::max)
-        })
-        .collect();
+    let layout = Layout::of(table, &cells, style.width, style.names);
+    for &c in &layout.shown {
+        let is_open = c + 1 == table.columns.len();
+        let is_cut = style.width.is_some() || !is_open;
+        let is_whole = is_wrapped(table, c) || is_open && style.names == Names::Whole;
+        if is_cut && !is_whole && !table.columns[c].is_right_aligned() {
+            fit_names(&mut cells, c, layout.widths[c]);
+        }
+    }
     let names: Vec<String> = table.columns.iter().map(|c| c.name.to_owned()).collect();
-    line(out, table, &names, &widths, style, Fit::Anywhere);
-    let rule: Vec<String> = table
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(c, column)| {
-            "-".repeat(if is_open(table, c) { column.name.len() } else { widths[c] })
-        })
-        .collect();
-    line(out, table, &rule, &widths, style, Fit::Anywhere);
+    line(out, table, &names, &layout, style, Fit::Anywhere);
+    let rule = |(c, column): (usize, &crate::table::Column)| {
+        "-".repeat(if is_open(table, c) { column.name.len() } else { layout.widths[c] })
+    };
+    let rule: Vec<String> = table.columns.iter().enumerate().map(rule).collect();
+    line(out, table, &rule, &layout, style, Fit::Anywhere);
     for (i, row) in cells.iter().enumerate() {
         let above = i.checked_sub(1).map(|above| &cells[above]);
         let fit = match table.rows[i].last() {
@@ -78,13 +83,14 @@ fn rows(out: &mut String, table: &Table, style: TextStyle) {
             _ => Fit::Anywhere,
         };
         let row = without_repeats(row, above, table.n_group_columns);
-        line(out, table, &row, &widths, style, fit);
+        line(out, table, &row, &layout, style, fit);
     }
+    layout.note(style.width)
 }
 
 /// How the last cell of a row is fitted to the room that is left.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fit {
+pub(super) enum Fit {
     /// Broken into lines anywhere.
     Anywhere,
     /// Broken into lines between words.
@@ -110,14 +116,14 @@ fn line(
     out: &mut String,
     table: &Table,
     cells: &[String],
-    widths: &[usize],
+    layout: &Layout,
     style: TextStyle,
     fit: Fit,
 ) {
     let start = out.len();
-    for (c, cell) in cells.iter().enumerate() {
-        out.push_str("  ");
-        let width = widths[c];
+    for &c in &layout.shown {
+        let (cell, width) = (&cells[c], layout.widths[c]);
+        let _ = write!(out, "{:GAP$}", "");
         if is_open(table, c) {
             let indent = out[start..].chars().count();
             wrap(out, cell, indent, style.width, fit);
@@ -134,7 +140,7 @@ fn line(
 /// Appends `text`, broken into lines of what is left of the width, each under the first.
 ///
 /// Where little is left, a text that does not fit starts on a line of its own.
-fn wrap(out: &mut String, text: &str, indent: usize, width: Option<usize>, fit: Fit) {
+pub(super) fn wrap(out: &mut String, text: &str, indent: usize, width: Option<usize>, fit: Fit) {
     let Some(width) = width else {
         out.push_str(text);
         return;
@@ -196,7 +202,8 @@ fn last_space(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{TextStyle, human, table};
+    use super::{Names, TextStyle, human, table};
+    use crate::schema::Seen;
     use crate::table::{Cell, Column, Table, Unit};
 
     fn two_long_names() -> Table {
@@ -230,16 +237,38 @@ mod tests {
     }
 
     #[test]
-    fn wrapping_loses_nothing() {
+    fn whole_names_lose_nothing() {
         let source = two_long_names();
         for width in [20, 40, 60, 79] {
-            let text = table(&source, TextStyle { width: Some(width), is_coloured: false });
+            let style = TextStyle { width: Some(width), names: Names::Whole, is_coloured: false };
+            let text = table(&source, style);
             assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
             let glued: String = text.lines().map(str::trim_start).collect();
             for row in &source.rows {
                 assert!(glued.contains(&human::cell(&row[1])), "{glued}");
             }
         }
+    }
+
+    #[test]
+    fn no_line_is_longer_than_asked_for_and_no_number_is_broken() {
+        let mut source = two_long_names();
+        for (name, seen) in [("wide heading", Seen::All), ("room", Seen::Room), ("last", Seen::All)]
+        {
+            let column = Column { seen, ..Column::new(name, name, Unit::Ns, "more") };
+            source.columns.insert(1, column);
+            source.rows.iter_mut().for_each(|row| row.insert(1, Cell::Ns(123_456_789)));
+        }
+        let of = |width| table(&source, TextStyle { width: Some(width), ..TextStyle::default() });
+        for width in 24..120 {
+            let text = of(width);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+        }
+        let words = |width| of(width).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(of(90).contains("vllm/distr"), "{}", of(90));
+        assert_eq!(of(80).matches("123.457 ms").count(), 6, "{}", of(80));
+        assert!(words(70).contains("no room in 70 columns for: room; --width 73 has it"));
+        assert!(words(40).contains("for: last, room, wide heading; "), "{}", of(40));
     }
 
     #[test]

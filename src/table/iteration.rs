@@ -85,11 +85,11 @@ tables! {
         phase: &'static str, Text, All, "phase", "prefill, decode, mixed, empty or unknown";
         figure: &'static str, Text, All, "figure", "length on the CPU, kernels, wait before, gap";
         count: u64, Count, All, "count", "iterations that have the figure";
-        sum_ns: i64, Ns, All, "sum", "sum";
-        min_ns: i64, Ns, All, "min", "the smallest";
+        sum_ns: i64, Ns, Room, "sum", "sum";
+        min_ns: i64, Ns, Room, "min", "the smallest";
         p50_ns: i64, Ns, All, "p50", "the median, nearest rank";
-        p90_ns: i64, Ns, All, "p90", "the 90th percentile, nearest rank";
-        p99_ns: i64, Ns, All, "p99", "the 99th percentile, nearest rank";
+        p90_ns: i64, Ns, Room, "p90", "the 90th percentile, nearest rank";
+        p99_ns: i64, Ns, Room, "p99", "the 99th percentile, nearest rank";
         max_ns: i64, Ns, All, "max", "the largest";
     }
 }

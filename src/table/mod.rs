@@ -23,6 +23,7 @@ mod overview;
 pub mod page;
 mod report;
 mod runs;
+pub mod screen;
 pub mod stages;
 pub mod torch;
 mod trust;
@@ -177,6 +178,16 @@ impl Table {
     pub(super) fn keeping(mut self, is_kept: impl Fn(&Column) -> bool) -> Self {
         let is_kept: Vec<bool> = self.columns.iter().map(is_kept).collect();
         self.drop_columns(&is_kept);
+        self
+    }
+
+    /// With a column before all others.
+    #[must_use]
+    pub fn with_first(mut self, key: &str) -> Self {
+        if let Some(at) = self.columns.iter().position(|column| column.key == key) {
+            self.columns[..=at].rotate_right(1);
+            self.rows.iter_mut().for_each(|row| row[..=at].rotate_right(1));
+        }
         self
     }
 

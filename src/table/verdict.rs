@@ -67,6 +67,13 @@ pub enum Part {
     Figure(Figure),
 }
 
+impl Part {
+    /// A number that stands beside its row and names no field.
+    pub(super) fn plain(cell: Cell) -> Self {
+        Self::Figure(Figure { cell, command: "analyze", path: String::new(), of: None })
+    }
+}
+
 /// How a sentence is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
@@ -241,13 +248,16 @@ fn device_time(number: usize, row: &DeviceRow, is_missing: bool) -> Option<Sente
     let path = |field: &str| format!("/devices/{number}/{field}");
     let whole = (row.window_ns, path("window_ns"));
     percent(row.idle_ns, row.window_ns)?;
-    let name = row.device.map_or("The device".to_owned(), |device| format!("Device {device}"));
-    let mut line = Line::new(format!("{name}: kernels busy for "))
-        .share((row.kernel_busy_ns, path("kernel_busy_ns")), whole.clone())
+    let name = device_name(row);
+    let mut line = Line::new(format!("{name}: compute kernels busy for "))
+        .share((row.compute_busy_ns, path("compute_busy_ns")), whole.clone())
         .words(" of ")
-        .figure(Cell::Ns(row.window_ns), path("window_ns"))
-        .words(", idle for ")
-        .share((row.idle_ns, path("idle_ns")), whole);
+        .figure(Cell::Ns(row.window_ns), path("window_ns"));
+    if row.comm_busy_ns > 0 {
+        let share = (row.comm_busy_ns, path("comm_busy_ns"));
+        line = line.words(", communication for ").share(share, whole.clone());
+    }
+    line = line.words(", idle for ").share((row.idle_ns, path("idle_ns")), whole);
     let mut causes: Vec<(usize, &'static str, i64)> = row
         .idle_by_cause
         .iter()
@@ -261,16 +271,27 @@ fn device_time(number: usize, row: &DeviceRow, is_missing: bool) -> Option<Sente
         line = line
             .words(if nth == 0 { "; of that idle time " } else { ", " })
             .share(part, (row.idle_ns, path("idle_ns")))
-            .words(format!(" {}", cause_words(cause, is_missing)));
+            .words(format!(" {}", cause_words(cause, is_missing || is_circular(row, cause))));
     }
     Some(line.words(".").see("idle"))
+}
+
+fn device_name(row: &DeviceRow) -> String {
+    row.device.map_or("The device".to_owned(), |device| format!("Device {device}"))
+}
+
+/// Whether most of the idle time is a wait for the device that idles: then what was waited for is not in the file.
+fn is_circular(row: &DeviceRow, cause: &str) -> bool {
+    let waited = row.idle_by_cause.iter().find(|one| one.cause == "gpu_sync");
+    let waited_ns = waited.and_then(|one| one.ns).unwrap_or(0);
+    cause == "gpu_sync" && percent(waited_ns, row.idle_ns).is_some_and(|pct| pct > 50.0)
 }
 
 /// What the launching thread was doing, after a share of idle time; `is_missing`: it waited for what is not in the file.
 fn cause_words(cause: &str, is_missing: bool) -> &'static str {
     match cause {
         "gpu_sync" if is_missing => {
-            "while its launching thread waited for device work, some of which is not in the file"
+            "while its launching thread waited for device work that is not in the file"
         }
         "ipc_wait" => "while its launching thread waited for another process",
         "gpu_sync" => "while its launching thread waited for the device",
@@ -360,16 +381,18 @@ fn waited_for(report: &AnalyzeReport, number: usize, row: &BlameRow) -> Option<S
         row.busy.iter().enumerate().filter(|(_, c)| c.other != row.input).collect();
     busy.retain(|(_, cell)| cell.busy_pct.is_some_and(|pct| pct >= WORTH_TELLING_PCT));
     busy.sort_by_key(|&(i, cell)| (-cell.busy_ns, i));
-    for (i, cell) in busy.into_iter().take(2) {
+    busy.truncate(2);
+    let and = if busy.is_empty() { "" } else { "and " };
+    for (i, cell) in busy {
         line = line
             .words(format!("{} was busy for ", report.name_of(cell.other)))
             .share((cell.busy_ns, path(&format!("busy/{i}/busy_ns"))), whole())
             .words(" of it, ");
     }
     let line = line
-        .words("and nobody that was recorded was busy for ")
+        .words(format!("{and}nobody that was recorded was busy for "))
         .share((nobody_ns, path("nobody_ns")), whole());
-    Some(line.words(".").see("blame"))
+    Some(line.words(" of it.").see("blame"))
 }
 
 /// Copies and collectives with no compute kernel beside them, where they cost a share of the window.
@@ -384,7 +407,10 @@ fn exposed(number: usize, row: &DeviceRow) -> Option<Sentence> {
     for (what, ns, field) in parts.into_iter().filter(|part| is_told(part.1)) {
         let start = match line.take() {
             Some(line) => line.words(format!(", {what} for ")),
-            None => Line::new(format!("With no compute kernel beside them: {what} for ")),
+            None => Line::new(format!(
+                "{}, with no compute kernel beside them: {what} for ",
+                device_name(row)
+            )),
         };
         line = Some(start.share((ns, path(field)), (row.window_ns, path("window_ns"))));
     }
@@ -402,6 +428,12 @@ fn iterations(number: usize, row: &IterationSummaryRow) -> Sentence {
         .words(format!("{space}{phase} {word} ({}): ", row.scheme));
     let line = if row.count == 1 {
         line.figure(Cell::Ns(row.p50_ns), path("p50_ns")).words(" on the CPU")
+    } else if row.count == 2 {
+        // The median by nearest rank of two is the smaller one.
+        line.figure(Cell::Ns(row.min_ns), path("min_ns"))
+            .words(" and ")
+            .figure(Cell::Ns(row.max_ns), path("max_ns"))
+            .words(" on the CPU")
     } else {
         line.words("median ")
             .figure(Cell::Ns(row.p50_ns), path("p50_ns"))

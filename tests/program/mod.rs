@@ -1,4 +1,4 @@
-//! Runs the built program, in the repository root and without a terminal.
+//! Runs the built program, in the repository root, without a terminal, with lines of any length.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -13,7 +13,7 @@ pub(crate) fn omni_trace(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_omni-trace"))
         .args(args)
         .current_dir(root())
-        .env_remove("COLUMNS")
+        .env("COLUMNS", "60000")
         .output()
         .expect("the program was built with this test")
 }

@@ -12,13 +12,14 @@ mod frame;
 mod indexed;
 mod lanes;
 mod matrix;
-mod names;
 mod offsets;
 mod palette;
 mod png;
 mod rates;
 mod scene;
 mod svg;
+
+use super::names;
 
 pub use alt::alt;
 pub use font::{FAMILY, REGULAR, SEMI_BOLD};

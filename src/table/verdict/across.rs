@@ -1,6 +1,6 @@
 //! What holds across inputs: the range of each share, the longest idle time of one cause, who came last.
 
-use super::{Line, Sentence, Tone, cause_words};
+use super::{Line, Sentence, Tone, cause_words, is_circular};
 use crate::analyze::clock::PlacedBy;
 use crate::table::{AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, percent};
 
@@ -47,27 +47,40 @@ fn extremes(mut shares: Vec<Share>) -> Option<(Share, Share)> {
     (!shares.is_empty()).then(|| (shares.swap_remove(0), most))
 }
 
-/// `from 0.2 % (#2 …) to 0.4 % (#0 …)`
+/// Shares that differ by less do not read as two.
+const SAME_PCT: f64 = 0.05;
+
+/// `from 0.2 % (#2 …) to 0.4 % (#0 …)`, or the largest where all are about the same.
 fn range(line: Line, (least, most): (Share, Share), [table, part, whole]: [&str; 3]) -> Line {
     let share = |line: Line, share: Share| {
         let path = |field: &str| format!("/{table}/{}/{field}", share.number);
         line.share((share.part_ns, path(part)), (share.whole_ns, path(whole)))
             .words(format!(" ({})", share.name))
     };
+    if most.percent() - least.percent() < SAME_PCT {
+        return share(line.words("at most "), most);
+    }
     share(share(line, least).words(" to "), most)
 }
 
-/// `Kernels were busy for 0.2 % (#2 …) to 0.4 % (#0 …) of the window.`
+/// `Compute kernels were busy for 0.2 % (#2 …) to 0.4 % (#0 …) of the window, communication for …`
 fn busy_kernels(report: &AnalyzeReport) -> Option<Sentence> {
-    let share = |(number, row): (usize, &DeviceRow)| Share {
-        number,
-        name: device_name(report, row),
-        part_ns: row.kernel_busy_ns,
-        whole_ns: row.window_ns,
+    let shares = |part: fn(&DeviceRow) -> i64| {
+        let share = |(number, row): (usize, &DeviceRow)| Share {
+            number,
+            name: device_name(report, row),
+            part_ns: part(row),
+            whole_ns: row.window_ns,
+        };
+        extremes(report.devices.iter().enumerate().map(share).collect())
     };
-    let shares = extremes(report.devices.iter().enumerate().map(share).collect())?;
-    let line = Line::new("Kernels were busy for ");
-    let line = range(line, shares, ["devices", "kernel_busy_ns", "window_ns"]);
+    let line = Line::new("Compute kernels were busy for ");
+    let compute = shares(|row| row.compute_busy_ns)?;
+    let mut line = range(line, compute, ["devices", "compute_busy_ns", "window_ns"]);
+    if let Some(comm) = shares(|row| row.comm_busy_ns).filter(|(_, most)| most.part_ns > 0) {
+        line = line.words(", communication for ");
+        line = range(line, comm, ["devices", "comm_busy_ns", "window_ns"]);
+    }
     Some(line.words(" of the window.").see("devices"))
 }
 
@@ -79,6 +92,9 @@ fn waiting_threads(report: &AnalyzeReport) -> Option<Sentence> {
         Some(Share { number, name, part_ns: row.waiting_ns?, whole_ns: row.total_ns })
     };
     let shares = extremes(leads.filter_map(share).collect())?;
+    if shares.1.part_ns == 0 {
+        return None;
+    }
     let line = Line::new("Lead threads waited for ");
     let line = range(line, shares, ["breakdown", "waiting_ns", "total_ns"]);
     Some(line.words(" of the window.").see("breakdown"))
@@ -100,7 +116,7 @@ fn longest_idle(report: &AnalyzeReport) -> Option<Sentence> {
         device_name(report, row)
     ))
     .figure(Cell::Ns(ns), part())
-    .words(format!(" {}, ", cause_words(cause, false)))
+    .words(format!(" {}, ", cause_words(cause, is_circular(row, cause))))
     .share((ns, part()), (row.idle_ns, path("idle_ns")))
     .words(" of its idle time.");
     Some(line.see("idle"))

@@ -1,5 +1,6 @@
 //! Names as they can be shown: harmless, and short enough.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Text without what could reorder or break it: control and format characters are shown as escapes.
@@ -43,6 +44,38 @@ pub(super) fn shorten(name: &str, width: f64, measure: impl Fn(&str) -> f64) -> 
         if measure(&cut(middle)) <= width { fits = middle } else { too_long = middle }
     }
     cut(fits)
+}
+
+/// Names that fit some characters each. Names that differ stay different: of those that would look alike, the first is as it is,
+/// and the others have a number behind them.
+pub(super) fn fitting(names: &[&str], width: usize) -> Vec<String> {
+    let short =
+        |name: &str, width: usize| shorten(name, width as f64, |t| t.chars().count() as f64);
+    let mut of_name: BTreeMap<&str, String> = BTreeMap::new();
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let begin = shared_beginning(names);
+    let mut shown = |name: &str| {
+        let plain = std::iter::once(short(name, width));
+        let end = name.get(begin..).filter(|end| begin > 0 && end.len() < name.len());
+        let behind = end.map(|end| format!("…{}", short(end, width.saturating_sub(1))));
+        let plain = plain.chain(behind);
+        let marked = (2_u64..).map(|number| {
+            let mark = format!("~{number}");
+            short(name, width.saturating_sub(mark.len())) + &mark
+        });
+        let free = plain.chain(marked).find(|one| !taken.contains(one)).unwrap_or_default();
+        taken.insert(free.clone());
+        free
+    };
+    names.iter().map(|&name| of_name.entry(name).or_insert_with(|| shown(name)).clone()).collect()
+}
+
+/// How many bytes of folders all names begin with: what tells them apart stands behind.
+fn shared_beginning(names: &[&str]) -> usize {
+    let Some((first, others)) = names.split_first() else { return 0 };
+    let same = |other: &&str| first.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let shared = others.iter().map(same).min().unwrap_or(0);
+    first.as_bytes()[..shared].iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1)
 }
 
 /// A C++ signature without return type, arguments, lambdas and namespaces; other names as they are.
@@ -105,7 +138,7 @@ fn without_namespaces(signature: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{clean, shorten};
+    use super::{clean, fitting, shorten};
 
     fn short(name: &str, n: usize) -> String {
         shorten(name, n as f64, |text| text.chars().count() as f64)
@@ -135,6 +168,25 @@ mod tests {
         for name in ["::", "(", ")", "<<>>)", "a::", "::a::", "é::漢(", "void "] {
             assert!(short(name, 1).chars().count() <= 2, "{name}");
         }
+    }
+
+    #[test]
+    fn names_that_differ_stay_different() {
+        let names = [
+            "void f<1>(int, int, int)",
+            "void f<1>(int, int, long)",
+            "void f<1>(int, int, int)",
+            "g",
+        ];
+        let short = fitting(&names, 8);
+        assert_eq!(short, ["f<1>", "f<1>~2", "f<1>", "g"]);
+        let names: Vec<String> =
+            (0..30).map(|n| format!("a_long_name_with_{n}_in_its_middle_and_an_end")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let short = fitting(&names, 12);
+        let distinct: std::collections::BTreeSet<&String> = short.iter().collect();
+        assert_eq!(distinct.len(), 30);
+        assert!(short.iter().all(|name| name.chars().count() <= 12), "{short:?}");
     }
 
     #[test]
