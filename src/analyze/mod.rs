@@ -37,6 +37,7 @@ pub mod overview;
 pub mod peaks;
 pub mod quantiles;
 pub mod rates;
+pub mod roofline;
 mod route;
 pub mod slim;
 pub mod stages;

@@ -1,6 +1,8 @@
-//! What the links of a device can do at most: a small table of datasheet figures, and the user's own.
+//! What a device and its links can do at most: a small table of datasheet figures, and the user's own.
 //!
 //! A device that is not in the table has no peak, and no share of one is shown.
+
+use std::sync::LazyLock;
 
 /// Which link a transfer uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,45 +41,56 @@ impl Link {
     }
 }
 
-/// Datasheet peaks of one device model, in GB/s (10^9 bytes).
+/// Datasheet peaks of one device model.
 struct Model {
     /// Part of the marketing name that tells the model.
     name: &'static str,
-    /// One direction of the host link: the link's raw rate less its line code (PCIe 3.0 x16 15.75, 4.0 31.5, 5.0 63).
-    host: f64,
-    /// One direction of all peer links together: half of the datasheet's bidirectional figure. 0 where there are none.
-    peer: f64,
-    /// Memory.
-    memory: f64,
+    /// GB/s (10^9 bytes) of the host link, the peer links, the memory; TFLOP/s of FP64, FP32, TF32, 16 bits, FP8, INT8.
+    peaks: [Option<f64>; 9],
 }
 
-/// From the vendors' datasheets: NVIDIA H100, H200, A100, A30, A10, L4, L40S, V100, T4, B200 Tensor Core GPU datasheets,
-/// GH200, and AMD Instinct MI210, MI250X, MI300X, MI325X data sheets. The first name that a device's name contains as words
-/// of its own counts. The host link of a GH200 is NVLink-C2C.
-const MODELS: [Model; 22] = [
-    Model { name: "GH200 144G", host: 450.0, peer: 450.0, memory: 4900.0 },
-    Model { name: "GH200", host: 450.0, peer: 450.0, memory: 4000.0 },
-    Model { name: "B200", host: 63.0, peer: 900.0, memory: 8000.0 },
-    Model { name: "H200", host: 63.0, peer: 450.0, memory: 4800.0 },
-    Model { name: "H100 PCIe", host: 63.0, peer: 300.0, memory: 2000.0 },
-    Model { name: "H100 NVL", host: 63.0, peer: 300.0, memory: 3900.0 },
-    Model { name: "H100", host: 63.0, peer: 450.0, memory: 3350.0 },
-    Model { name: "H800", host: 63.0, peer: 200.0, memory: 3350.0 },
-    Model { name: "A100-SXM4-80GB", host: 31.5, peer: 300.0, memory: 2039.0 },
-    Model { name: "A100 80GB PCIe", host: 31.5, peer: 300.0, memory: 1935.0 },
-    Model { name: "A100", host: 31.5, peer: 300.0, memory: 1555.0 },
-    Model { name: "A30", host: 31.5, peer: 100.0, memory: 933.0 },
-    Model { name: "A10", host: 31.5, peer: 0.0, memory: 600.0 },
-    Model { name: "A10G", host: 31.5, peer: 0.0, memory: 600.0 },
-    Model { name: "L40S", host: 31.5, peer: 0.0, memory: 864.0 },
-    Model { name: "NVIDIA L4", host: 31.5, peer: 0.0, memory: 300.0 },
-    Model { name: "V100-SXM2", host: 15.75, peer: 150.0, memory: 900.0 },
-    Model { name: "T4", host: 15.75, peer: 0.0, memory: 300.0 },
-    Model { name: "MI325X", host: 63.0, peer: 448.0, memory: 6000.0 },
-    Model { name: "MI300X", host: 63.0, peer: 448.0, memory: 5300.0 },
-    Model { name: "MI250X", host: 31.5, peer: 400.0, memory: 3276.0 },
-    Model { name: "MI210", host: 31.5, peer: 150.0, memory: 1638.0 },
-];
+/// The devices of `devices.default`, which says what the figures are and where they are from.
+static MODELS: LazyLock<Vec<Model>> = LazyLock::new(|| {
+    let lines = include_str!("devices.default").lines();
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(model).collect()
+});
+
+fn model(line: &'static str) -> Model {
+    let mut fields = line.split('|').map(str::trim);
+    let name = fields.next().unwrap_or_default();
+    let mut peaks = [None; 9];
+    for (peak, field) in peaks.iter_mut().zip(fields) {
+        *peak = field.parse().ok();
+    }
+    Model { name, peaks }
+}
+
+/// The first model whose name a device's name contains as words of its own.
+fn model_of(device: &str) -> Option<&'static Model> {
+    MODELS.iter().find(|model| holds_words(device, model.name))
+}
+
+/// Which units multiply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Arithmetic {
+    /// `double`.
+    Fp64,
+    /// `float`.
+    Fp32,
+    /// `float` with factors of 19 bits.
+    Tf32,
+    /// `bfloat16` and `half`.
+    Half,
+    /// Floats of 8 bits.
+    Fp8,
+    /// Integers of 8 bits.
+    Int8,
+}
+
+/// The peak of a device's products in TFLOP/s (10^12), dense; `None` where it is not known.
+pub fn peak_tflop_per_s(device: Option<&str>, arithmetic: Arithmetic) -> Option<f64> {
+    model_of(device?)?.peaks[3 + arithmetic as usize]
+}
 
 /// Peaks as the user gives them; they count before the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -139,19 +152,16 @@ pub fn peak_gb_per_s(overrides: PeakOverrides, device: Option<&str>, link: Link)
     if let Some(given) = overrides.of(link) {
         return Some(given);
     }
-    let device = device?;
-    let model = MODELS.iter().find(|model| holds_words(device, model.name))?;
-    let peak = match link {
-        Link::Host => model.host,
-        Link::Peer => model.peer,
-        Link::Memory => model.memory,
-    };
-    (peak > 0.0).then_some(peak)
+    model_of(device?)?.peaks[match link {
+        Link::Host => 0,
+        Link::Peer => 1,
+        Link::Memory => 2,
+    }]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Link, PeakOverrides, peak_gb_per_s};
+    use super::{Arithmetic, Link, MODELS, PeakOverrides, peak_gb_per_s, peak_tflop_per_s};
 
     #[test]
     fn the_longest_known_name_is_found_first() {
@@ -163,11 +173,27 @@ mod tests {
         assert_eq!(peak("NVIDIA A10G", Link::Memory), Some(600.0));
         assert_eq!(peak("NVIDIA GH200 480GB", Link::Host), Some(450.0));
         assert_eq!(peak("NVIDIA A100-SXM4-80GB", Link::Memory), Some(2039.0));
-        for other in ["NVIDIA RTX A1000", "NVIDIA GB200", "NVIDIA L40", "NVIDIA T400"] {
+        for other in ["NVIDIA RTX A1000", "NVIDIA L40", "NVIDIA T400"] {
             assert_eq!(peak(other, Link::Memory), None, "{other}");
         }
         assert_eq!(peak("NVIDIA GeForce GTX 1080", Link::Host), None);
         assert_eq!(peak_gb_per_s(none, None, Link::Host), None);
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_read() {
+        for model in MODELS.iter() {
+            assert!(
+                model.peaks[2].is_some() && model.peaks[4].or(model.peaks[6]).is_some(),
+                "{}",
+                model.name
+            );
+        }
+        let peak = |name, arithmetic| peak_tflop_per_s(Some(name), arithmetic);
+        assert_eq!(peak("NVIDIA H100 80GB HBM3", Arithmetic::Half), Some(989.4));
+        assert_eq!(peak("NVIDIA A100-SXM4-80GB", Arithmetic::Fp8), None);
+        assert_eq!(peak("AMD Instinct MI300X", Arithmetic::Int8), Some(2614.9));
+        assert_eq!(peak_tflop_per_s(None, Arithmetic::Fp64), None);
     }
 
     #[test]

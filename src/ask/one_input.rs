@@ -17,6 +17,7 @@ use crate::analyze::iterations::{Iterations, iterations};
 use crate::analyze::kernels::{ActivityDurations, activity_durations};
 use crate::analyze::key_averages::{KeyAverages, key_averages, key_averages_excluding};
 use crate::analyze::memory::memory;
+use crate::analyze::roofline::UtilizationRow;
 use crate::analyze::startup::startup;
 use crate::analyze::threads::{Threads, threads};
 use crate::analyze::timeline::Class;
@@ -123,7 +124,8 @@ impl TimeResults {
             ThreadClassRow::SPEC,
             WaitRow::SPEC,
         ]);
-        let needs_iterations = question.needs(&[IterationRow::SPEC, IterationSummaryRow::SPEC]);
+        let needs_iterations =
+            question.needs(&[IterationRow::SPEC, IterationSummaryRow::SPEC, UtilizationRow::SPEC]);
         Self {
             devices: only("analyze: devices", needs_idle, || devices(store, base)),
             idle: only("analyze: idle", needs_idle, || idle(store, base)),

@@ -4,6 +4,7 @@ use regex::Regex;
 
 use crate::analyze::base::TimeConfig;
 use crate::analyze::key_averages::KeyAveragesConfig;
+use crate::analyze::roofline::RooflineConfig;
 use crate::analyze::timeline::Class;
 use crate::schema::Spec;
 
@@ -16,6 +17,8 @@ pub struct Question {
     pub excluded: Vec<Class>,
     /// Rules of the profiler table.
     pub key_averages: KeyAveragesConfig,
+    /// Models of operators, and peaks of devices.
+    pub roofline: RooflineConfig,
     /// Order of the profiler table; `None` for self device time where there is some, else self CPU time.
     pub sort: Option<SortKey>,
     /// The names of the rows that are shown; `None` for all. Totals and shares stay those of the whole.

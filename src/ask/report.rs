@@ -15,6 +15,7 @@ use crate::analyze::kernels::{
     ActivityDurations, StreamRow, kernel_rows, merge_durations, streams,
 };
 use crate::analyze::launch_delays::{LaunchRow, launch_delays};
+use crate::analyze::roofline::{RooflineRow, UtilizationRow, roofline};
 use crate::analyze::timeline::Class;
 use crate::analyze::trust::{TrustLine, trust};
 use crate::analyze::window::Windows;
@@ -149,6 +150,12 @@ fn report(
         report.activity.extend(activity.filter(|row| question.shows_name(&row.name)));
         if question.needs(&[LaunchRow::SPEC]) {
             report.launches.extend(launch_delays(&input.store, &results.base));
+        }
+        if question.needs(&[RooflineRow::SPEC, UtilizationRow::SPEC]) {
+            let InputAnswers { base, iterations, .. } = &results;
+            let found = roofline(&input.store, base, iterations, &question.roofline);
+            report.roofline.extend(found.rows);
+            report.utilization.extend(found.utilization);
         }
         if question.needs(&[StreamRow::SPEC]) {
             report.streams.extend(streams(&input.store, &results.base));

@@ -104,6 +104,18 @@ pub(super) struct AnalyzeArgs {
     #[arg(long, conflicts_with_all = ["paths", "format", "table", "print_wait_rules"])]
     pub(super) print_comm_rules: bool,
 
+    /// Models of what operators compute and move, which come before the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(super) op_models: Option<PathBuf>,
+
+    /// Print the models of operators, with those of --op-models, and do nothing else.
+    #[arg(long, conflicts_with_all = ["paths", "format", "table", "print_wait_rules", "print_comm_rules"])]
+    pub(super) print_op_models: bool,
+
+    /// Peaks of the devices for the tables roofline and utilization, as `bandwidth --peak` takes them: memory=3350.
+    #[arg(long, value_name = "LINK=GB/s")]
+    pub(super) peak: Option<String>,
+
     /// Tables to show, by key; CSV shows one. Default: one screen of all inputs; with --full and in Markdown all that have rows
     /// but `iterations`; CSV: key_averages.
     #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = keys_of("analyze"))]

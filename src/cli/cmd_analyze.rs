@@ -10,7 +10,7 @@ use super::output::Target;
 use super::pages;
 use super::plan::{AnalyzePlan, CommonPlan};
 use super::reading::read_traces;
-use super::rule_files::{COMM_RULES, WAIT_RULES};
+use super::rule_files::{COMM_RULES, OP_MODELS, WAIT_RULES};
 use super::run::{Outcome, say};
 use super::session::{in_pool, outcome};
 use super::tables::rendered;
@@ -35,18 +35,26 @@ use crate::table::{AnalyzeReport, Table, joined_request_summary, over_inputs, tr
 
 /// Runs the command.
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
-    let rules = match (args.print_wait_rules, args.print_comm_rules) {
-        (true, _) => Some(WAIT_RULES.of(args.wait_rules.as_deref())?.0),
-        (_, true) => Some(COMM_RULES.of(args.comm_rules.as_deref())?.0),
-        _ => None,
-    };
-    if let Some(rules) = rules {
+    if let Some(rules) = printed_rules(args)? {
         guard::claim([Output::of("-o", args.common.output.as_deref())])?;
         args.common.output.clone().map_or(Target::Stdout, Target::File).write(rules.as_bytes())?;
         return Ok(Outcome::Done);
     }
     let plan = AnalyzePlan::of(args)?;
     run_plan(&plan)
+}
+
+/// The text of the rules that are to be printed, if any are.
+fn printed_rules(args: &AnalyzeArgs) -> anyhow::Result<Option<String>> {
+    Ok(Some(if args.print_wait_rules {
+        WAIT_RULES.of(args.wait_rules.as_deref())?.0
+    } else if args.print_comm_rules {
+        COMM_RULES.of(args.comm_rules.as_deref())?.0
+    } else if args.print_op_models {
+        OP_MODELS.of(args.op_models.as_deref())?.0
+    } else {
+        return Ok(None);
+    }))
 }
 
 /// Torch's own table of a trace, as `--torch-layout` prints it.

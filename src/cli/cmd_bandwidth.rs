@@ -11,14 +11,13 @@ use super::guard;
 use super::interval::refuse_outside;
 use super::joining::{LogPlan, warn_of_logs};
 use super::pages;
-use super::plan::{CommonPlan, time_config};
+use super::plan::{CommonPlan, peaks_of, time_config};
 use super::reading::{find_traces, read_traces};
-use super::run::{Hinted, Outcome};
+use super::run::Outcome;
 use super::session::{in_pool, outcome};
 use super::tables::{TableChoice, rendered};
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::analyze::copies::CopiesConfig;
-use crate::analyze::peaks::PeakOverrides;
 use crate::ask::{bandwidth_report, compared, joined_with};
 use crate::read::Inputs;
 use crate::schema::{Row as _, Source};
@@ -51,11 +50,7 @@ impl BandwidthPlan {
     fn of(args: &BandwidthArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
         let choice = TableChoice::of(&common, &args.table, CopyRow::SPEC, args.top)?;
-        let peaks = args.peak.as_deref().map_or(Ok(PeakOverrides::default()), PeakOverrides::parse);
-        let peaks = peaks.map_err(|what| Hinted {
-            what: format!("--peak: {what}"),
-            hint: "write it as host=63,peer=450,memory=3350, in GB/s".to_owned(),
-        })?;
+        let peaks = peaks_of(args.peak.as_deref())?;
         let inputs = find_traces(&args.paths)?;
         let logs = LogPlan::of(&args.logs, &args.paths, &inputs)?;
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;

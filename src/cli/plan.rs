@@ -9,11 +9,13 @@ use super::guard;
 use super::joining::LogPlan;
 use super::output::Target;
 use super::reading::{Sorting, find_traces};
-use super::rule_files::{COMM_RULES, WAIT_RULES};
+use super::rule_files::{COMM_RULES, OP_MODELS, WAIT_RULES};
 use super::run::Hinted;
 use super::tables::TableChoice;
 use crate::analyze::base::TimeConfig;
 use crate::analyze::key_averages::{Choice, KeyAveragesConfig};
+use crate::analyze::peaks::PeakOverrides;
+use crate::analyze::roofline::RooflineConfig;
 use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
 use crate::ask::{Question, Wanted};
@@ -105,6 +107,10 @@ impl AnalyzePlan {
             sort: args.sort,
             name: args.name.clone(),
             is_one_run: args.runs.one_run,
+            roofline: RooflineConfig {
+                models: OP_MODELS.of(args.op_models.as_deref())?.1,
+                peaks: peaks_of(args.peak.as_deref())?,
+            },
             wanted: Wanted::All,
         };
         let is_screen = choice.is_default()
@@ -248,6 +254,16 @@ pub(super) fn excluded_classes(exclude: &[Class], exclude_ipc_wait: bool) -> Vec
     classes.sort_unstable();
     classes.dedup();
     classes
+}
+
+/// Peaks of devices as `--peak` gives them.
+pub(super) fn peaks_of(given: Option<&str>) -> anyhow::Result<PeakOverrides> {
+    let peaks = given.map_or(Ok(PeakOverrides::default()), PeakOverrides::parse);
+    let peaks = peaks.map_err(|what| Hinted {
+        what: format!("--peak: {what}"),
+        hint: "write it as host=63,peer=450,memory=3350, in GB/s".to_owned(),
+    })?;
+    Ok(peaks)
 }
 
 /// What is looked at, and by which rules.

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::guard;
 use super::run::Hinted;
 use crate::analyze::comm_rules::{CommRules, DEFAULT_COMM_RULES};
+use crate::analyze::roofline::{DEFAULT_OP_MODELS, OpModels};
 use crate::analyze::wait_rules::{DEFAULT_RULES, RuleError, WaitRules};
 
 /// Rules that a file can extend.
@@ -32,6 +33,14 @@ pub(super) const COMM_RULES: RuleFile<CommRules> = RuleFile {
     printing: "--print-comm-rules",
     default: DEFAULT_COMM_RULES,
     parse: CommRules::with_defaults,
+};
+
+/// Models of what operators compute and move.
+pub(super) const OP_MODELS: RuleFile<OpModels> = RuleFile {
+    name: "operator models",
+    printing: "--print-op-models",
+    default: DEFAULT_OP_MODELS,
+    parse: OpModels::with_defaults,
 };
 
 impl<R> RuleFile<R> {

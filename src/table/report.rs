@@ -19,6 +19,7 @@ use super::{
 use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
 use crate::analyze::kernels::StreamRow;
 use crate::analyze::launch_delays::LaunchRow;
+use crate::analyze::roofline::{RooflineRow, UtilizationRow};
 use crate::schema::{self, Row, Shown, Source};
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
@@ -91,6 +92,10 @@ pub struct AnalyzeReport {
     pub streams: Vec<StreamRow>,
     /// How long after their launches kernels begin, by input and name.
     pub launches: Vec<LaunchRow>,
+    /// Operator calls against the peaks of their device, by input.
+    pub roofline: Vec<RooflineRow>,
+    /// How well the devices were used, by input, device and phase.
+    pub utilization: Vec<UtilizationRow>,
 }
 
 impl AnalyzeReport {
@@ -120,6 +125,8 @@ impl AnalyzeReport {
             kernels(&self.kernels, false, &shows_name).named("copies", "Copies and memsets"),
             Source::of(&self.streams),
             Source::of(&self.launches),
+            Source::of(&self.utilization).with(|table| or_note(table, NO_SHAPES)),
+            Source::of(&self.roofline).with(|table| or_note(table, NO_SHAPES)),
             named(&self.activity, |row| &row.name, &shows_name).shown(self.activity_shown()),
             Source::of(&self.memory).with(|table| or_note(table, NO_MEMORY)),
             log_clocks(&self.log_clocks),
@@ -266,6 +273,9 @@ fn kernels<'a>(
 /// What stands where nothing tells of memory.
 const NO_MEMORY: &str =
     "no [memory] event was recorded; torch.profiler writes them with profile_memory=True";
+
+/// What stands where nothing tells what operators compute.
+const NO_SHAPES: &str = "no shapes of inputs were recorded, so that nothing tells what operators compute; torch.profiler writes them with record_shapes=True";
 
 /// What stands where a table about devices is empty.
 const NO_DEVICE: &str = "no device activity was recorded";

@@ -1,0 +1,197 @@
+//! Which operator call a kernel belongs to, and what the call costs by its model.
+
+use std::collections::BTreeMap;
+
+use super::OpModels;
+use super::models::Cost;
+use super::shapes::inputs;
+use crate::analyze::base::TimeBase;
+use crate::analyze::devices::ActivityKind;
+use crate::analyze::iterations::Iterations;
+use crate::analyze::nesting::{NestStack, Open, Visitor, walk};
+use crate::model::EventKind;
+use crate::store::{Store, StrId};
+
+/// A call of an operator, or a kernel that no operator launched.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Call {
+    /// Device of its kernels.
+    pub device: Option<u32>,
+    /// Name of the operator.
+    pub name: Option<StrId>,
+    /// Index into [`Store::shapes`].
+    pub shapes: Option<u32>,
+    /// Whether a kernel's name says that factors have 19 bits.
+    pub is_tf32: bool,
+    /// Length on the host.
+    pub host_ns: i64,
+    /// Sum of its kernels.
+    pub device_ns: i64,
+    /// What it costs; `None` without a model or without shapes.
+    pub cost: Option<Cost>,
+    /// The word of the model.
+    pub model: Option<&'static str>,
+    /// When it began on the host; of a kernel without a launch, on the device.
+    pub at_ns: i64,
+}
+
+/// The operators with a model, each with what it costs.
+struct Costs<'a> {
+    store: &'a Store,
+    models: &'a OpModels,
+    is_modelled: BTreeMap<StrId, bool>,
+    costs: BTreeMap<(StrId, u32), Option<Cost>>,
+}
+
+impl Costs<'_> {
+    fn is_modelled(&mut self, name: StrId) -> bool {
+        let (store, models) = (self.store, self.models);
+        *self
+            .is_modelled
+            .entry(name)
+            .or_insert_with(|| models.find(store.strings.get(name)).is_some())
+    }
+
+    /// A call of an operator, without its kernels.
+    fn call(&mut self, slice: u32) -> Call {
+        let store = self.store;
+        let name = store.slices.name[slice as usize];
+        let row = store.ops.binary_search_by_key(&slice, |row| row.slice).ok();
+        let shapes = row.and_then(|at| store.ops[at].shapes);
+        let model = self.models.find(store.strings.get(name));
+        let cost = model.zip(shapes).and_then(|(model, shapes)| {
+            let cost = || model.cost(&inputs(store, &store.shapes[shapes as usize]));
+            *self.costs.entry((name, shapes)).or_insert_with(cost)
+        });
+        let slice = slice as usize;
+        Call {
+            name: Some(name),
+            shapes,
+            host_ns: store.slices.dur_ns(slice),
+            cost,
+            model: model.map(super::models::OpModel::name),
+            at_ns: store.slices.ts_ns[slice],
+            ..Call::default()
+        }
+    }
+}
+
+/// The calls with a model, and those that launched kernels; kernels without an operator are calls of their own.
+pub(super) fn calls(store: &Store, base: &TimeBase, models: &OpModels) -> Vec<Call> {
+    let mut costs = Costs { store, models, is_modelled: BTreeMap::new(), costs: BTreeMap::new() };
+    let mut found = Owners { store, costs: &mut costs, modelled: Vec::new(), owners: Vec::new() };
+    let mut stack = NestStack::default();
+    for thread in &base.threads {
+        let slices = store.tracks[thread.track].slices.clone();
+        let select = |kind: EventKind| kind == EventKind::CpuOp || kind.is_api_call();
+        walk(store, slices, &mut stack, select, &mut found);
+    }
+    let Owners { modelled, mut owners, .. } = found;
+    owners.sort_unstable();
+    let window = base.windows.file;
+    let is_inside = |slice: u32| {
+        let at_ns = store.slices.ts_ns[slice as usize];
+        window.start_ns <= at_ns && at_ns < window.end_ns
+    };
+    let of_ops = modelled.into_iter().filter(|&op| is_inside(op));
+    let mut calls: BTreeMap<u32, Call> = of_ops.map(|op| (op, costs.call(op))).collect();
+    let mut alone = Vec::new();
+    for device in &base.devices {
+        for one in &device.slices {
+            if !matches!(one.kind, ActivityKind::Compute | ActivityKind::CopyKernel) {
+                continue;
+            }
+            let launch = base.launches.call_of(store, one.slice as usize).map(|call| call as u32);
+            let owner = launch.and_then(|call| {
+                owners.binary_search_by_key(&call, |&(call, _)| call).ok().map(|at| owners[at].1)
+            });
+            let name = store.strings.get(store.slices.name[one.slice as usize]);
+            let begin = launch.unwrap_or(one.slice) as usize;
+            let kernel = Call {
+                device: device.device,
+                is_tf32: name.contains("tf32"),
+                device_ns: one.span.len_ns(),
+                at_ns: store.slices.ts_ns[begin],
+                ..Call::default()
+            };
+            match owner {
+                Some(op) => calls.entry(op).or_insert_with(|| costs.call(op)).add(&kernel),
+                None => alone.push(kernel),
+            }
+        }
+    }
+    calls.into_values().chain(alone).collect()
+}
+
+impl Call {
+    fn add(&mut self, kernel: &Self) {
+        self.device = self.device.or(kernel.device);
+        self.is_tf32 |= kernel.is_tf32;
+        self.device_ns += kernel.device_ns;
+    }
+}
+
+/// Finds the operator that owns each call of the runtime.
+struct Owners<'a, 'b> {
+    store: &'a Store,
+    costs: &'a mut Costs<'b>,
+    /// Operators with a model and none around them.
+    modelled: Vec<u32>,
+    /// (call of the runtime, operator).
+    owners: Vec<(u32, u32)>,
+}
+
+impl Owners<'_, '_> {
+    fn is_op(&self, slice: u32) -> bool {
+        self.store.kind(slice as usize) == EventKind::CpuOp
+    }
+
+    /// The outermost operator with a model.
+    fn modelled_above(&mut self, above: &[Open]) -> Option<u32> {
+        above.iter().map(|open| open.slice).find(|&slice| {
+            self.is_op(slice) && self.costs.is_modelled(self.store.slices.name[slice as usize])
+        })
+    }
+}
+
+impl Visitor for Owners<'_, '_> {
+    fn enter(&mut self, slice: usize, above: &[Open]) {
+        let slice = slice as u32;
+        let outer = self.modelled_above(above);
+        if !self.is_op(slice) {
+            let innermost = || above.iter().rev().map(|open| open.slice).find(|&op| self.is_op(op));
+            if let Some(op) = outer.or_else(innermost) {
+                self.owners.push((slice, op));
+            }
+        } else if outer.is_none() && self.costs.is_modelled(self.store.slices.name[slice as usize])
+        {
+            self.modelled.push(slice);
+        }
+    }
+}
+
+/// The iteration that a time lies in, by position in the rows: the last that began before it and had not ended.
+pub(super) struct IterationIndex {
+    /// (begin, end, number of the row), by begin.
+    spans: Vec<(i64, i64, usize)>,
+}
+
+impl IterationIndex {
+    /// Of the iterations of one input.
+    pub(super) fn new(iterations: &Iterations) -> Self {
+        let rows = iterations.rows.iter().enumerate();
+        let span = |(i, row): (usize, &crate::analyze::iterations::Iteration)| {
+            (row.start_ns, row.start_ns + row.cpu_ns + row.excluded_ns, i)
+        };
+        let mut spans: Vec<_> = rows.map(span).collect();
+        spans.sort_unstable();
+        Self { spans }
+    }
+
+    /// The row of the iteration that a time lies in.
+    pub(super) fn at(&self, at_ns: i64) -> Option<usize> {
+        let before = self.spans.partition_point(|&(begin_ns, ..)| begin_ns <= at_ns);
+        let &(_, end_ns, row) = self.spans.get(before.checked_sub(1)?)?;
+        (at_ns < end_ns).then_some(row)
+    }
+}

@@ -1,0 +1,310 @@
+//! How near kernels come to what their device can do: FLOPs and bytes of operator calls against its peaks.
+//!
+//! A kernel belongs to the outermost operator around its launch that has a model ([`models`]), else to the innermost
+//! operator. A call takes `max(FLOPs / peak, bytes / memory bandwidth)` at least; what its kernels ran longer is lost
+//! against the roof. Kernels that no model covers have rows of their own, so that the times add up to all kernels.
+//! FLOPs are of shapes that were recorded; without them nothing is modelled, and that is said first.
+
+mod join;
+mod models;
+mod shapes;
+
+use std::collections::BTreeMap;
+
+use join::{Call, IterationIndex, calls};
+use models::Cost;
+pub use models::{DEFAULT_OP_MODELS, OpModels};
+pub use shapes::Dtype;
+
+use super::base::TimeBase;
+use super::iterations::Iterations;
+use super::peaks::{Arithmetic, Link, PeakOverrides, peak_gb_per_s, peak_tflop_per_s};
+use super::percent;
+use crate::schema::{tables, words};
+use crate::store::{Store, StrId};
+
+words! {
+    /// What a call cannot be faster than.
+    Bound {
+        /// Its products.
+        Compute "compute",
+        /// Its bytes.
+        Memory "memory",
+    }
+}
+
+tables! {
+    /// The calls of one operator with the same inputs.
+    RooflineRow: "roofline", "Operators against the roofline", "How near do kernels come to what the device can do, and where is time lost?", groups 2, shown Request {
+        input: usize, Count, All, "#", "number of the input";
+        device: Option<u32>, Count, All, "device", "device that the kernels ran on; none where nothing was launched";
+        count: u64, Count, All, "count", "calls; of kernels that no operator launched, kernels";
+        device_ns: Option<i64>, Ns, All, "kernels", "sum of the kernels launched inside, without communication; none where the trace has no device activity";
+        host_ns: i64, Ns, Request, "host", "sum of the calls on the host";
+        flops: Option<u64>, Count, All, "FLOPs", "as torch's FlopCounterMode counts: two for each multiplication with its addition; none where only bytes are modelled";
+        work_flops: Option<u64>, Count, Machines, "needed FLOPs", "of these, without keys that a causal mask hides; rates and bounds are of these";
+        bytes: Option<u64>, Bytes, All, "bytes", "what has to be read and written at least once";
+        intensity: Option<f64>, Rate, Room, "FLOPs/byte", "needed FLOPs over bytes";
+        tflop_per_s: Option<f64>, Rate, All, "TFLOP/s", "needed FLOPs over the time of the kernels, in 10^12 a second";
+        gb_per_s: Option<f64>, Rate, All, "GB/s", "bytes over the time of the kernels, in 10^9 a second";
+        bound: Option<Bound>, Text, All, "bound", "what takes longer at the device's peak: products or memory";
+        roof_pct: Option<f64>, Percent, All, "of roof", "time at the device's peak, of the time of the kernels";
+        lost_ns: Option<i64>, Ns, All, "lost", "time of the kernels beyond that at the device's peak";
+        dtype: Option<Dtype>, Text, All, "type", "type of the factors; tf32 where the kernel's name says so";
+        model: Option<&'static str>, Text, Room, "model", "how FLOPs and bytes follow from the inputs; none where no model covers the operator or no shapes are recorded";
+        operator: Option<String>, Text, All / Subject, "operator", "outermost operator with a model around the launch, else the innermost; none where none is";
+        shapes: Option<String>, Text, All, "inputs", "shapes of the inputs, as recorded";
+    }
+
+    /// How well a device was used in the window, or in the iterations of a phase.
+    UtilizationRow: "utilization", "Use of the devices", "What share of the device's peak was used, and what of the kernel time does that cover?", groups 3, shown Request {
+        input: usize, Count, All, "#", "number of the input";
+        device: Option<u32>, Count, All, "device", "device index";
+        scope: String, Text, All, "of", "window, or the phase of iterations";
+        modelled_pct: Option<f64>, Percent, All, "modelled", "kernels whose bytes or FLOPs a model tells, of the kernel time; the rest counts as no work";
+        time_ns: i64, Ns, All, "time", "the window; of a phase, from the first start to the last end of what each iteration launched, summed";
+        kernel_ns: i64, Ns, All, "kernels", "sum of the kernels, without communication";
+        modelled_ns: i64, Ns, Room, "modelled time", "of these, with a model";
+        flops: u64, Count, All, "FLOPs", "of the modelled calls, without keys that a causal mask hides";
+        bytes: u64, Bytes, All, "bytes", "of the modelled calls";
+        mfu_pct: Option<f64>, Percent, All, "MFU", "FLOPs, of what the device can do in the time with their types; a lower bound where not all is modelled; none where the device's peak is not known";
+        mbu_pct: Option<f64>, Percent, All, "MBU", "bytes, of what the device's memory can move in the time; a lower bound where not all is modelled";
+        device_name: Option<String>, Text, All / Subject, "device name", "name of the device, by which its peaks are found";
+    }
+}
+
+/// How to look at it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RooflineConfig {
+    /// Models of operators.
+    pub models: OpModels,
+    /// Peaks as the user gives them.
+    pub peaks: PeakOverrides,
+}
+
+/// The rows of one input.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Roofline {
+    /// By operator and inputs, the longest lost time first.
+    pub rows: Vec<RooflineRow>,
+    /// By device: the window, then the phases.
+    pub utilization: Vec<UtilizationRow>,
+}
+
+/// What makes calls alike.
+type Key = (Option<u32>, Option<StrId>, Option<u32>, bool);
+
+/// Calls that are alike.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    count: u64,
+    host_ns: i64,
+    device_ns: i64,
+    cost: Option<Cost>,
+    model: Option<&'static str>,
+}
+
+/// FLOPs and bytes of all operator calls, against the peaks of the devices; nothing where no shapes are recorded.
+pub fn roofline(
+    store: &Store,
+    base: &TimeBase,
+    iterations: &Iterations,
+    config: &RooflineConfig,
+) -> Roofline {
+    if store.shapes.is_empty() {
+        return Roofline::default();
+    }
+    let calls = calls(store, base, &config.models);
+    let has_device = !base.devices.is_empty();
+    let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
+    for call in &calls {
+        let key = (call.device, call.name, call.shapes, call.is_tf32);
+        let sum = sums.entry(key).or_default();
+        sum.count += 1;
+        sum.host_ns += call.host_ns;
+        sum.device_ns += call.device_ns;
+        (sum.cost, sum.model) = (call.cost, call.model);
+    }
+    let rows = sums.into_iter().map(|(key, sum)| {
+        let device = Device::of(store, key.0, config.peaks);
+        row(store, (base.input, has_device), &device, (key, sum))
+    });
+    let mut rows: Vec<RooflineRow> = rows.collect();
+    rows.sort_by_key(|row| std::cmp::Reverse((row.lost_ns, row.device_ns, row.host_ns)));
+    let utilization = utilization(store, base, iterations, (&calls, config.peaks));
+    Roofline { rows, utilization }
+}
+
+fn row(
+    store: &Store,
+    (input, has_device): (usize, bool),
+    device: &Device<'_>,
+    (key, sum): (Key, Sum),
+) -> RooflineRow {
+    let (number, name, shapes, is_tf32) = key;
+    let cost = sum.cost.unwrap_or_default();
+    let dtype = cost.dtype.map(|dtype| if is_tf32 { Dtype::Tf32 } else { dtype });
+    let times = |one: Option<u64>| one.map(|one| one.saturating_mul(sum.count));
+    let (work_flops, bytes) = (times(cost.work_flops), times(cost.bytes));
+    let ran = (sum.device_ns > 0).then_some(sum.device_ns as f64);
+    let (compute_ns, memory_ns) = (device.compute_ns(work_flops, dtype), device.memory_ns(bytes));
+    // Without a peak for one of the two that are modelled, the roof is not known.
+    let is_known = compute_ns.is_some() == work_flops.is_some() && memory_ns.is_some();
+    let roof_ns =
+        ran.filter(|_| is_known).and(memory_ns).map(|ns| ns.max(compute_ns.unwrap_or(0.0)));
+    let bound = |_| if compute_ns > memory_ns { Bound::Compute } else { Bound::Memory };
+    RooflineRow {
+        input,
+        device: number,
+        count: sum.count,
+        device_ns: has_device.then_some(sum.device_ns),
+        host_ns: sum.host_ns,
+        flops: times(cost.flops),
+        work_flops,
+        bytes,
+        intensity: work_flops
+            .zip(bytes)
+            .filter(|&(_, bytes)| bytes > 0)
+            .map(|(f, b)| f as f64 / b as f64),
+        tflop_per_s: work_flops.zip(ran).map(|(flops, ns)| flops as f64 / ns / 1e3),
+        gb_per_s: bytes.zip(ran).map(|(bytes, ns)| bytes as f64 / ns),
+        bound: roof_ns.map(bound),
+        roof_pct: roof_ns.zip(ran).map(|(roof, ns)| roof * 100.0 / ns),
+        lost_ns: roof_ns.map(|ns| sum.device_ns - (ns.ceil() as i64).min(sum.device_ns)),
+        dtype,
+        model: sum.model.filter(|_| sum.cost.is_some()),
+        operator: name.map(|name| store.strings.get(name).to_owned()),
+        shapes: shapes
+            .and_then(|i| store.shapes[i as usize].dims)
+            .map(|id| store.strings.get(id).to_owned()),
+    }
+}
+
+/// A device with its peaks.
+struct Device<'a> {
+    name: Option<&'a str>,
+    peaks: PeakOverrides,
+}
+
+impl<'a> Device<'a> {
+    fn of(store: &'a Store, number: Option<u32>, peaks: PeakOverrides) -> Self {
+        let known = store.meta.devices.iter().find(|known| number == Some(known.id));
+        let name = known.map(|known| known.name.as_str()).filter(|name| !name.is_empty());
+        Self { name, peaks }
+    }
+
+    /// Nanoseconds of products at the peak of their type.
+    fn compute_ns(&self, flops: Option<u64>, dtype: Option<Dtype>) -> Option<f64> {
+        let peak = peak_tflop_per_s(self.name, arithmetic(dtype?)?)?;
+        Some(flops? as f64 / peak / 1e3)
+    }
+
+    /// Nanoseconds of bytes at the peak of the memory.
+    fn memory_ns(&self, bytes: Option<u64>) -> Option<f64> {
+        Some(bytes? as f64 / peak_gb_per_s(self.peaks, self.name, Link::Memory)?)
+    }
+}
+
+/// The units that multiply a type; `None` for types of which no peak is known.
+fn arithmetic(dtype: Dtype) -> Option<Arithmetic> {
+    Some(match dtype {
+        Dtype::Fp64 => Arithmetic::Fp64,
+        Dtype::Fp32 => Arithmetic::Fp32,
+        Dtype::Tf32 => Arithmetic::Tf32,
+        Dtype::Bf16 | Dtype::Fp16 => Arithmetic::Half,
+        Dtype::Fp8 => Arithmetic::Fp8,
+        Dtype::Int8 => Arithmetic::Int8,
+        _ => return None,
+    })
+}
+
+/// What ran on one device in one scope.
+#[derive(Default)]
+struct Used {
+    time_ns: i64,
+    kernel_ns: i64,
+    modelled_ns: i64,
+    flops: u64,
+    bytes: u64,
+    /// Time at the peak of products; `None` once a type has none.
+    compute_ns: Option<f64>,
+}
+
+impl Used {
+    fn over(time_ns: i64) -> Self {
+        Self { time_ns, compute_ns: Some(0.0), ..Self::default() }
+    }
+
+    fn add(&mut self, device: &Device<'_>, call: &Call) {
+        self.kernel_ns += call.device_ns;
+        let Some(cost) = call.cost else { return };
+        self.modelled_ns += call.device_ns;
+        self.bytes = self.bytes.saturating_add(cost.bytes.unwrap_or(0));
+        if let Some(flops) = cost.work_flops {
+            self.flops = self.flops.saturating_add(flops);
+            let dtype = cost.dtype.map(|dtype| if call.is_tf32 { Dtype::Tf32 } else { dtype });
+            let ns = device.compute_ns(Some(flops), dtype);
+            self.compute_ns = self.compute_ns.zip(ns).map(|(sum, ns)| sum + ns);
+        }
+    }
+
+    fn row(
+        &self,
+        input: usize,
+        number: Option<u32>,
+        scope: &str,
+        device: &Device<'_>,
+    ) -> UtilizationRow {
+        let of_time = |ns: Option<f64>| {
+            ns.filter(|_| self.time_ns > 0 && self.modelled_ns > 0)
+                .map(|ns| ns * 100.0 / self.time_ns as f64)
+        };
+        UtilizationRow {
+            input,
+            device: number,
+            scope: scope.to_owned(),
+            modelled_pct: percent(self.modelled_ns, self.kernel_ns),
+            time_ns: self.time_ns,
+            kernel_ns: self.kernel_ns,
+            modelled_ns: self.modelled_ns,
+            flops: self.flops,
+            bytes: self.bytes,
+            mfu_pct: of_time(self.compute_ns.filter(|_| device.name.is_some())),
+            mbu_pct: of_time(device.memory_ns(Some(self.bytes))),
+            device_name: device.name.map(str::to_owned),
+        }
+    }
+}
+
+fn utilization(
+    store: &Store,
+    base: &TimeBase,
+    iterations: &Iterations,
+    (calls, peaks): (&[Call], PeakOverrides),
+) -> Vec<UtilizationRow> {
+    let index = IterationIndex::new(iterations);
+    let mut rows = Vec::new();
+    for activity in &base.devices {
+        let number = activity.device;
+        let device = Device::of(store, number, peaks);
+        let mut whole = Used::over(activity.window.len_ns());
+        let mut phases: BTreeMap<_, Used> = BTreeMap::new();
+        for one in &iterations.rows {
+            let used = phases.entry(one.phase).or_insert_with(|| Used::over(0));
+            used.time_ns += one.device_span_ns.unwrap_or(0);
+        }
+        for call in calls.iter().filter(|call| call.device == number) {
+            whole.add(&device, call);
+            let iteration = index.at(call.at_ns).map(|i| &iterations.rows[i]);
+            if let Some(used) = iteration.and_then(|one| phases.get_mut(&one.phase)) {
+                used.add(&device, call);
+            }
+        }
+        rows.push(whole.row(base.input, number, "window", &device));
+        let phases = phases.iter().filter(|(_, used)| used.kernel_ns > 0);
+        rows.extend(
+            phases.map(|(phase, used)| used.row(base.input, number, phase.as_str(), &device)),
+        );
+    }
+    rows
+}

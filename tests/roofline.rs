@@ -1,0 +1,213 @@
+//! FLOPs against torch's own counter, case by case; rates against a plain division; models that a user adds.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod program;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+
+use program::{omni_trace, root};
+use serde_json::{Value, json};
+
+/// Operators that torch 2.11's counter has no formula for, and we have one.
+const NOT_COUNTED: &str = "aten::_scaled_dot_product_flash_attention_for_cpu";
+
+fn inflated(name: &str) -> String {
+    let file = File::open(root().join("fixtures/roofline").join(name)).unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    text
+}
+
+/// What `analyze` prints as JSON.
+fn analyzed(args: &[&str]) -> Value {
+    let output = omni_trace(&[&["analyze", "--format", "json"], args].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The trace cut into one for each range `case:NAME`; the names in the order of the files.
+fn cases(name: &str, folder: &std::path::Path) -> Vec<(String, String)> {
+    let trace: Value = serde_json::from_str(&inflated(&format!("{name}.json.gz"))).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let span = |event: &Value| {
+        Some((event["ts"].as_f64()?, event["ts"].as_f64()? + event["dur"].as_f64()?))
+    };
+    let mut found = Vec::new();
+    for range in events.iter().filter(|event| event["cat"] == "user_annotation") {
+        let Some(case) = range["name"].as_str().and_then(|name| name.strip_prefix("case:")) else {
+            continue;
+        };
+        let (begin, end) = span(range).unwrap();
+        let is_inside = |event: &&Value| {
+            event["cat"] != "user_annotation"
+                && span(event).is_some_and(|(from, to)| begin <= from && to <= end)
+        };
+        let mut part = trace.clone();
+        part["traceEvents"] = events.iter().filter(is_inside).cloned().collect();
+        let path = folder.join(format!("case{:03}.json", found.len()));
+        serde_json::to_writer(File::create(&path).unwrap(), &part).unwrap();
+        found.push((case.to_owned(), path.to_str().unwrap().to_owned()));
+    }
+    found
+}
+
+fn assert_flops(name: &str, at_least: usize) {
+    let counted: BTreeMap<String, u64> = serde_json::from_reader(
+        File::open(root().join("fixtures/roofline").join(format!("{name}.counted"))).unwrap(),
+    )
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases(name, folder.path());
+    let mut args = vec!["--table", "roofline"];
+    args.extend(cases.iter().map(|(_, path)| path.as_str()));
+    let report = analyzed(&args);
+    let mut ours: BTreeMap<&str, u64> = cases.iter().map(|(case, _)| (case.as_str(), 0)).collect();
+    for row in report["roofline"].as_array().unwrap() {
+        let operator = row["operator"].as_str().unwrap_or_default();
+        if !operator.starts_with(NOT_COUNTED) {
+            let case = &cases[row["input"].as_u64().unwrap() as usize].0;
+            *ours.get_mut(case.as_str()).unwrap() += row["flops"].as_u64().unwrap_or(0);
+        }
+    }
+    assert!(counted.len() >= at_least, "{}", counted.len());
+    let differ: Vec<_> =
+        counted.iter().filter(|(case, flops)| ours[case.as_str()] != **flops).collect();
+    assert!(differ.is_empty(), "torch counts {differ:?}, we {ours:?}");
+}
+
+#[test]
+fn flops_are_those_of_torch_on_the_host() {
+    assert_flops("flops_cpu", 70);
+}
+
+#[test]
+fn flops_are_those_of_torch_on_a_device() {
+    assert_flops("flops_cuda", 90);
+}
+
+#[test]
+fn a_large_product_has_its_rate() {
+    let report =
+        analyzed(&["fixtures/roofline/gemm_8192.json.gz", "--table", "roofline,utilization"]);
+    let row = &report["roofline"][0];
+    let (n, ns) = (8192.0_f64, row["device_ns"].as_f64().unwrap());
+    assert_eq!(row["count"], 20);
+    assert_eq!(row["flops"], 20 * 2 * 8192_u64.pow(3));
+    assert_eq!(row["bytes"], 20 * 3 * 2 * 8192_u64.pow(2));
+    let rate = 20.0 * 2.0 * n.powi(3) / ns / 1e3;
+    assert!((row["tflop_per_s"].as_f64().unwrap() - rate).abs() < 1e-6);
+    assert!((row["roof_pct"].as_f64().unwrap() - rate / 989.4 * 100.0).abs() < 1e-6);
+    assert_eq!(row["bound"], "compute");
+    let used = &report["utilization"][0];
+    assert_eq!(used["modelled_pct"], 100.0);
+    let mfu = 20.0 * 2.0 * n.powi(3) / 989.4e3 / used["time_ns"].as_f64().unwrap() * 100.0;
+    assert!((used["mfu_pct"].as_f64().unwrap() - mfu).abs() < 1e-6);
+}
+
+#[test]
+fn the_rows_hold_all_kernels_and_nothing_twice() {
+    for trace in ["llama_decode", "llama_prefill", "flops_cuda"] {
+        let path = format!("fixtures/roofline/{trace}.json.gz");
+        let report = analyzed(&[&path, "--table", "roofline,utilization,kernels"]);
+        let sum = |table: &str, key: &str, only: &dyn Fn(&Value) -> bool| -> i64 {
+            let rows = report[table].as_array().unwrap();
+            rows.iter().filter(|row| only(row)).filter_map(|row| row[key].as_i64()).sum()
+        };
+        let kernels = sum("kernels", "sum_ns", &|row| row["category"] == "kernel");
+        assert!(kernels > 0);
+        assert_eq!(sum("roofline", "device_ns", &|_| true), kernels, "{trace}");
+        assert_eq!(
+            sum("utilization", "kernel_ns", &|row| row["scope"] == "window"),
+            kernels,
+            "{trace}"
+        );
+        let modelled = sum("roofline", "device_ns", &|row| !row["model"].is_null());
+        assert_eq!(
+            sum("utilization", "modelled_ns", &|row| row["scope"] == "window"),
+            modelled,
+            "{trace}"
+        );
+    }
+}
+
+#[test]
+fn a_causal_mask_halves_the_work_and_not_the_flops() {
+    let report = analyzed(&["fixtures/roofline/llama_prefill.json.gz", "--table", "roofline"]);
+    let rows = report["roofline"].as_array().unwrap();
+    let attention: Vec<&Value> = rows.iter().filter(|row| row["model"] == "attention").collect();
+    assert!(!attention.is_empty());
+    for row in attention {
+        // 24 calls: batch 2, heads 16, 1024 queries and keys of size 128.
+        let pairs = |n: u64| 24 * 2 * 2 * 16 * n * 256;
+        assert_eq!(row["count"], 24);
+        assert_eq!(row["flops"], pairs(1024 * 1024));
+        assert_eq!(row["work_flops"], pairs(1024 * 1025 / 2));
+    }
+}
+
+#[test]
+fn an_own_model_comes_first_and_a_wrong_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("models");
+    std::fs::write(&path, "# ours\naten::mm  none\n").unwrap();
+    let models = path.to_str().unwrap();
+    let gemm = "fixtures/roofline/gemm_8192.json.gz";
+    let report = analyzed(&[gemm, "--table", "roofline,utilization", "--op-models", models]);
+    assert_eq!(report["roofline"][0]["flops"], Value::Null);
+    assert_eq!(report["utilization"][0]["modelled_pct"], 0.0);
+    assert_eq!(report["utilization"][0]["mfu_pct"], Value::Null);
+    for (line, what) in [
+        ("aten::mm gem a=0 b=1", "unknown model `gem`"),
+        ("aten::mm gemm a=0", "needs b=INPUT"),
+        ("aten::mm gemm a=0 b=x", "`x` is no number"),
+        ("aten::mm gemm a=0 z=1", "unknown input `z`"),
+        ("aten::mm gemm a", "`a` is not WHAT=INPUT"),
+    ] {
+        std::fs::write(&path, line).unwrap();
+        let output = omni_trace(&["analyze", gemm, "--op-models", models]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text.contains(what) && text.contains("line 1"), "{text}");
+    }
+}
+
+/// A trace of one call of an operator with its kernel of 1 µs.
+fn one_call(name: &str, args: &Value, device: &str) -> String {
+    json!({"schemaVersion": 1, "deviceProperties": [{"id": 0, "name": device}], "traceEvents": [
+        {"ph": "X", "cat": "cpu_op", "name": name, "pid": 1, "tid": 1, "ts": 10.0, "dur": 9.0, "args": args},
+        {"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": 1, "tid": 1, "ts": 12.0, "dur": 2.0, "args": {"correlation": 5}},
+        {"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "ts": 20.0, "dur": 1.0, "args": {"device": 0, "stream": 7, "correlation": 5}},
+    ]})
+    .to_string()
+}
+
+#[test]
+fn odd_inputs_have_no_model_and_do_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odd.pt.trace.json");
+    let huge = u64::MAX;
+    let float = |dims: Value| json!({"Input Dims": dims, "Input type": ["float", "float"]});
+    for (args, has_flops) in [
+        (float(json!([])), false),
+        (float(json!([[2, 3]])), false),
+        (float(json!([[2, -3], [3, 4]])), false),
+        (float(json!([[], [3, 4]])), false),
+        (float(json!([[huge, huge], [huge, huge]])), true),
+        (json!({"Input Dims": "broken", "Input type": 7}), false),
+        (float(json!([[2, 3], [3, 4]])), true),
+    ] {
+        std::fs::write(&path, one_call("aten::mm", &args, "An unknown device")).unwrap();
+        let report = analyzed(&[path.to_str().unwrap(), "--table", "roofline,utilization"]);
+        let row = &report["roofline"][0];
+        assert_eq!(row["flops"].is_u64() || row["flops"].is_i64(), has_flops, "{args}: {row}");
+        assert_eq!(row["device_ns"], 1000);
+        assert_eq!(
+            (&row["bound"], &row["roof_pct"], &row["lost_ns"]),
+            (&Value::Null, &Value::Null, &Value::Null)
+        );
+        assert_eq!(report["utilization"][0]["mfu_pct"], Value::Null, "no peak is known");
+    }
+}
