@@ -29,6 +29,7 @@ pub mod key_averages;
 pub mod launch_delays;
 pub mod launches;
 pub mod memory;
+pub mod modules;
 mod names;
 pub mod nesting;
 mod overhead;

@@ -15,6 +15,7 @@ use crate::analyze::kernels::{
     ActivityDurations, StreamRow, kernel_rows, merge_durations, streams,
 };
 use crate::analyze::launch_delays::{LaunchRow, launch_delays};
+use crate::analyze::modules::{LayerRow, NnModuleRow, modules};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow, roofline};
 use crate::analyze::timeline::Class;
 use crate::analyze::trust::{TrustLine, trust};
@@ -142,6 +143,12 @@ fn report(
         excluded_classes: question.excluded.iter().map(|class| class.as_str()).collect(),
         ..AnalyzeReport::default()
     };
+    if question.needs(&[NnModuleRow::SPEC, LayerRow::SPEC]) {
+        let stores = inputs.iter().map(|input| &input.store);
+        let seen: Vec<_> = stores.zip(results.iter().map(|one| &one.base)).collect();
+        let found = modules(&seen);
+        (report.modules, report.layers) = (found.modules, found.layers);
+    }
     let mut parts: Vec<RunParts> = Vec::new();
     parts.resize_with(report.runs.len(), RunParts::default);
     for (number, (input, mut results)) in inputs.iter().zip(results).enumerate() {

@@ -19,6 +19,7 @@ use super::{
 use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
 use crate::analyze::kernels::StreamRow;
 use crate::analyze::launch_delays::LaunchRow;
+use crate::analyze::modules::{LayerRow, NnModuleRow};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow};
 use crate::schema::{self, Row, Shown, Source};
 
@@ -94,6 +95,10 @@ pub struct AnalyzeReport {
     pub launches: Vec<LaunchRow>,
     /// Operator calls against the peaks of their device, by input.
     pub roofline: Vec<RooflineRow>,
+    /// Time of `nn.Module`s, by input.
+    pub modules: Vec<NnModuleRow>,
+    /// Time of layers, by input.
+    pub layers: Vec<LayerRow>,
     /// How well the devices were used, by input, device and phase.
     pub utilization: Vec<UtilizationRow>,
 }
@@ -127,6 +132,8 @@ impl AnalyzeReport {
             Source::of(&self.launches),
             Source::of(&self.utilization).with(|table| or_note(table, NO_SHAPES)),
             Source::of(&self.roofline).with(|table| or_note(table, NO_SHAPES)),
+            Source::of(&self.layers).with(|table| or_note(table, NO_LAYERS)),
+            Source::of(&self.modules).with(|table| or_note(table, NO_MODULES)),
             named(&self.activity, |row| &row.name, &shows_name).shown(self.activity_shown()),
             Source::of(&self.memory).with(|table| or_note(table, NO_MEMORY)),
             log_clocks(&self.log_clocks),
@@ -273,6 +280,12 @@ fn kernels<'a>(
 /// What stands where nothing tells of memory.
 const NO_MEMORY: &str =
     "no [memory] event was recorded; torch.profiler writes them with profile_memory=True";
+
+/// What stands where nothing tells of modules.
+const NO_MODULES: &str = "no frame of an nn.Module was recorded; torch.profiler writes them with with_stack=True. Of a replayed graph, give a trace of its capture or of the same steps run eagerly with it";
+
+/// What stands where nothing tells of layers.
+const NO_LAYERS: &str = "no module holds several of a class, and no kernels of a graph repeat";
 
 /// What stands where nothing tells what operators compute.
 const NO_SHAPES: &str = "no shapes of inputs were recorded, so that nothing tells what operators compute; torch.profiler writes them with record_shapes=True";

@@ -1,0 +1,245 @@
+//! Where the kernels of a replayed graph belong, by comparison with kernels and launches whose modules are known.
+//!
+//! From the surest to the least: the launches of a recorded capture, as many as the graph has kernels; the very same
+//! kernels, one after the other, run eagerly; the best alignment (Needleman-Wunsch) with kernels that ran eagerly, where
+//! a kernel counts only if every best alignment gives it the same module; repetition of kernels, which tells layers only.
+
+use super::Rung;
+
+/// Cells of an alignment's table at most: 64 MB.
+const MAX_CELLS: usize = 1 << 24;
+
+/// Kernels of a graph in which repetition is looked for, which takes a third of their square.
+const MAX_REPEATED: usize = 30_000;
+
+/// What one input tells.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// Number of the input.
+    pub input: usize,
+    /// (look, module) of the kernels that ran eagerly, in order; without a module those outside of all.
+    pub eager: Vec<(u32, Option<u32>)>,
+    /// Of each captured graph its launches in order, each with its module.
+    pub captures: Vec<Vec<Option<u32>>>,
+}
+
+/// Where a kernel belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The input whose module it is.
+    pub input: usize,
+    /// The module.
+    pub module: Option<u32>,
+    /// The layer, where no module is known.
+    pub layer: Option<u64>,
+    /// How it is known.
+    pub rung: Rung,
+}
+
+const NOWHERE: Place = Place { input: 0, module: None, layer: None, rung: Rung::Nothing };
+
+/// Places the kernels of one graph, in the order in which they began.
+pub(super) fn place_graph(symbols: &[u32], known: &[Known]) -> Vec<Place> {
+    let sequence = known.iter().find_map(|one| exact(symbols, one));
+    let capture = || known.iter().find_map(|one| captured(symbols, one));
+    let alignment = || known.iter().find_map(|one| aligned(symbols, one));
+    sequence.or_else(capture).or_else(alignment).unwrap_or_else(|| repeated(symbols))
+}
+
+/// The graph's kernels as one stretch of eager kernels; `None` where stretches disagree on a module.
+fn exact(symbols: &[u32], known: &Known) -> Option<Vec<Place>> {
+    let mut found: Option<Vec<Option<u32>>> = None;
+    for stretch in known.eager.windows(symbols.len()) {
+        if stretch.iter().map(|&(symbol, _)| symbol).eq(symbols.iter().copied()) {
+            let modules: Vec<Option<u32>> = stretch.iter().map(|&(_, module)| module).collect();
+            match &found {
+                Some(before) if *before != modules => return None,
+                _ => found = Some(modules),
+            }
+        }
+    }
+    let place = |module| Place { input: known.input, module, layer: None, rung: Rung::Sequence };
+    found.map(|modules| modules.into_iter().map(place).collect())
+}
+
+/// The launches of the one capture that has as many as the graph has kernels.
+fn captured(symbols: &[u32], known: &Known) -> Option<Vec<Place>> {
+    let mut fitting = known.captures.iter().filter(|launches| launches.len() == symbols.len());
+    let launches = fitting.next()?;
+    // Two captures of one length that differ would be a guess.
+    if fitting.any(|other| other != launches) {
+        return None;
+    }
+    let place = |&module: &Option<u32>| Place {
+        input: known.input,
+        module,
+        layer: None,
+        rung: Rung::Capture,
+    };
+    Some(launches.iter().map(place).collect())
+}
+
+/// The best alignment with as many eager kernels as the table has room for; `None` where fewer than half of the kernels
+/// find a place.
+fn aligned(symbols: &[u32], known: &Known) -> Option<Vec<Place>> {
+    let room = MAX_CELLS / (symbols.len() + 1);
+    let eager = one_pass(&known.eager, symbols.len());
+    let eager = &eager[..eager.len().min(room)];
+    if eager.is_empty() {
+        return None;
+    }
+    let modules = unique_matches(symbols, eager);
+    let n_placed = modules.iter().flatten().count();
+    let place = |module: Option<Option<u32>>| match module {
+        Some(module) => Place { input: known.input, module, layer: None, rung: Rung::Alignment },
+        None => NOWHERE,
+    };
+    (2 * n_placed >= symbols.len()).then(|| modules.into_iter().map(place).collect())
+}
+
+/// One pass of a program that repeats itself: up to where the first modules come again, if that is not far from the length
+/// of the graph.
+fn one_pass(eager: &[(u32, Option<u32>)], len: usize) -> &[(u32, Option<u32>)] {
+    let Some(first) = eager.first() else { return eager };
+    let again = |from: usize| (from..eager.len()).find(|&i| eager[i] == *first);
+    let mut end = again(1).unwrap_or(eager.len());
+    // The first kernel may come several times in one pass.
+    while end < len / 2 {
+        end = again(end + 1).unwrap_or(eager.len());
+    }
+    &eager[..end]
+}
+
+/// For each symbol the module, if any, that every best alignment gives it; `None` where there is no place or more than one.
+///
+/// Scores: 1 for a match, 0 for a gap, no mismatches, so that the best alignment is a longest common subsequence. A pair
+/// (i, j) is in some best alignment if forward(i, j) + 1 + backward(i + 1, j + 1) is the length of all.
+fn unique_matches(symbols: &[u32], eager: &[(u32, Option<u32>)]) -> Vec<Option<Option<u32>>> {
+    let (n, m) = (symbols.len(), eager.len());
+    let width = m + 1;
+    let mut backward = vec![0_u32; (n + 1) * width];
+    for i in (0..n).rev() {
+        for j in (0..m).rev() {
+            let best = backward[(i + 1) * width + j].max(backward[i * width + j + 1]);
+            let matched = backward[(i + 1) * width + j + 1] + 1;
+            let is_match = symbols[i] == eager[j].0;
+            backward[i * width + j] = if is_match { best.max(matched) } else { best };
+        }
+    }
+    let whole = backward[0];
+    let mut forward = vec![0_u32; width];
+    let mut found: Vec<Option<Option<u32>>> = vec![None; n];
+    for i in 0..n {
+        let mut is_ambiguous = false;
+        let mut left_above = 0;
+        for j in 0..m {
+            let above = forward[j + 1];
+            let is_match = symbols[i] == eager[j].0;
+            if is_match && left_above + 1 + backward[(i + 1) * width + j + 1] == whole {
+                is_ambiguous |= found[i].is_some_and(|module| module != eager[j].1);
+                found[i] = Some(eager[j].1);
+            }
+            let matched = if is_match { left_above + 1 } else { 0 };
+            forward[j + 1] = above.max(forward[j]).max(matched);
+            left_above = above;
+        }
+        if is_ambiguous {
+            found[i] = None;
+        }
+    }
+    found
+}
+
+/// Layers by the repetition that covers the most kernels: at least three times the same kernels, one after the other.
+fn repeated(symbols: &[u32]) -> Vec<Place> {
+    let n = symbols.len();
+    if n > MAX_REPEATED {
+        return vec![NOWHERE; n];
+    }
+    let mut best = (0, 0, 0);
+    for period in 1..=n / 3 {
+        let mut run = 0;
+        for i in 0..n - period {
+            run = if symbols[i] == symbols[i + period] { run + 1 } else { 0 };
+            let covered = (run / period + 1) * period;
+            if run >= 2 * period && covered > best.0 {
+                best = (covered, period, i + 1 - run);
+            }
+        }
+    }
+    let (covered, period, start) = best;
+    let place = |i: usize| {
+        if i < start || i >= start + covered || period < 2 {
+            return NOWHERE;
+        }
+        Place { layer: Some(((i - start) / period) as u64), rung: Rung::Repetition, ..NOWHERE }
+    };
+    (0..n).map(place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Known, place_graph, repeated, unique_matches};
+    use crate::analyze::modules::Rung;
+
+    fn layers(symbols: &[u32]) -> Vec<Option<u64>> {
+        repeated(symbols).iter().map(|place| place.layer).collect()
+    }
+
+    #[test]
+    fn three_times_the_same_are_layers() {
+        let symbols = [9, 1, 2, 3, 1, 2, 3, 1, 2, 3, 8];
+        let expected = [
+            None,
+            Some(0),
+            Some(0),
+            Some(0),
+            Some(1),
+            Some(1),
+            Some(1),
+            Some(2),
+            Some(2),
+            Some(2),
+            None,
+        ];
+        assert_eq!(layers(&symbols), expected);
+        assert_eq!(layers(&[1, 2, 1, 2]), [None; 4]);
+        assert_eq!(layers(&[5, 5, 5, 5, 5, 5]), [None; 6], "one kernel over and over is no layer");
+    }
+
+    /// Modules by number; every eager kernel is in one.
+    fn matches(symbols: &[u32], eager: &[(u32, u32)]) -> Vec<Option<u32>> {
+        let eager: Vec<_> = eager.iter().map(|&(symbol, module)| (symbol, Some(module))).collect();
+        unique_matches(symbols, &eager).into_iter().map(Option::flatten).collect()
+    }
+
+    #[test]
+    fn a_match_that_could_be_another_is_none() {
+        // The 2 can be either eager 2; both belong to different modules.
+        let eager = [(1, 10), (2, 11), (2, 12), (3, 13)];
+        assert_eq!(matches(&[1, 2, 3], &eager), [Some(10), None, Some(13)]);
+        assert_eq!(matches(&[1, 2, 2, 3], &eager), [Some(10), Some(11), Some(12), Some(13)]);
+        // An extra kernel has no place, and takes none away.
+        assert_eq!(
+            matches(&[1, 7, 2, 2, 3], &eager),
+            [Some(10), None, Some(11), Some(12), Some(13)]
+        );
+    }
+
+    #[test]
+    fn stretches_that_disagree_are_no_answer() {
+        let eager = vec![(1, Some(1)), (2, Some(2)), (1, Some(3)), (2, None)];
+        let known = [Known { input: 0, eager, captures: Vec::new() }];
+        let places = place_graph(&[1, 2], &known);
+        assert!(places.iter().all(|place| place.rung != Rung::Sequence), "{places:?}");
+        let captures = vec![vec![Some(5), None]];
+        let known = [Known { input: 0, captures, eager: Vec::new() }];
+        let places = place_graph(&[1, 2], &known);
+        assert_eq!((places[0].module, places[0].rung), (Some(5), Rung::Capture));
+        assert_eq!(
+            (places[1].module, places[1].rung),
+            (None, Rung::Capture),
+            "outside of every module"
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! The `nn.Module` frames of one input: which modules there are, and which calls they hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::analyze::base::TimeBase;
+use crate::analyze::nesting::{NestStack, Open, Visitor, walk};
+use crate::model::EventKind;
+use crate::store::{Store, StrId};
+
+/// What a frame of a module is called, before its class and number.
+const PREFIX: &str = "nn.Module: ";
+
+/// One module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Module {
+    /// Itself and those around it, outermost first: `Llama_0/Layer_3/Linear_9`.
+    pub path: String,
+    /// Number of the layer that it is or is inside of.
+    pub layer: Option<u64>,
+    /// Length of the layer's path within its own.
+    layer_len: usize,
+    /// Frames.
+    pub calls: u64,
+    /// Sum of the frames.
+    pub host_ns: i64,
+}
+
+impl Module {
+    /// The path of the layer that it is or is inside of.
+    pub(super) fn layer_path(&self) -> Option<&str> {
+        self.layer.and(self.path.get(..self.layer_len))
+    }
+}
+
+/// The modules of one input.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Frames<'a> {
+    /// All modules, by number.
+    pub modules: Vec<Module>,
+    /// (call, number of the innermost module around it), by call.
+    pub modules_of_calls: Vec<(u32, u32)>,
+    /// Of each captured graph its launches in order, each with its module.
+    pub captures: Vec<Vec<Option<u32>>>,
+    /// Keeps the store alive that the numbers are of.
+    _store: std::marker::PhantomData<&'a Store>,
+}
+
+impl Frames<'_> {
+    /// The innermost module around a call.
+    pub(super) fn module_of(&self, call: u32) -> Option<u32> {
+        let at = self.modules_of_calls.binary_search_by_key(&call, |&(call, _)| call).ok()?;
+        Some(self.modules_of_calls[at].1)
+    }
+}
+
+/// Reads the frames of the host threads.
+pub(super) fn frames<'a>(store: &'a Store, base: &TimeBase) -> Frames<'a> {
+    let named = |name: StrId| store.strings.get(name).starts_with(PREFIX);
+    let mut walker = Walker {
+        store,
+        is_module: BTreeMap::new(),
+        numbers: BTreeMap::new(),
+        modules: Vec::new(),
+        calls: Vec::new(),
+        named: &named,
+    };
+    let mut stack = NestStack::default();
+    let mut captures = Vec::new();
+    for thread in &base.threads {
+        let from = walker.calls.len();
+        let slices = store.tracks[thread.track].slices.clone();
+        let select = |kind: EventKind| kind == EventKind::PythonFunction || kind.is_api_call();
+        walk(store, slices, &mut stack, select, &mut walker);
+        captures.extend(captured(store, &walker.calls[from..]));
+    }
+    let Walker { mut modules, calls, .. } = walker;
+    number_layers(&mut modules);
+    let mut modules_of_calls: Vec<(u32, u32)> =
+        calls.into_iter().filter_map(|(call, module)| Some((call, module?))).collect();
+    modules_of_calls.sort_unstable();
+    Frames { modules, modules_of_calls, captures, _store: std::marker::PhantomData }
+}
+
+/// The launches between the begin and the end of each capture, with their modules.
+fn captured(store: &Store, calls: &[(u32, Option<u32>)]) -> Vec<Vec<Option<u32>>> {
+    let mut all = Vec::new();
+    let mut open: Option<Vec<Option<u32>>> = None;
+    for &(call, module) in calls {
+        let name = store.strings.get(store.slices.name[call as usize]);
+        if name.contains("StreamBeginCapture") {
+            open = Some(Vec::new());
+        } else if name.contains("StreamEndCapture") {
+            all.extend(open.take().filter(|launches| !launches.is_empty()));
+        } else if is_kernel_launch(name)
+            && let Some(launches) = &mut open
+        {
+            launches.push(module);
+        }
+    }
+    all
+}
+
+/// Whether a call launches one kernel: `cudaLaunchKernel`, `cuLaunchKernelEx`, `hipModuleLaunchKernel`, ….
+fn is_kernel_launch(name: &str) -> bool {
+    name.contains("LaunchKernel") || name.contains("LaunchCooperativeKernel")
+}
+
+/// Walks threads and collects modules and calls.
+struct Walker<'a> {
+    store: &'a Store,
+    is_module: BTreeMap<StrId, bool>,
+    /// Module by (module around it, name).
+    numbers: BTreeMap<(Option<u32>, StrId), u32>,
+    modules: Vec<Module>,
+    /// Calls in order, each with the innermost module.
+    calls: Vec<(u32, Option<u32>)>,
+    named: &'a dyn Fn(StrId) -> bool,
+}
+
+impl Walker<'_> {
+    fn module_name(&mut self, slice: u32) -> Option<StrId> {
+        let name = self.store.slices.name[slice as usize];
+        let named = self.named;
+        (*self.is_module.entry(name).or_insert_with(|| named(name))).then_some(name)
+    }
+
+    /// The number of the innermost module that is open.
+    fn innermost(&mut self, above: &[Open]) -> Option<u32> {
+        let mut module = None;
+        for open in above {
+            if self.store.kind(open.slice as usize) == EventKind::PythonFunction
+                && let Some(name) = self.module_name(open.slice)
+            {
+                module = Some(self.number(module, name));
+            }
+        }
+        module
+    }
+
+    fn number(&mut self, around: Option<u32>, name: StrId) -> u32 {
+        let next = self.modules.len() as u32;
+        let number = *self.numbers.entry((around, name)).or_insert(next);
+        if number == next {
+            let own = self.store.strings.get(name).trim_start_matches(PREFIX);
+            let path = match around {
+                Some(around) => format!("{}/{own}", self.modules[around as usize].path),
+                None => own.to_owned(),
+            };
+            self.modules.push(Module { path, ..Module::default() });
+        }
+        number
+    }
+}
+
+impl Visitor for Walker<'_> {
+    fn enter(&mut self, slice: usize, above: &[Open]) {
+        if self.store.kind(slice).is_api_call() {
+            let module = self.innermost(above);
+            self.calls.push((slice as u32, module));
+        } else if let Some(name) = self.module_name(slice as u32) {
+            let around = self.innermost(above);
+            let number = self.number(around, name) as usize;
+            self.modules[number].calls += 1;
+            self.modules[number].host_ns += self.store.slices.dur_ns(slice);
+        }
+    }
+}
+
+/// Class of `Layer_3`: what stands before its number.
+fn class(own: &str) -> &str {
+    own.rsplit_once('_').map_or(own, |(class, _)| class)
+}
+
+/// Gives layers their numbers: the outermost modules of which one module holds several of a class, in order of their
+/// first frame.
+fn number_layers(modules: &mut [Module]) {
+    let mut siblings: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    for module in modules.iter() {
+        if let Some((around, own)) = module.path.rsplit_once('/')
+            && seen.insert(&module.path)
+        {
+            let all = siblings.entry((around.to_owned(), class(own).to_owned())).or_default();
+            all.push(module.path.clone());
+        }
+    }
+    for module in modules {
+        let cuts = module.path.match_indices('/').map(|(at, _)| at).skip(1);
+        let ends: Vec<usize> = cuts.chain([module.path.len()]).collect();
+        for end in ends {
+            let path = &module.path[..end];
+            let Some((around, own)) = path.rsplit_once('/') else { continue };
+            let key = (around.to_owned(), class(own).to_owned());
+            let all = siblings.get(&key).map_or(&[][..], Vec::as_slice);
+            if all.len() > 1 {
+                module.layer = all.iter().position(|one| one == path).map(|at| at as u64);
+                module.layer_len = end;
+                break;
+            }
+        }
+    }
+}
