@@ -119,6 +119,12 @@ struct Seen<'a> {
 /// Where kernels belong: the module by number, the layer where no module is known.
 type Belongs = (Option<u32>, Option<u64>, Rung);
 
+/// Kernels and their time, by the input whose module it is, and where they belong.
+type Sums = BTreeMap<(usize, Belongs), (u64, i64)>;
+
+/// Number and path of a layer.
+type LayerKey<'a> = (Option<u64>, Option<&'a str>);
+
 /// Modules and layers of all inputs, each with its store and time base.
 pub fn modules(inputs: &[(&Store, &TimeBase)]) -> Modules {
     let mut symbols = Symbols::default();
@@ -188,7 +194,7 @@ fn rows(
     known: &[Known],
     to: &mut Modules,
 ) {
-    let mut sums: BTreeMap<(usize, Belongs), (u64, i64)> = BTreeMap::new();
+    let mut sums = Sums::new();
     let graphs = seen.kernels.chunk_by(|a, b| a.call.is_some() && a.call == b.call);
     let mut placed: BTreeMap<Vec<u32>, Vec<Place>> = BTreeMap::new();
     for group in graphs {
@@ -221,7 +227,7 @@ fn add_modules(
     input: usize,
     number: usize,
     (seen, all_seen): (&Seen<'_>, &[Seen<'_>]),
-    (sums, whole_ns): (&BTreeMap<(usize, Belongs), (u64, i64)>, i64),
+    (sums, whole_ns): (&Sums, i64),
     to: &mut Modules,
 ) {
     let mut rows: Vec<NnModuleRow> = Vec::new();
@@ -267,13 +273,13 @@ fn add_modules(
 fn add_layers(
     input: usize,
     all_seen: &[Seen<'_>],
-    (sums, whole_ns): (&BTreeMap<(usize, Belongs), (u64, i64)>, i64),
+    (sums, whole_ns): (&Sums, i64),
     to: &mut Modules,
 ) {
-    let mut layers: BTreeMap<(Option<u64>, Option<&str>), (u64, i64, i64)> = BTreeMap::new();
+    let mut layers: BTreeMap<LayerKey<'_>, (u64, i64, i64)> = BTreeMap::new();
     for (&(of, (module, layer, rung)), &(kernels, device_ns)) in sums {
         let known = module.map(|module| &all_seen[of].frames.modules[module as usize]);
-        let key = match known {
+        let key: LayerKey<'_> = match known {
             Some(known) => (known.layer, known.layer_path()),
             None => (layer, None),
         };
