@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    omni_trace::cli::run_line(std::env::args_os())
+    omni_trace::cli::run_line(std::env::args_os()).into()
 }

@@ -19,25 +19,32 @@ use super::tables::{TableChoice, rendered};
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::analyze::copies::CopiesConfig;
 use crate::ask::{bandwidth_report, compared, joined_with};
-use crate::read::Inputs;
+use crate::read::logs::LogInput;
+use crate::read::{Input, Inputs};
 use crate::schema::{Row as _, Source};
 use crate::table::figure::bandwidth_figures;
 use crate::table::page::Page;
-use crate::table::{CopyRow, Table, over_inputs};
+use crate::table::{BandwidthReport, CopyRow, Table, over_inputs};
 
 /// What `bandwidth` will do.
-struct BandwidthPlan {
-    common: CommonPlan,
-    inputs: Inputs,
+pub(super) struct BandwidthPlan {
+    pub(super) common: CommonPlan,
+    pub(super) inputs: Inputs,
     choice: TableChoice,
-    time: TimeConfig,
-    copies: CopiesConfig,
-    logs: Option<LogPlan>,
+    pub(super) copies: CopiesPlan,
     figures: Option<FigurePlan>,
+}
+
+/// What is asked of copies and collectives.
+#[derive(Default)]
+pub(super) struct CopiesPlan {
+    pub(super) time: TimeConfig,
+    pub(super) copies: CopiesConfig,
+    pub(super) logs: Option<LogPlan>,
     /// Whether all inputs are of one run, whatever they say.
-    is_one_run: bool,
+    pub(super) is_one_run: bool,
     /// The interval that was asked for.
-    window: Option<WindowArg>,
+    pub(super) window: Option<WindowArg>,
 }
 
 /// Runs the command.
@@ -47,7 +54,7 @@ pub(super) fn run(args: &BandwidthArgs) -> anyhow::Result<Outcome> {
 }
 
 impl BandwidthPlan {
-    fn of(args: &BandwidthArgs) -> anyhow::Result<Self> {
+    pub(super) fn of(args: &BandwidthArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
         let choice = TableChoice::of(&common, &args.table, CopyRow::SPEC, args.top)?;
         let peaks = peaks_of(args.peak.as_deref())?;
@@ -58,33 +65,48 @@ impl BandwidthPlan {
             common,
             inputs,
             choice,
-            time: time_config(args.window, None, args.comm_rules.as_deref())?,
-            copies: CopiesConfig { peaks },
-            logs,
+            copies: CopiesPlan {
+                time: time_config(args.window, None, args.comm_rules.as_deref())?,
+                copies: CopiesConfig { peaks },
+                logs,
+                is_one_run: args.runs.one_run,
+                window: args.window,
+            },
             figures: FigurePlan::of(&args.figures)?,
-            is_one_run: args.runs.one_run,
-            window: args.window,
         })
+    }
+}
+
+impl CopiesPlan {
+    /// What the inputs answer, with the logs that the plan names; what is missing from them is said.
+    pub(super) fn report(
+        &self,
+        common: &CommonPlan,
+        inputs: &[Input],
+        logs: &[LogInput],
+    ) -> anyhow::Result<BandwidthReport> {
+        let bases: Vec<TimeBase> = inputs
+            .par_iter()
+            .enumerate()
+            .map(|(i, input)| TimeBase::new(&input.store, &self.time).numbered(i))
+            .collect();
+        refuse_outside(self.window, bases.iter().map(|base| &base.windows))?;
+        let bases: Vec<&TimeBase> = bases.iter().collect();
+        let together = compared(inputs, &bases, self.is_one_run);
+        let mut report = bandwidth_report(&self.copies, inputs, &bases, &together);
+        if let Some(join) = self.logs.as_ref().filter(|join| join.joins(logs)) {
+            let joined = joined_with(inputs, &bases, &together, logs, join.config());
+            warn_of_logs(&joined, logs, join.tone(), common.is_quiet);
+            report.add_joined(joined);
+        }
+        Ok(report)
     }
 }
 
 fn run_plan(plan: &BandwidthPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     let inputs = read_traces(&plan.inputs, &plan.common)?;
-    let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
-    let bases: Vec<TimeBase> = inputs
-        .par_iter()
-        .enumerate()
-        .map(|(i, input)| TimeBase::new(&input.store, &plan.time).numbered(i))
-        .collect();
-    refuse_outside(plan.window, bases.iter().map(|base| &base.windows))?;
-    let bases: Vec<&TimeBase> = bases.iter().collect();
-    let together = compared(&inputs, &bases, plan.is_one_run);
-    let mut report = bandwidth_report(&plan.copies, &inputs, &bases, &together);
-    if let Some(join) = plan.logs.as_ref().filter(|join| join.joins(&logs)) {
-        let joined = joined_with(&inputs, &bases, &together, &logs, join.config());
-        warn_of_logs(&joined, &logs, join.tone(), plan.common.is_quiet);
-        report.add_joined(joined);
-    }
+    let logs = LogPlan::read(plan.copies.logs.as_ref(), &plan.common)?;
+    let report = plan.copies.report(&plan.common, &inputs, &logs)?;
     if let Some(path) = html {
         pages::write(
             path,

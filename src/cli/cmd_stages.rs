@@ -27,15 +27,15 @@ pub(super) fn run(args: &StagesArgs) -> anyhow::Result<Outcome> {
 }
 
 /// What `stages` will do.
-struct StagesPlan {
-    common: CommonPlan,
-    inputs: Inputs,
+pub(super) struct StagesPlan {
+    pub(super) common: CommonPlan,
+    pub(super) inputs: Inputs,
     choice: TableChoice,
     figures: Option<FigurePlan>,
 }
 
 impl StagesPlan {
-    fn of(args: &StagesArgs) -> anyhow::Result<Self> {
+    pub(super) fn of(args: &StagesArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
         let choice = TableChoice::of(&common, &args.table, RequestRow::SPEC, args.top)?;
         let figures = FigurePlan::of(&args.figures)?;
@@ -46,7 +46,7 @@ impl StagesPlan {
 }
 
 fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
-    let inputs = read_logs(&plan.inputs, plan.common.sorting())?;
+    let inputs = read_logs(&plan.inputs, &plan.common)?;
     let report = stages_report(&inputs);
     if let Some(path) = html {
         let logs = plan.inputs.paths.iter().map(PathBuf::as_path);

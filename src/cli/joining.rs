@@ -43,7 +43,7 @@ impl LogPlan {
     pub(super) fn read(plan: Option<&Self>, common: &CommonPlan) -> anyhow::Result<Vec<LogInput>> {
         match plan {
             None => Ok(Vec::new()),
-            Some(plan) if plan.is_named => read_logs(&plan.inputs, common.sorting()),
+            Some(plan) if plan.is_named => read_logs(&plan.inputs, common),
             Some(plan) => {
                 let logs = read_beside(&plan.inputs);
                 if !logs.is_empty() && !common.is_quiet {

@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 
@@ -14,11 +13,11 @@ use super::{help, usage};
 const DEFAULT: &str = "analyze";
 
 /// Runs the program with the words of its command line, its own name first, and gives the exit code.
-pub fn run_line(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn run_line(words: impl IntoIterator<Item = OsString>) -> u8 {
     let words = with_command(words.into_iter().collect());
     let parsed = help::command().try_get_matches_from(&words);
     match parsed.and_then(|matches| Args::from_arg_matches(&matches)) {
-        Ok(args) => run(&args).into(),
+        Ok(args) => run(&args).code(),
         Err(error) => usage::tell(&error, &words),
     }
 }

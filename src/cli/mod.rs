@@ -11,6 +11,7 @@ mod args_merge;
 mod args_schema;
 mod args_shell;
 mod args_stages;
+mod asked;
 mod atomic_file;
 mod build;
 mod cmd_analyze;
@@ -50,5 +51,7 @@ mod unfinished;
 mod usage;
 mod words;
 
+pub use asked::{Asked, Told, Trouble};
 pub use line::run_line;
 pub use run::Outcome;
+pub use usage::nearest;

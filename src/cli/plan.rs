@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, WindowArg};
 use super::figures::FigurePlan;
@@ -19,7 +20,7 @@ use crate::analyze::roofline::RooflineConfig;
 use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
 use crate::ask::{Question, Wanted};
-use crate::read::{Inputs, ReadOptions};
+use crate::read::{Inputs, Progress, ReadOptions};
 use crate::render::csv::Texts;
 use crate::render::layout::Names;
 use crate::render::text::TextStyle;
@@ -47,6 +48,8 @@ pub(super) struct CommonPlan {
     pub(super) read: ReadOptions,
     pub(super) is_quiet: bool,
     pub(super) is_strict: bool,
+    /// How far reading has come.
+    pub(super) progress: Arc<Progress>,
 }
 
 /// What `analyze` will do.
@@ -295,7 +298,13 @@ impl CommonPlan {
             read: ReadOptions::default(),
             is_quiet,
             is_strict: false,
+            progress: Arc::default(),
         }
+    }
+
+    /// The same with nothing said, and reading counted where another program looks.
+    pub(super) fn unheard(self, progress: Arc<Progress>) -> Self {
+        Self { is_quiet: true, progress, ..self }
     }
 
     /// The same with a number of threads, and with lost data judged.

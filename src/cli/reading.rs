@@ -1,7 +1,6 @@
 //! Reading the inputs of a command: progress shown, what is no trace left out where others are.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -14,8 +13,8 @@ use crate::align::refine_identity;
 use crate::diag::{IssueKind, Reporter};
 use crate::read::logs::{LogInput, discover_logs, read_log};
 use crate::read::{
-    Input, Inputs, MERGED_COPY, NOT_A_TRACE, Progress, ReadError, SLIM_COPY, discover,
-    is_not_a_rank, read_each,
+    Input, Inputs, MERGED_COPY, NOT_A_TRACE, ReadError, SLIM_COPY, discover, is_not_a_rank,
+    read_each,
 };
 
 /// Whether files of another kind are an error, and whether to say that they are left out.
@@ -86,10 +85,10 @@ pub(super) fn protected(inputs: Inputs) -> Inputs {
 /// Reads the traces of a command.
 pub(super) fn read_traces(inputs: &Inputs, common: &CommonPlan) -> anyhow::Result<Vec<Input>> {
     say_skipped(inputs, common.is_quiet);
-    let progress = Arc::new(Progress::default());
     let results = {
-        let _display = ProgressDisplay::start(&progress, &inputs.paths, common.is_quiet);
-        read_each(&inputs.paths, &common.read, &progress)
+        let progress = &common.progress;
+        let _display = ProgressDisplay::start(progress, &inputs.paths, common.is_quiet);
+        read_each(&inputs.paths, &common.read, progress)
     };
     let mut read = common.sorting().sorted(results, |input: &mut Input| &mut input.diag)?;
     for input in &mut read {
@@ -135,13 +134,13 @@ pub(super) fn say_skipped(inputs: &Inputs, is_quiet: bool) {
 }
 
 /// Reads logs.
-pub(super) fn read_logs(inputs: &Inputs, sorting: Sorting) -> anyhow::Result<Vec<LogInput>> {
-    say_skipped(inputs, sorting.is_quiet);
-    let progress = Arc::new(Progress::default());
+pub(super) fn read_logs(inputs: &Inputs, common: &CommonPlan) -> anyhow::Result<Vec<LogInput>> {
+    say_skipped(inputs, common.is_quiet);
     let results = {
-        let _display = ProgressDisplay::start(&progress, &inputs.paths, sorting.is_quiet);
-        let read = |path: &PathBuf| read_log(path, &progress).map(|log| vec![log]);
+        let progress = &common.progress;
+        let _display = ProgressDisplay::start(progress, &inputs.paths, common.is_quiet);
+        let read = |path: &PathBuf| read_log(path, progress).map(|log| vec![log]);
         inputs.paths.par_iter().map(read).collect()
     };
-    Ok(sorting.sorted(results, |log| &mut log.diag)?)
+    Ok(common.sorting().sorted(results, |log| &mut log.diag)?)
 }

@@ -1,7 +1,6 @@
 //! From arguments to an exit code.
 
 use std::io::{self, Write as _};
-use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,12 +43,6 @@ impl Outcome {
     }
 }
 
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
-        Self::from(outcome.code())
-    }
-}
-
 /// Runs a command; what is said of how it ended is said.
 pub(super) fn run(args: &Args) -> Outcome {
     let asked = std::env::var_os(TIMINGS).is_some_and(|value| !value.is_empty());
@@ -85,15 +78,17 @@ fn run_command(args: &Args) -> Outcome {
         Outcome::Failed
     });
     if outcome == Outcome::DataLost {
-        say("error: data of the input was lost, and --strict is set");
-        say(LOST_HINT);
+        say(&format!("error: {LOST}"));
+        say(&format!("hint: {LOST_HINT}"));
     }
     outcome
 }
 
-/// What to do where data was lost.
-const LOST_HINT: &str =
-    "hint: the issues in the output say what was lost and where; leave out --strict to accept it";
+/// What is said where data was lost that was not to be.
+pub(super) const LOST: &str = "data of the input was lost, and --strict is set";
+/// What to do about it.
+pub(super) const LOST_HINT: &str =
+    "the issues in the output say what was lost and where; leave out --strict to accept it";
 /// Says how long the steps took, all threads together, and when they ran.
 fn say_timings() {
     say(&format!("{:>9} {:>9} {:>9} {:>8}  step", "busy ms", "from ms", "to ms", "times"));
@@ -118,7 +113,7 @@ fn captured(code: i32) -> Outcome {
 }
 
 /// What failed. Errors of reading name their cause themselves; of others the causes follow.
-fn message(error: &anyhow::Error) -> String {
+pub(super) fn message(error: &anyhow::Error) -> String {
     match error.downcast_ref::<ReadError>() {
         Some(read) => read.to_string(),
         None => format!("{error:#}"),
@@ -126,7 +121,7 @@ fn message(error: &anyhow::Error) -> String {
 }
 
 /// What the user can do about an error, where it is known.
-fn hint(error: &anyhow::Error) -> Option<String> {
+pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(read) = error.downcast_ref::<ReadError>() {
         return Some(read.hint().to_owned());
     }

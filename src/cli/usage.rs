@@ -1,7 +1,6 @@
 //! What is said of a command line that cannot be meant: one line of what is wrong, one of what to do.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
@@ -82,22 +81,27 @@ const EXAMPLES: [(&str, &str); 12] = [
 ];
 
 /// Says what is wrong, or shows the help that was asked for; gives the exit code.
-pub(super) fn tell(error: &Error, words: &[OsString]) -> ExitCode {
+pub(super) fn tell(error: &Error, words: &[OsString]) -> u8 {
     if !error.use_stderr() {
         // A closed pipe is no error.
         let _ = error.print();
-        return ExitCode::SUCCESS;
+        return 0;
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
-        return ExitCode::from(FAILED);
+        return FAILED;
     }
-    let command = words.get(1).map(|word| word.to_string_lossy().into_owned());
-    let command = command.filter(|word| help::command_names().contains(word));
-    let (what, hint) = told(error, command.as_deref());
+    let (what, hint) = told_of(error, words);
     say(&format!("error: {what}"));
     say(&format!("hint: {hint}"));
-    ExitCode::from(FAILED)
+    FAILED
+}
+
+/// What is wrong with words, and what to do.
+pub(super) fn told_of(error: &Error, words: &[OsString]) -> (String, String) {
+    let command = words.get(1).map(|word| word.to_string_lossy().into_owned());
+    let command = command.filter(|word| help::command_names().contains(word));
+    told(error, command.as_deref())
 }
 
 /// What is wrong, and what to do.
@@ -235,7 +239,7 @@ fn help_of(command: Option<&str>) -> String {
 }
 
 /// The known word that is the fewest letters away, where these are few.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = known.map(|one| (distance(word, one), one)).min()?;
     (near.0 * 3 <= word.chars().count().max(3)).then_some(near.1)
 }

@@ -37,7 +37,7 @@ impl Raw {
             self.at -= gone;
             let filled = self.buffer.len();
             self.buffer.resize(KEPT + LOOK_AHEAD, 0);
-            let read = read_some(&mut self.inner, &mut self.buffer[filled..]);
+            let read = read_some(&mut self.inner, &self.progress, &mut self.buffer[filled..]);
             self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
             self.is_end = read? == 0;
         }
@@ -77,9 +77,12 @@ impl Raw {
     }
 }
 
-/// Reads something; an interrupted call is made again.
-fn read_some(reader: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+/// Reads something; an interrupted call is made again. Nothing is read for somebody who no longer wants it.
+fn read_some(reader: &mut impl Read, progress: &Progress, into: &mut [u8]) -> io::Result<usize> {
     loop {
+        if progress.is_cancelled() {
+            return Err(io::Error::other("reading was cancelled"));
+        }
         match reader.read(into) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
@@ -97,7 +100,7 @@ impl Read for Raw {
             self.at += n;
             n
         } else {
-            read_some(&mut self.inner, into)?
+            read_some(&mut self.inner, &self.progress, into)?
         };
         self.taken(n);
         Ok(n)
