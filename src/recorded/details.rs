@@ -6,6 +6,9 @@ use crate::model::EventKind;
 use crate::schema::Coded;
 use crate::store::{CollectiveRow, LaunchConfig, Shapes};
 
+/// What the name of a Python frame begins with that stands for a module.
+const MODULE: &str = "nn.Module: ";
+
 impl<'v, T> View<'v, T> {
     fn config(&self, slice: usize) -> Option<&'v LaunchConfig> {
         let config = self.store().device_row(slice)?.config?;
@@ -26,6 +29,49 @@ impl<'v, T> View<'v, T> {
         Some(self.text(part(self.store().shapes_of(slice)?)?))
     }
 
+    /// The innermost operator around the call that started a device event.
+    fn operator_of(&self, slice: usize) -> Option<Coded<'v>> {
+        self.name_around(self.call_of(slice)?, |kind, _| kind == EventKind::CpuOp)
+    }
+
+    /// The innermost module around the call that started a device event.
+    fn module_of(&self, slice: usize) -> Option<Coded<'v>> {
+        self.module(self.call_of(slice)?)
+    }
+
+    /// The innermost Python frame around the call that started a device event.
+    fn frame_of(&self, slice: usize) -> Option<Coded<'v>> {
+        self.name_around(self.call_of(slice)?, |kind, _| kind == EventKind::PythonFunction)
+    }
+
+    /// The innermost module around a slice.
+    fn module(&self, slice: usize) -> Option<Coded<'v>> {
+        self.name_around(slice, |_, name| name.starts_with(MODULE))
+    }
+
+    fn name_around(
+        &self,
+        slice: usize,
+        is_it: impl Fn(EventKind, &str) -> bool,
+    ) -> Option<Coded<'v>> {
+        let store = self.store();
+        let found = self.around(slice).find(|&one| is_it(store.kind(one), store.name(one)))?;
+        Some(self.text(store.slices.name[found]))
+    }
+
+    /// The Python frames around a slice, innermost first.
+    fn python_stack(&self, slice: usize) -> Option<String> {
+        let store = self.store();
+        let frames = self.around(slice).filter(|&one| store.kind(one) == EventKind::PythonFunction);
+        let names: Vec<&str> = frames.map(|frame| store.name(frame)).collect();
+        (!names.is_empty()).then(|| names.join("; "))
+    }
+
+    /// What is around a slice, from the inside out.
+    fn around(&self, slice: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.parent(slice), |&slice| self.parent(slice))
+    }
+
     fn collective(&self, row: usize) -> &'v CollectiveRow {
         &self.store().collectives[row]
     }
@@ -41,6 +87,9 @@ events! {
         external_id: Option<u64>, Count, "external id", "id of the operator that it belongs to", |v, i| v.store().external_id(i);
         call: Option<usize>, Count, "call", "the event of the call that started it", |v, i| v.call_of(i);
         launch_delay_ns: Option<i64>, Ns, "launch delay", "from the begin of that call to its own", |v, i| v.launch_delay_ns(i);
+        operator: Option<Coded<'v>>, Text, "operator", "innermost operator around that call", |v, i| v.operator_of(i);
+        module: Option<Coded<'v>>, Text, "module", "innermost nn.Module around that call, where Python frames were recorded", |v, i| v.module_of(i);
+        frame: Option<Coded<'v>>, Text, "frame", "innermost Python frame around that call", |v, i| v.frame_of(i);
         grid_x: Option<u32>, Count, "grid x", "blocks in the first dimension", |v, i| Some(v.config(i)?.grid[0]);
         grid_y: Option<u32>, Count, "grid y", "blocks in the second dimension", |v, i| Some(v.config(i)?.grid[1]);
         grid_z: Option<u32>, Count, "grid z", "blocks in the third dimension", |v, i| Some(v.config(i)?.grid[2]);
@@ -64,6 +113,9 @@ events! {
         external_id: Option<u64>, Count, "external id", "id of the operator that it belongs to", |v, i| v.store().external_id(i);
         call: Option<usize>, Count, "call", "the event of the call that started it", |v, i| v.call_of(i);
         launch_delay_ns: Option<i64>, Ns, "launch delay", "from the begin of that call to its own", |v, i| v.launch_delay_ns(i);
+        operator: Option<Coded<'v>>, Text, "operator", "innermost operator around that call", |v, i| v.operator_of(i);
+        module: Option<Coded<'v>>, Text, "module", "innermost nn.Module around that call, where Python frames were recorded", |v, i| v.module_of(i);
+        frame: Option<Coded<'v>>, Text, "frame", "innermost Python frame around that call", |v, i| v.frame_of(i);
         bytes: Option<u64>, Bytes, "bytes", "bytes moved or set", |v, i| Some(v.store().copy_row(i)?.bytes);
         from_device: Option<u32>, Count, "from", "source device of a peer copy", |v, i| v.store().copy_row(i)?.from_device;
         to_device: Option<u32>, Count, "to", "destination device of a peer copy", |v, i| v.store().copy_row(i)?.to_device;
@@ -85,6 +137,8 @@ events! {
         input_strides: Option<Coded<'v>>, Text, "strides", "strides of the inputs", |v, i| v.shapes(i, |s| s.strides);
         concrete_inputs: Option<Coded<'v>>, Text, "concrete", "values of the inputs that are no tensors", |v, i| v.shapes(i, |s| s.concrete);
         call_stack: Option<Coded<'v>>, Text, "stack", "Python frames around it, innermost first, with ; between them", |v, i| Some(v.text(v.store().op_row(i)?.stack?));
+        module: Option<Coded<'v>>, Text, "module", "innermost nn.Module around it, where Python frames were recorded", |v, i| v.module(i);
+        python_stack: Option<String>, Text, "Python stack", "Python frames around it, innermost first, with ; between them", |v, i| v.python_stack(i);
         module_hierarchy: Option<Coded<'v>>, Text, "modules", "modules around it", |v, i| Some(v.text(v.store().op_row(i)?.modules?));
     }
 }
