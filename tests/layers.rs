@@ -15,15 +15,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("recorded", &["analyze", "schema", "store", "model"]),
     ("compare", &["analyze", "schema", "model"]),
     ("table", &["compare", "analyze", "schema", "model"]),
-    ("frame", &["table", "store", "model"]),
     ("write", &["read", "store", "diag", "model"]),
     ("ask", &["table", "recorded", "analyze", "schema", "align", "read", "store", "diag", "model"]),
     ("render", &["table", "schema", "model"]),
     (
         "cli",
         &[
-            "render", "ask", "write", "frame", "table", "compare", "analyze", "schema", "align",
-            "read", "store", "diag", "model",
+            "render", "ask", "write", "table", "compare", "analyze", "schema", "align", "read",
+            "store", "diag", "model",
         ],
     ),
 ];

@@ -41,6 +41,7 @@ pub mod rates;
 pub mod roofline;
 mod route;
 pub mod slim;
+pub mod stacks;
 pub mod stages;
 pub mod startup;
 pub mod threads;

@@ -10,6 +10,7 @@ use regex::Regex;
 use super::args_bandwidth::BandwidthArgs;
 use super::args_check::CheckArgs;
 use super::args_diff::DiffArgs;
+use super::args_export::{ExportArgs, QueryArgs};
 use super::args_merge::{MergeArgs, SlimArgs};
 use super::args_schema::SchemaArgs;
 use super::args_shell::{CompletionsArgs, ManArgs};
@@ -50,6 +51,8 @@ pub(super) enum Command {
     Stages(StagesArgs),
     Report(ReportArgs),
     Diff(DiffArgs),
+    Query(QueryArgs),
+    Export(ExportArgs),
     Schema(SchemaArgs),
     Capture(CaptureArgs),
     Completions(CompletionsArgs),

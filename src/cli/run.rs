@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::args::{Args, Command};
 use super::{
-    cmd_analyze, cmd_bandwidth, cmd_capture, cmd_check, cmd_completions, cmd_diff, cmd_man,
-    cmd_merge, cmd_report, cmd_schema, cmd_slim, cmd_stages, help,
+    cmd_analyze, cmd_bandwidth, cmd_capture, cmd_check, cmd_completions, cmd_diff, cmd_export,
+    cmd_man, cmd_merge, cmd_report, cmd_schema, cmd_slim, cmd_stages, help,
 };
 use crate::diag::timings;
 use crate::read::ReadError;
@@ -66,6 +66,8 @@ fn run_command(args: &Args) -> Outcome {
         Command::Stages(stages) => cmd_stages::run(stages),
         Command::Report(report) => cmd_report::run(report),
         Command::Diff(diff) => cmd_diff::run(diff),
+        Command::Query(query) => cmd_export::query(query),
+        Command::Export(export) => cmd_export::run(export),
         Command::Schema(schema) => cmd_schema::run(schema),
         Command::Completions(completions) => cmd_completions::run(completions),
         Command::Man(man) => cmd_man::run(man),

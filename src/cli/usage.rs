@@ -38,7 +38,7 @@ const OPTIONS: [(&str, &str); 22] = [
 ];
 
 /// Words for what commands do.
-const COMMANDS: [(&str, &[&str]); 9] = [
+const COMMANDS: [(&str, &[&str]); 11] = [
     (
         "analyze",
         &[
@@ -57,10 +57,12 @@ const COMMANDS: [(&str, &[&str]); 9] = [
     ("capture", &["record", "profile", "run", "trace", "start"]),
     ("slim", &["compress", "shrink", "trim", "cut", "reduce", "filter", "crop"]),
     ("merge", &["combine", "join", "concat", "align"]),
-    ("report", &["html", "page", "export", "plot"]),
+    ("report", &["html", "page", "plot"]),
     ("stages", &["logs", "log", "requests"]),
     ("bandwidth", &["copies", "transfers", "comm", "nccl"]),
     ("diff", &["compare", "regress"]),
+    ("query", &["sql", "select", "ask"]),
+    ("export", &["parquet", "arrow", "flamegraph", "speedscope", "dump", "save"]),
     ("check", &["validate", "verify", "lint", "doctor"]),
 ];
 

@@ -13,6 +13,7 @@ pub mod json;
 pub mod layout;
 pub mod markdown;
 mod names;
+pub mod profile;
 pub mod screen;
 pub mod text;
 pub mod torch_table;

@@ -21,6 +21,7 @@ mod merge;
 pub mod over_inputs;
 mod overview;
 pub mod page;
+pub mod profile;
 mod report;
 mod runs;
 pub mod screen;
