@@ -1,0 +1,128 @@
+//! What the questions are about: traces and logs, read when a table of theirs is asked for, and their columns as polars has
+//! them, made when a statement touches them.
+
+use std::cell::OnceCell;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use omni_trace::{Cells, Logs, Of, Question, ReadError, Source, Traces, Values};
+use polars::prelude::{Column, DataFrame, PolarsError};
+
+use crate::catalog::{INPUT, Known, STAGE};
+use crate::convert::{self, Dictionaries};
+use crate::trouble::Trouble;
+
+/// Traces and logs.
+pub struct Data {
+    paths: Vec<PathBuf>,
+    question: Question,
+    traces: OnceCell<Traces>,
+    logs: OnceCell<Logs>,
+}
+
+impl Data {
+    /// What lies at some paths; nothing is read yet.
+    pub fn new(paths: Vec<PathBuf>, question: Question) -> Self {
+        Self { paths, question, traces: OnceCell::new(), logs: OnceCell::new() }
+    }
+
+    /// What was asked for.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// The traces, read once.
+    pub fn traces(&self) -> Result<&Traces, Trouble> {
+        if let Some(traces) = self.traces.get() {
+            return Ok(traces);
+        }
+        let traces = Traces::read(&self.paths).map_err(|error| unread(&error))?;
+        Ok(self.traces.get_or_init(|| traces))
+    }
+
+    fn logs(&self) -> Result<&Logs, Trouble> {
+        if let Some(logs) = self.logs.get() {
+            return Ok(logs);
+        }
+        let logs = Logs::read(&self.paths).map_err(|error| unread(&error))?;
+        Ok(self.logs.get_or_init(|| logs))
+    }
+
+    fn source(&self, table: &Known) -> Result<Source<'_>, Trouble> {
+        let source = match table.of {
+            Of::Stages => self.logs()?.source(table.name),
+            Of::Events | Of::Analyze | Of::Bandwidth => {
+                self.traces()?.source(table.name, &self.question)
+            }
+        };
+        source.ok_or_else(|| Trouble::plain(format!("there is no table `{}`", table.name)))
+    }
+
+    /// Some columns of a table.
+    ///
+    /// # Errors
+    ///
+    /// Inputs that cannot be read.
+    pub fn frame(&self, table: &Known, keys: &[&str]) -> Result<DataFrame, Trouble> {
+        let source = self.source(table)?;
+        let mut dictionaries = Dictionaries::default();
+        let mut whole: Option<DataFrame> = None;
+        for rows in source.parts() {
+            let part = self.part(&source, table, keys, &rows, &mut dictionaries)?;
+            match &mut whole {
+                Some(whole) => drop(whole.vstack_mut(&part).map_err(unmade)?),
+                None => whole = Some(part),
+            }
+        }
+        match whole {
+            Some(whole) => Ok(whole),
+            None => self.part(&source, table, keys, &(0..0), &mut dictionaries),
+        }
+    }
+
+    /// Some columns of a stretch of rows.
+    fn part(
+        &self,
+        source: &Source<'_>,
+        table: &Known,
+        keys: &[&str],
+        rows: &Range<usize>,
+        dictionaries: &mut Dictionaries,
+    ) -> Result<DataFrame, Trouble> {
+        let mut columns = Vec::with_capacity(keys.len());
+        for &key in keys {
+            let is_added = table.column(key).is_some_and(|column| column.is_added);
+            let from = if is_added { INPUT } else { key };
+            let values = source.column(from, rows.clone());
+            let values = values.ok_or_else(|| {
+                Trouble::plain(format!("`{}` has no column `{from}`", table.name))
+            })?;
+            columns.push(match values {
+                Values::Int(inputs) if is_added => self.of_inputs(key, &inputs)?,
+                values => convert::column(key, values, dictionaries),
+            });
+        }
+        DataFrame::new(rows.len(), columns).map_err(unmade)
+    }
+
+    /// The stage or the rank of the input of each row.
+    fn of_inputs(&self, key: &str, inputs: &Cells<i64>) -> Result<Column, Trouble> {
+        let identities = self.traces()?.inputs().iter().map(|input| &input.identity);
+        let numbers: Vec<Option<u32>> =
+            identities.map(|of| if key == STAGE { of.stage } else { of.rank }).collect();
+        let number =
+            |input: i64| usize::try_from(input).ok().and_then(|input| *numbers.get(input)?);
+        let values = inputs.iter().map(|input| input.and_then(number).map(i64::from));
+        Ok(convert::column(key, Values::Int(values.collect()), &mut Dictionaries::default()))
+    }
+}
+
+/// Inputs that cannot be read, and what to do.
+fn unread(error: &ReadError) -> Trouble {
+    Trouble::new(error.to_string(), error.hint())
+}
+
+/// Columns that do not fit together: they are of one table, so that none should.
+fn unmade(error: PolarsError) -> Trouble {
+    Trouble::plain(format!("the table could not be made: {error}"))
+}

@@ -1,0 +1,474 @@
+//! SQL, as far as it has to be understood before polars gets it: which tables and columns a statement touches, what its
+//! results are called, and our own functions.
+//!
+//! Runs nothing and knows no table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr,
+    Statement as Parsed, TableFactor, TableWithJoins, Visit, VisitMut, Visitor, VisitorMut,
+    visit_relations,
+};
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::{Parser, ParserError, ParserOptions};
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+use crate::trouble::Trouble;
+
+/// One statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// `SHOW TABLES`.
+    Tables,
+    /// `DESCRIBE table`.
+    Describe(String),
+    /// What polars runs.
+    Run(Run),
+}
+
+/// A statement that polars runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// As polars takes it: without our own functions, its results named.
+    pub sql: String,
+    /// What it touches.
+    pub needs: Needs,
+    /// The table that it makes, if it makes one.
+    pub makes: Option<String>,
+    /// The functions that it calls, in small letters.
+    pub functions: BTreeSet<String>,
+}
+
+/// The tables and columns that a statement may touch; never too few.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Tables, and whether every column of each is asked for.
+    pub tables: BTreeMap<String, bool>,
+    /// Every word of the statement.
+    pub words: BTreeSet<String>,
+}
+
+impl Needs {
+    /// Whether a column of a table may be touched.
+    pub fn has(&self, table: &str, column: &str) -> bool {
+        self.tables.get(table).is_some_and(|&every| every || self.words.contains(column))
+    }
+}
+
+/// Reads statements.
+///
+/// # Errors
+///
+/// What is no SQL, with the place marked, and statements that do more than ask.
+pub fn parse(text: &str) -> Result<Vec<Statement>, Trouble> {
+    let options = ParserOptions::new().with_trailing_commas(true);
+    let parser = Parser::new(&GenericDialect).with_options(options);
+    let parsed = parser.try_with_sql(text).and_then(|mut parser| parser.parse_statements());
+    let parsed = parsed.map_err(|error| not_sql(text, &error))?;
+    parsed.into_iter().map(statement).collect()
+}
+
+fn statement(parsed: Parsed) -> Result<Statement, Trouble> {
+    let makes = match &parsed {
+        Parsed::ShowTables { .. } => return Ok(Statement::Tables),
+        Parsed::ExplainTable { table_name, .. } => {
+            return Ok(Statement::Describe(last(table_name)));
+        }
+        Parsed::Query(_) | Parsed::Explain { .. } => None,
+        Parsed::CreateTable(table) if table.query.is_some() => Some(last(&table.name)),
+        Parsed::Drop { .. } => None,
+        other => return Err(only_asks(other)),
+    };
+    Ok(Statement::Run(Run::of(parsed, makes)))
+}
+
+fn only_asks(other: &Parsed) -> Trouble {
+    let text = other.to_string();
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let hint = "what there is: SELECT, WITH, SHOW TABLES, DESCRIBE TABLE, EXPLAIN, and CREATE TABLE name AS SELECT, which lasts \
+                until the program ends";
+    Trouble::new(format!("{word} is no question: traces are only read"), hint)
+}
+
+impl Run {
+    fn of(mut parsed: Parsed, makes: Option<String>) -> Self {
+        let mut seen = Seen::default();
+        let _ = Visit::visit(&parsed, &mut seen);
+        let _ = visit_relations(&parsed, |name| {
+            let name = last(name);
+            if !seen.own.contains(&name) && makes.as_ref() != Some(&name) {
+                let every = seen.every.contains(&name);
+                seen.needs.tables.insert(name, every);
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        seen.needs.words = words(&parsed.to_string());
+        let _ = VisitMut::visit(&mut parsed, &mut Named);
+        let _ = VisitMut::visit(&mut parsed, &mut Helped);
+        Self { sql: parsed.to_string(), needs: seen.needs, makes, functions: seen.functions }
+    }
+}
+
+/// Words that are no strings and no operators: every name is among them.
+fn words(sql: &str) -> BTreeSet<String> {
+    let tokens = Tokenizer::new(&GenericDialect, sql).tokenize().unwrap_or_default();
+    let word = |token| match token {
+        Token::Word(word) => Some(word.value),
+        // With double quotes some dialects mean a name.
+        Token::DoubleQuotedString(text) => Some(text),
+        _ => None,
+    };
+    tokens.into_iter().filter_map(word).collect()
+}
+
+fn last(name: &ObjectName) -> String {
+    let part = name.0.last().and_then(|part| part.as_ident());
+    part.map_or_else(|| name.to_string(), |ident| ident.value.clone())
+}
+
+/// What a statement asks for.
+#[derive(Default)]
+struct Seen {
+    needs: Needs,
+    /// Tables of which every column is asked for.
+    every: BTreeSet<String>,
+    /// Names that the statement itself defines with WITH.
+    own: BTreeSet<String>,
+    functions: BTreeSet<String>,
+}
+
+impl Seen {
+    fn every_of(&mut self, factor: &TableFactor) {
+        match factor {
+            TableFactor::Table { name, .. } => drop(self.every.insert(last(name))),
+            TableFactor::NestedJoin { table_with_joins, .. } => self.every_of_all(table_with_joins),
+            _ => {}
+        }
+    }
+
+    fn every_of_all(&mut self, table: &TableWithJoins) {
+        self.every_of(&table.relation);
+        table.joins.iter().for_each(|join| self.every_of(&join.relation));
+    }
+}
+
+impl Visitor for Seen {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            self.own.insert(cte.alias.name.value.clone());
+        }
+        if let SetExpr::Table(table) = query.body.as_ref() {
+            self.every.extend(table.table_name.clone());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        let is_natural = select
+            .from
+            .iter()
+            .flat_map(|table| &table.joins)
+            .any(|join| is_natural(&join.join_operator));
+        if is_natural || select.projection.iter().any(is_every) {
+            select.from.iter().for_each(|table| self.every_of_all(table));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr {
+            self.functions.insert(last(&function.name).to_lowercase());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_every(item: &SelectItem) -> bool {
+    match item {
+        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => true,
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => has_columns(expr),
+        SelectItem::ExprWithAliases { .. } => true,
+    }
+}
+
+/// Whether an expression holds `COLUMNS('regex')`, which stands for any column.
+fn has_columns(expr: &Expr) -> bool {
+    expr.to_string().to_lowercase().contains("columns(")
+}
+
+fn is_natural(operator: &JoinOperator) -> bool {
+    format!("{operator:?}").contains(&format!("{:?}", JoinConstraint::Natural))
+}
+
+/// Gives results the name that was written, as other databases do: polars would call both of `min(x), max(x)` `x`.
+struct Named;
+
+impl VisitorMut for Named {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let grouped = match &select.group_by {
+            GroupByExpr::Expressions(expressions, _) => expressions.clone(),
+            GroupByExpr::All(_) => Vec::new(),
+        };
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) = item
+                && is_nameless(expr)
+                && !grouped.contains(expr)
+            {
+                let alias = Ident::with_quote('"', expr.to_string().replace('"', "'"));
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether an expression has no name of its own; one that stands for several columns keeps theirs.
+fn is_nameless(expr: &Expr) -> bool {
+    !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+        && !has_columns(expr)
+        && !is_unnest(expr)
+}
+
+fn is_unnest(expr: &Expr) -> bool {
+    matches!(expr, Expr::Function(function) if last(&function.name).eq_ignore_ascii_case("unnest"))
+}
+
+/// A function of our own: its name, its arguments, what it does, and what it is in SQL.
+#[derive(Clone, Copy, Debug)]
+pub struct Helper {
+    /// Its name.
+    pub name: &'static str,
+    /// As it is called.
+    pub call: &'static str,
+    /// What it gives.
+    pub doc: &'static str,
+    becomes: Becomes,
+}
+
+/// What a function of our own becomes.
+#[derive(Clone, Copy, Debug)]
+enum Becomes {
+    /// A number of the unit, of so many.
+    Unit(&'static str),
+    /// A quantile.
+    Quantile(&'static str),
+    /// A share in percent.
+    Percent,
+}
+
+/// Our own functions.
+pub const HELPERS: [Helper; 9] = [
+    Helper {
+        name: "us",
+        call: "us(ns)",
+        doc: "microseconds of nanoseconds",
+        becomes: Becomes::Unit("1000.0"),
+    },
+    Helper {
+        name: "ms",
+        call: "ms(ns)",
+        doc: "milliseconds of nanoseconds",
+        becomes: Becomes::Unit("1000000.0"),
+    },
+    Helper {
+        name: "sec",
+        call: "sec(ns)",
+        doc: "seconds of nanoseconds",
+        becomes: Becomes::Unit("1000000000.0"),
+    },
+    Helper {
+        name: "mib",
+        call: "mib(bytes)",
+        doc: "mebibytes of bytes",
+        becomes: Becomes::Unit("1048576.0"),
+    },
+    Helper {
+        name: "pct",
+        call: "pct(part, whole)",
+        doc: "the part in percent of the whole; nothing where the whole is 0",
+        becomes: Becomes::Percent,
+    },
+    Helper {
+        name: "p50",
+        call: "p50(x)",
+        doc: "the value that half of all do not exceed",
+        becomes: Becomes::Quantile("0.5"),
+    },
+    Helper {
+        name: "p90",
+        call: "p90(x)",
+        doc: "the value that 90 % do not exceed",
+        becomes: Becomes::Quantile("0.9"),
+    },
+    Helper {
+        name: "p95",
+        call: "p95(x)",
+        doc: "the value that 95 % do not exceed",
+        becomes: Becomes::Quantile("0.95"),
+    },
+    Helper {
+        name: "p99",
+        call: "p99(x)",
+        doc: "the value that 99 % do not exceed",
+        becomes: Becomes::Quantile("0.99"),
+    },
+];
+
+/// Writes our own functions as SQL.
+struct Helped;
+
+impl VisitorMut for Helped {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr
+            && let Some(written) = written(function)
+            && let Ok(mut parser) = Parser::new(&GenericDialect).try_with_sql(&written)
+            && let Ok(new) = parser.parse_expr()
+        {
+            *expr = new;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A call of our own as SQL; `None` for what is no function of ours, or not called as it is.
+fn written(function: &Function) -> Option<String> {
+    let name = last(&function.name);
+    let helper = HELPERS.iter().find(|helper| helper.name.eq_ignore_ascii_case(&name))?;
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let arguments: Vec<&Expr> = list.args.iter().map(argument).collect::<Option<_>>()?;
+    let over = function.over.as_ref().map_or(String::new(), |over| format!(" OVER {over}"));
+    match (helper.becomes, arguments.as_slice()) {
+        (Becomes::Unit(of), [value]) => Some(format!("(({value}) / {of})")),
+        (Becomes::Percent, [part, whole]) => {
+            Some(format!("(({part}) * 100.0 / NULLIF({whole}, 0))"))
+        }
+        (Becomes::Quantile(at), [value]) => Some(format!("QUANTILE_DISC({value}, {at}){over}")),
+        _ => None,
+    }
+}
+
+fn argument(argument: &FunctionArg) -> Option<&Expr> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    }
+}
+
+/// What is no SQL, with the line and a mark under the place.
+fn not_sql(text: &str, error: &ParserError) -> Trouble {
+    let message = match error {
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
+            message.as_str()
+        }
+        ParserError::RecursionLimitExceeded => {
+            return Trouble::plain("the statement is nested too deeply");
+        }
+    };
+    let (what, place) = message.rsplit_once(" at Line: ").unwrap_or((message, ""));
+    let place = place.split_once(", Column: ").and_then(|(line, column)| {
+        Some((line.parse::<usize>().ok()?, column.trim().parse::<usize>().ok()?))
+    });
+    let Some((line, column)) = place else { return Trouble::plain(format!("no SQL: {what}")) };
+    let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let indent = " ".repeat(column.saturating_sub(1).min(shown.chars().count()));
+    Trouble::plain(format!("no SQL: {what}\n  {shown}\n  {indent}^"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Run, Statement, parse};
+
+    fn run(sql: &str) -> Run {
+        match parse(sql).unwrap().pop() {
+            Some(Statement::Run(run)) => run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn tables(sql: &str) -> Vec<(String, bool)> {
+        run(sql).needs.tables.into_iter().collect()
+    }
+
+    #[test]
+    fn only_what_is_named_is_touched() {
+        let needs = run("SELECT k.name, sum(dur_ns) FROM events AS k JOIN waits USING (input) WHERE x > 'start_ns'").needs;
+        assert!(
+            needs.has("events", "name")
+                && needs.has("events", "dur_ns")
+                && needs.has("waits", "input")
+        );
+        assert!(!needs.has("events", "start_ns") && !needs.has("kernels", "name"));
+        assert_eq!(tables("SELECT count(*) FROM events"), [("events".into(), false)]);
+        assert_eq!(tables("SELECT * FROM (SELECT name FROM events) e"), [("events".into(), false)]);
+        assert_eq!(
+            tables("SELECT * FROM events e JOIN waits w ON e.a = w.a"),
+            [("events".into(), true), ("waits".into(), true)]
+        );
+        assert_eq!(tables("SELECT COLUMNS('_ns$') FROM events"), [("events".into(), true)]);
+        assert_eq!(
+            tables("SELECT a FROM events NATURAL JOIN waits"),
+            [("events".into(), true), ("waits".into(), true)]
+        );
+    }
+
+    #[test]
+    fn names_of_with_are_no_tables() {
+        let sql = "WITH own AS (SELECT name FROM events) SELECT * FROM own WHERE name IN (SELECT name FROM waits)";
+        assert_eq!(tables(sql), [("events".into(), false), ("waits".into(), false)]);
+        let made = run("CREATE TABLE mine AS SELECT * FROM events");
+        assert_eq!((made.makes.as_deref(), made.needs.tables.len()), (Some("mine"), 1));
+    }
+
+    #[test]
+    fn results_are_called_as_they_were_written() {
+        let sql =
+            run("SELECT min(x), max(x) AS most, y, count(*), x / 2 FROM t GROUP BY y, x / 2").sql;
+        let expected = r#"SELECT min(x) AS "min(x)", max(x) AS most, y, count(*) AS "count(*)", x / 2 FROM t GROUP BY y, x / 2"#;
+        assert_eq!(sql, expected);
+    }
+
+    #[test]
+    fn our_functions_are_plain_sql() {
+        let sql = run("SELECT MS(sum(x)) AS a, pct(sum(x), y) AS b, p99(x) OVER (PARTITION BY y) AS c, ms(p50(x)) AS d FROM t").sql;
+        let expected = "SELECT ((sum(x)) / 1000000.0) AS a, ((sum(x)) * 100.0 / NULLIF(y, 0)) AS b, \
+                        QUANTILE_DISC(x, 0.99) OVER (PARTITION BY y) AS c, ((QUANTILE_DISC(x, 0.5)) / 1000000.0) AS d FROM t";
+        assert_eq!(sql, expected);
+        // What is called otherwise is left to who says that there is no such function.
+        assert_eq!(run("SELECT ms(a, b) AS x FROM t").sql, "SELECT ms(a, b) AS x FROM t");
+    }
+
+    #[test]
+    fn mistakes_are_shown_in_their_place() {
+        let trouble = parse("SELECT a\nFROM t WHERE )").unwrap_err();
+        assert!(trouble.what.starts_with("no SQL: Expected:"), "{}", trouble.what);
+        assert!(trouble.what.contains("\n  FROM t WHERE )\n"), "{}", trouble.what);
+        let trouble = parse("SELECT 'open").unwrap_err();
+        assert!(trouble.what.starts_with("no SQL: "), "{}", trouble.what);
+        for sql in [
+            "INSERT INTO t VALUES (1)",
+            "DELETE FROM events",
+            "TRUNCATE TABLE events",
+            "CREATE TABLE t (a INT)",
+        ] {
+            let trouble = parse(sql).unwrap_err();
+            assert!(trouble.what.contains("traces are only read"), "{sql}: {}", trouble.what);
+        }
+    }
+
+    #[test]
+    fn several_statements_and_none() {
+        assert_eq!(parse(" ; ; ").unwrap(), []);
+        let all = parse("SHOW TABLES; DESCRIBE events; -- that is all\nSELECT 1").unwrap();
+        assert_eq!(all[..2], [Statement::Tables, Statement::Describe("events".into())]);
+        assert_eq!(all.len(), 3);
+    }
+}

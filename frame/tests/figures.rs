@@ -1,0 +1,164 @@
+//! SQL and the reports of `analyze` and `bandwidth` give the same figures, on every real trace and every fixture: figures
+//! that a question sums up from single events, and tables that are asked for as they are.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{real_traces, root};
+use omni_trace::analyze::copies::CopiesConfig;
+use omni_trace::{Question, Table, Traces, Values};
+use omni_trace_frame::catalog::Catalog;
+use omni_trace_frame::data::Data;
+use omni_trace_frame::session::Session;
+use omni_trace_frame::show::{self, Format};
+use omni_trace_frame::statement;
+
+/// Where a figure of a report comes from.
+enum Of {
+    /// Sums of whole columns of a table of `analyze`, and its number of rows.
+    Analyze(&'static str, &'static [&'static str]),
+    /// The same of `bandwidth`.
+    Bandwidth(&'static str, &'static [&'static str]),
+    /// Columns of every row of a table of `analyze`, in its order.
+    Rows(&'static str, &'static [&'static str]),
+}
+
+/// What is compared: SQL, whose rows are sorted as text, and the report's answer.
+const QUERIES: [(&str, Of); 24] = [
+    ("SELECT name, count(*), sum(dur_ns), min(dur_ns), p50(dur_ns), p99(dur_ns), max(dur_ns) FROM kernel_events GROUP BY name",
+     Of::Rows("kernels", &["name", "count", "sum_ns", "min_ns", "median_ns", "p99_ns", "max_ns"])),
+    ("SELECT name, count(*), sum(dur_ns), min(dur_ns), p50(dur_ns), p99(dur_ns), max(dur_ns) FROM copy_events GROUP BY name",
+     Of::Rows("copies", &["name", "count", "sum_ns", "min_ns", "median_ns", "p99_ns", "max_ns"])),
+    ("WITH all_work AS (SELECT input, device, stream, name, dur_ns FROM kernel_events UNION ALL SELECT input, device, stream, name, dur_ns FROM copy_events)
+      SELECT input, device, stream, name, count(*), sum(dur_ns), max(dur_ns) FROM all_work GROUP BY input, device, stream, name",
+     Of::Rows("streams", &["input", "device", "stream", "name", "count", "sum_ns", "max_ns"])),
+    ("WITH all_work AS (SELECT input, name, launch_delay_ns AS d FROM kernel_events UNION ALL SELECT input, name, launch_delay_ns AS d FROM copy_events)
+      SELECT input, name, count(*), sum(d), p50(d), p99(d), max(d) FROM all_work WHERE d IS NOT NULL GROUP BY input, name",
+     Of::Rows("launches", &["input", "name", "count", "sum_ns", "p50_ns", "p99_ns", "max_ns"])),
+    ("SELECT count(*), sum(busy_ns), sum(idle_ns), sum(window_ns), sum(kernel_sum_ns) FROM devices",
+     Of::Analyze("devices", &["busy_ns", "idle_ns", "window_ns", "kernel_sum_ns"])),
+    ("SELECT count(*), sum(ns) FROM idle", Of::Analyze("idle", &["ns"])),
+    ("SELECT count(*), sum(dur_ns), sum(start_ns) FROM idle_gaps", Of::Analyze("idle_gaps", &["dur_ns", "start_ns"])),
+    ("SELECT count(*), sum(events) FROM inputs", Of::Analyze("inputs", &["events"])),
+    ("SELECT count(*), sum(count) FROM issues", Of::Analyze("issues", &["count"])),
+    ("SELECT count(*), sum(input) FROM threads", Of::Analyze("threads", &["input"])),
+    ("SELECT count(*), sum(count), sum(sum_ns), sum(net_ns), sum(max_ns) FROM waits", Of::Analyze("waits", &["count", "sum_ns", "net_ns", "max_ns"])),
+    ("SELECT input, pid, tid, name, start_ns, cpu_ns, n_kernels, phase FROM iterations",
+     Of::Rows("iterations", &["input", "pid", "tid", "name", "start_ns", "cpu_ns", "n_kernels", "phase"])),
+    ("SELECT count(*), sum(count) FROM iteration_summary", Of::Analyze("iteration_summary", &["count"])),
+    ("SELECT count(*), sum(count), sum(total_ns), sum(own_ns), sum(max_ns) FROM components", Of::Analyze("components", &["count", "total_ns", "own_ns", "max_ns"])),
+    ("SELECT count(*), sum(count), sum(self_cpu_ns), sum(cpu_total_ns), sum(self_device_ns), sum(device_total_ns) FROM key_averages",
+     Of::Analyze("key_averages", &["count", "self_cpu_ns", "cpu_total_ns", "self_device_ns", "device_total_ns"])),
+    ("SELECT name, sum_ns, share_pct FROM kernels", Of::Rows("kernels", &["name", "sum_ns", "share_pct"])),
+    ("SELECT count(*), sum(sum_ns), sum(count) FROM activity", Of::Analyze("activity", &["sum_ns", "count"])),
+    ("SELECT count(*), sum(events), sum(allocated_peak_bytes), sum(out_of_memory) FROM memory", Of::Analyze("memory", &["events", "allocated_peak_bytes", "out_of_memory"])),
+    ("SELECT count(*) FROM startup", Of::Analyze("startup", &[])),
+    ("SELECT count(*) FROM trust", Of::Analyze("trust", &[])),
+    ("SELECT count(*), sum(count), sum(bytes), sum(sum_ns) FROM directions", Of::Bandwidth("directions", &["count", "bytes", "sum_ns"])),
+    ("SELECT count(*), sum(count), sum(bytes), sum(sum_ns) FROM bandwidth_copies", Of::Bandwidth("copies", &["count", "bytes", "sum_ns"])),
+    ("SELECT count(*), sum(count), sum(bytes), sum(sum_ns) FROM call_sites", Of::Bandwidth("call_sites", &["count", "bytes", "sum_ns"])),
+    ("SELECT count(*), sum(count), sum(kernels), sum(sum_ns), sum(skew_ns), sum(exposed_ns) FROM collectives",
+     Of::Bandwidth("collectives", &["count", "kernels", "sum_ns", "skew_ns", "exposed_ns"])),
+];
+
+/// The number of rows and the sums of some columns, as CSV has them.
+fn sums(table: &Table, keys: &[&str]) -> Vec<String> {
+    let sum = |key: &&str| -> i64 {
+        let (_, values) = table
+            .columns()
+            .find(|(column, _)| column.key == *key)
+            .unwrap_or_else(|| panic!("{key}"));
+        let Values::Int(values) = values else { panic!("{key} is not whole") };
+        values.iter().flatten().sum()
+    };
+    let sums = keys.iter().map(sum).map(|sum| sum.to_string());
+    vec![std::iter::once(table.n_rows.to_string()).chain(sums).collect::<Vec<_>>().join(",")]
+}
+
+/// Some columns of every row.
+fn rows(table: &Table, keys: &[&str]) -> Vec<String> {
+    let column = |key: &&str| {
+        table.columns().find(|(column, _)| column.key == *key).unwrap_or_else(|| panic!("{key}")).1
+    };
+    let columns: Vec<&Values> = keys.iter().map(column).collect();
+    let cell = |values: &Values, row: usize| match values {
+        Values::Int(values) => values.get(row).map_or(String::new(), |value| value.to_string()),
+        Values::Float(values) => values.get(row).map_or(String::new(), |value| value.to_string()),
+        Values::Text(values) => quoted(values.get(row).unwrap_or_default()),
+        Values::Word(values, words) => {
+            values.get(row).map_or(String::new(), |at| words[usize::from(at)].to_owned())
+        }
+        other => panic!("{other:?}"),
+    };
+    (0..table.n_rows)
+        .map(|row| columns.iter().map(|values| cell(values, row)).collect::<Vec<_>>().join(","))
+        .collect()
+}
+
+/// A text as CSV has it.
+fn quoted(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r'])
+        && !text.parse::<f64>().is_ok_and(f64::is_finite);
+    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
+    if text.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
+fn hold(path: &Path) {
+    let Ok(traces) = Traces::read([path]) else { return };
+    let question = Question::default();
+    let (analyze, bandwidth) =
+        (traces.analyze(&question), traces.bandwidth(&question, &CopiesConfig::default()));
+    if analyze.runs.len() > 1 {
+        // Names are summed by run.
+        return;
+    }
+    let (catalog, data) = (Catalog::new(), Data::new(vec![path.to_owned()], question));
+    let mut session = Session::new(&catalog, &data);
+    for (sql, of) in &QUERIES {
+        let statement = statement::parse(sql).expect("it is SQL").remove(0);
+        let result = session
+            .run(&statement)
+            .unwrap_or_else(|trouble| panic!("{}: {sql}: {trouble}", path.display()));
+        let mut text = Vec::new();
+        show::write(&mut result.expect("it asks"), Format::Csv, &mut text)
+            .expect("memory takes it");
+        let text = String::from_utf8(text).expect("CSV is UTF-8");
+        let mut actual: Vec<String> =
+            text.split_terminator("\r\n").skip(1).map(str::to_owned).collect();
+        let table = |table: Option<Table>| table.unwrap_or_else(|| panic!("{sql}"));
+        let mut expected = match of {
+            Of::Analyze(key, keys) => sums(&table(analyze.table(key)), keys),
+            Of::Bandwidth(key, keys) => sums(&table(bandwidth.table(key)), keys),
+            Of::Rows(key, keys) => rows(&table(analyze.table(key)), keys),
+        };
+        actual.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(actual, expected, "{}: {sql}", path.display());
+    }
+}
+
+#[test]
+fn figures_of_fixtures_are_those_of_the_reports() {
+    for case in [
+        "pipeline",
+        "vllm_tp2_step",
+        "h100_rust_light",
+        "nccl_two_ranks",
+        "p2p_copies",
+        "empty_trace",
+        "odd_names",
+    ] {
+        hold(&root().join("fixtures").join(case));
+    }
+}
+
+#[test]
+fn figures_of_every_real_trace_are_those_of_the_reports() {
+    let traces: Vec<PathBuf> = real_traces();
+    traces.iter().for_each(|path| hold(path));
+}

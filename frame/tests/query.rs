@@ -1,0 +1,327 @@
+//! `query` from outside: SQL in, text out, and what is said where something is wrong.
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{err, program, query, run};
+
+const TP2: &str = "fixtures/vllm_tp2_step";
+const H100: &str = "fixtures/h100_rust_light";
+
+#[test]
+fn every_format_says_the_same() {
+    let sql = "SELECT input, rank, count(*) AS n, sum(dur_ns) AS sum_ns FROM events GROUP BY input, rank ORDER BY input";
+    let csv = query(&[TP2, "--format", "csv", sql]);
+    let rows: Vec<Vec<&str>> =
+        csv.split_terminator("\r\n").map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0], ["input", "rank", "n", "sum_ns"]);
+    assert_eq!(rows.len(), 3);
+    let json: serde_json::Value =
+        serde_json::from_str(&query(&[TP2, "--format", "json", sql])).unwrap();
+    let lines = query(&[TP2, "--format", "jsonl", sql]);
+    let (text, md) = (query(&[TP2, sql]), query(&[TP2, "--format", "md", sql]));
+    for (i, row) in rows[1..].iter().enumerate() {
+        let object = &json[i];
+        let line: serde_json::Value = serde_json::from_str(lines.lines().nth(i).unwrap()).unwrap();
+        assert_eq!(*object, line);
+        for (key, cell) in rows[0].iter().zip(row) {
+            assert_eq!(object[key].to_string(), **cell, "{key}");
+        }
+        assert_eq!(text.lines().nth(i + 2).unwrap().split_whitespace().collect::<Vec<_>>(), *row);
+        assert_eq!(md.lines().nth(i + 2).unwrap(), format!("| {} |", row.join(" | ")));
+    }
+}
+
+#[test]
+fn only_the_number_of_rows_is_asked_for() {
+    let events: i64 = query(&[TP2, "--format", "csv", "SELECT count(*) FROM events"])
+        .lines()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    let summed: i64 = query(&[TP2, "--format", "csv", "SELECT sum(n_events) AS n FROM tracks"])
+        .lines()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(events > 10_000 && events == summed, "{events} {summed}");
+}
+
+#[test]
+fn what_was_not_recorded_is_not_zero() {
+    let sql = "SELECT stage, rank, NULL AS x, 0 AS y FROM inputs LIMIT 1";
+    assert_eq!(query(&[TP2, "--format", "csv", sql]), "stage,rank,x,y\r\n,0,,0\r\n");
+    assert!(
+        query(&[TP2, "--format", "json", sql]).contains(r#""stage":null,"rank":0,"x":null,"y":0"#)
+    );
+    assert!(query(&[TP2, sql]).ends_with("-     0  -  0\n"), "{}", query(&[TP2, sql]));
+}
+
+#[test]
+fn several_statements_share_what_was_made() {
+    let sql = "CREATE TABLE own AS SELECT name, dur_ns FROM events WHERE dur_ns > 1000000;
+               SELECT count(*) AS n FROM own; SELECT max(dur_ns) AS most FROM own; SHOW TABLES; DROP TABLE own";
+    let text = query(&[TP2, sql]);
+    let parts: Vec<&str> = text.split("\n\n").collect();
+    assert!(parts[0].starts_with("  n\n") || parts[0].starts_with("n\n"), "{}", parts[0]);
+    assert!(parts[2].contains("\nown ") && parts[2].contains("made here"));
+    let output = run(&[TP2, "CREATE TABLE own AS SELECT 1 AS a; SELECT * FROM owm"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("hint: did you mean own?"), "{}", err(&output));
+}
+
+#[test]
+fn wrong_names_are_told_with_the_nearest() {
+    for (sql, what, hint) in [
+        ("SELECT name FROM kernles", "there is no table `kernles`", "did you mean kernels?"),
+        ("SELECT dur FROM events", "there is no column `dur`", "did you mean dur_ns"),
+        ("SELECT e.nmae FROM events e", "there is no column `nmae`", "did you mean name?"),
+        (
+            "SELECT name FROM events ORDER BY durns",
+            "there is no column `durns`",
+            "did you mean dur_ns",
+        ),
+        (
+            "SELECT count(*) FROM events GROUP BY nam",
+            "there is no column `nam`",
+            "did you mean name?",
+        ),
+        ("SELECT summ(dur_ns) FROM events", "there is no function `summ`", "did you mean sum?"),
+        ("SELECT p98(dur_ns) FROM events", "there is no function `p98`", "did you mean p"),
+        ("SELECT name FROM zzzzzzzz", "there is no table `zzzzzzzz`", "SHOW TABLES lists them"),
+        ("DESCRIBE event", "there is no table `event`", "did you mean events"),
+    ] {
+        let output = run(&[TP2, sql]);
+        let said = err(&output);
+        assert_eq!(output.status.code(), Some(2), "{sql}: {said}");
+        assert!(said.contains(&format!("error: {what}\n")), "{sql}: {said}");
+        assert!(said.contains(&format!("hint: {hint}")), "{sql}: {said}");
+    }
+    let output = run(&[TP2, "SELEC name FROM events"]);
+    assert!(err(&output).contains("\n  SELEC name FROM events\n  ^\n"), "{}", err(&output));
+    let output = run(&[TP2, "--ask", "modulse"]);
+    assert!(err(&output).contains("hint: did you mean modules?"), "{}", err(&output));
+    let output = run(&["no/such/folder", "SELECT 1 FROM events"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("no/such/folder"), "{}", err(&output));
+}
+
+#[test]
+fn traces_are_only_read() {
+    for sql in [
+        "DELETE FROM events",
+        "TRUNCATE TABLE events",
+        "INSERT INTO events VALUES (1)",
+        "SELECT * FROM read_csv('/etc/passwd')",
+    ] {
+        let output = run(&[TP2, sql]);
+        assert_eq!(output.status.code(), Some(2), "{sql}");
+        assert!(
+            output.stdout.is_empty() && !err(&output).contains("panicked"),
+            "{sql}: {}",
+            err(&output)
+        );
+    }
+}
+
+#[test]
+fn names_of_a_trace_do_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("odd.json");
+    let odd = [
+        "'; DROP TABLE events; --",
+        "\" || 1 || \"",
+        "=1+1",
+        "\u{1b}[2J",
+        "a|b<script>",
+        "\u{202e}x",
+    ];
+    let events: Vec<serde_json::Value> = odd
+        .iter()
+        .enumerate()
+        .map(|(i, name)| serde_json::json!({"ph": "X", "cat": "cpu_op", "name": name, "pid": 1, "tid": 1, "ts": i * 10, "dur": 5}))
+        .collect();
+    std::fs::write(&path, serde_json::json!({ "traceEvents": events }).to_string()).unwrap();
+    let path = path.to_str().unwrap();
+    let json: serde_json::Value = serde_json::from_str(&query(&[
+        path,
+        "--format",
+        "json",
+        "SELECT name FROM events ORDER BY start_ns",
+    ]))
+    .unwrap();
+    let names: Vec<&str> =
+        json.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, odd);
+    let found =
+        query(&[path, "--format", "csv", "--ask", "slowest-calls='; DROP TABLE events; --"]);
+    assert_eq!(found.lines().count(), 2, "{found}");
+    let text = query(&[path, "SELECT name FROM events ORDER BY start_ns"]);
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text:?}");
+    assert!(query(&[path, "--format", "csv", "SELECT name FROM events"]).contains("\n'=1+1\r\n"));
+    assert!(
+        query(&[path, "--format", "md", "SELECT name FROM events"]).contains("a\\|b&lt;script&gt;")
+    );
+}
+
+#[test]
+fn an_empty_trace_has_tables_without_rows() {
+    for sql in [
+        "SELECT * FROM events",
+        "SELECT name, sum(dur_ns) AS s FROM kernel_events GROUP BY name",
+        "SELECT * FROM devices",
+    ] {
+        assert_eq!(query(&["fixtures/empty_trace", "--format", "json", sql]).trim(), "[]", "{sql}");
+    }
+    assert_eq!(
+        query(&["fixtures/empty_trace", "--format", "csv", "SELECT count(*) AS n FROM events"]),
+        "n\r\n0\r\n"
+    );
+}
+
+#[test]
+fn every_ready_question_answers() {
+    let listing = query(&["--list"]);
+    let names: Vec<&str> =
+        listing.lines().map(|line| line.split([' ', '[']).next().unwrap()).collect();
+    assert!(names.len() >= 19, "{names:?}");
+    for input in [
+        H100,
+        TP2,
+        "fixtures/pipeline",
+        "fixtures/nccl_two_ranks",
+        "fixtures/p2p_copies",
+        "fixtures/empty_trace",
+        "fixtures/ascend_string_ts",
+    ] {
+        for name in &names {
+            let text = query(&[input, "--format", "csv", "--ask", name]);
+            assert!(text.lines().next().unwrap().contains(','), "{input} {name}");
+        }
+    }
+}
+
+#[test]
+fn ready_questions_find_what_is_there() {
+    // Each has rows on a trace that recorded what it asks for.
+    for (name, input) in [
+        ("slowest-calls", TP2),
+        ("launch-delay", H100),
+        ("kernels-by-operator", H100),
+        ("kernels-by-stream", H100),
+        ("kernels-by-launch", H100),
+        ("shortest-kernels", H100),
+        ("longest-gaps", H100),
+        ("host-while-idle", H100),
+        ("idle-causes", H100),
+        ("decode-iterations", "fixtures/pipeline"),
+        ("kernels-of-module", "fixtures/pipeline"),
+        ("modules", "fixtures/pipeline"),
+        ("copies-by-call-site", "fixtures/pipeline"),
+        ("collectives", "fixtures/nccl_two_ranks"),
+        ("python-self", TP2),
+        ("operators-by-shape", "fixtures/pipeline"),
+        ("waits", TP2),
+    ] {
+        let text = query(&[input, "--format", "csv", "--ask", name]);
+        assert!(text.lines().count() > 1, "{name} on {input}: {text}");
+    }
+}
+
+#[test]
+fn a_result_of_any_length_ends_quietly_where_nobody_reads() {
+    let sql = "SELECT a.event AS a, b.event AS b FROM op_events a CROSS JOIN (SELECT event FROM op_events LIMIT 2000) b";
+    for format in ["text", "csv", "jsonl", "md"] {
+        let mut child = program(["query", TP2, "--format", format, sql])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut start = [0; 64];
+        child.stdout.take().unwrap().read_exact(&mut start).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{format}: {}", err(&output));
+        assert_eq!(err(&output), "", "{format}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_ends_a_query_that_would_not_end() {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("out.csv");
+    let sql = "SELECT count(*) FROM events a CROSS JOIN events b CROSS JOIN events c WHERE a.dur_ns + b.dur_ns = c.dur_ns";
+    let mut child = program(["query", TP2, "-o", target.to_str().unwrap(), sql])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(child.try_wait().unwrap().is_none(), "it runs for long");
+    let begin = Instant::now();
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    let status = child.wait().unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(2));
+    assert!(status.code() == Some(130) || status.signal() == Some(2), "{status:?}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
+}
+
+#[test]
+fn sql_comes_from_files_and_results_go_to_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("q.sql"), "-- how many\nSELECT count(*) AS n FROM events;\n").unwrap();
+    let direct = query(&[TP2, "--format", "csv", "SELECT count(*) AS n FROM events"]);
+    assert_eq!(query(&[TP2, "--format", "csv", "-f", &at("q.sql")]), direct);
+    let mut child = program(["query", TP2, "--format", "csv", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"SELECT count(*) AS n FROM events").unwrap();
+    assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(), direct);
+    assert_eq!(query(&[TP2, "-o", &at("n.csv"), "SELECT count(*) AS n FROM events"]), "");
+    assert_eq!(std::fs::read_to_string(at("n.csv")).unwrap(), direct);
+    let trace = dir.path().join("trace.json");
+    std::fs::write(&trace, r#"{"traceEvents":[]}"#).unwrap();
+    let output =
+        run(&[trace.to_str().unwrap(), "-o", trace.to_str().unwrap(), "SELECT 1 AS a FROM events"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(std::fs::read_to_string(&trace).unwrap(), r#"{"traceEvents":[]}"#);
+    let output = run(&[TP2, "-o", &at("two.parquet"), "SELECT 1 AS a; SELECT 2 AS a"]);
+    assert!(err(&output).contains("holds one result"), "{}", err(&output));
+    assert!(!dir.path().join("two.parquet").exists());
+}
+
+#[test]
+fn a_limit_is_said() {
+    let output = run(&[TP2, "--limit", "3", "--format", "csv", "SELECT name FROM events"]);
+    assert_eq!(String::from_utf8(output.stdout.clone()).unwrap().lines().count(), 4);
+    assert!(err(&output).contains("rows more: --limit 0 shows all"), "{}", err(&output));
+}
+
+#[test]
+fn helpers_are_exact() {
+    let sql = "SELECT ms(1234567) AS a, us(1500) AS b, sec(2500000000) AS c, mib(1572864) AS d, pct(1, 8) AS e, pct(1, 0) AS f FROM inputs LIMIT 1";
+    assert_eq!(
+        query(&[TP2, "--format", "csv", sql]).lines().nth(1).unwrap(),
+        "1.234567,1.5,2.5,1.5,12.5,"
+    );
+}
+
+#[test]
+fn without_sql_and_terminal_it_says_how() {
+    let output = program(["query", TP2]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("no SQL was given"), "{}", err(&output));
+}
