@@ -164,6 +164,7 @@ fn no_font_of_the_system_is_used() {
 fn figures_of(names: &[&str]) -> Vec<Figure> {
     let row = |(i, name): (usize, &&str)| KernelRow {
         name: (*name).to_owned(),
+        class: omni_trace::table::KernelClass::default(),
         category: "kernel",
         count: 3,
         sum_ns: 1_000_000 * (names.len() - i) as i64,

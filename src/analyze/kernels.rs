@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::base::TimeBase;
+use super::comm_rules::CommRules;
+use super::kernel_classes::{KernelClass, class_of};
 use super::percent;
 use super::quantiles::Quantiles;
 use crate::model::EventKind;
@@ -59,6 +61,7 @@ tables! {
     KernelRow: "kernels", "Kernels", "Which kernels, copies and memsets took the devices' time?", groups 0 {
         name: String, Text, All / Subject, "name", "name";
         category: &'static str, Text, Machines, "category", "kernel, gpu_memcpy or gpu_memset";
+        class: KernelClass, Text, All / End, "class", "kind of work, by the name: gemm, attention, communication, copy, …";
         count: u64, Count, All, "count", "how often";
         sum_ns: i64, Ns, All, "sum", "sum of the durations";
         share_pct: Option<f64>, Percent, All, "share", "sum, of all kernels of the run; of a copy or memset, of all of these";
@@ -151,6 +154,7 @@ pub fn merge_durations(parts: impl IntoIterator<Item = ActivityDurations>) -> Ac
 /// Count, sum and spread of each name of a run, the largest sum first, then by kind and name. Kernels share the time of
 /// all kernels, copies and memsets that of all of these.
 pub fn kernel_rows(run: u32, durations: ActivityDurations) -> Vec<KernelRow> {
+    let rules = CommRules::default();
     let mut whole_ns = [0; 2];
     for ((kind, _), sorted) in &durations.by_name {
         whole_ns[usize::from(*kind == ActivityKind::Kernel)] += sorted.iter().sum::<i64>();
@@ -158,8 +162,9 @@ pub fn kernel_rows(run: u32, durations: ActivityDurations) -> Vec<KernelRow> {
     let row = |((kind, name), sorted): ((ActivityKind, String), Vec<i64>)| {
         let q = Quantiles::of_sorted(&sorted)?;
         Some(KernelRow {
-            name,
             category: kind.category(),
+            class: class_of(&rules, kind, &name),
+            name,
             count: q.count,
             sum_ns: q.sum_ns,
             share_pct: percent(q.sum_ns, whole_ns[usize::from(kind == ActivityKind::Kernel)]),

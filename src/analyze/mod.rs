@@ -24,6 +24,7 @@ pub mod intervals;
 pub mod iteration_names;
 pub mod iterations;
 pub mod joined;
+pub mod kernel_classes;
 pub mod kernels;
 pub mod key_averages;
 pub mod launch_delays;

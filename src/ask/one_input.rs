@@ -27,8 +27,8 @@ use crate::schema::Row as _;
 use crate::store::Store;
 use crate::table::{
     ActivityRow, BlameCellRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow,
-    GapRow, IdleRow, IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow,
-    MemoryRow, PlacementRow, StartupRow, StragglerRow, ThreadClassRow, WaitRow,
+    GapRow, IdleRow, IssueRow, IterationRow, IterationSummaryRow, KernelClassRow, KernelRow,
+    KeyAverageRow, MemoryRow, PlacementRow, StartupRow, StragglerRow, ThreadClassRow, WaitRow,
 };
 
 /// What the analyses say about one input.
@@ -151,7 +151,9 @@ fn of_names(
     exclusion: Option<&Exclusion>,
 ) -> (Option<KeyAverages>, ActivityDurations, Vec<ActivityRow>) {
     let needs_averages = question.needs(&[KeyAverageRow::SPEC, IssueRow::SPEC]);
-    if !needs_averages && !question.needs(&[KernelRow::SPEC, ActivityRow::SPEC]) {
+    if !needs_averages
+        && !question.needs(&[KernelRow::SPEC, KernelClassRow::SPEC, ActivityRow::SPEC])
+    {
         return (None, ActivityDurations::default(), Vec::new());
     }
     let window = base.windows.file;

@@ -11,6 +11,7 @@ use crate::analyze::blame::Blame;
 use crate::analyze::clock::PlacementRow;
 use crate::analyze::components::merge_components;
 use crate::analyze::joined::{JoinConfig, Joined};
+use crate::analyze::kernel_classes::kernel_classes;
 use crate::analyze::kernels::{
     ActivityDurations, StreamRow, kernel_rows, merge_durations, streams,
 };
@@ -177,6 +178,7 @@ fn report(
     for (run, parts) in (0..).zip(parts) {
         parts.sum_into(run, &mut report);
     }
+    report.kernel_classes = kernel_classes(&report.kernels);
     report.streams.retain(|row| question.shows_name(&row.name));
     report.launches.retain(|row| question.shows_name(&row.name));
     if !question.excluded.is_empty() {

@@ -215,8 +215,9 @@ fn profiler_table(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> T
     let is_short = plan.common.style.names == Names::Short;
     let mut table = if is_short { table.with_first("name") } else { table };
     let is_cuda = |name: &str| name.contains("NVIDIA") || name.contains("AMD");
-    let is_known = report.devices.iter().filter_map(|row| row.name.as_deref()).any(is_cuda);
-    let device = if is_known { "CUDA" } else { "device" };
+    let mut names = report.devices.iter().filter_map(|row| row.name.as_deref()).peekable();
+    // Torch says CUDA of AMD's devices, too, and where no name is known.
+    let device = if names.peek().is_none() || names.any(is_cuda) { "CUDA" } else { "device" };
     for run in &report.runs {
         let of = if report.runs.len() > 1 { format!(" of run {}", run.run) } else { String::new() };
         let total =
@@ -251,9 +252,8 @@ fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table
         }
         "iterations" => table.without_zeros("excluded_ns").for_people().top(plan.choice.top()),
         "key_averages" => profiler_table(plan, report, table.top(plan.choice.top())),
-        "iteration_summary" | "components" | "kernels" | "copies" | "waits" | "activity" => {
-            table.top(plan.choice.top())
-        }
+        "iteration_summary" | "components" | "kernels" | "kernel_classes" | "copies" | "waits"
+        | "activity" => table.top(plan.choice.top()),
         _ => table,
     }
 }

@@ -115,6 +115,32 @@ fn unwritable(folder: &Path, error: &std::io::Error) -> anyhow::Error {
     Hinted { what, hint: hint.to_owned() }.into()
 }
 
+/// Keys of the figures that a page of traces and logs may have.
+const FIGURES: [&str; 10] = [
+    "breakdown",
+    "devices",
+    "kernels",
+    "blame",
+    "iterations",
+    "copies",
+    "copy_overlap",
+    "collectives",
+    "waterfall",
+    "stages",
+];
+
+/// What a page of this program has in its head.
+const MADE_BY: &str = "name=\"generator\" content=\"omni-trace ";
+
+/// Removes the figures of an earlier page of the folder that the new one does not have; one that stays is no error.
+fn remove_stale(folder: &Path, files: &[(String, Vec<u8>)]) {
+    for name in FIGURES.map(|key| format!("{key}.png")) {
+        if files.iter().all(|(new, _)| *new != name) {
+            let _ = std::fs::remove_file(folder.join(name));
+        }
+    }
+}
+
 fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
     let folder = &plan.folder;
     let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
@@ -135,7 +161,12 @@ fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
     let mut files = figures::files_of(&page.figures())?;
     let html = pages::html_of(page, &inputs, logs.iter().map(|log| log.path.as_path()));
     files.push((INDEX.to_owned(), html.into_bytes()));
+    let is_ours =
+        std::fs::read_to_string(folder.join(INDEX)).is_ok_and(|old| old.contains(MADE_BY));
     write_together(folder, &files).map_err(|error| unwritable(folder, &error))?;
+    if is_ours {
+        remove_stale(folder, &files);
+    }
     if !plan.common.is_quiet {
         say(&format!("{} is the report", folder.join(INDEX).display()));
     }

@@ -18,6 +18,7 @@ use crate::read::Inputs;
 use crate::schema::{Row as _, Source};
 use crate::table::figure::stages_figures;
 use crate::table::page::Page;
+use crate::table::verdict::verdict_summary;
 use crate::table::{Table, over_inputs};
 
 /// Runs the command.
@@ -57,6 +58,7 @@ fn run_plan(plan: &StagesPlan, html: Option<&Path>) -> anyhow::Result<Outcome> {
     }
     let cut = |table: Table| match table.key {
         "issues" if plan.choice.is_default() => over_inputs::together(table, inputs.len()),
+        "verdict" => verdict_summary(table),
         "logs" | "issues" => table,
         _ => table.for_people().top(plan.choice.top()),
     };

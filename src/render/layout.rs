@@ -141,9 +141,11 @@ fn next_to_go(table: &Table, shown: &[usize], widths: &[usize]) -> Option<usize>
     let is_room = |c: usize| table.columns[c].seen == Seen::Room;
     let places = || (0..shown.len()).rev().filter(may_go);
     let numbers = || places().rev().filter(|&at| table.columns[shown[at]].is_right_aligned());
-    // Of equally wide numbers the last: what counts most stands first.
+    let is_long = |c: usize| c != last && is_wrapped(table, c) && widths[c] > MIN_WRAP;
+    // Sentences before other columns cannot be wrapped. Of equally wide numbers the last: what counts most stands first.
     places()
-        .find(|&at| is_room(shown[at]) && shown[at] != last)
+        .find(|&at| is_long(shown[at]))
+        .or_else(|| places().find(|&at| is_room(shown[at]) && shown[at] != last))
         .or_else(|| places().find(|&at| is_room(shown[at])))
         .or_else(|| numbers().max_by_key(|&at| widths[shown[at]]))
         .or_else(|| places().find(|&at| shown[at] != last))

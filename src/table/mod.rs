@@ -38,6 +38,7 @@ pub use crate::analyze::components::ComponentRow;
 pub use crate::analyze::copies::CopyRow;
 pub use crate::analyze::devices::DeviceRow;
 pub use crate::analyze::idle::{GapEdgeRow, GapRow, IdleRow};
+pub use crate::analyze::kernel_classes::{KernelClass, KernelClassRow};
 pub use crate::analyze::kernels::KernelRow;
 pub use crate::analyze::memory::MemoryRow;
 pub(crate) use crate::analyze::percent;

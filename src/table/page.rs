@@ -6,6 +6,7 @@ use super::diff::DiffReport;
 use super::figure::{
     Figure, analyze_figures, bandwidth_figures, diff_figures, merge_figures, stages_figures,
 };
+use super::screen::Screen;
 use super::stages::StagesReport;
 use super::verdict::{Verdict, verdict, verdict_of_comparison, verdict_of_logs};
 use super::{
@@ -122,8 +123,12 @@ impl TableRow for FileRow {
 pub struct Page {
     /// Title.
     pub title: String,
+    /// What was run, in a line under the title.
+    pub subject: String,
     /// What it comes to.
     pub verdicts: Vec<Verdict>,
+    /// Sections that have nothing to show, and why.
+    pub absent: Vec<(&'static str, String)>,
     /// The overview timeline; `None` where no trace was read.
     pub overview: Option<OverviewData>,
     /// The sections, in order; [`Self::TIMELINE`] is where the overview stands.
@@ -229,16 +234,15 @@ fn devices_absent(report: &AnalyzeReport) -> &'static str {
 fn trace_sections(
     report: &AnalyzeReport,
     drawer: &mut Drawer,
-    trust: Vec<PageTable>,
     overview: &OverviewData,
 ) -> Vec<Section> {
     let mut sections = vec![
         section(
-            "trust",
-            "Can these numbers be trusted?",
-            "What could mislead in each input, how often, and what it means for the figures.",
-            "No check found anything, and none was missing.",
-            trust,
+            Page::GLANCE,
+            "At a glance",
+            "Each input, on one scale of time.",
+            "",
+            vec![PageTable::of("analyze", Screen::of(report).table())],
         ),
         section(
             "breakdown",
@@ -270,9 +274,9 @@ fn trace_sections(
 /// What the traces show in detail.
 fn detail_sections(report: &AnalyzeReport, drawer: &mut Drawer) -> Vec<Section> {
     let device_tables: &[&str] = if report.has_other_activity() {
-        &["kernels", "copies", "memory", "activity"]
+        &["kernel_classes", "kernels", "copies", "memory", "activity"]
     } else {
-        &["kernels", "copies", "memory"]
+        &["kernel_classes", "kernels", "copies", "memory"]
     };
     vec![
         section(
@@ -307,6 +311,9 @@ fn detail_sections(report: &AnalyzeReport, drawer: &mut Drawer) -> Vec<Section> 
 }
 
 impl Page {
+    /// Id of the section that stands before the verdict.
+    pub const GLANCE: &'static str = "glance";
+
     /// Id of the section that shows the overview timeline.
     pub const TIMELINE: &'static str = "timeline";
 
@@ -326,11 +333,24 @@ impl Page {
         self
     }
 
+    /// Without sections that have nothing to show; why is said at the end.
+    fn without_empty(mut self) -> Self {
+        let is_empty = |section: &Section| {
+            section.is_empty() && !["inputs", "trust", Self::TIMELINE].contains(&section.id)
+        };
+        let (empty, full): (Vec<Section>, Vec<Section>) =
+            self.sections.into_iter().partition(is_empty);
+        self.absent = empty.into_iter().map(|section| (section.title, section.absent)).collect();
+        self.absent.retain(|(_, why)| !why.is_empty());
+        Self { sections: full, ..self }
+    }
+
     /// Puts figures into the sections that they illustrate.
     fn with_figures(mut self, figures: impl IntoIterator<Item = Figure>) -> Self {
         for figure in figures.into_iter().filter(|figure| figure.empty_because().is_none()) {
             let id = match figure.key {
-                "breakdown" | "devices" => "breakdown",
+                "breakdown" => Self::GLANCE,
+                "devices" => "breakdown",
                 "blame" => "waits",
                 "copies" | "copy_overlap" => "bandwidth",
                 "waterfall" => "stages",
@@ -357,7 +377,7 @@ impl Page {
         let mut of_stages = Drawer::of_stages(stages);
         let trust = trust_tables(report, &mut drawer, &mut of_stages);
         let mut inputs = drawer.take(&["inputs"]);
-        let mut sections = trace_sections(report, &mut drawer, trust, &overview);
+        let mut sections = trace_sections(report, &mut drawer, &overview);
         sections.extend(bandwidth_sections(bandwidth, "This page was made by a command that does not look at transfers; omni-trace report does."));
         let joined = drawer.take(&["joined_stages", "joined_requests", "log_clocks"]);
         // Transfers between stages stand among the copies where those are looked at.
@@ -365,6 +385,13 @@ impl Page {
         of_stages.take(if has_transfers { &["transfers"] } else { &[] });
         inputs.extend(of_stages.take(&["logs"]));
         sections.push(stages_section(of_stages, stages.is_some(), joined));
+        sections.push(section(
+            "trust",
+            "Can these numbers be trusted?",
+            "What could mislead in each input, how often, and what it means for the figures.",
+            "No check found anything, and none was missing.",
+            trust,
+        ));
         sections.push(section(
             "inputs",
             "Inputs",
@@ -376,6 +403,7 @@ impl Page {
         verdicts.extend(stages.and_then(verdict_of_logs));
         Self {
             title: title_of(report),
+            subject: subject_of(report),
             verdicts,
             overview: Some(overview),
             sections,
@@ -384,6 +412,7 @@ impl Page {
         .with_figures(analyze_figures(report))
         .with_figures(bandwidth.map(bandwidth_figures).unwrap_or_default())
         .with_figures(stages.map(stages_figures).unwrap_or_default())
+        .without_empty()
     }
 
     /// The page of `bandwidth`.
@@ -486,6 +515,19 @@ impl Page {
 }
 
 /// `stage 0 llm, stage 1 llm …`, or the name of the one input.
+/// What was run, as far as the traces tell.
+fn subject_of(report: &AnalyzeReport) -> String {
+    let mut words = vec![Screen::of(report).subject];
+    let mut names: Vec<&str> = report.inputs.iter().map(|row| file_name(&row.path)).collect();
+    let n_more = names.len().saturating_sub(2);
+    names.truncate(2);
+    words.push(names.join(", "));
+    if n_more > 0 {
+        words.push(format!("and {n_more} more files"));
+    }
+    words.join(" · ")
+}
+
 fn title_of(report: &AnalyzeReport) -> String {
     match report.inputs.as_slice() {
         [] => "Report".to_owned(),

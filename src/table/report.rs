@@ -17,6 +17,7 @@ use super::{
     PlacementRow, RunRow, StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow,
 };
 use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
+use crate::analyze::kernel_classes::KernelClassRow;
 use crate::analyze::kernels::StreamRow;
 use crate::analyze::launch_delays::LaunchRow;
 use crate::analyze::modules::{LayerRow, NnModuleRow};
@@ -101,6 +102,8 @@ pub struct AnalyzeReport {
     pub layers: Vec<LayerRow>,
     /// How well the devices were used, by input, device and phase.
     pub utilization: Vec<UtilizationRow>,
+    /// Device activity by kind of work and run.
+    pub kernel_classes: Vec<KernelClassRow>,
 }
 
 impl AnalyzeReport {
@@ -126,6 +129,7 @@ impl AnalyzeReport {
             named(&self.components, |row| &row.name, &shows_name),
             named(&self.key_averages, |row| &row.name, &shows_name)
                 .with(|table| self.with_left_out(table)),
+            Source::of(&self.kernel_classes),
             kernels(&self.kernels, true, &shows_name),
             kernels(&self.kernels, false, &shows_name).named("copies", "Copies and memsets"),
             Source::of(&self.streams),
@@ -174,7 +178,7 @@ impl AnalyzeReport {
             "key_averages" => {
                 self.by_run(key_average_view(Table::view(&table()), &self.key_averages))
             }
-            "kernels" | "copies" => self.by_run(Table::view(&table())),
+            "kernels" | "copies" | "kernel_classes" => self.by_run(Table::view(&table())),
             "blame" => blame_view(&self.blame, who),
             "stragglers" => straggler_view(&table(), &self.stragglers, who),
             _ => Table::view(&table()),

@@ -58,6 +58,13 @@ impl Screen {
     }
 }
 
+impl Screen {
+    /// The rows of the inputs as a table of a page.
+    pub fn table(self) -> Table {
+        Table { title: "Inputs at a glance".to_owned(), ..self.inputs }
+    }
+}
+
 /// `3 traces of one run on NVIDIA H100 80GB HBM3`
 fn subject(report: &AnalyzeReport) -> String {
     let n = report.inputs.len();
@@ -289,7 +296,7 @@ fn table_command(table: &str) -> Option<Next> {
         "blame" => ("analyze", "--table blame", "who was busy meanwhile"),
         "stragglers" => ("analyze", "--table stragglers", "who comes late"),
         "devices" => ("bandwidth", "", "copies and collectives"),
-        "kernels" => ("analyze", "--table kernels", "the longest kernels"),
+        "kernels" | "kernel_classes" => ("analyze", "--table kernels", "the longest kernels"),
         "iteration_summary" => ("analyze", "--table iterations", "each iteration"),
         "key_averages" => ("analyze", "--table key_averages", "the profiler table"),
         "activity" => ("analyze", "--table activity", "what else was recorded"),

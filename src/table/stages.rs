@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::verdict::{VerdictRow, verdict_of_logs, verdict_view};
 use super::{Bar, Cell, Column, IssueRow, SCHEMA_VERSION, Table, Unit};
 use crate::analyze::stages::{LogRow, SpanKind, StageReport, ThroughputRow, WaterfallRow};
 use crate::schema::{self, Source};
@@ -22,18 +23,31 @@ pub struct StagesReport {
     pub found: StageReport,
     /// What was odd or lost.
     pub issues: Vec<IssueRow>,
+    /// What the figures come to.
+    pub verdict: Vec<VerdictRow>,
 }
 
 impl StagesReport {
     /// The report of some logs.
     pub fn of(found: StageReport, logs: Vec<LogRow>, issues: Vec<IssueRow>) -> Self {
-        Self { schema_version: SCHEMA_VERSION, command: "stages", logs, found, issues }
+        let verdict = Vec::new();
+        let report = Self {
+            schema_version: SCHEMA_VERSION,
+            command: "stages",
+            logs,
+            found,
+            issues,
+            verdict,
+        };
+        let verdict = VerdictRow::of(verdict_of_logs(&report).into_iter().collect());
+        Self { verdict, ..report }
     }
 
     /// Every table, in order.
     pub fn tables(&self) -> Vec<Source<'_>> {
         let found = &self.found;
         vec![
+            Source::of(&self.verdict),
             Source::of(&self.logs),
             Source::of(&found.summaries),
             Source::of(&found.requests),
@@ -58,6 +72,7 @@ impl StagesReport {
     /// The table of a key as people see it; the waterfall with a bar for every span.
     pub fn view(&self, source: &Source<'_>) -> Table {
         match source.key {
+            "verdict" => verdict_view(&self.verdict),
             "waterfall" => waterfall_chart(&self.found.waterfall),
             _ => Table::view(&source.table()),
         }
@@ -111,7 +126,7 @@ fn throughput_sentence(log: usize, engine: u32, lines: &[&ThroughputRow]) -> Str
 /// The waterfalls for people: every span with a bar on its request's time line.
 pub fn waterfall_chart(rows: &[WaterfallRow]) -> Table {
     let mut table = Table::view(&schema::Table::of(rows));
-    let doc = "the request's time from left to right: · transfer, ░ queue, █ generation";
+    let doc = "the request's time from left to right: ▒ transfer, · waiting for the next stage, ░ queue, █ generation, - other";
     table.columns.push(Column::new("time line", "bar", Unit::Text, doc));
     let mut cells = table.rows.iter_mut();
     // The spans of a request stand together.
@@ -121,14 +136,18 @@ pub fn waterfall_chart(rows: &[WaterfallRow]) -> Table {
             cells.push(Cell::Bar(bar(row, whole_ns)));
         }
     }
-    table.with_note("· transfer, ░ queue, █ generation")
+    table.with_note(
+        "▒ transfer, · waiting for the next stage, ░ queue, █ generation, - what no line tells",
+    )
 }
 
 fn bar(row: &WaterfallRow, whole_ns: i64) -> Bar {
     let mark = match row.kind {
         SpanKind::Generation => '█',
         SpanKind::Queue => '░',
-        SpanKind::Transfer => '·',
+        SpanKind::Transfer => '▒',
+        SpanKind::NextStage => '·',
+        SpanKind::Other => '-',
     };
     Bar { start_ns: row.start_ns, end_ns: row.start_ns + row.dur_ns, whole_ns, mark }
 }

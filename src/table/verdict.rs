@@ -20,13 +20,13 @@ pub use self::row::{VerdictRow, verdict_summary};
 
 use super::{
     ActivityRow, AnalyzeReport, BlameCellRow, BlameRow, BreakdownRow, Cell, DeviceRow, IdleRow,
-    IterationSummaryRow, KernelRow, KeyAverageRow, StartupRow, StragglerRow, ThreadClassRow,
-    ThreadRow, percent,
+    IterationSummaryRow, KernelClassRow, KernelRow, KeyAverageRow, StartupRow, StragglerRow,
+    ThreadClassRow, ThreadRow, percent,
 };
 use crate::schema::{Row as _, Spec};
 
 /// Tables that the verdict is made from.
-pub const VERDICT_OF: [&Spec; 11] = [
+pub const VERDICT_OF: [&Spec; 12] = [
     BreakdownRow::SPEC,
     ThreadClassRow::SPEC,
     DeviceRow::SPEC,
@@ -35,6 +35,7 @@ pub const VERDICT_OF: [&Spec; 11] = [
     IterationSummaryRow::SPEC,
     KeyAverageRow::SPEC,
     KernelRow::SPEC,
+    KernelClassRow::SPEC,
     ActivityRow::SPEC,
     BlameCellRow::SPEC,
     StragglerRow::SPEC,
@@ -166,7 +167,10 @@ pub fn verdict(report: &AnalyzeReport) -> Vec<Verdict> {
     let mut all: Vec<Sentence> = losses(report).chain(excluded(report)).collect();
     all.extend(across::across(report));
     let names: Vec<Sentence> =
-        [names::top_kernel(report), names::top_operator(report)].into_iter().flatten().collect();
+        [names::classes(report), names::top_kernel(report), names::top_operator(report)]
+            .into_iter()
+            .flatten()
+            .collect();
     if let [only] = own.as_mut_slice() {
         let at = only.iter().position(|one| one.tone == Tone::Caution).unwrap_or(only.len());
         only.splice(at..at, names);

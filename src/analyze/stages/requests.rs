@@ -21,10 +21,14 @@ words! {
 words! {
     /// What a span of a waterfall is.
     SpanKind {
-        /// From the previous stage's end to the entry into this stage, or a transfer's time.
+        /// Data on the way into the stage, as the pipeline logs it.
         Transfer "transfer",
-        /// In the stage, before generation: waiting, in-flight and decode time.
+        /// From the previous stage's end to the entry into this stage, less the transfer.
+        NextStage "next_stage",
+        /// In the stage, before generation: waiting as the logs tell it.
         Queue "queue",
+        /// In the stage, before generation, and no line tells what.
+        Other "other",
         /// Generation.
         Generation "generation",
     }
@@ -64,8 +68,8 @@ pub(super) fn tables_of(index: usize, run: &Run) -> RequestTables {
             passes.iter().map(|(_, record)| stage_row(index, run, record)).collect();
         let drawn = waterfall(index, run, request, &stages);
         out.spans.extend(spans::of_request(index, run, &passes, &drawn));
+        out.requests.push(request_row(index, run, request, &stages, &drawn));
         out.waterfall.extend(drawn);
-        out.requests.push(request_row(index, run, request, &stages));
         out.stages.extend(stages);
     }
     out
@@ -151,6 +155,7 @@ fn request_row(
     run: &Run,
     request: &str,
     stages: &[RequestStageRow],
+    drawn: &[WaterfallRow],
 ) -> RequestRow {
     let totals = run.requests.get(request).map(|(_, totals)| totals);
     let start = moves(run, request, 0).entered_ns;
@@ -163,19 +168,34 @@ fn request_row(
     let by_times = || Some(end? - start?);
     let logged = totals.and_then(|totals| ns(totals.e2e));
     let transfer_times: Vec<Option<i64>> = run.transfers_of(request).map(transfer_ns).collect();
+    let transfers_ns = totals
+        .and_then(|totals| ns(totals.transfers))
+        .or_else(|| (!transfer_times.is_empty()).then(|| transfer_times.into_iter().sum())?);
+    let preprocess_ns = totals.and_then(|totals| ns(totals.preprocess));
+    let e2e_ns = logged.or_else(by_times);
+    let generation_ns = known_sum(stages.iter().map(|row| row.generation_ns));
+    let queue_ns = known_sum(stages.iter().map(|row| row.queue_ns));
+    // A generation time that is logged with its queue inside has it once.
+    let queue_inside: i64 =
+        stages.iter().map(|row| row.generation_ns.map_or(0, |ns| ns - net_of_queue(ns, row))).sum();
+    let between = drawn.iter().filter(|span| span.kind == SpanKind::NextStage);
+    let is_placed = drawn.iter().any(|span| span.placed_by == SpanPlacement::Times);
+    let next_stage_ns = is_placed.then(|| between.map(|span| span.dur_ns).sum::<i64>());
+    let parts = [generation_ns, queue_ns, transfers_ns, preprocess_ns, next_stage_ns];
+    let known_ns = parts.into_iter().flatten().sum::<i64>() - queue_inside;
     RequestRow {
         run: run_index,
         request: request.to_owned(),
-        e2e_ns: logged.or_else(by_times),
+        e2e_ns,
         e2e_is_logged: logged.is_some(),
         tokens_in: stages.iter().filter(|row| row.stage == 0).find_map(|row| row.tokens_in),
         tokens_out: known_sum(stages.iter().map(|row| row.tokens_out)),
-        generation_ns: known_sum(stages.iter().map(|row| row.generation_ns)),
-        queue_ns: known_sum(stages.iter().map(|row| row.queue_ns)),
-        transfers_ns: totals
-            .and_then(|totals| ns(totals.transfers))
-            .or_else(|| (!transfer_times.is_empty()).then(|| transfer_times.into_iter().sum())?),
-        preprocess_ns: totals.and_then(|totals| ns(totals.preprocess)),
+        generation_ns,
+        queue_ns,
+        transfers_ns,
+        preprocess_ns,
+        next_stage_ns,
+        other_ns: e2e_ns.map(|e2e_ns| e2e_ns - known_ns),
         stages: u32::try_from(stages.len()).unwrap_or(u32::MAX),
     }
 }
@@ -234,19 +254,31 @@ impl Pen<'_> {
     }
 }
 
-/// Generation ends when the stage's output arrives; what is before it in the stage is the queue.
+/// Generation ends when the stage's output arrives. What lies between the previous stage's end and it is first the transfer
+/// into the stage, until the entry into the stage waiting for it, then the queue, and then what no line tells.
 fn by_times(run: &Run, start: i64, stages: &[RequestStageRow], pen: &mut Pen<'_>) {
     let mut previous_end = None;
     for row in stages {
         let moves = moves(run, &row.request, row.stage);
         let (Some(entered), Some(left)) = (moves.entered_ns, moves.left_ns) else { continue };
         let (entered, left) = (entered - start, left - start);
-        let generation = row.generation_ns.unwrap_or(0).min(left - entered).max(0);
-        if let Some(previous) = previous_end {
-            pen.draw(row.stage, SpanKind::Transfer, previous, entered, SpanPlacement::Times);
+        let generation = row.generation_ns.map_or(0, |ns| net_of_queue(ns, row));
+        let begin = left - generation.min(left - entered).max(0);
+        let into = run.transfers_of(&row.request).find(|t| t.to == row.stage).and_then(transfer_ns);
+        let after = previous_end.unwrap_or(entered).min(begin);
+        let there =
+            (after + into.filter(|_| previous_end.is_some()).unwrap_or(0).max(0)).min(begin);
+        let in_queue = there.max(entered.min(begin));
+        let out_of_queue = (in_queue + row.queue_ns.unwrap_or(0).max(0)).min(begin);
+        for (kind, from, to) in [
+            (SpanKind::Transfer, after, there),
+            (SpanKind::NextStage, there, in_queue),
+            (SpanKind::Queue, in_queue, out_of_queue),
+            (SpanKind::Other, out_of_queue, begin),
+            (SpanKind::Generation, begin, left),
+        ] {
+            pen.draw(row.stage, kind, from, to, SpanPlacement::Times);
         }
-        pen.draw(row.stage, SpanKind::Queue, entered, left - generation, SpanPlacement::Times);
-        pen.draw(row.stage, SpanKind::Generation, left - generation, left, SpanPlacement::Times);
         previous_end = Some(left);
     }
 }

@@ -40,7 +40,9 @@ tables! {
         generation_ns: Option<i64>, Ns, All, "generation", "sum of the stages' generation times";
         queue_ns: Option<i64>, Ns, All, "queue", "sum of what is known of waiting";
         transfers_ns: Option<i64>, Ns, All, "transfers", "sum of the transfers' times";
+        next_stage_ns: Option<i64>, Ns, All, "next stage", "from the end of a stage to the entry into the next, less the transfer; none where no line tells when";
         preprocess_ns: Option<i64>, Ns, Room, "prepare", "time to prepare the input";
+        other_ns: Option<i64>, Ns, All, "other", "end to end less all of these: what no line tells; below zero where stages worked at once";
         tokens_in: Option<i64>, Count, All, "tokens in", "tokens that entered stage 0";
         tokens_out: Option<i64>, Count, All, "tokens out", "tokens that all stages made";
         stages: u32, Count, All, "stages", "stages that it went through";

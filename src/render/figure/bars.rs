@@ -48,10 +48,11 @@ pub(super) fn draw(frame: &mut Frame, bars: &Bars) {
     };
     let most_ns = match bars.scale {
         BarScale::Whole => None,
+        BarScale::Longest => shown.iter().map(|row| row.whole_ns).max(),
         BarScale::Largest => shown.iter().map(drawn_ns).max(),
     };
     for row in shown {
-        draw_row(frame, row, &columns, most_ns);
+        draw_row(frame, row, &columns, (bars.scale, most_ns));
         if is_spelled {
             spell(frame, row, &columns);
         }
@@ -93,7 +94,7 @@ fn row_value(row: &BarRow, scale: BarScale) -> String {
         row.count.filter(|&n| n > 1).map_or(String::new(), |n| format!(" · {}×", human::count(n)));
     let value = human::duration(drawn_ns(row));
     match scale {
-        BarScale::Whole => human::duration(row.whole_ns),
+        BarScale::Whole | BarScale::Longest => human::duration(row.whole_ns),
         BarScale::Largest if drawn_ns(row) == row.whole_ns => format!("{value}{count}"),
         BarScale::Largest => format!("{value} · {}{count}", share(drawn_ns(row), row.whole_ns)),
     }
@@ -113,7 +114,12 @@ fn part_text(part: &BarPart, whole_ns: i64) -> String {
     format!("{} {} ({})", part.name, human::duration(part.ns), share(part.ns, whole_ns))
 }
 
-fn draw_row(frame: &mut Frame, row: &BarRow, columns: &Columns, most_ns: Option<i64>) {
+fn draw_row(
+    frame: &mut Frame,
+    row: &BarRow,
+    columns: &Columns,
+    (scale, most_ns): (BarScale, Option<i64>),
+) {
     let whole_ns = most_ns.unwrap_or(row.whole_ns).max(1);
     if columns.label_right.is_none() {
         frame.label_above(&row.label);
@@ -139,7 +145,6 @@ fn draw_row(frame: &mut Frame, row: &BarRow, columns: &Columns, most_ns: Option<
             inside(frame, part, row.whole_ns, (from, width), baseline);
         }
     }
-    let scale = if most_ns.is_some() { BarScale::Largest } else { BarScale::Whole };
     let value_x = if most_ns.is_some() { end } else { columns.bar_left + columns.bar_width };
     frame.scene.text((value_x + 8.0, baseline), MUTED, row_value(row, scale));
     frame.y += BAR;

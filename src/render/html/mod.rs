@@ -33,10 +33,11 @@ pub fn page(page: &Page) -> String {
     let mut out = String::with_capacity(1 << 20);
     head(&mut out, page);
     let mut room = TABLE_BYTES;
+    let (first, others): (Vec<&Section>, Vec<&Section>) =
+        page.sections.iter().partition(|section| section.id == Page::GLANCE);
+    first.into_iter().for_each(|one| section(&mut out, page, one, &mut room));
     verdict::section(&mut out, page);
-    for section in &page.sections {
-        self::section(&mut out, page, section, &mut room);
-    }
+    others.into_iter().for_each(|one| section(&mut out, page, one, &mut room));
     foot(&mut out, page);
     out
 }
@@ -54,9 +55,10 @@ fn head(out: &mut String, page: &Page) {
          <meta name=\"generator\" content=\"omni-trace {version}\">\n\
          <title>{title} - omni-trace</title>\n<style>{style}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#verdict\">Skip to the verdict</a>\n\
-         <header class=\"top wrap\"><p>omni-trace report</p><h1>{title}</h1></header>\n\
+         <header class=\"top wrap\"><p>omni-trace report</p><h1>{title}</h1>{subject}</header>\n\
          <nav class=\"toc\" aria-label=\"Sections\"><div class=\"wrap\"><ul>",
         version = page.origin.version,
+        subject = subject(page),
     );
     if !page.verdicts.is_empty() {
         out.push_str("<li><a href=\"#verdict\">Verdict</a></li>");
@@ -67,6 +69,21 @@ fn head(out: &mut String, page: &Page) {
     out.push_str(
         "</ul><button type=\"button\" id=\"theme\" title=\"Light or dark\" hidden>Dark</button></div></nav>\n<main class=\"wrap\">\n",
     );
+}
+
+/// What was run, with when the page's files were written.
+fn subject(page: &Page) -> String {
+    let mut words = vec![text(&page.subject).to_string()];
+    words.retain(|word| !word.is_empty());
+    let mut known: Vec<&str> = Vec::new();
+    // The devices are in the subject.
+    for (_, name, value) in page.origin.written_by.iter().filter(|(_, name, _)| name != "device") {
+        if !known.contains(&value.as_str()) && known.len() < 3 {
+            known.push(value);
+            words.push(format!("{} {}", text(name), text(value)));
+        }
+    }
+    if words.is_empty() { String::new() } else { format!("<p>{}</p>", words.join(" · ")) }
 }
 
 /// The page's style, with the colours of its figures.
@@ -83,6 +100,7 @@ fn style() -> String {
 /// What a section is called where there is little room.
 fn short(section: &Section) -> &str {
     match section.id {
+        "glance" => "Glance",
         "trust" => "Trust",
         "breakdown" => "Time",
         "timeline" => "Timeline",
@@ -205,6 +223,14 @@ fn origin(out: &mut String, page: &Page) {
             text(name),
             text(value),
             text(input)
+        );
+    }
+    for (title, why) in &page.absent {
+        let _ = write!(
+            out,
+            "<dt>Not here: {}</dt><dd class=\"absent\">{}</dd>",
+            text(title),
+            text(why)
         );
     }
     out.push_str("</dl>\n");

@@ -74,7 +74,7 @@ impl<'a> Figures<'a> {
         if rows.iter().all(|row| row.whole_ns <= 0) {
             return self.empty("breakdown", TITLE, "no work thread was recorded");
         }
-        let bars = Bars { rows, scale: BarScale::Whole };
+        let bars = Bars { rows, scale: BarScale::Longest };
         let mut figure = self.figure("breakdown", TITLE, FigureKind::Bars(bars));
         let mut unrecorded: BTreeMap<&[String], Vec<String>> = BTreeMap::new();
         for row in leads.filter(|row| !row.unrecorded_waits.is_empty()) {
@@ -130,7 +130,7 @@ impl<'a> Figures<'a> {
         if rows.is_empty() {
             return self.empty("devices", TITLE, NO_DEVICE);
         }
-        let bars = Bars { rows, scale: BarScale::Whole };
+        let bars = Bars { rows, scale: BarScale::Longest };
         self.figure("devices", TITLE, FigureKind::Bars(bars))
     }
 

@@ -175,6 +175,8 @@ pub struct Bars {
 pub enum BarScale {
     /// Of the row's own whole: every row is full.
     Whole,
+    /// Of the longest whole: rows are as long as they took.
+    Longest,
     /// Of the largest row.
     Largest,
 }

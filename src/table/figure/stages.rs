@@ -58,6 +58,7 @@ fn span(row: &WaterfallRow) -> LaneSpan {
     let role = match row.kind {
         SpanKind::Queue => Role::IpcWait,
         SpanKind::Transfer => Role::Comm,
+        SpanKind::NextStage | SpanKind::Other => Role::Unattributed,
         SpanKind::Generation => Role::CpuOp,
     };
     LaneSpan {

@@ -22,8 +22,11 @@ pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
             .words(" took ")
             .figure(Cell::Ns(e2e_ns), path("e2e_ns"));
         for (ns, words, field) in [
-            (row.generation_ns, " generating", "generation_ns"),
-            (row.queue_ns, " in queues", "queue_ns"),
+            (row.generation_ns, " generation", "generation_ns"),
+            (row.transfers_ns, " transfers", "transfers_ns"),
+            (row.queue_ns, " queue", "queue_ns"),
+            (row.next_stage_ns, " waiting for the next stage", "next_stage_ns"),
+            (row.other_ns.filter(|&ns| ns > 0), " other", "other_ns"),
         ] {
             if let Some(ns) = ns {
                 line = line

@@ -1,7 +1,7 @@
 //! What has a name and takes the most time: a kernel, or an operator where no device was recorded.
 
 use super::{Line, Sentence, Tone, frames};
-use crate::table::{ActivityRow, AnalyzeReport, Cell, TotalsRow, percent};
+use crate::table::{ActivityRow, AnalyzeReport, Cell, KernelClass, KernelRow, TotalsRow, percent};
 
 /// The totals of a run, where the machine output has them, and what to add to a sentence where there are several.
 fn totals_of(report: &AnalyzeReport, run: u32) -> (&TotalsRow, String, String) {
@@ -11,16 +11,36 @@ fn totals_of(report: &AnalyzeReport, run: u32) -> (&TotalsRow, String, String) {
     }
 }
 
+/// Classes of kernels that a sentence names.
+const N_CLASSES: usize = 4;
+
+/// `Device time by kind: gemm 45.0 %, attention 20.1 %, … (sums).`
+pub(super) fn classes(report: &AnalyzeReport) -> Option<Sentence> {
+    let run = report.kernel_classes.iter().max_by_key(|row| row.sum_ns)?.run;
+    let (.., place) = totals_of(report, run);
+    let mut line = Line::new(format!("Device time{place} by kind: "));
+    let own = report.kernel_classes.iter().enumerate().filter(|(_, row)| row.run == run);
+    for (nth, (number, row)) in own.take(N_CLASSES).enumerate() {
+        let path = format!("/kernel_classes/{number}/share_pct");
+        line = line
+            .words(format!("{}{} ", if nth == 0 { "" } else { ", " }, row.class.as_str()))
+            .figure(Cell::or_none(row.share_pct, Cell::Percent), path);
+    }
+    Some(line.words(" (sums).").see("kernel_classes"))
+}
+
+/// The kernel that computes, with the most time; communication waits for others and has a table of its own.
 pub(super) fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
-    let kernels = report.kernels.iter().enumerate().filter(|(_, row)| row.category == "kernel");
+    let computes = |row: &KernelRow| row.is_kernel() && row.class != KernelClass::Communication;
+    let kernels = report.kernels.iter().enumerate().filter(|(_, row)| computes(row));
     let (number, row) = kernels.min_by_key(|&(i, row)| (-row.sum_ns, i))?;
     let path = |field: &str| format!("/kernels/{number}/{field}");
     let (totals, of, place) = totals_of(report, row.run);
     percent(row.sum_ns, totals.self_device_ns)?;
     let word = if row.count == 1 { " launch, " } else { " launches, " };
-    let line = Line::new("The kernel with the most time is ")
+    let line = Line::new("The compute kernel with the most time is ")
         .name(&row.name)
-        .words(": ")
+        .words(format!(" ({}): ", row.class.as_str()))
         .figure(Cell::Ns(row.sum_ns), path("sum_ns"))
         .words(" in ")
         .figure(Cell::Count(row.count), path("count"))
