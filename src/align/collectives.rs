@@ -130,7 +130,8 @@ fn same(parts: &[(usize, Vec<Call>)]) -> Vec<Vec<(usize, u32)>> {
 /// The calls of an input by group: its communication kernels, or where it has none the operators that carry arguments.
 fn calls_of(input: &AlignInput<'_>, signatures: &mut Signatures) -> BTreeMap<Group, Vec<Call>> {
     let store = input.store;
-    let mut reading = Reading { input, signatures, known: BTreeMap::new(), groups: Vec::new() };
+    let (known, groups) = (BTreeMap::new(), BTreeMap::new());
+    let mut reading = Reading { input, signatures, known, groups };
     let mut found: BTreeMap<usize, Vec<Call>> = BTreeMap::new();
     let is_op = |row: &&CollectiveRow| store.kind(row.slice as usize) == EventKind::CpuOp;
     let ops = store.collectives.iter().filter(|row| input.comm.is_empty() && is_op(row));
@@ -142,8 +143,8 @@ fn calls_of(input: &AlignInput<'_>, signatures: &mut Signatures) -> BTreeMap<Gro
         let seq = row.and_then(|row| row.seq);
         found.entry(group).or_default().push(Call { seq, signature, start_ns, end_ns, slice });
     }
-    let groups = reading.groups;
-    found.into_iter().map(|(at, calls)| (groups[at].clone(), calls)).collect()
+    let groups = reading.groups.into_iter();
+    groups.filter_map(|(group, at)| Some((group, found.remove(&at)?))).collect()
 }
 
 /// What tells one kind of call of an input from another, without looking at texts.
@@ -153,9 +154,10 @@ type KindKey = (StrId, [Option<StrId>; 3], [Option<u32>; 3], u64);
 struct Reading<'a, 'b> {
     input: &'a AlignInput<'a>,
     signatures: &'b mut Signatures,
-    /// Group, as a place in `groups`, and signature; `None` for what is shared with nobody.
+    /// Number of the group, and signature; `None` for what is shared with nobody.
     known: BTreeMap<KindKey, Option<(usize, u32)>>,
-    groups: Vec<Group>,
+    /// The groups, numbered as they are met.
+    groups: BTreeMap<Group, usize>,
 }
 
 impl Reading<'_, '_> {
@@ -200,10 +202,8 @@ impl Reading<'_, '_> {
             message,
             meeting,
         };
-        let at = self.groups.iter().position(|known| *known == group).unwrap_or_else(|| {
-            self.groups.push(group);
-            self.groups.len() - 1
-        });
+        let next = self.groups.len();
+        let at = *self.groups.entry(group).or_insert(next);
         Some((at, self.signatures.number(signature)))
     }
 }

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::devices::{ActivityRow, DeviceActivity};
-use super::quantiles::Quantiles;
+use super::quantiles::rank_of;
 use crate::model::limits::{OVERRUN_FACTOR, OVERRUN_NS};
-use crate::store::Store;
+use crate::store::{Store, StrId};
 
 /// One such kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub struct Overrun {
 pub fn overruns(store: &Store, activity: &DeviceActivity) -> Vec<Overrun> {
     let mut found = candidates(&activity.slices);
     if !found.is_empty() {
-        found.retain(|one| is_odd(store, activity, one));
+        let lengths = lengths_by_name(store, activity, &found);
+        found.retain(|one| is_odd(store, activity, one, &lengths));
     }
     found
 }
@@ -55,14 +56,53 @@ fn candidates(rows: &[ActivityRow]) -> Vec<Overrun> {
     found
 }
 
-/// Whether it is far longer than the other kernels of its name, or, where there is none, longer than half of the window.
-fn is_odd(store: &Store, activity: &DeviceActivity, one: &Overrun) -> bool {
+/// The durations of each name that a candidate has, ascending.
+type Lengths = BTreeMap<StrId, Vec<i64>>;
+
+fn lengths_by_name(store: &Store, activity: &DeviceActivity, found: &[Overrun]) -> Lengths {
     let name = |row: &ActivityRow| store.slices.name[row.slice as usize];
+    let mut lengths: Lengths =
+        found.iter().map(|one| (name(&activity.slices[one.row]), Vec::new())).collect();
+    for row in &activity.slices {
+        if let Some(of_name) = lengths.get_mut(&name(row)) {
+            of_name.push(row.span.len_ns());
+        }
+    }
+    lengths.values_mut().for_each(|of_name| of_name.sort_unstable());
+    lengths
+}
+
+/// Whether it is far longer than the other kernels of its name, or, where there is none, longer than half of the window.
+fn is_odd(store: &Store, activity: &DeviceActivity, one: &Overrun, lengths: &Lengths) -> bool {
     let mine = &activity.slices[one.row];
-    let others =
-        activity.slices.iter().filter(|row| row.slice != mine.slice && name(row) == name(mine));
-    match Quantiles::of(others.map(|row| row.span.len_ns())) {
-        Some(others) => mine.span.len_ns() >= others.p50_ns.saturating_mul(OVERRUN_FACTOR),
-        None => mine.span.len_ns() > activity.window.len_ns() / 2,
+    let len_ns = mine.span.len_ns();
+    let of_name = lengths.get(&store.slices.name[mine.slice as usize]);
+    match of_name.and_then(|of_name| middle_of_others(of_name, len_ns)) {
+        Some(middle_ns) => len_ns >= middle_ns.saturating_mul(OVERRUN_FACTOR),
+        None => len_ns > activity.window.len_ns() / 2,
+    }
+}
+
+/// The median of ascending values without one of them; `None` where there is no other.
+fn middle_of_others(sorted: &[i64], own: i64) -> Option<i64> {
+    let at = sorted.partition_point(|&value| value < own);
+    let place = rank_of(sorted.len().checked_sub(1)?, 50)?;
+    sorted.get(if place < at { place } else { place + 1 }).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::middle_of_others;
+    use crate::analyze::quantiles::Quantiles;
+
+    #[test]
+    fn the_middle_of_the_others_is_that_of_a_list_without_it() {
+        for sorted in [&[5][..], &[5, 5], &[1, 5, 9], &[1, 2, 2, 7, 9, 9], &[0, 1, 2, 3, 4, 5, 6]] {
+            for (at, &own) in sorted.iter().enumerate() {
+                let others = sorted.iter().enumerate().filter(|&(other, _)| other != at);
+                let plain = Quantiles::of(others.map(|(_, &value)| value)).map(|q| q.p50_ns);
+                assert_eq!(middle_of_others(sorted, own), plain, "{sorted:?} without {own}");
+            }
+        }
     }
 }

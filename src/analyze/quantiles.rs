@@ -51,8 +51,13 @@ impl Quantiles {
 
 /// The nearest-rank percentile of sorted values: the smallest value that at least `percent` of them do not exceed.
 pub fn nearest_rank<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied()
+    rank_of(sorted.len(), percent).map(|rank| sorted[rank])
+}
+
+/// Where the nearest-rank percentile of `n` sorted values stands; `None` where there are none.
+pub(super) fn rank_of(n: usize, percent: usize) -> Option<usize> {
+    let rank = (n * percent).div_ceil(100).max(1);
+    (rank <= n).then(|| rank - 1)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::args_shell::{CompletionsArgs, ManArgs};
 use super::args_stages::StagesArgs;
 use super::build;
 use super::help::HelpArgs;
+use super::memory::MemoryArg;
 use super::tables::keys_of;
 use crate::analyze::exclude::parse_classes;
 use crate::analyze::joined::parse_zone;
@@ -39,6 +40,11 @@ pub(super) struct Args {
     /// The command.
     #[command(subcommand)]
     pub(super) command: Command,
+
+    /// Memory that the run may take: 512M, 8G. Beyond it the run ends with an error, and leaves no half-written file. Default:
+    /// most of what the machine has free, or of what its control group allows.
+    #[arg(long, value_name = "SIZE", global = true, hide_short_help = true)]
+    pub(super) max_memory: Option<MemoryArg>,
 }
 
 #[derive(Debug, Subcommand)]

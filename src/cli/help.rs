@@ -152,8 +152,24 @@ pub(super) fn command() -> Command {
     let mut command = Args::command()
         .disable_help_subcommand(true)
         .after_help(examples_text(&EXAMPLES, "omni-trace help COMMAND"));
+    command = global_with_each(command);
     for short in &SHORT {
         command = command.mut_subcommand(short.command, |one| shortened(one, short));
+    }
+    command
+}
+
+/// Has the help of each command say what every command takes, and not that of the program, which is on commands.
+fn global_with_each(mut command: Command) -> Command {
+    let globals: Vec<Arg> =
+        command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    let names: Vec<String> =
+        command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    for global in globals {
+        command = command.mut_arg(global.get_id().as_str(), |arg| arg.hide(true));
+        for name in &names {
+            command = command.mut_subcommand(name, |one| one.arg(global.clone()));
+        }
     }
     command
 }

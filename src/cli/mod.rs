@@ -37,6 +37,7 @@ mod interval;
 mod joining;
 mod line;
 mod logs_beside;
+mod memory;
 mod output;
 mod pages;
 mod plan;

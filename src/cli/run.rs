@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::args::{Args, Command};
 use super::{
     cmd_analyze, cmd_bandwidth, cmd_capture, cmd_check, cmd_completions, cmd_diff, cmd_export,
-    cmd_man, cmd_merge, cmd_report, cmd_schema, cmd_slim, cmd_stages, help,
+    cmd_man, cmd_merge, cmd_report, cmd_schema, cmd_slim, cmd_stages, help, memory,
 };
 use crate::diag::timings;
 use crate::read::ReadError;
@@ -57,7 +57,21 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 fn run_command(args: &Args) -> Outcome {
-    let result = match &args.command {
+    let result = memory::watch(args.max_memory).and_then(|()| result_of(&args.command));
+    say_kept();
+    let outcome = result.unwrap_or_else(|error| {
+        say_error(&error);
+        Outcome::Failed
+    });
+    if outcome == Outcome::DataLost {
+        say(&format!("error: {LOST}"));
+        say(&format!("hint: {LOST_HINT}"));
+    }
+    outcome
+}
+
+fn result_of(command: &Command) -> anyhow::Result<Outcome> {
+    match command {
         Command::Analyze(analyze) => cmd_analyze::run(analyze),
         Command::Merge(merge) => cmd_merge::run(merge),
         Command::Slim(slim) => cmd_slim::run(slim),
@@ -73,17 +87,7 @@ fn run_command(args: &Args) -> Outcome {
         Command::Man(man) => cmd_man::run(man),
         Command::Help(topic) => help::run(topic),
         Command::Capture(capture) => Ok(captured(cmd_capture::run(capture))),
-    };
-    say_kept();
-    let outcome = result.unwrap_or_else(|error| {
-        say_error(&error);
-        Outcome::Failed
-    });
-    if outcome == Outcome::DataLost {
-        say(&format!("error: {LOST}"));
-        say(&format!("hint: {LOST_HINT}"));
     }
-    outcome
 }
 
 /// What is said where data was lost that was not to be.

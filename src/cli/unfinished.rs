@@ -16,7 +16,8 @@ impl Unfinished {
         self.paths.retain(|other| other != path);
     }
 
-    fn remove(&self) {
+    /// Removes them all: the program ends.
+    pub(super) fn remove(&self) {
         for path in self.paths.iter().rev() {
             let _ = std::fs::remove_file(path);
         }

@@ -64,6 +64,7 @@ issue_kinds! {
     UnreadableEvent, "unreadable_event", DataLoss, "an event could not be read and is missing from every figure";
     BadTimestamp, "bad_timestamp", DataLoss, "an event has no usable ts or dur and is missing from every figure";
     OversizedEvent, "oversized_event", DataLoss, "an event is larger than the limit and is missing from every figure";
+    OversizedText, "oversized_text", DataLoss, "a name or another text of an event is longer than the limit; its end is missing";
     SumOverflow, "sum_overflow", DataLoss, "durations add up to more than can be counted: the longest were cut, so that no sum of them wraps";
     UnmatchedBegin, "unmatched_begin", DataLoss, "an end event has no begin and is missing";
     RepairedEvent, "repaired_event", Notice, "an event was invalid JSON and was read with repair";

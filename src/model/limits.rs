@@ -15,6 +15,14 @@ pub const MAX_BLOCK_BYTES: usize = 2 * BLOCK_BYTES;
 /// The largest real events are operator calls with recorded shapes of tensor lists, some hundred KiB.
 pub const MAX_EVENT_BYTES: usize = 64 << 20;
 
+/// Longest text of an event (a name, a category, a stack) that is kept, in bytes; of a longer one the start is, and it is counted.
+///
+/// The longest real texts are stacks and lists of shapes of some hundred KiB; names are shown in many tables, each with a copy.
+pub const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// Share of the memory that there is which a run may take unless it is told, in percent.
+pub const MEMORY_SHARE_PCT: u64 = 80;
+
 /// Largest top-level member beside the events that is kept, and most of all of them together, in bytes. Larger ones are
 /// skipped and counted: real ones are device properties and settings of some KiB.
 pub const MAX_MEMBER_BYTES: usize = 16 << 20;
@@ -76,6 +84,9 @@ pub const UNTIMED_WINDOW_GAP_NS: i64 = 10_000_000;
 ///
 /// The longest real lines are engine configurations and one-line summaries of some ten KiB.
 pub const MAX_LOG_LINE_BYTES: usize = 4 << 20;
+
+/// Bytes without the end of a line after which an input is no log.
+pub const MAX_LOG_GAP_BYTES: usize = 256 << 20;
 
 /// Longest multi-line log record that is joined, in bytes; a longer one is dropped and counted as torn.
 pub const MAX_LOG_RECORD_BYTES: usize = 64 << 20;

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::limits::MAX_LOG_GAP_BYTES;
+
 /// Why an input could not be read. Damage inside a readable input is no error: it is counted in the input's reporter.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -62,6 +64,12 @@ pub enum ReadError {
         /// What is missing.
         what: String,
     },
+    /// A log whose lines do not end.
+    #[error("{path} is no log: {} MiB of it are without the end of a line", MAX_LOG_GAP_BYTES >> 20)]
+    NoLines {
+        /// The input.
+        path: PathBuf,
+    },
     /// What profilers write beside traces.
     #[error("{path} is {what}, not a trace")]
     OtherKind {
@@ -106,6 +114,7 @@ impl ReadError {
             | Self::NotATrace { path, .. }
             | Self::OtherKind { path, .. }
             | Self::NotALog { path }
+            | Self::NoLines { path }
             | Self::TooLarge { path, .. }
             | Self::Compression { path, .. } => path,
         }
@@ -123,6 +132,7 @@ impl ReadError {
             | Self::NotATrace { path, .. }
             | Self::OtherKind { path, .. }
             | Self::NotALog { path }
+            | Self::NoLines { path }
             | Self::TooLarge { path, .. }
             | Self::Compression { path, .. } => path,
         }
@@ -147,7 +157,8 @@ impl ReadError {
             | Self::NotJson { .. }
             | Self::NotATrace { .. }
             | Self::OtherKind { .. }
-            | Self::NotALog { .. } => true,
+            | Self::NotALog { .. }
+            | Self::NoLines { .. } => true,
             Self::Io { .. }
             | Self::NoThread { .. }
             | Self::NothingFound { .. }
@@ -186,6 +197,7 @@ impl ReadError {
             Self::TooLarge { .. } => {
                 "capture fewer iterations, or one file for each rank and stage"
             }
+            Self::NoLines { .. } => "give text, with a line for each message",
             Self::NotALog { .. } => {
                 "give traces to `omni-trace analyze`; it takes logs beside them with `--logs`"
             }

@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 
 use super::chrome::document::{Around, Found};
 use super::chrome::walk::{BlockEnd, How, Sink};
-use super::pipeline::{Block, CutEnd, Finished, Head, MakeSink, Parsed, Take, parse_block};
+use super::pipeline::{CutEnd, Finished, Given, Head, MakeSink, Parsed, Take, parse_text};
 use super::source::StreamEnd;
 use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
@@ -32,6 +32,50 @@ struct Behind {
     since: Option<u64>,
 }
 
+/// Text of which the start is dealt with piece by piece. Moving what is left costs each byte a few copies, however many the
+/// pieces.
+#[derive(Debug, Default)]
+struct Rest {
+    text: Vec<u8>,
+    start: usize,
+}
+
+impl Rest {
+    /// The text behind its first `n` bytes.
+    fn behind(text: Vec<u8>, n: usize) -> Self {
+        Self { text, start: n }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.text[self.start..]
+    }
+
+    fn len(&self) -> usize {
+        self.text.len() - self.start
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Passes over the first bytes.
+    fn pass(&mut self, n: usize) {
+        self.start += n;
+        if self.start >= self.text.len() / 2 {
+            self.text.drain(..self.start);
+            self.start = 0;
+        }
+    }
+
+    fn extend(&mut self, more: Vec<u8>) {
+        if self.is_empty() {
+            *self = Self::behind(more, 0);
+        } else {
+            self.text.extend_from_slice(&more);
+        }
+    }
+}
+
 /// Puts the results in order.
 pub(super) struct Joiner<'t, S: Sink, M> {
     make: &'t M,
@@ -40,7 +84,7 @@ pub(super) struct Joiner<'t, S: Sink, M> {
     around: Around,
     place: Place,
     /// Text that is not dealt with: the start of an event that its block did not hold whole, or what stands around events.
-    rest: Vec<u8>,
+    rest: Rest,
     /// Its offset, and so that of the next block where there is none.
     offset: u64,
     /// Bytes of it that were looked at and are of an event that goes on.
@@ -60,7 +104,7 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
         reporter: Reporter,
     ) -> Self {
         let (place, behind) = (Place::Events, Behind::default());
-        let (rest, offset, tried, wanted) = (Vec::new(), 0, 0, 0);
+        let (rest, offset, tried, wanted) = (Rest::default(), 0, 0, 0);
         Self {
             make,
             take,
@@ -91,26 +135,29 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
 
     /// Takes the next block. What it gave counts only if the one before ended between two events.
     fn add(&mut self, parsed: Parsed<S::Output>) -> io::Result<()> {
+        let Parsed { block, given } = parsed;
         if self.place == Place::Events && self.rest.is_empty() {
-            return self.take(parsed).and_then(|()| self.go_on(false));
+            (self.rest, self.offset) = (Rest::behind(block.text, 0), block.offset);
+            return self.take(given).and_then(|()| self.go_on(false));
         }
         if self.rest.is_empty() {
-            self.offset = parsed.block.offset;
+            self.offset = block.offset;
         }
-        self.rest.extend_from_slice(&parsed.block.text);
+        self.rest.extend(block.text);
         if self.rest.len() < self.wanted { Ok(()) } else { self.go_on(false) }
     }
 
-    /// Takes what a block became, and keeps what it did not hold whole.
-    fn take(&mut self, parsed: Parsed<S::Output>) -> io::Result<()> {
-        let Parsed { block: Block { offset, mut text, .. }, output, reporter, walked } = parsed;
+    /// Takes what the text became, and keeps what it did not hold whole.
+    fn take(&mut self, given: Given<S::Output>) -> io::Result<()> {
+        let Given { output, reporter, walked } = given;
+        let offset = self.offset;
         (self.take)(offset, output)?;
         self.reporter.merge(reporter);
         if self.behind.since.is_some() {
             self.behind.n_events += walked.n_events;
         }
         let end = match walked.end {
-            BlockEnd::Clean => text.len(),
+            BlockEnd::Clean => self.rest.len(),
             BlockEnd::Partial(at) => at,
             BlockEnd::ArrayEnd(at) => {
                 self.place = Place::Around;
@@ -119,8 +166,8 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
                 at
             }
         };
-        text.drain(..end);
-        (self.rest, self.offset) = (text, offset + end as u64);
+        self.rest.pass(end);
+        self.offset = offset + end as u64;
         // An event that goes over many blocks is not read again with each of them.
         self.tried = if matches!(walked.end, BlockEnd::Partial(_)) { self.rest.len() } else { 0 };
         self.wanted = (2 * self.tried).min(MAX_EVENT_BYTES + 1);
@@ -142,10 +189,9 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
                 Place::Events if self.rest.len() < self.wanted && !is_last => return Ok(()),
                 Place::Events if self.rest.is_empty() => return Ok(()),
                 Place::Events => {
-                    let text = std::mem::take(&mut self.rest);
-                    let block = Block { number: 0, offset: self.offset, text };
                     let how = How { tolerant_only: self.tolerant_only, is_last };
-                    self.take(parse_block(block, how, self.make))?;
+                    let given = parse_text(self.rest.bytes(), self.offset, how, self.make);
+                    self.take(given)?;
                     if is_last && self.place == Place::Events {
                         return Ok(());
                     }
@@ -156,9 +202,10 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
 
     /// Reads what stands around the events, up to the next ones.
     fn read_around(&mut self, is_last: bool) -> Found {
-        let found = self.around.read(&self.rest, self.offset, is_last, &mut self.reporter);
+        let text = self.rest.bytes();
+        let found = self.around.read(text, self.offset, is_last, &mut self.reporter);
         let (Found::Events(at) | Found::More(at)) = found;
-        self.rest.drain(..at);
+        self.rest.pass(at);
         self.offset += at as u64;
         match found {
             Found::Events(_) => {
@@ -178,7 +225,7 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
     fn leave_event(&mut self) {
         self.reporter.at(IssueKind::OversizedEvent, self.offset);
         self.around.leave_event(self.offset);
-        self.rest.drain(..1);
+        self.rest.pass(1);
         self.offset += 1;
         (self.place, self.tried, self.wanted) = (Place::Around, 0, 0);
     }
@@ -195,7 +242,7 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
         self.reporter.merge(reporter);
         self.go_on(true)?;
         if self.place == Place::Around {
-            self.around.finish(&self.rest, self.offset, &mut self.reporter);
+            self.around.finish(self.rest.bytes(), self.offset, &mut self.reporter);
         }
         self.end_behind(json_bytes);
         self.note_behind(json_bytes);

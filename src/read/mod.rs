@@ -149,17 +149,19 @@ pub fn read_each(
     let per_reader = ReadOptions { threads: (options.threads / n_readers).max(1), ..*options };
     let next = AtomicUsize::new(0);
     let slots: Vec<Slot> = paths.iter().map(|_| Mutex::new(None)).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..n_readers {
-            scope.spawn(|| {
-                while let Some(i) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < paths.len())
-                {
-                    let input = read_parts(&paths[i], &per_reader, progress);
-                    *slots[i].lock().expect("no holder of this lock can panic") = Some(input);
-                }
-            });
+    let read_some = || {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(path), Some(slot)) = (paths.get(i), slots.get(i)) else { break };
+            let input = read_parts(path, &per_reader, progress);
+            *slot.lock().expect("no holder of this lock can panic") = Some(input);
         }
+    };
+    std::thread::scope(|scope| {
+        // Where the system has no more threads, fewer read the same.
+        let started = (1..n_readers).map(|_| pipeline::start(scope, read_some));
+        let _: Vec<_> = started.take_while(Result::is_ok).collect();
+        read_some();
     });
     slots
         .into_iter()

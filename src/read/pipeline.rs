@@ -37,6 +37,11 @@ pub(super) struct Block {
 /// A block that was read.
 pub(super) struct Parsed<O> {
     pub(super) block: Block,
+    pub(super) given: Given<O>,
+}
+
+/// What text of events became.
+pub(super) struct Given<O> {
     pub(super) output: O,
     pub(super) reporter: Reporter,
     pub(super) walked: Walked,
@@ -288,21 +293,23 @@ fn parse_blocks<S: Sink>(
         let block = timed("read: workers idle", receive);
         let Ok(block) = block else { return };
         let how = How { tolerant_only, is_last: false };
-        let parsed = timed("read: parse", || parse_block(block, how, make));
+        let given = timed("read: parse", || parse_text(&block.text, block.offset, how, make));
+        let parsed = Parsed { block, given };
         if timed("read: workers blocked", || results.send(parsed)).is_err() {
             return;
         }
     }
 }
 
-/// Reads one block.
-pub(super) fn parse_block<S: Sink>(
-    block: Block,
+/// Reads text that begins between two events, at an offset.
+pub(super) fn parse_text<S: Sink>(
+    text: &[u8],
+    offset: u64,
     how: How,
     make: &impl MakeSink<S>,
-) -> Parsed<S::Output> {
-    let mut sink = make(block.offset);
-    let walked = walk(&block.text, block.offset, how, &mut sink);
+) -> Given<S::Output> {
+    let mut sink = make(offset);
+    let walked = walk(text, offset, how, &mut sink);
     let (output, reporter) = sink.finish();
-    Parsed { block, output, reporter, walked }
+    Given { output, reporter, walked }
 }

@@ -17,7 +17,9 @@ pub fn document(value: &impl Serialize) -> Result<String, serde_json::Error> {
     let mut bytes = Vec::new();
     value.serialize(&mut Serializer::with_formatter(&mut bytes, RowPerLine::default()))?;
     bytes.push(b'\n');
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    // It is text; a copy of many rows would be a large one.
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
 }
 
 /// Breaks lines between rows and nowhere inside them.

@@ -5,6 +5,7 @@
 //! Numbers given while reading depend on the input's order alone and become ranks at the end.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
@@ -16,6 +17,7 @@ use super::{
     Counter, Flow, Instant, LaunchConfig, Shapes, Slices, Store, StrId, Strings, TraceMeta, Track,
     TrackId,
 };
+use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
 use crate::model::limits::{
@@ -292,13 +294,15 @@ impl StoreBuilder {
         store.categories = self.category_table(&strings, &rank);
         store.strings = strings;
         let track_number = self.place_tracks(&mut store, &rank);
-        for track in &mut self.track {
-            *track = track_number[*track as usize];
-        }
-        place_slices(&mut store, std::mem::take(&mut self.track), &rank);
+        let place = |track: &mut u32| *track = track_number[*track as usize];
+        self.track.par_iter_mut().with_min_len(1 << 14).for_each(place);
+        let track = std::mem::take(&mut self.track);
+        timed("store: slices", || place_slices(&mut store, track, &rank));
         store.repairs.report(reporter);
-        place_small_tables(&mut store, &self.memory, &track_number, &rank);
-        super::classify::classify(&mut store);
+        timed("store: small tables", || {
+            place_small_tables(&mut store, &self.memory, &track_number, &rank);
+        });
+        timed("store: kinds", || super::classify::classify(&mut store));
         store
     }
 
@@ -477,20 +481,20 @@ fn place_slices(store: &mut Store, track: Vec<u32>, rank: &[StrId]) {
         order = permute(&order, &again);
     }
     store.judge_zero();
-    let mut new_of_old = vec![0_u32; order.len()];
-    for (new, &old) in order.iter().enumerate() {
-        new_of_old[old as usize] = new as u32;
-    }
+    let new_of_old: Vec<AtomicU32> = order.par_iter().map(|_| AtomicU32::new(0)).collect();
+    order.par_iter().enumerate().with_min_len(1 << 14).for_each(|(new, &old)| {
+        new_of_old[old as usize].store(new as u32, Ordering::Relaxed);
+    });
     drop(order);
-    place_details(store, &new_of_old, rank);
+    timed("store: details", || place_details(store, &new_of_old, rank));
 }
 
-fn place_details(store: &mut Store, new_of_old: &[u32], rank: &[StrId]) {
-    let slice = |old: &mut u32| *old = new_of_old[*old as usize];
+fn place_details(store: &mut Store, new_of_old: &[AtomicU32], rank: &[StrId]) {
+    let slice = |old: &mut u32| *old = new_of_old[*old as usize].load(Ordering::Relaxed);
     let string = |s: StrId| rank[s.0 as usize];
-    store.device_rows.iter_mut().for_each(|r| slice(&mut r.slice));
+    store.device_rows.par_iter_mut().with_min_len(1 << 12).for_each(|r| slice(&mut r.slice));
     store.copies.iter_mut().for_each(|r| slice(&mut r.slice));
-    store.modules.iter_mut().for_each(|r| slice(&mut r.slice));
+    store.modules.par_iter_mut().with_min_len(1 << 12).for_each(|r| slice(&mut r.slice));
     for row in &mut store.asides {
         slice(&mut row.slice);
         row.task = row.task.map(string);
@@ -500,11 +504,11 @@ fn place_details(store: &mut Store, new_of_old: &[u32], rank: &[StrId]) {
         slice(&mut row.slice);
         *row = renamed_collective(row, string);
     }
-    for row in &mut store.ops {
+    store.ops.par_iter_mut().with_min_len(1 << 12).for_each(|row| {
         slice(&mut row.slice);
         row.stack = row.stack.map(string);
         row.modules = row.modules.map(string);
-    }
+    });
     for shapes in &mut store.shapes {
         shapes.dims = shapes.dims.map(string);
         shapes.types = shapes.types.map(string);
@@ -512,10 +516,10 @@ fn place_details(store: &mut Store, new_of_old: &[u32], rank: &[StrId]) {
         shapes.concrete = shapes.concrete.map(string);
     }
     store.device_rows.par_sort_unstable_by_key(|r| r.slice);
-    store.copies.sort_unstable_by_key(|r| r.slice);
-    store.collectives.sort_unstable_by_key(|r| r.slice);
+    store.copies.par_sort_unstable_by_key(|r| r.slice);
+    store.collectives.par_sort_unstable_by_key(|r| r.slice);
     store.ops.par_sort_unstable_by_key(|r| r.slice);
-    store.modules.sort_unstable_by_key(|r| r.slice);
+    store.modules.par_sort_unstable_by_key(|r| r.slice);
 }
 
 fn place_small_tables(
@@ -526,10 +530,10 @@ fn place_small_tables(
 ) {
     let string = |s: &mut StrId| *s = rank[s.0 as usize];
     let track = |t: &mut u32| *t = track_number[*t as usize];
-    for flow in &mut store.flows {
+    store.flows.par_iter_mut().with_min_len(1 << 12).for_each(|flow| {
         string(&mut flow.category);
         track(&mut flow.track);
-    }
+    });
     for counter in &mut store.counters {
         string(&mut counter.name);
         string(&mut counter.series);
@@ -541,9 +545,9 @@ fn place_small_tables(
         track(&mut instant.track);
     }
     store.flows.par_sort_by_key(|f| (f.category, f.id, f.ts_ns, f.phase));
-    store.counters.sort_by_key(|c| (c.ts_ns, c.track, c.name, c.series));
+    store.counters.par_sort_by_key(|c| (c.ts_ns, c.track, c.name, c.series));
     let mut order: Vec<u32> = (0..store.instants.len() as u32).collect();
-    order.sort_by_key(|&i| store.instants[i as usize].ts_ns);
+    order.par_sort_by_key(|&i| store.instants[i as usize].ts_ns);
     for (new, old) in order.iter().enumerate() {
         let row = memory.get(old);
         store.memory.extend(row.map(|row| super::MemoryRow { instant: new as u32, ..*row }));

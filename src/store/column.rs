@@ -1,5 +1,7 @@
 //! A column of optional unsigned numbers that mostly fit 32 bits.
 
+use rayon::prelude::*;
+
 /// Optional `u64` values, four bytes each; the rare value that does not fit is kept aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompactColumn {
@@ -114,6 +116,7 @@ impl CompactColumn {
             return Self { narrow, wide: Vec::new() };
         }
         let wide = (0..order.len())
+            .into_par_iter()
             .filter(|&new| narrow[new] == WIDE)
             .filter_map(|new| Some((new as u32, self.wide_value(order[new] as usize)?)))
             .collect();

@@ -36,9 +36,10 @@ pub(super) fn grouped_order(
         groups.push(group);
         rest = tail;
     }
+    // One track often holds most slices: its own sort is spread over the threads, too.
     groups.into_par_iter().for_each(|group| {
         if !group.is_sorted_by_key(key) {
-            group.sort_by_key(key);
+            group.par_sort_by_key(key);
         }
     });
     order

@@ -105,7 +105,7 @@ impl Store {
     fn order_within_tracks(&self) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.slices.len() as u32).collect();
         for track in &self.tracks {
-            order[track.slices.clone()].sort_by_key(|&slice| {
+            order[track.slices.clone()].par_sort_by_key(|&slice| {
                 let slice = slice as usize;
                 (self.slices.ts_ns[slice], Reverse(self.slices.end_ns(slice)))
             });

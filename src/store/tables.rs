@@ -322,6 +322,11 @@ impl Store {
             .flatten()
     }
 
+    /// The track of a (pid, tid), where there is one.
+    pub fn track_number(&self, pid: TrackId, tid: TrackId) -> Option<usize> {
+        self.tracks.binary_search_by_key(&(pid, tid), |track| (track.pid, track.tid)).ok()
+    }
+
     /// The track of a slice, by binary search.
     pub fn track_of(&self, slice: usize) -> usize {
         self.tracks.partition_point(|track| track.slices.end <= slice)

@@ -1,5 +1,6 @@
 //! A whole Chrome JSON file: head, events block by block, tail; plain or as one gzip member.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::gzip::{BlockCompressor, GzipMember};
@@ -31,9 +32,11 @@ impl<W: Write> JsonFile<W> {
         };
         let mut file = Self { sink, has_events: false, text_bytes: 0 };
         let mut head = String::from("{\n");
+        // Of a repeated key the last value counts.
+        let last: HashMap<&str, usize> =
+            members.iter().enumerate().map(|(i, (key, _))| (key.as_str(), i)).collect();
         for (i, (key, value)) in members.iter().enumerate() {
-            // Of a repeated key the last value counts.
-            if members[i + 1..].iter().any(|(later, _)| later == key) {
+            if last.get(key.as_str()) != Some(&i) {
                 continue;
             }
             head += &format!("{}: {value},\n", serde_json::Value::from(key.as_str()));

@@ -4,7 +4,8 @@
 //! cross Python frames, kernels that overlap on one stream, and the stacks of several idle threads that a writer puts on
 //! thread 0 break that. Each slice goes to the first lane on which it nests; Python frames follow their parent.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 use foldhash::fast::FixedState;
 
@@ -33,12 +34,97 @@ struct Lane {
 }
 
 impl Lane {
-    /// Whether a slice nests on this lane, and not too deep for viewers. Closes what ended before it.
-    fn accepts(&mut self, start_ns: i64, end_ns: i64) -> bool {
+    /// Closes what ended before a slice starts.
+    fn close(&mut self, start_ns: i64) {
         while self.open.last().is_some_and(|&open| open <= start_ns) {
             self.open.pop();
         }
-        self.open.len() < MAX_OPEN && self.open.last().is_none_or(|&open| end_ns <= open)
+    }
+
+    /// The last end that a slice may have which nests on this lane, not too deep for viewers.
+    fn room_ns(&self) -> i64 {
+        match self.open.last() {
+            None => EMPTY,
+            Some(_) if self.open.len() >= MAX_OPEN => i64::MIN,
+            Some(&open) => open.min(EMPTY - 1),
+        }
+    }
+
+    /// Whether a slice nests on this lane. Closes what ended before it.
+    fn accepts(&mut self, start_ns: i64, end_ns: i64) -> bool {
+        self.close(start_ns);
+        end_ns.min(EMPTY - 1) <= self.room_ns()
+    }
+}
+
+/// The room of a lane on which nothing is open.
+const EMPTY: i64 = i64::MAX;
+
+/// The lanes of a track, of which the first with room is found in logarithmic time: many slices may cross.
+struct Lanes {
+    lanes: Vec<Lane>,
+    /// Ends of what is open, with the lane, the next first.
+    ends: BinaryHeap<Reverse<(i64, usize)>>,
+    /// A binary tree whose leaves are the rooms of the lanes, as of the last slice; every other node is the larger of its two.
+    rooms: Vec<i64>,
+}
+
+impl Lanes {
+    fn new() -> Self {
+        let (ends, rooms) = (BinaryHeap::new(), vec![i64::MIN; 2]);
+        let mut lanes = Self { lanes: Vec::new(), ends, rooms };
+        lanes.add();
+        lanes
+    }
+
+    fn add(&mut self) {
+        self.lanes.push(Lane::default());
+        if self.lanes.len() > self.rooms.len() / 2 {
+            let n_leaves = self.rooms.len();
+            self.rooms = vec![i64::MIN; 2 * n_leaves];
+            (0..self.lanes.len()).for_each(|lane| self.update(lane));
+        } else {
+            self.update(self.lanes.len() - 1);
+        }
+    }
+
+    fn update(&mut self, lane: usize) {
+        let mut node = self.rooms.len() / 2 + lane;
+        self.rooms[node] = self.lanes[lane].room_ns();
+        while node > 1 {
+            node /= 2;
+            self.rooms[node] = self.rooms[2 * node].max(self.rooms[2 * node + 1]);
+        }
+    }
+
+    /// Closes on every lane what ended before a slice starts.
+    fn close(&mut self, start_ns: i64) {
+        while let Some(&Reverse((end_ns, lane))) = self.ends.peek()
+            && end_ns <= start_ns
+        {
+            self.ends.pop();
+            self.lanes[lane].close(start_ns);
+            self.update(lane);
+        }
+    }
+
+    /// The first lane with so much room; the one after the last where there is none.
+    fn first_with(&self, room_ns: i64) -> usize {
+        let n_leaves = self.rooms.len() / 2;
+        if self.rooms[1] < room_ns {
+            return self.lanes.len();
+        }
+        let mut node = 1;
+        while node < n_leaves {
+            node = if self.rooms[2 * node] >= room_ns { 2 * node } else { 2 * node + 1 };
+        }
+        node - n_leaves
+    }
+
+    fn open(&mut self, lane: usize, end_ns: i64) {
+        self.lanes[lane].open.push(end_ns);
+        self.ends.push(Reverse((end_ns, lane)));
+        self.update(lane);
     }
 }
 
@@ -65,29 +151,23 @@ fn staying<'a>(track: &Track, is_gone: &'a [bool]) -> impl Iterator<Item = usize
 
 /// Gives every slice of a track that stays its lane.
 fn assign(store: &Store, track: &Track, is_gone: &[bool]) -> TrackLanes {
-    let mut lanes = vec![Lane::default()];
+    let mut lanes = Lanes::new();
     let mut lane_of_frame: LaneOfFrame = HashMap::default();
     let mut found = TrackLanes::default();
     for slice in staying(track, is_gone) {
         let (start_ns, end_ns) = (store.slices.ts_ns[slice], store.slices.end_ns(slice));
+        lanes.close(start_ns);
         let number = match preferred(store, slice, &lane_of_frame) {
-            Preferred::Lane(lane) if lanes[lane].accepts(start_ns, end_ns) => lane,
-            Preferred::Empty => {
-                let is_free =
-                    |lane: &mut Lane| lane.accepts(start_ns, end_ns) && lane.open.is_empty();
-                lanes.iter_mut().position(is_free).unwrap_or(lanes.len())
-            }
-            _ => {
-                let accepts = |lane: &mut Lane| lane.accepts(start_ns, end_ns);
-                lanes.iter_mut().position(accepts).unwrap_or(lanes.len())
-            }
+            Preferred::Lane(lane) if lanes.lanes[lane].accepts(start_ns, end_ns) => lane,
+            Preferred::Empty => lanes.first_with(EMPTY),
+            _ => lanes.first_with(end_ns.min(EMPTY - 1)),
         };
         // Beyond this many lanes nobody looks; what is left overlaps on the last one.
         let number = number.min(usize::from(u16::MAX) - 1);
-        if number == lanes.len() {
-            lanes.push(Lane::default());
+        if number == lanes.lanes.len() {
+            lanes.add();
         }
-        lanes[number].open.push(end_ns);
+        lanes.open(number, end_ns);
         if let Some(id) = store.python_id(slice) {
             lane_of_frame.insert(id, number);
         }
@@ -177,7 +257,41 @@ mod tests {
         assert_eq!(lanes.n_lanes, 2);
     }
 
+    /// The lanes that a search through all of them, one after the other, gives.
+    fn plain_lanes(spans: &[(i64, i64)]) -> Vec<(u32, u16)> {
+        let mut lanes: Vec<Vec<i64>> = Vec::new();
+        let mut moved = Vec::new();
+        for (slice, &(start, end)) in spans.iter().enumerate() {
+            for open in &mut lanes {
+                while open.last().is_some_and(|&open| open <= start) {
+                    open.pop();
+                }
+            }
+            let fits = |open: &Vec<i64>| {
+                open.len() < MAX_OPEN && open.last().is_none_or(|&open| end <= open)
+            };
+            let lane = lanes.iter().position(fits).unwrap_or(lanes.len());
+            if lane == lanes.len() {
+                lanes.push(Vec::new());
+            }
+            lanes[lane].push(end);
+            if lane > 0 {
+                moved.push((slice as u32, lane as u16));
+            }
+        }
+        moved
+    }
+
     proptest! {
+        #[test]
+        fn lanes_are_those_of_a_plain_search(spans in prop::collection::vec((0..60_i64, 0..90_i64), 0..200)) {
+            let store = store_of(&spans);
+            let sorted: Vec<(i64, i64)> =
+                (0..spans.len()).map(|i| (store.slices.ts_ns[i], store.slices.end_ns(i))).collect();
+            let lanes = store.tracks.first().map(|track| lanes_of(&store, track, &[])).unwrap_or_default();
+            prop_assert_eq!(lanes.moved, plain_lanes(&sorted));
+        }
+
         /// Every pair of slices on one lane, by brute force.
         #[test]
         fn no_two_slices_of_a_lane_cross(spans in prop::collection::vec((0..60_i64, 0..30_i64), 0..60)) {

@@ -6,6 +6,7 @@
 //! its own with absolute times, so that at the same instant it finds the slices already open; but for the ends of flows that
 //! would not find theirs there, which stand right after its begin.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 
 use omni_trace_proto::perfetto::{
@@ -20,7 +21,7 @@ use super::edit::Tally;
 use super::plan::IdKey;
 use super::spill::{MakeSpill, Spilled};
 use super::trace::{Pass, Source, WriteError, Written};
-use crate::store::{PERFETTO_METADATA, Store, Track};
+use crate::store::{PERFETTO_METADATA, Store, StrId, Track};
 
 const SLICE_BEGIN: i32 = 1;
 const SLICE_END: i32 = 2;
@@ -36,6 +37,9 @@ const REALTIME: u32 = 1;
 const BOOTTIME: u32 = 6;
 /// Clocks from 64 to 127 belong to their sequence.
 const INCREMENTAL: u32 = 64;
+
+/// The track of each process.
+type Processes = BTreeMap<IdKey, u64>;
 
 /// Writes packets, each as a field of the file's message.
 struct Packets<W> {
@@ -175,34 +179,37 @@ impl<W: Write> File<W> {
 
     fn source(&mut self, source: &Source<'_>, mut spilled: Spilled) -> io::Result<()> {
         let processes = self.processes(source)?;
+        let names = source.plan.thread_names.iter();
+        let new_names = names.map(|(pid, tid, name)| ((*pid, *tid), name.as_str())).collect();
         for (i, track) in source.store.tracks.iter().enumerate() {
             let key = IdKey::of(source.store, &track.pid);
-            let Some(process) = processes.iter().find(|(known, _)| *known == key) else { continue };
-            self.track(source, i, track, process.1, &mut spilled)?;
+            let Some(&process) = processes.get(&key) else { continue };
+            self.track(source, (i, track), (process, &new_names), &mut spilled)?;
         }
         self.counters(source, &processes)?;
         spilled.each_other(|packet| self.packets.put(packet))
     }
 
     /// A process track for each process, in the order of the plan.
-    fn processes(&mut self, source: &Source<'_>) -> io::Result<Vec<(IdKey, u64)>> {
-        let mut uuids = Vec::new();
+    fn processes(&mut self, source: &Source<'_>) -> io::Result<Processes> {
+        let mut uuids = Processes::new();
+        let mut labels: BTreeMap<IdKey, StrId> = BTreeMap::new();
+        for track in &source.store.tracks {
+            if let Some(own) = track.process_labels {
+                labels.entry(IdKey::of(source.store, &track.pid)).or_insert(own);
+            }
+        }
         let mut plans: Vec<_> = source.plan.processes.iter().collect();
         plans.sort_by_key(|(_, plan)| plan.pid);
         for (key, plan) in plans {
             let uuid = self.uuid();
-            let labels = source
-                .store
-                .tracks
-                .iter()
-                .filter(|track| IdKey::of(source.store, &track.pid) == *key);
-            let labels = labels.filter_map(|track| track.process_labels).next();
             let process = ProcessDescriptor {
                 pid: i32::try_from(plan.pid).ok(),
                 legacy_sort_index: i32::try_from(plan.sort_index).ok(),
                 process_name: Some(plan.name.clone()),
                 process_labels: labels
-                    .map(|id| source.store.strings.get(id).to_owned())
+                    .get(key)
+                    .map(|&id| source.store.strings.get(id).to_owned())
                     .into_iter()
                     .collect(),
                 ..ProcessDescriptor::default()
@@ -214,7 +221,7 @@ impl<W: Write> File<W> {
                 sibling_order_rank: i32::try_from(plan.sort_index).ok(),
                 ..TrackDescriptor::default()
             })?;
-            uuids.push((key.clone(), uuid));
+            uuids.insert(key.clone(), uuid);
         }
         Ok(uuids)
     }
@@ -223,9 +230,8 @@ impl<W: Write> File<W> {
     fn track(
         &mut self,
         source: &Source<'_>,
-        number: usize,
-        track: &Track,
-        process: u64,
+        (number, track): (usize, &Track),
+        (process, new_names): (u64, &HashMap<(i64, i64), &str>),
         spilled: &mut Spilled,
     ) -> io::Result<()> {
         let (store, plan) = (source.store, source.plan);
@@ -240,10 +246,8 @@ impl<W: Write> File<W> {
         for ((lane, tid), slices) in lanes.enumerate().zip(slices) {
             let uuid = self.uuid();
             let is_new = lane > 0 || planned.tid.is_some();
-            let new_name =
-                || plan.thread_names.iter().find(|n| (n.0, n.1) == (pid, tid)).map(|n| n.2.clone());
             let name = if is_new {
-                new_name()
+                new_names.get(&(pid, tid)).map(|name| (*name).to_owned())
             } else {
                 track.thread_name.map(|id| store.strings.get(id).to_owned())
             };
@@ -311,7 +315,7 @@ impl<W: Write> File<W> {
     }
 
     /// A counter track for each series, with its samples.
-    fn counters(&mut self, source: &Source<'_>, processes: &[(IdKey, u64)]) -> io::Result<()> {
+    fn counters(&mut self, source: &Source<'_>, processes: &Processes) -> io::Result<()> {
         let store = source.store;
         let mut counters: Vec<_> = store
             .counters
@@ -329,7 +333,7 @@ impl<W: Write> File<W> {
             let key = IdKey::of(store, &track.pid);
             self.descriptor(TrackDescriptor {
                 uuid: Some(uuid),
-                parent_uuid: processes.iter().find(|(known, _)| *known == key).map(|known| known.1),
+                parent_uuid: processes.get(&key).copied(),
                 name: Some(store.strings.get(series[0].name).to_owned()),
                 description: Some(store.strings.get(series[0].series).to_owned()),
                 counter: Some(CounterDescriptor::default()),

@@ -11,7 +11,7 @@ use super::edit::ByEvent;
 use super::flows::FlowLanes;
 use super::lanes::lanes_of;
 use crate::model::Identity;
-use crate::store::{Part, PartProcess, PartThread, Store, Track, TrackId};
+use crate::store::{Part, PartProcess, PartThread, Store, StrId, Track, TrackId};
 
 /// Numbers of threads that had none, and of lanes, start here.
 const FIRST_THREAD_NUMBER: i64 = 1_000_000_000;
@@ -141,10 +141,10 @@ impl InputPlan {
 /// Plans to write an input as it is, under the pids and names that it has: for a file that was merged before.
 pub fn plan_same(store: &Store) -> InputPlan {
     let mut plan = InputPlan::default();
-    for pid in pids(store) {
+    for (pid, facts) in processes(store) {
         let key = IdKey::of(store, &pid);
         let Some(number) = pid.as_int().and_then(|pid| i64::try_from(pid).ok()) else { continue };
-        let original_name = process_name(store, &key);
+        let original_name = facts.name.map(|name| store.strings.get(name).to_owned());
         let name = original_name.clone().unwrap_or_default();
         let process = ProcessPlan { pid: number, name, sort_index: number, original_name };
         plan.processes.insert(key, process);
@@ -164,7 +164,8 @@ pub fn plan_alone(store: &Store, is_gone: &[bool], shift_ns: i64) -> InputPlan {
 /// Plans the merging of inputs, in the order of the output.
 pub fn plan_merge(inputs: &[PlanInput<'_>]) -> Vec<InputPlan> {
     let mut id_offset = 0_u64;
-    let most = inputs.iter().map(|input| pids(input.store).len()).max().unwrap_or(0) as i64;
+    let n_pids = |store: &Store| store.tracks.chunk_by(|a, b| a.pid == b.pid).count();
+    let most = inputs.iter().map(|input| n_pids(input.store)).max().unwrap_or(0) as i64;
     let mut spacing = PIDS_PER_INPUT;
     while spacing <= most {
         spacing *= 10;
@@ -181,20 +182,15 @@ fn plan_input(input: &PlanInput<'_>, first_pid: i64, id_offset: u64) -> InputPla
     let store = input.store;
     let mut plan = InputPlan { shift_ns: input.shift_ns, id_offset, ..InputPlan::default() };
     let ordered = ordered_pids(store);
-    for (i, (_, key, role)) in ordered.into_iter().enumerate() {
+    for (i, (_, key, role, name)) in ordered.into_iter().enumerate() {
         let pid = first_pid + i as i64;
+        let original_name = name.map(|name| store.strings.get(name).to_owned());
         let name = format!("{} · {role}", input.label);
-        let original_name = process_name(store, &key);
         plan.processes.insert(key, ProcessPlan { pid, name, sort_index: pid, original_name });
     }
     plan_tracks(store, input.is_gone, &mut plan);
     plan.part = part_of(input, &plan);
     plan
-}
-
-fn process_name(store: &Store, key: &IdKey) -> Option<String> {
-    let mut tracks = store.tracks.iter().filter(|track| IdKey::of(store, &track.pid) == *key);
-    tracks.find_map(|track| track.process_name).map(|name| store.strings.get(name).to_owned())
 }
 
 fn part_of(input: &PlanInput<'_>, plan: &InputPlan) -> Part {
@@ -227,45 +223,53 @@ fn part_of(input: &PlanInput<'_>, plan: &InputPlan) -> Part {
     }
 }
 
-fn pids(store: &Store) -> BTreeSet<TrackId> {
-    store.tracks.iter().map(|track| track.pid).collect()
+/// What the tracks of a process say of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct ProcessFacts {
+    name: Option<StrId>,
+    /// It has device events, or its writer labels it so.
+    is_device: bool,
 }
 
-/// Processes in the order of the output, hosts before devices before the others, with what to call them.
-fn ordered_pids(store: &Store) -> Vec<(u8, IdKey, String)> {
-    let describe = |pid: &TrackId| {
-        let key = IdKey::of(store, pid);
+fn processes(store: &Store) -> BTreeMap<TrackId, ProcessFacts> {
+    let mut processes: BTreeMap<TrackId, ProcessFacts> = BTreeMap::new();
+    for track in &store.tracks {
+        let facts = processes.entry(track.pid).or_default();
+        facts.name = facts.name.or(track.process_name);
+        facts.is_device |= is_of_device(store, track);
+    }
+    processes
+}
+
+/// Processes in the order of the output, hosts before devices before the others, with what to call them and their names.
+fn ordered_pids(store: &Store) -> Vec<(u8, IdKey, String, Option<StrId>)> {
+    let describe = |(pid, facts): (TrackId, ProcessFacts)| {
+        let key = IdKey::of(store, &pid);
+        let name = facts.name.map_or("", |name| store.strings.get(name));
         let (group, role) = match &key {
-            _ if is_device(store, pid) => (1, format!("GPU {}", store.track_id_text(pid))),
+            _ if facts.is_device => (1, format!("GPU {}", store.track_id_text(&pid))),
             IdKey::Int(-1) => (2, "overhead".to_owned()),
-            IdKey::Int(number) => (0, host_role(store, pid, *number)),
+            IdKey::Int(number) => (0, host_role(name, *number)),
             IdKey::Text(text) if text.is_empty() => (2, "marks".to_owned()),
             IdKey::Text(text) => (2, text.clone()),
         };
-        (group, key, role)
+        (group, key, role, facts.name)
     };
-    let mut ordered: Vec<_> = pids(store).iter().map(describe).collect();
+    let mut ordered: Vec<_> = processes(store).into_iter().map(describe).collect();
     ordered.sort();
     ordered
 }
 
-/// Whether a process is a device: it has device events, or its writer labels it so.
-fn is_device(store: &Store, pid: &TrackId) -> bool {
-    let mut tracks = store.tracks.iter().filter(|track| track.pid == *pid);
-    tracks.any(|track| {
-        let is_labelled =
-            track.process_labels.is_some_and(|labels| store.strings.get(labels).starts_with("GPU"));
-        let at = store.device_rows.partition_point(|row| (row.slice as usize) < track.slices.start);
-        let has_row = |row: &crate::store::DeviceRow| (row.slice as usize) < track.slices.end;
-        is_labelled || store.device_rows.get(at).is_some_and(has_row)
-    })
+fn is_of_device(store: &Store, track: &Track) -> bool {
+    let is_labelled =
+        track.process_labels.is_some_and(|labels| store.strings.get(labels).starts_with("GPU"));
+    let at = store.device_rows.partition_point(|row| (row.slice as usize) < track.slices.start);
+    let has_row = |row: &crate::store::DeviceRow| (row.slice as usize) < track.slices.end;
+    is_labelled || store.device_rows.get(at).is_some_and(has_row)
 }
 
 /// `host pid 17815`, with the process's own name where it says more than that it is Python.
-fn host_role(store: &Store, pid: &TrackId, number: i128) -> String {
-    let mut names =
-        store.tracks.iter().filter(|track| track.pid == *pid).filter_map(|t| t.process_name);
-    let name = names.next().map_or("", |name| store.strings.get(name));
+fn host_role(name: &str, number: i128) -> String {
     let is_plain = name.is_empty() || name.starts_with("python") || name.starts_with("pt_main");
     if is_plain { format!("host pid {number}") } else { format!("host pid {number} · {name}") }
 }
@@ -274,16 +278,21 @@ fn host_role(store: &Store, pid: &TrackId, number: i128) -> String {
 fn plan_tracks(store: &Store, is_gone: &[bool], plan: &mut InputPlan) {
     let mut used: BTreeSet<(TrackId, i128)> = BTreeSet::new();
     used.extend(store.tracks.iter().filter_map(|track| Some((track.pid, track.tid.as_int()?))));
+    let mut next: BTreeMap<TrackId, i64> = BTreeMap::new();
     let mut fresh = |pid: TrackId| {
-        let mut number = FIRST_THREAD_NUMBER;
-        while !used.insert((pid, i128::from(number))) {
-            number += 1;
+        let number = next.entry(pid).or_insert(FIRST_THREAD_NUMBER);
+        while !used.insert((pid, i128::from(*number))) {
+            *number += 1;
         }
-        number
+        *number
     };
+    let mut has_instant = vec![false; store.tracks.len()];
+    store.instants.iter().for_each(|instant| has_instant[instant.track as usize] = true);
+    let tids: BTreeSet<(TrackId, TrackId)> =
+        store.tracks.iter().map(|track| (track.pid, track.tid)).collect();
     let mut moved = Vec::new();
-    for (i, track) in store.tracks.iter().enumerate() {
-        let needs_number = !is_usable_tid(store, i, plan);
+    for (track, has_instant) in store.tracks.iter().zip(has_instant) {
+        let needs_number = !is_usable_tid(store, (track, has_instant), &tids, plan);
         let lanes = lanes_of(store, track, is_gone);
         if !needs_number && lanes.n_lanes == 0 {
             continue;
@@ -317,17 +326,19 @@ fn plan_tracks(store: &Store, is_gone: &[bool], plan: &mut InputPlan) {
 }
 
 /// Whether importers keep the track apart by its tid: they take it for 32 bits, and 0 for the pid. Text stays where pids do.
-fn is_usable_tid(store: &Store, number: usize, plan: &InputPlan) -> bool {
-    let track = &store.tracks[number];
+fn is_usable_tid(
+    store: &Store,
+    (track, has_instant): (&Track, bool),
+    tids: &BTreeSet<(TrackId, TrackId)>,
+    plan: &InputPlan,
+) -> bool {
     match track.tid.as_int() {
         Some(0) => {
             let pid = plan.processes.get(&IdKey::of(store, &track.pid)).map(|process| process.pid);
-            let is_main =
-                |other: &Track| other.pid == track.pid && other.tid.as_int() == pid.map(i128::from);
-            let has_instant = || store.instants.iter().any(|i| i.track as usize == number);
+            let has_main = |pid: i64| tids.contains(&(track.pid, TrackId::Int(i128::from(pid))));
             // Names of processes stand on a thread 0 that nothing else is on.
-            let is_bare = track.slices.is_empty() && !has_instant();
-            pid.is_none() || is_bare || !store.tracks.iter().any(is_main)
+            let is_bare = track.slices.is_empty() && !has_instant;
+            is_bare || !pid.is_some_and(has_main)
         }
         Some(tid) => u32::try_from(tid).is_ok(),
         None => plan.is_same,

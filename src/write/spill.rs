@@ -17,7 +17,7 @@ use super::plan::{IdKey, InputPlan};
 use super::rewrite::key_of;
 use super::trace::{Pass, Source, WriteError};
 use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, visit};
-use crate::store::Store;
+use crate::store::{Store, TrackId};
 
 /// Scopes of instants in Perfetto's legacy events.
 const GLOBAL_SCOPE: i32 = 1;
@@ -272,7 +272,10 @@ impl Encoder<'_> {
     /// Instants, ends of flows and asynchronous events.
     fn other(&mut self, event: &RawEvent<'_>, is_repaired: bool) {
         let Some(ts_ns) = event.ts.as_ns() else { return };
-        let Some(track) = self.track_number(event) else { return };
+        let Some(track) = self.track_number(event) else {
+            self.block.n_left_out += 1;
+            return;
+        };
         let phase = event.ph.inner();
         let is_instant = matches!(phase, b"i" | b"I" | b"R");
         let id = flow_id(event.id);
@@ -328,11 +331,11 @@ impl Encoder<'_> {
 
     /// The number of the event's track in the store.
     fn track_number(&self, event: &RawEvent<'_>) -> Option<usize> {
-        let (pid, tid) = (key_of(event.pid), key_of(event.tid));
-        let store = self.store;
-        store.tracks.iter().position(|track| {
-            IdKey::of(store, &track.tid) == tid && IdKey::of(store, &track.pid) == pid
-        })
+        let id = |value| match key_of(value) {
+            IdKey::Int(number) => Some(TrackId::Int(number)),
+            IdKey::Text(text) => self.store.strings.find(&text).map(TrackId::Text),
+        };
+        self.store.track_number(id(event.pid)?, id(event.tid)?)
     }
 }
 

@@ -103,10 +103,12 @@ impl<'a> Threads<'a> {
         for (target, slice) in moves {
             moved.entry(target).or_default().push(slice);
         }
+        let mut takes_unlinked = vec![false; store.tracks.len()];
+        self.stop_tracks.iter().for_each(|&track| takes_unlinked[track as usize] = true);
         let thread = |track: usize| {
             let mut moved = moved.remove(&(track as u32)).unwrap_or_default();
             moved.sort_by_key(|&slice| First::of(store, self.origins, slice as usize));
-            let takes_unlinked = self.stop_tracks.contains(&(track as u32));
+            let takes_unlinked = takes_unlinked[track];
             Thread { track, home: store.tracks[track].slices.clone(), moved, takes_unlinked }
         };
         (0..store.tracks.len()).map(thread).collect()

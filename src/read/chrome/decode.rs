@@ -5,6 +5,7 @@ use super::tolerant::Reading;
 use super::walk::Sink;
 use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
+use crate::model::limits::MAX_TEXT_BYTES;
 use crate::store::{
     AsideRow, AsyncEdge, Chunk, ChunkBuilder, CollectiveRow, CopyRow, DeviceRow, FlowPhase,
     LaunchConfig, LocalStr, LocalTrack, MemoryRow, ModuleRow, OpRow, Shapes, SliceRow, StrId,
@@ -138,7 +139,12 @@ impl Decoder {
         if bad {
             self.reporter.at(IssueKind::InvalidUtf8, offset);
         }
-        self.builder.string(&text)
+        if text.len() <= MAX_TEXT_BYTES {
+            return self.builder.string(&text);
+        }
+        self.reporter.at(IssueKind::OversizedText, offset);
+        let end = (0..=MAX_TEXT_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        self.builder.string(&text[..end])
     }
 
     fn category(&mut self, cat: RawValue<'_>, offset: u64) -> (LocalStr, EventKind) {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diag::{IssueKind, Reporter};
+use crate::model::limits::MAX_LOG_GAP_BYTES;
 use crate::model::log::PipelineLog;
 
 use super::super::discover::is_trace;
@@ -41,7 +42,7 @@ pub fn read_log(path: &Path, progress: &Arc<Progress>) -> Result<LogInput, ReadE
     let mut stream = ByteStream::open(path, Arc::clone(progress))?;
     let mut reader = LogReader::default();
     let mut block = Vec::new();
-    let mut text_bytes = 0;
+    let (mut text_bytes, mut since_line) = (0, 0);
     loop {
         block.clear();
         let read = stream.append(&mut block, BLOCK);
@@ -53,6 +54,10 @@ pub fn read_log(path: &Path, progress: &Arc<Progress>) -> Result<LogInput, ReadE
             return Err(ReadError::NotALog { path: path.to_owned() });
         }
         text_bytes += n as u64;
+        since_line = memchr::memrchr(b'\n', &block).map_or(since_line + n, |at| n - at - 1);
+        if since_line > MAX_LOG_GAP_BYTES {
+            return Err(ReadError::NoLines { path: path.to_owned() });
+        }
         reader.push(&block);
     }
     let (log, mut diag) = reader.finish(&path.display().to_string());
