@@ -14,6 +14,8 @@ import concurrent.futures
 import json
 import math
 import os
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +24,9 @@ import tempfile
 LONG_ENOUGH_S = 0.4
 LARGE_ENOUGH_BYTES = 64 << 20
 FACTOR = 4
+# CPU seconds after which a run is ended, and what then stands for its exit code.
 TIME_LIMIT_S = 20
+NO_END = 124
 
 
 def document(events, head="", tail=""):
@@ -328,24 +332,39 @@ COMMANDS = {
 LOG_COMMANDS = {"stages": ["stages", "IN", "--format", "json"], "stages --html": ["stages", "IN", "--html", "OUT.html"]}
 
 
+def limit_cpu():
+    resource.setrlimit(resource.RLIMIT_CPU, (TIME_LIMIT_S, TIME_LIMIT_S))
+
+
 def run(binary, command, path, copy, folder):
     out = os.path.join(folder, "out")
     subprocess.run(["rm", "-rf", out, out + ".json", out + ".html", out + ".pftrace"], check=True)
     words = {"IN": path, "COPY": copy}
     arguments = [words.get(word, word.replace("OUT", out)) for word in command]
     with open(os.path.join(folder, "stderr"), "w+b") as errors:
-        process = subprocess.Popen(["timeout", str(TIME_LIMIT_S), binary, *arguments, "--quiet"], stdout=subprocess.DEVNULL, stderr=errors)
+        process = subprocess.Popen([binary, *arguments, "--quiet"], stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=limit_cpu)
         _, status, usage = os.wait4(process.pid, 0)
         errors.seek(0)
         said = errors.read(300).decode(errors="replace").strip().split("\n")[0]
     code = os.waitstatus_to_exitcode(status)
+    code = NO_END if code in (-signal.SIGKILL, -signal.SIGXCPU) else code
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, code, said
 
 
 def write(path, pieces):
+    """Writes an input and its copy, in a process of its own: the peak memory of a run begins with that of who started it."""
+    copy = path.replace("rank0", "rank1")
+    child = os.fork()
+    if child == 0:
+        write_here(path, copy, pieces)
+        os._exit(0)
+    os.waitpid(child, 0)
+    return copy, os.path.getsize(path)
+
+
+def write_here(path, copy, pieces):
     with open(path, "w", buffering=1 << 20) as file:
         file.writelines(pieces)
-    copy = path.replace("rank0", "rank1")
     if os.path.lexists(copy):
         os.unlink(copy)
     # The second input is the same text with a character more: the same file twice would be read once.
@@ -353,7 +372,6 @@ def write(path, pieces):
         while block := source.read(1 << 22):
             target.write(block)
         target.write(b"\n")
-    return copy, os.path.getsize(path)
 
 
 def exponent(small, large):
@@ -386,7 +404,7 @@ def grow(work):
                 again = run(binary, command, path, copy, folder)
                 cpu, memory = min(cpu, again[0]), min(memory, again[1])
             now = (max(cpu - base[0], 1e-3), max(memory - base[1], 1))
-            if code == 124 or now[0] >= LONG_ENOUGH_S and last or n * FACTOR > largest:
+            if code == NO_END or now[0] >= LONG_ENOUGH_S and last or n * FACTOR > largest:
                 last = last or now
                 by_memory = exponent(last[1], now[1]) if now[1] > LARGE_ENOUGH_BYTES else None
                 by_time = exponent(last[0], now[0]) if now[0] > LONG_ENOUGH_S / 4 else None
@@ -397,7 +415,7 @@ def grow(work):
 
 def row(shape, command, found):
     show = lambda value: "-" if value is None else f"{value:.2f}"
-    code = {0: "", 1: "", 124: "no end"}.get(found["code"], f"{found['code']}: {found['said'][:60]}")
+    code = {0: "", 1: "", NO_END: "no end"}.get(found["code"], f"{found['code']}: {found['said'][:60]}")
     return (f"| {shape} | {command} | {found['bytes'] / 1e6:.1f} | {found['cpu_s']:.2f} | {show(found['time'])} "
             f"| {found['memory'] / 1e6:.0f} | {show(found['by_memory'])} | {code} |")
 

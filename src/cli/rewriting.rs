@@ -19,7 +19,7 @@ use super::spool::Spooled;
 use super::tables::{TableChoice, rendered_as};
 use crate::diag::Reporter;
 use crate::read::events::{Again, read_apart_for_rewriting, read_for_rewriting};
-use crate::read::{Input, Progress, ReadOptions};
+use crate::read::{Input, Progress, ReadOptions, side_by_side};
 use crate::render::human;
 use crate::schema;
 use crate::store::carry_losses;
@@ -45,7 +45,7 @@ impl FirstPass {
     }
 }
 
-/// Reads the inputs one after the other, each with all threads. Of several, merged files are taken apart.
+/// Reads the inputs, several at a time. Of several, merged files are taken apart.
 pub(super) fn first_pass(
     sources: &[Spooled],
     options: &ReadOptions,
@@ -53,7 +53,7 @@ pub(super) fn first_pass(
     args: &TraceOutputArgs,
 ) -> anyhow::Result<Vec<FirstPass>> {
     let paths: Vec<PathBuf> = sources.iter().map(|source| source.path().to_owned()).collect();
-    let read = |source: &Spooled| {
+    let read = |source: &Spooled, options: &ReadOptions| {
         let read = if sources.len() > 1 {
             read_apart_for_rewriting(source.path(), options, progress)
         } else {
@@ -68,7 +68,7 @@ pub(super) fn first_pass(
     };
     let results = {
         let _display = ProgressDisplay::start(progress, &paths, args.quiet);
-        sources.iter().map(read).collect()
+        side_by_side(sources, options, read)
     };
     let sorting = Sorting { is_strict: args.strict, is_quiet: args.quiet };
     let mut read = sorting.sorted(results, |first: &mut FirstPass| &mut first.input.diag)?;

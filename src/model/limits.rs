@@ -35,6 +35,10 @@ pub const MAX_RUBBLE_BYTES: u64 = 64 << 20;
 /// Blocks that may wait between the reader and the parsers, per parser. Bounds memory, not results.
 pub const BLOCKS_IN_FLIGHT_PER_WORKER: usize = 3;
 
+/// Inputs of a merge that are written side by side, their blocks in turn. Bounds memory; the order of the output's events depends on
+/// it, and not on the number of threads.
+pub const WRITTEN_SIDE_BY_SIDE: usize = 8;
+
 /// Largest log that is read because it lies beside traces, in bytes. Larger ones are read where they are named: a server's log
 /// of days says little about a window of seconds, and nobody asked to wait for it.
 pub const MAX_LOG_BESIDE_BYTES: u64 = 64 << 20;

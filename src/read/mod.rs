@@ -122,9 +122,6 @@ fn read_parts(
     Ok(traces.into_iter().map(|(trace, _)| input_of(path, trace)).collect())
 }
 
-/// What one path gave, once it was read.
-type Slot = Mutex<Option<Result<Vec<Input>, ReadError>>>;
-
 /// Reads several inputs side by side, in the order given; a merged file gives each of the inputs it was made of.
 ///
 /// # Errors
@@ -145,16 +142,25 @@ pub fn read_each(
     options: &ReadOptions,
     progress: &Arc<Progress>,
 ) -> Vec<Result<Vec<Input>, ReadError>> {
-    let n_readers = options.threads.clamp(1, paths.len().max(1));
+    side_by_side(paths, options, |path, options| read_parts(path, options, progress))
+}
+
+/// What `read` makes of each of some inputs, several at a time. The parser threads are shared among them.
+pub(crate) fn side_by_side<I: Sync, T: Send>(
+    inputs: &[I],
+    options: &ReadOptions,
+    read: impl Fn(&I, &ReadOptions) -> T + Sync,
+) -> Vec<T> {
+    let n_readers = options.threads.clamp(1, inputs.len().max(1));
     let per_reader = ReadOptions { threads: (options.threads / n_readers).max(1), ..*options };
     let next = AtomicUsize::new(0);
-    let slots: Vec<Slot> = paths.iter().map(|_| Mutex::new(None)).collect();
+    let slots: Vec<Mutex<Option<T>>> = inputs.iter().map(|_| Mutex::new(None)).collect();
     let read_some = || {
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);
-            let (Some(path), Some(slot)) = (paths.get(i), slots.get(i)) else { break };
-            let input = read_parts(path, &per_reader, progress);
-            *slot.lock().expect("no holder of this lock can panic") = Some(input);
+            let (Some(input), Some(slot)) = (inputs.get(i), slots.get(i)) else { break };
+            let result = read(input, &per_reader);
+            *slot.lock().expect("no holder of this lock can panic") = Some(result);
         }
     };
     std::thread::scope(|scope| {

@@ -1,12 +1,17 @@
 //! A second pass over every input, and what comes of it into one file.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::Builder;
 
 use super::edit::{Edit, Tally};
 use super::json::JsonFile;
 use super::plan::InputPlan;
-use super::rewrite::{Rewriter, added_events};
+use super::rewrite::{Rewriter, Rewritten, added_events};
+use crate::model::limits::{BLOCKS_IN_FLIGHT_PER_WORKER, WRITTEN_SIDE_BY_SIDE};
 use crate::read::events::{Again, VisitError, visit};
 use crate::read::{Progress, ReadError, ReadOptions};
 use crate::store::{BASE_KEY, PARTS_KEY, Store};
@@ -77,7 +82,7 @@ pub(crate) fn merged_members(
     Ok(members)
 }
 
-/// Writes the sources one after the other as Chrome JSON; `level` asks for gzip.
+/// Writes the sources as Chrome JSON, some of them side by side; `level` asks for gzip.
 pub(crate) fn write_json(
     out: impl Write,
     level: Option<u32>,
@@ -87,15 +92,64 @@ pub(crate) fn write_json(
 ) -> Result<Written, WriteError> {
     let mut file = JsonFile::new(out, level, members)?;
     let mut tally = Tally::default();
-    for source in sources {
-        file.append_text(&added_events(source.plan))?;
-        let make = || Rewriter::new(source.plan, source.edit, level);
-        visit(source.again, pass.options, pass.progress, &make, |block| {
-            tally.merge(&block.tally);
-            file.append(&block)
+    for group in sources.chunks(WRITTEN_SIDE_BY_SIDE) {
+        in_turn(group, level, pass, |piece| match piece {
+            Piece::Added(events) => file.append_text(&events),
+            Piece::Block(block) => {
+                tally.merge(&block.tally);
+                file.append(&block)
+            }
         })?;
     }
     let text_bytes = file.text_bytes();
     file.finish()?.flush()?;
     Ok(Written { text_bytes, tally, n_left_out: 0 })
+}
+
+/// What comes of a source, in order.
+enum Piece {
+    /// Events that its plan adds.
+    Added(Vec<u8>),
+    /// The events of one of its blocks.
+    Block(Rewritten),
+}
+
+/// Rewrites sources side by side, and gives their pieces in turn, one of each as long as it has more: an order that depends on
+/// the sources alone.
+fn in_turn(
+    sources: &[Source<'_>],
+    level: Option<u32>,
+    pass: Pass<'_>,
+    mut take: impl FnMut(Piece) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let threads = (pass.options.threads / sources.len().max(1)).max(1);
+    let options = ReadOptions { threads, ..*pass.options };
+    std::thread::scope(|scope| {
+        let mut open = VecDeque::new();
+        for source in sources {
+            let (pieces, given) = sync_channel(BLOCKS_IN_FLIGHT_PER_WORKER);
+            let (make, options) = (|| Rewriter::new(source.plan, source.edit, level), &options);
+            let gone = |_| io::Error::other("nobody takes the blocks");
+            let work = move || {
+                let give = |piece| pieces.send(piece).map_err(gone);
+                give(Piece::Added(added_events(source.plan)))?;
+                visit(source.again, options, pass.progress, &make, |b| give(Piece::Block(b)))?;
+                Ok::<_, WriteError>(())
+            };
+            let no_thread =
+                |error| ReadError::NoThread { path: source.again.path().to_owned(), source: error };
+            let reader = Builder::new().spawn_scoped(scope, work).map_err(no_thread)?;
+            open.push_back((given, reader));
+        }
+        while let Some((given, reader)) = open.pop_front() {
+            match given.recv() {
+                Ok(piece) => {
+                    take(piece)?;
+                    open.push_back((given, reader));
+                }
+                Err(_) => reader.join().unwrap_or_else(|panic| resume_unwind(panic))?,
+            }
+        }
+        Ok(())
+    })
 }

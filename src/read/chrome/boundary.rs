@@ -12,6 +12,9 @@ use super::fast::{self, skip_space};
 const FIRST_KEYS: [&[u8]; 12] =
     [b"ph", b"name", b"cat", b"pid", b"tid", b"ts", b"dur", b"args", b"id", b"s", b"bp", b"cname"];
 
+/// The member that every event has.
+const PHASE_KEY: &[u8] = b"\"ph\"";
+
 /// The member that holds the events.
 const EVENTS_KEY: &[u8] = b"\"traceEvents\"";
 
@@ -24,13 +27,13 @@ pub(crate) fn last_event_start(text: &[u8], from: usize) -> Option<usize> {
 
 /// Position at or after `from` where a whole event stands, whatever is before it.
 pub(crate) fn next_whole_event(text: &[u8], from: usize) -> Option<usize> {
-    objects(text, from).find(|&at| is_whole_event(text, at))
+    before_phases(text, from).find(|&at| is_whole_event(text, at))
 }
 
 /// As [`next_whole_event`], or where an event surely starts, whole or not: after `},` and with `ph` as its first key, as
 /// Kineto writes most.
 pub(crate) fn next_event(text: &[u8], from: usize) -> Option<usize> {
-    objects(text, from).find(|&at| {
+    before_phases(text, from).find(|&at| {
         first_key(text, at) == Some(b"ph") && follows_event(text, at) || is_whole_event(text, at)
     })
 }
@@ -64,6 +67,12 @@ pub(crate) fn next_event_array(text: &[u8], from: usize) -> Option<usize> {
         let bracket = skip_space(text, colon + 1);
         (text.get(colon) == Some(&b':') && text.get(bracket) == Some(&b'[')).then_some(bracket + 1)
     })
+}
+
+/// Where objects start behind which a phase stands: without one none is an event, however deep it is nested.
+fn before_phases(text: &[u8], from: usize) -> impl Iterator<Item = usize> {
+    let last = memchr::memmem::rfind(text, PHASE_KEY).unwrap_or(0);
+    objects(text, from).take_while(move |&at| at < last)
 }
 
 /// Where objects that are not empty start.
