@@ -4,6 +4,7 @@ mod common;
 
 use std::path::Path;
 
+use omni_trace::analyze::across::{Across, AcrossNeeds};
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
 use omni_trace::analyze::blame::{Blame, blame};
 use omni_trace::analyze::clock::{ClockSource, Placement, TimedInput, together};
@@ -67,10 +68,12 @@ fn blame_of(stores: &[Store]) -> Blame {
     let config = TimeConfig::default();
     let bases: Vec<TimeBase> = stores.iter().map(|store| TimeBase::new(store, &config)).collect();
     let nobody = Identity::default();
-    let inputs: Vec<TimedInput<'_>> = stores
+    let needs = AcrossNeeds { is_alone: false, busy: true };
+    let of = |(store, base): (_, _)| Across::of(store, &nobody, base, needs);
+    let across: Vec<Across> = stores.iter().zip(&bases).map(of).collect();
+    let inputs: Vec<TimedInput<'_>> = across
         .iter()
-        .zip(&bases)
-        .map(|(store, base)| TimedInput { path: Path::new("-"), identity: &nobody, store, base })
+        .map(|across| TimedInput { path: Path::new("-"), identity: &nobody, across })
         .collect();
     blame(&inputs, &together(&inputs, true))
 }

@@ -6,6 +6,7 @@ mod common;
 
 use std::path::Path;
 
+use omni_trace::analyze::across::{Across, AcrossNeeds};
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
 use omni_trace::analyze::clock::{TimedInput, together};
 use omni_trace::analyze::collectives::{CollectiveInput, Collectives, collectives};
@@ -36,13 +37,17 @@ fn collectives_of(read: &[(Input, TimeBase)]) -> Collectives {
             rank: input.identity.rank,
         })
         .collect();
+    let needs = AcrossNeeds { is_alone: false, busy: false };
+    let of =
+        |(input, base): &(Input, TimeBase)| Across::of(&input.store, &input.identity, base, needs);
+    let across: Vec<Across> = read.iter().map(of).collect();
     let timed: Vec<TimedInput<'_>> = read
         .iter()
-        .map(|(input, base)| TimedInput {
+        .zip(&across)
+        .map(|((input, _), across)| TimedInput {
             path: &input.path,
             identity: &input.identity,
-            store: &input.store,
-            base,
+            across,
         })
         .collect();
     collectives(&inputs, &together(&timed, false).matched)

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use omni_trace::analyze::across::{Across, AcrossNeeds};
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
 use omni_trace::analyze::clock::{TimedInput, placements, together};
 use omni_trace::analyze::joined::{
@@ -56,15 +57,18 @@ impl Read {
     }
 
     fn join(&self, logs: &[PipelineLog], config: JoinConfig) -> Joined {
+        let needs = AcrossNeeds { is_alone: false, busy: false };
+        let of =
+            |(input, base): (&Input, _)| Across::of(&input.store, &input.identity, base, needs);
+        let across: Vec<Across> = self.inputs.iter().zip(&self.bases).map(of).collect();
         let timed: Vec<TimedInput<'_>> = self
             .inputs
             .iter()
-            .zip(&self.bases)
-            .map(|(input, base)| TimedInput {
+            .zip(&across)
+            .map(|(input, across)| TimedInput {
                 path: &input.path,
                 identity: &input.identity,
-                store: &input.store,
-                base,
+                across,
             })
             .collect();
         let placed = placements(&together(&timed, false).alignment);

@@ -16,3 +16,9 @@ pub mod perfetto {
 pub mod capture {
     include!("generated/omni_trace.capture.v1.rs");
 }
+
+/// What one input gives to the answer over many: `partial.proto`.
+#[expect(missing_docs, reason = "generated from the .proto file, which has the words")]
+pub mod partial {
+    include!("generated/omni_trace.partial.v1.rs");
+}

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 /// Each schema, the file that is generated from it, and whether its messages are JSON too.
-const SCHEMAS: [(&str, &str, bool); 2] = [
+const SCHEMAS: [(&str, &str, bool); 3] = [
     ("capture_manifest.proto", "omni_trace.capture.v1.rs", true),
+    ("partial.proto", "omni_trace.partial.v1.rs", false),
     ("perfetto.proto", "perfetto.protos.rs", false),
 ];
 

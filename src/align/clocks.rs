@@ -6,11 +6,9 @@
 //! difference from it. Inputs without collectives in common may have hand-offs ([`HandOffBounds`]): bounds on both sides
 //! give an offset, one alone is only told.
 
-use std::cell::OnceCell;
-
 use super::AlignInput;
 use super::collectives::{Matched, Meeting};
-use super::handoffs::{HandOffBounds, HandOffs, bounds};
+use super::handoffs::{HandOffBounds, bounds};
 use crate::store::Store;
 
 /// Absolute timestamps are at least this (1973 in Unix time); relative ones of one capture never get there.
@@ -38,13 +36,14 @@ pub enum AlignMode {
 }
 
 /// What an input's times are relative to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockBase {
     /// `baseTimeNanoseconds`.
     Stated(i64),
     /// The times are Unix times themselves.
     Absolute,
     /// Nothing says.
+    #[default]
     Unknown,
 }
 
@@ -111,7 +110,7 @@ pub(super) fn median(values: &mut [i64]) -> i64 {
 
 /// Brings the clocks of inputs together; `matched` are the collectives that they share.
 pub fn align_clocks(inputs: &[AlignInput<'_>], matched: &[Matched], mode: AlignMode) -> Alignment {
-    let bases: Vec<ClockBase> = inputs.iter().map(|input| base_of(input.store)).collect();
+    let bases: Vec<ClockBase> = inputs.iter().map(|input| input.digest.base).collect();
     let stated = bases.iter().filter_map(|base| match base {
         ClockBase::Stated(ns) => Some(*ns),
         _ => None,
@@ -137,7 +136,10 @@ pub fn align_clocks(inputs: &[AlignInput<'_>], matched: &[Matched], mode: AlignM
         .collect();
     if mode == AlignMode::None {
         clocks.iter_mut().for_each(|clock| clock.base_shift_ns = 0);
-        let of_first = inputs.first().and_then(|input| input.store.meta.base_time_ns);
+        let of_first = bases.first().and_then(|base| match base {
+            ClockBase::Stated(ns) => Some(*ns),
+            _ => None,
+        });
         return Alignment { base_time_ns: of_first, inputs: clocks };
     }
     estimate(inputs, matched, &mut clocks);
@@ -158,15 +160,10 @@ pub fn align_clocks(inputs: &[AlignInput<'_>], matched: &[Matched], mode: AlignM
 /// them: ends that were equal then differ by a nanosecond, and slices no longer nest.
 fn origin(inputs: &[AlignInput<'_>], clocks: &[InputClock]) -> i64 {
     const SECOND_NS: i64 = 1_000_000_000;
-    let firsts = inputs.iter().zip(clocks).filter_map(|(input, clock)| {
-        let store = input.store;
-        let slices = store.slices.ts_ns.iter().copied();
-        let instants = store.instants.iter().map(|one| one.ts_ns);
-        let flows = store.flows.iter().map(|one| one.ts_ns);
-        let counters = store.counters.iter().map(|one| one.ts_ns);
-        let first = slices.chain(instants).chain(flows).chain(counters).min()?;
-        Some(first.saturating_add(clock.shift_ns))
-    });
+    let firsts = inputs
+        .iter()
+        .zip(clocks)
+        .filter_map(|(input, clock)| Some(input.digest.first_ns?.saturating_add(clock.shift_ns)));
     let first_ns = firsts.min().unwrap_or(0).max(0);
     first_ns - first_ns % SECOND_NS
 }
@@ -204,9 +201,7 @@ fn correction(clock: &InputClock, mode: AlignMode) -> i64 {
 /// Measures each input against the first one before it with which collectives match, else with which hand-offs do,
 /// chaining through that one. Inputs that state a base come first: the others are measured against those.
 fn estimate(inputs: &[AlignInput<'_>], matched: &[Matched], clocks: &mut [InputClock]) {
-    let ends = Ends::of(inputs, matched);
-    let handoffs: Vec<OnceCell<HandOffs>> = inputs.iter().map(|_| OnceCell::new()).collect();
-    let handoffs = |i: usize| handoffs[i].get_or_init(|| HandOffs::of(&inputs[i]));
+    let ends = Ends::of(inputs.len(), matched);
     let mut order: Vec<usize> = (0..inputs.len()).collect();
     order.sort_by_key(|&i| clocks[i].base == ClockBase::Unknown);
     for (nth, &i) in order.iter().enumerate() {
@@ -225,8 +220,8 @@ fn estimate(inputs: &[AlignInput<'_>], matched: &[Matched], clocks: &mut [InputC
             continue;
         }
         let by_handoffs = before().filter_map(|reference| {
-            let (a, b) = ((&inputs[reference], handoffs(reference)), (&inputs[i], handoffs(i)));
-            let found = bounds(a, b)?.shifted(shift_to(reference, clocks));
+            let found =
+                bounds(&inputs[reference], &inputs[i])?.shifted(shift_to(reference, clocks));
             Some(HandOffBounds { reference, ..found })
         });
         // Bounds on both sides say more than one.
@@ -250,12 +245,11 @@ struct Ends {
 }
 
 impl Ends {
-    fn of(inputs: &[AlignInput<'_>], matched: &[Matched]) -> Self {
-        let mut by_input = vec![Vec::new(); inputs.len()];
+    fn of(n_inputs: usize, matched: &[Matched]) -> Self {
+        let mut by_input = vec![Vec::new(); n_inputs];
         let together = |one: &&Matched| one.meeting == Meeting::EndsTogether;
         for (number, one) in matched.iter().filter(together).enumerate() {
-            for &(input, slice) in &one.calls {
-                let end_ns = inputs[input].store.slices.end_ns(slice as usize);
+            for (&(input, _), &(_, end_ns)) in one.calls.iter().zip(&one.times) {
                 by_input[input].push((number, end_ns, one.is_on_device));
             }
         }

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::AlignInput;
+use super::digest::Signatures;
 use super::operation::{Operation, plain};
 use super::pairing::{Call, pairs};
-use crate::model::EventKind;
+use crate::model::{EventKind, Identity};
 use crate::store::{CollectiveRow, Store, StrId};
 
 /// How the ranks of a matched operation stand to each other.
@@ -32,6 +33,8 @@ pub struct Matched {
     pub is_on_device: bool,
     /// (input, slice), by input; at least two, of different inputs.
     pub calls: Vec<(usize, u32)>,
+    /// Start and end of each, in nanoseconds by its input's own clock.
+    pub times: Vec<(i64, i64)>,
 }
 
 impl Matched {
@@ -42,60 +45,80 @@ impl Matched {
 
     /// The slice of one of its inputs.
     pub fn slice_of(&self, input: usize) -> Option<usize> {
-        let found = self.calls.binary_search_by_key(&input, |&(input, _)| input).ok()?;
-        Some(self.calls[found].1 as usize)
+        Some(self.calls[self.place_of(input)?].1 as usize)
     }
+
+    /// Start and end on one of its inputs, in nanoseconds by that one's clock.
+    pub fn time_of(&self, input: usize) -> Option<(i64, i64)> {
+        Some(self.times[self.place_of(input)?])
+    }
+
+    fn place_of(&self, input: usize) -> Option<usize> {
+        self.calls.binary_search_by_key(&input, |&(input, _)| input).ok()
+    }
+}
+
+/// What calls of one kind must share with those of other inputs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupKey {
+    /// Name, ranks and size of the process group; `None` for kernels without arguments, which name none.
+    pub named: Option<(String, String, u32)>,
+    /// The two ends of a message.
+    pub message: Option<(u32, u32)>,
+    /// How the ranks stand to each other.
+    pub meeting: Meeting,
+}
+
+/// The calls of one input that can only be those of one group, by start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallGroup {
+    /// What they must share with others.
+    pub key: GroupKey,
+    /// The calls.
+    pub calls: Vec<Call>,
 }
 
 /// What calls must share to be compared at all.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Group {
+struct Group<'a> {
     run: u32,
     stage: Option<u32>,
     replica: Option<u32>,
     is_on_device: bool,
-    /// Name, ranks and size of the process group; `None` for kernels without arguments, which name none.
-    named: Option<(String, String, u32)>,
-    /// The two ends of a message.
-    message: Option<(u32, u32)>,
-    meeting: Meeting,
-}
-
-/// Numbers of signatures: equal texts have equal numbers.
-#[derive(Debug, Default)]
-struct Signatures(BTreeMap<String, u32>);
-
-impl Signatures {
-    fn number(&mut self, text: String) -> u32 {
-        let next = self.0.len() as u32;
-        *self.0.entry(text).or_insert(next)
-    }
+    key: &'a GroupKey,
 }
 
 /// Every operation that at least two inputs of a run show.
 pub fn matched(inputs: &[AlignInput<'_>]) -> Vec<Matched> {
     let mut signatures = Signatures::default();
-    let mut groups: BTreeMap<Group, Vec<(usize, Vec<Call>)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Group<'_>, Vec<(usize, Vec<Call>)>> = BTreeMap::new();
     for (number, input) in inputs.iter().enumerate() {
-        for (group, mut calls) in calls_of(input, &mut signatures) {
-            calls.sort_by_key(|call| (call.start_ns, call.end_ns, call.slice));
+        let numbers = signatures.numbers(&input.digest.signatures);
+        for CallGroup { key, calls } in &input.digest.groups {
+            let numbered =
+                |call: &Call| Call { signature: numbers[call.signature as usize], ..*call };
+            let calls = calls.iter().map(numbered).collect();
+            let (stage, replica) = (input.identity.stage, input.identity.replica);
+            let is_on_device = input.digest.is_on_device;
+            let group = Group { run: input.run, stage, replica, is_on_device, key };
             groups.entry(group).or_default().push((number, calls));
         }
     }
     let mut found = Vec::new();
     for (group, parts) in groups.iter().filter(|(_, parts)| parts.len() > 1) {
-        found.extend(same(parts).into_iter().map(|calls| Matched {
-            meeting: group.meeting,
+        found.extend(same(parts).into_iter().map(|set| Matched {
+            meeting: group.key.meeting,
             is_on_device: group.is_on_device,
-            calls,
+            calls: set.iter().map(|&(input, call)| (input, call.slice)).collect(),
+            times: set.iter().map(|(_, call)| (call.start_ns, call.end_ns)).collect(),
         }));
     }
     found
 }
 
 /// The calls of one group that are the same: each input against those before it, until all its calls are known.
-fn same(parts: &[(usize, Vec<Call>)]) -> Vec<Vec<(usize, u32)>> {
-    let mut sets: Vec<Vec<(usize, u32)>> = Vec::new();
+fn same(parts: &[(usize, Vec<Call>)]) -> Vec<Vec<(usize, Call)>> {
+    let mut sets: Vec<Vec<(usize, Call)>> = Vec::new();
     let mut set_of: Vec<Vec<Option<usize>>> = Vec::with_capacity(parts.len());
     for (at, (input, calls)) in parts.iter().enumerate() {
         let mut own: Vec<Option<usize>> = vec![None; calls.len()];
@@ -108,13 +131,13 @@ fn same(parts: &[(usize, Vec<Call>)]) -> Vec<Vec<(usize, u32)>> {
             let is_placed = !found.is_empty() && calls.iter().any(|call| call.seq.is_none());
             for (theirs, ours) in found {
                 let set = *set_of[before][theirs].get_or_insert_with(|| {
-                    sets.push(vec![(*other, others[theirs].slice)]);
+                    sets.push(vec![(*other, others[theirs])]);
                     sets.len() - 1
                 });
                 let is_new = sets[set].last().is_some_and(|&(last, _)| last != *input);
                 if own[ours].is_none() && is_new {
                     own[ours] = Some(set);
-                    sets[set].push((*input, calls[ours].slice));
+                    sets[set].push((*input, calls[ours]));
                 }
             }
             if is_placed {
@@ -127,15 +150,24 @@ fn same(parts: &[(usize, Vec<Call>)]) -> Vec<Vec<(usize, u32)>> {
     sets
 }
 
-/// The calls of an input by group: its communication kernels, or where it has none the operators that carry arguments.
-fn calls_of(input: &AlignInput<'_>, signatures: &mut Signatures) -> BTreeMap<Group, Vec<Call>> {
-    let store = input.store;
-    let (known, groups) = (BTreeMap::new(), BTreeMap::new());
-    let mut reading = Reading { input, signatures, known, groups };
+/// The calls of an input by group, with the texts that tell calls apart: its communication kernels, or where it has none
+/// the operators that carry arguments.
+pub(super) fn calls_of(
+    store: &Store,
+    identity: &Identity,
+    comm: &[u32],
+) -> (Vec<CallGroup>, Vec<String>) {
+    let mut reading = Reading {
+        store,
+        identity,
+        signatures: BTreeMap::new(),
+        known: BTreeMap::new(),
+        groups: BTreeMap::new(),
+    };
     let mut found: BTreeMap<usize, Vec<Call>> = BTreeMap::new();
     let is_op = |row: &&CollectiveRow| store.kind(row.slice as usize) == EventKind::CpuOp;
-    let ops = store.collectives.iter().filter(|row| input.comm.is_empty() && is_op(row));
-    let kernels = input.comm.iter().map(|&slice| (slice, store.collective_row(slice as usize)));
+    let ops = store.collectives.iter().filter(|row| comm.is_empty() && is_op(row));
+    let kernels = comm.iter().map(|&slice| (slice, store.collective_row(slice as usize)));
     for (slice, row) in kernels.chain(ops.map(|row| (row.slice, Some(row)))) {
         let Some((group, signature)) = reading.kind_of(slice, row) else { continue };
         let at = slice as usize;
@@ -143,26 +175,38 @@ fn calls_of(input: &AlignInput<'_>, signatures: &mut Signatures) -> BTreeMap<Gro
         let seq = row.and_then(|row| row.seq);
         found.entry(group).or_default().push(Call { seq, signature, start_ns, end_ns, slice });
     }
-    let groups = reading.groups.into_iter();
-    groups.filter_map(|(group, at)| Some((group, found.remove(&at)?))).collect()
+    let Reading { groups, signatures, .. } = reading;
+    let by_start = |mut calls: Vec<Call>| {
+        calls.sort_by_key(|call| (call.start_ns, call.end_ns, call.slice));
+        calls
+    };
+    let group =
+        |(key, at): (GroupKey, usize)| Some(CallGroup { key, calls: by_start(found.remove(&at)?) });
+    let groups = groups.into_iter().filter_map(group).collect();
+    let mut texts: Vec<(u32, String)> =
+        signatures.into_iter().map(|(text, number)| (number, text)).collect();
+    texts.sort_unstable();
+    (groups, texts.into_iter().map(|(_, text)| text).collect())
 }
 
 /// What tells one kind of call of an input from another, without looking at texts.
 type KindKey = (StrId, [Option<StrId>; 3], [Option<u32>; 3], u64);
 
 /// The kinds of call of one input; texts are compared once for each kind.
-struct Reading<'a, 'b> {
-    input: &'a AlignInput<'a>,
-    signatures: &'b mut Signatures,
+struct Reading<'a> {
+    store: &'a Store,
+    identity: &'a Identity,
+    /// Texts that tell calls apart, numbered as they are met.
+    signatures: BTreeMap<String, u32>,
     /// Number of the group, and signature; `None` for what is shared with nobody.
     known: BTreeMap<KindKey, Option<(usize, u32)>>,
     /// The groups, numbered as they are met.
-    groups: BTreeMap<Group, usize>,
+    groups: BTreeMap<GroupKey, usize>,
 }
 
-impl Reading<'_, '_> {
+impl Reading<'_> {
     fn kind_of(&mut self, slice: u32, row: Option<&CollectiveRow>) -> Option<(usize, u32)> {
-        let name = row.map_or(self.input.store.slices.name[slice as usize], |row| row.name);
+        let name = row.map_or(self.store.slices.name[slice as usize], |row| row.name);
         let key: KindKey = match row {
             Some(row) => (
                 name,
@@ -181,21 +225,17 @@ impl Reading<'_, '_> {
     }
 
     fn new_kind(&mut self, name: StrId, row: Option<&CollectiveRow>) -> Option<(usize, u32)> {
-        let AlignInput { store, identity, comm, .. } = *self.input;
+        let store = self.store;
         let name = store.strings.get(name);
         let (meeting, message, signature) = match row {
             Some(row) => {
-                let (meeting, message) = meeting_of(self.input, row, name)?;
+                let (meeting, message) = meeting_of(self.identity, row, name)?;
                 (meeting, message, signature(store, row, name, meeting))
             }
             None => (meeting_of_kernel(name), None, name.to_owned()),
         };
         let text = |id: Option<StrId>| id.map_or("", |id| store.strings.get(id)).to_owned();
-        let group = Group {
-            run: self.input.run,
-            stage: identity.stage,
-            replica: identity.replica,
-            is_on_device: !comm.is_empty(),
+        let group = GroupKey {
             named: row.map(|row| {
                 (text(row.group_name), text(row.group_ranks), row.group_size.unwrap_or(0))
             }),
@@ -204,14 +244,15 @@ impl Reading<'_, '_> {
         };
         let next = self.groups.len();
         let at = *self.groups.entry(group).or_insert(next);
-        Some((at, self.signatures.number(signature)))
+        let next = self.signatures.len() as u32;
+        Some((at, *self.signatures.entry(signature).or_insert(next)))
     }
 }
 
 /// How the ranks of a recorded operation meet, and the ends of a message; `None` for what no two ranks share, or where
 /// nothing says which.
 fn meeting_of(
-    input: &AlignInput<'_>,
+    identity: &Identity,
     row: &CollectiveRow,
     name: &str,
 ) -> Option<(Meeting, Option<(u32, u32)>)> {
@@ -220,7 +261,7 @@ fn meeting_of(
     }
     match Operation::of_name(name) {
         Operation::SendRecv => {
-            let (from, to) = message_ends(row, name, input.identity.rank);
+            let (from, to) = message_ends(row, name, identity.rank);
             Some((Meeting::Message, Some((from?, to?))))
         }
         operation if operation.ends_together() => Some((Meeting::EndsTogether, None)),

@@ -6,7 +6,7 @@
 //! order, and only where both sides recorded equally many: a window that misses some would pair the wrong ones.
 
 use super::AlignInput;
-use crate::model::{EventKind, Role};
+use crate::model::{EventKind, Identity, Role};
 use crate::store::Store;
 
 /// What tells of a hand-off.
@@ -19,11 +19,11 @@ enum Mark {
 
 /// Sends and receives of one input, in order. Times are those of the file, in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct HandOffs {
+pub struct HandOffs {
     /// When each send began.
-    sends: Vec<i64>,
+    pub sends: Vec<i64>,
     /// When each receive ended.
-    receives: Vec<i64>,
+    pub receives: Vec<i64>,
 }
 
 /// What hand-offs say of a difference between two clocks, in nanoseconds.
@@ -62,10 +62,10 @@ impl HandOffBounds {
 
 impl HandOffs {
     /// A worker's sends and receives count where work lies between: others carry commands and replies to a supervisor.
-    pub(super) fn of(input: &AlignInput<'_>) -> Self {
-        let marks = marks(input.store);
+    pub(super) fn of(store: &Store, identity: &Identity) -> Self {
+        let marks = marks(store);
         let mut found = Self::default();
-        let is_front_end = input.identity.role == Role::FrontEnd;
+        let is_front_end = identity.role == Role::FrontEnd;
         let (mut received_ns, mut has_worked) = (None, is_front_end);
         for &(start_ns, end_ns, mark) in &marks {
             match mark {
@@ -88,14 +88,12 @@ impl HandOffs {
 
 /// What bounds the clock of `b` less that of `a`, without their bases; `None` where nothing matches, and where what
 /// matches contradicts itself.
-pub(super) fn bounds(
-    a: (&AlignInput<'_>, &HandOffs),
-    b: (&AlignInput<'_>, &HandOffs),
-) -> Option<HandOffBounds> {
-    let (to, from) = directions(a.0, b.0);
+pub(super) fn bounds(a: &AlignInput<'_>, b: &AlignInput<'_>) -> Option<HandOffBounds> {
+    let (to, from) = directions(a, b);
     let none = (None, 0);
-    let (at_most_ns, n_to) = if to { shortest(a.1, b.1) } else { none };
-    let (back_ns, n_from) = if from { shortest(b.1, a.1) } else { none };
+    let (there, here) = (&a.digest.handoffs, &b.digest.handoffs);
+    let (at_most_ns, n_to) = if to { shortest(there, here) } else { none };
+    let (back_ns, n_from) = if from { shortest(here, there) } else { none };
     let at_least_ns = back_ns.map(i64::saturating_neg);
     let is_possible =
         !matches!((at_least_ns, at_most_ns), (Some(least), Some(most)) if least > most);

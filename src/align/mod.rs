@@ -7,6 +7,7 @@
 
 mod clocks;
 mod collectives;
+mod digest;
 mod handoffs;
 mod identity;
 mod operation;
@@ -18,17 +19,18 @@ use std::path::Path;
 pub use clocks::{
     AlignMode, Alignment, ClockBase, ClockSource, InputClock, OffsetEstimate, align_clocks, base_of,
 };
-pub use collectives::{Matched, Meeting, matched, message_ends};
-pub use handoffs::HandOffBounds;
+pub use collectives::{CallGroup, GroupKey, Matched, Meeting, matched, message_ends};
+pub use digest::Digest;
+pub use handoffs::{HandOffBounds, HandOffs};
 pub use identity::{
     IdentityProblem, Override, input_label, merge_order, missing_ranks, refine_identity,
     same_claims,
 };
 pub use operation::Operation;
+pub use pairing::Call;
 pub use runs::runs;
 
 use crate::model::Identity;
-use crate::store::Store;
 
 /// One input as this room sees it.
 #[derive(Clone, Copy, Debug)]
@@ -37,10 +39,8 @@ pub struct AlignInput<'a> {
     pub path: &'a Path,
     /// Who wrote it.
     pub identity: &'a Identity,
-    /// Its events.
-    pub store: &'a Store,
-    /// Its communication kernels, ascending.
-    pub comm: &'a [u32],
+    /// What is compared of it.
+    pub digest: &'a Digest,
     /// First and last time of what was profiled, by its own clock; `None` where nothing was.
     pub window_ns: Option<(i64, i64)>,
     /// Number of the run that it is of: only inputs of one run are compared.

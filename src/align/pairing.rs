@@ -13,14 +13,17 @@ pub(super) const TOGETHER_NS: i64 = 100_000;
 
 /// One collective of one input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Call {
+pub struct Call {
     /// Its number in its group, where recorded.
-    pub(super) seq: Option<u64>,
+    pub seq: Option<u64>,
     /// What must agree between ranks: equal numbers are equal names, types and sizes.
-    pub(super) signature: u32,
-    pub(super) start_ns: i64,
-    pub(super) end_ns: i64,
-    pub(super) slice: u32,
+    pub signature: u32,
+    /// Start, in nanoseconds by the input's clock.
+    pub start_ns: i64,
+    /// End, likewise.
+    pub end_ns: i64,
+    /// Its slice.
+    pub slice: u32,
 }
 
 /// The calls of two inputs in one group, each in order of start, that are the same: places in the two lists.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::clocks::{ClockBase, base_of};
+use super::clocks::ClockBase;
 use super::identity::{Claim, claim_of};
 use super::pairing::TOGETHER_NS;
 use super::{AlignInput, AlignMode, align_clocks, matched};
@@ -39,7 +39,7 @@ impl Run {
 
 /// The number of the run of each input, from 0 in the order of the inputs.
 pub fn runs(inputs: &[AlignInput<'_>]) -> Vec<u32> {
-    let jobs: Vec<Option<String>> = inputs.iter().map(|input| job_of(input.store)).collect();
+    let jobs: Vec<Option<String>> = inputs.iter().map(|input| input.digest.job.clone()).collect();
     let windows: Vec<Option<(i64, i64)>> = inputs.iter().map(unix_window).collect();
     let mut edges = Vec::new();
     for a in 0..inputs.len() {
@@ -130,7 +130,7 @@ impl Grouped {
 
 /// Whether collectives of two inputs agree on how far the clocks are apart, and that is no further than clocks are.
 fn agree(a: &AlignInput<'_>, b: &AlignInput<'_>) -> bool {
-    if a.comm.is_empty() || b.comm.is_empty() {
+    if !a.digest.communicates() || !b.digest.communicates() {
         return false;
     }
     let both = [AlignInput { run: 0, ..*a }, AlignInput { run: 0, ..*b }];
@@ -143,7 +143,7 @@ fn agree(a: &AlignInput<'_>, b: &AlignInput<'_>) -> bool {
 }
 
 /// The job that a trace says it is of.
-fn job_of(store: &Store) -> Option<String> {
+pub(super) fn job_of(store: &Store) -> Option<String> {
     let plain = |key: &str| super::operation::plain(key);
     let is_job = |key: &str| JOB_KEYS.contains(&plain(key).as_str());
     let found = store.meta.entries.iter().find(|(key, _)| is_job(key));
@@ -154,7 +154,7 @@ fn job_of(store: &Store) -> Option<String> {
 /// The window in Unix time, where that is known.
 fn unix_window(input: &AlignInput<'_>) -> Option<(i64, i64)> {
     let (start_ns, end_ns) = input.window_ns?;
-    let base_ns = match base_of(input.store) {
+    let base_ns = match input.digest.base {
         ClockBase::Stated(ns) => ns,
         ClockBase::Absolute => 0,
         ClockBase::Unknown => return None,

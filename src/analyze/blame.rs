@@ -3,10 +3,10 @@
 
 use serde::Serialize;
 
+use super::across::Busy;
 use super::clock::{ClockRow, Placed, Placement, TimedInput, clock_check, placements, span_on};
-use super::intervals::{Intervals, Span};
+use super::intervals::Span;
 use super::percent;
-use super::timeline::Class;
 use crate::align::{Matched, Together};
 use crate::schema::tables;
 
@@ -88,12 +88,12 @@ pub fn blame(inputs: &[TimedInput<'_>], together: &Together) -> Blame {
 /// The collectives that several inputs show in what is looked at of them: the spans by input.
 fn shared(inputs: &[TimedInput<'_>], matched: &[Matched]) -> Vec<Vec<(usize, Span)>> {
     let in_window = |&(input, span): &(usize, Span)| {
-        let windows = &inputs[input].base.windows;
-        !windows.is_clipped
-            || windows.file.start_ns < span.end_ns && span.start_ns < windows.file.end_ns
+        let across = inputs[input].across;
+        let window = across.window;
+        !across.is_clipped || window.start_ns < span.end_ns && span.start_ns < window.end_ns
     };
     let spans = |one: &Matched| -> Vec<(usize, Span)> {
-        let on = one.calls.iter().filter_map(|&(i, _)| Some((i, span_on(inputs, one, i)?)));
+        let on = one.calls.iter().filter_map(|&(i, _)| Some((i, span_on(one, i)?)));
         on.filter(in_window).collect()
     };
     let collectives = matched.iter().filter(|one| one.is_collective());
@@ -104,41 +104,14 @@ fn shared(inputs: &[TimedInput<'_>], matched: &[Matched]) -> Vec<Vec<(usize, Spa
 struct Side {
     run: u32,
     placed: Placed,
-    window: Intervals,
-    waits: Option<Intervals>,
-    device: Intervals,
-    host: Intervals,
+    busy: Busy,
 }
 
 impl Side {
     fn new(input: &TimedInput<'_>, placed: Placed, run: u32) -> Self {
-        let threads = || input.base.work_threads();
-        let set = |wanted: fn(Class) -> bool| {
-            threads().fold(Intervals::default(), |all, thread| {
-                all.union(&thread.timeline.set_of(wanted))
-            })
-        };
-        let waits = set(|class| class == Class::IpcWait);
-        let shows_waits = threads().any(|thread| thread.has_frames) || !waits.spans().is_empty();
-        let busy = set(|class| !class.is_wait() && class != Class::Unattributed);
-        let devices = input.base.devices.iter();
-        let device = devices.fold(Intervals::default(), |all, device| all.union(&device.busy));
-        let mut window = Intervals::default();
-        window.push(input.base.windows.file);
-        let window = window.union(&device);
-        let shift = |set: Intervals| set.shifted(placed.offset_ns);
-        Self {
-            run,
-            placed,
-            window: shift(window),
-            waits: shows_waits.then(|| shift(waits)),
-            host: shift(busy.subtract(&device)),
-            device: shift(device),
-        }
+        Self { run, placed, busy: input.across.busy.shifted(placed.offset_ns) }
     }
-}
 
-impl Side {
     /// Whether another one can be held against it: both on the common time line, of one run.
     fn is_beside(&self, other: &Self) -> bool {
         let is_placed = |side: &Self| side.placed.placement != Placement::None;
@@ -148,7 +121,7 @@ impl Side {
 
 fn blame_row(input: usize, sides: &[Side]) -> BlameRow {
     let side = &sides[input];
-    let Some(waits) = &side.waits else {
+    let Some(waits) = &side.busy.waits else {
         return BlameRow { input, wait_ns: None, nobody_ns: None, busy: Vec::new() };
     };
     let (wait_ns, mut busy) = (waits.total_ns(), Vec::new());
@@ -160,9 +133,10 @@ fn blame_row(input: usize, sides: &[Side]) -> BlameRow {
         }
         let error_ns =
             if other == input { Some(0) } else { side.placed.error_to(&looked_at.placed) };
-        unexplained = unexplained.subtract(&looked_at.device).subtract(&looked_at.host);
-        let device_ns = waits.intersect(&looked_at.device).total_ns();
-        let host_ns = waits.intersect(&looked_at.host).total_ns();
+        let theirs = &looked_at.busy;
+        unexplained = unexplained.subtract(&theirs.device).subtract(&theirs.host);
+        let device_ns = waits.intersect(&theirs.device).total_ns();
+        let host_ns = waits.intersect(&theirs.host).total_ns();
         busy.push(BlameCellRow {
             input,
             wait_ns: Some(wait_ns),
@@ -172,7 +146,7 @@ fn blame_row(input: usize, sides: &[Side]) -> BlameRow {
             busy_pct: percent(device_ns + host_ns, wait_ns),
             device_ns,
             host_ns,
-            unrecorded_ns: waits.subtract(&looked_at.window).total_ns(),
+            unrecorded_ns: waits.subtract(&theirs.recorded).total_ns(),
             error_ns,
         });
     }
@@ -197,7 +171,7 @@ fn clock_checks(
         let Some(reference) = first.filter(|&input| of_run(input)).min() else { continue };
         let others = (reference + 1..inputs.len()).filter(|&input| of_run(input));
         checks.extend(others.filter(|&i| is_measured(i) && is_measured(reference)).filter_map(
-            |input| clock_check(reference, input, inputs, &together.matched, &together.alignment),
+            |input| clock_check(reference, input, &together.matched, &together.alignment),
         ));
     }
     checks

@@ -4,39 +4,34 @@
 //! collectives or hand-offs show to be apart are corrected, where they are apart by more than the error. Any other input
 //! is placed by what it shares with a placed one, which is an estimate and said to be one.
 
-use super::base::TimeBase;
+use super::across::Across;
 use super::intervals::Span;
-use super::window::slice_span;
 pub use crate::align::ClockSource;
 use crate::align::{
     AlignInput, Alignment, ClockBase, InputClock, Matched, Meeting, OffsetEstimate, Together,
 };
 use crate::model::Identity;
 use crate::schema::{tables, words};
-use crate::store::Store;
 
-/// One input with its time base.
+/// One input among others.
 #[derive(Clone, Copy, Debug)]
 pub struct TimedInput<'a> {
     /// Its path.
     pub path: &'a std::path::Path,
     /// Who wrote it.
     pub identity: &'a Identity,
-    /// Its events.
-    pub store: &'a Store,
-    /// Its time base.
-    pub base: &'a TimeBase,
+    /// What is told of it.
+    pub across: &'a Across,
 }
 
 impl<'a> TimedInput<'a> {
     /// As `align` takes it.
     fn to_align(self) -> AlignInput<'a> {
-        let whole = self.base.windows.whole;
+        let whole = self.across.whole;
         AlignInput {
             path: self.path,
             identity: self.identity,
-            store: self.store,
-            comm: &self.base.comm,
+            digest: &self.across.shared,
             window_ns: (!whole.is_empty()).then_some((whole.start_ns, whole.end_ns)),
             run: 0,
         }
@@ -187,8 +182,8 @@ fn placed(clock: &InputClock, line_ns: i64, own: Option<usize>) -> Placed {
 }
 
 /// The span of a matched operation on one of its inputs.
-pub(super) fn span_on(inputs: &[TimedInput<'_>], one: &Matched, input: usize) -> Option<Span> {
-    Some(slice_span(inputs[input].store, one.slice_of(input)?))
+pub(super) fn span_on(one: &Matched, input: usize) -> Option<Span> {
+    one.time_of(input).map(|(start_ns, end_ns)| Span::new(start_ns, end_ns))
 }
 
 /// By how much an input may be wrong after correction: the error of its offset, and the offset where it is not applied.
@@ -201,12 +196,11 @@ fn left_error(clock: &InputClock, found: OffsetEstimate) -> i64 {
 pub(super) fn clock_check(
     reference: usize,
     input: usize,
-    inputs: &[TimedInput<'_>],
     matched: &[Matched],
     alignment: &Alignment,
 ) -> Option<ClockRow> {
     let end = |one: &Matched, wanted: usize| {
-        let span = span_on(inputs, one, wanted)?;
+        let span = span_on(one, wanted)?;
         Some(span.end_ns.saturating_add(alignment.inputs[wanted].base_shift_ns))
     };
     let together = matched.iter().filter(|one| one.meeting == Meeting::EndsTogether);

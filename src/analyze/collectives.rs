@@ -497,6 +497,7 @@ mod tests {
             meeting: Meeting::EndsTogether,
             is_on_device: true,
             calls: vec![(0, ours), (1, theirs)],
+            times: vec![(0, 1); 2],
         };
         let times = |matched: &[Matched]| -> Vec<_> {
             let instances = instances(0, &kernels, &SameCollective::of(2, matched));

@@ -17,7 +17,7 @@ use super::threads::Recorded;
 use super::timeline::{Class, ClassNs};
 use super::wait_rules::group_name;
 use crate::model::EventKind;
-use crate::schema::{Kind, Value, Values, tables};
+use crate::schema::{Kind, Value, Values, carried, tables};
 use crate::store::Store;
 
 /// Gaps that are listed one by one.
@@ -49,7 +49,7 @@ pub struct DeviceIdle {
 
 tables! {
     /// One part of a device's idle time.
-    IdleRow: "idle", "Device idle time by what the launching thread was doing", "Why was each device idle?", groups 3, inside "devices" "idle_by_cause" {
+    IdleRow: "idle", "Device idle time by what the launching thread was doing", "Why was each device idle?", groups 3, inside "devices" "idle_by_cause", carried whole {
         #[serde(skip)]
         input: usize, Count, All, "#", "number of the input";
         #[serde(skip)]
@@ -64,7 +64,7 @@ tables! {
 
 tables! {
     /// One gap of one device, as the machine output gives it.
-    GapRow: "idle_gaps", "Longest gaps of the devices", "Which single gaps were longest, and what lay around them?", groups 0, shown Folded {
+    GapRow: "idle_gaps", "Longest gaps of the devices", "Which single gaps were longest, and what lay around them?", groups 0, shown Folded, carried whole {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         start_ns: i64, Ns, Machines, "start", "start, in the time of the trace";
@@ -86,6 +86,8 @@ pub struct GapEdgeRow {
     /// The innermost operator around its launch.
     pub op: Option<String>,
 }
+
+carried!(GapEdgeRow { name: String, op: Option<String>, });
 
 impl GapEdgeRow {
     /// The operator, or else the activity itself.

@@ -10,9 +10,9 @@ use rayon::prelude::*;
 
 use super::base::TimeBase;
 use super::comm_rules::CommRules;
+use super::durations::Durations;
 use super::kernel_classes::{KernelClass, class_of};
 use super::percent;
-use super::quantiles::Quantiles;
 use crate::model::EventKind;
 use crate::schema::tables;
 use crate::store::{Store, StrId};
@@ -49,11 +49,11 @@ impl ActivityKind {
     }
 }
 
-/// All durations of device activity by kind and name, each list ascending.
+/// All durations of device activity by kind and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ActivityDurations {
     /// Durations in nanoseconds.
-    pub by_name: BTreeMap<(ActivityKind, String), Vec<i64>>,
+    pub by_name: BTreeMap<(ActivityKind, String), Durations>,
 }
 
 tables! {
@@ -82,7 +82,7 @@ impl KernelRow {
 
 tables! {
     /// The device activity of one stream and name of one input.
-    StreamRow: "streams", "Device activity by stream", "What ran on which stream?", groups 3, shown Request {
+    StreamRow: "streams", "Device activity by stream", "What ran on which stream?", groups 3, shown Request, carried whole {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         stream: Option<u32>, Count, All, "stream", "number of the stream; none where the trace names none";
@@ -130,7 +130,7 @@ pub fn activity_durations(store: &Store) -> ActivityDurations {
     let by_name = groups
         .map(|group| {
             let (kind, name, _) = group[0];
-            let durations = group.iter().map(|event| event.2).collect();
+            let durations = Durations::of_sorted(group.iter().map(|event| event.2));
             ((kind, store.strings.get(name).to_owned()), durations)
         })
         .collect();
@@ -142,11 +142,11 @@ pub fn merge_durations(parts: impl IntoIterator<Item = ActivityDurations>) -> Ac
     let mut all = ActivityDurations::default();
     for part in parts {
         for (key, durations) in part.by_name {
-            all.by_name.entry(key).or_default().extend(durations);
+            all.by_name.entry(key).or_default().add(durations);
         }
     }
     for durations in all.by_name.values_mut() {
-        durations.sort_unstable();
+        durations.settle();
     }
     all
 }
@@ -156,11 +156,11 @@ pub fn merge_durations(parts: impl IntoIterator<Item = ActivityDurations>) -> Ac
 pub fn kernel_rows(run: u32, durations: ActivityDurations) -> Vec<KernelRow> {
     let rules = CommRules::default();
     let mut whole_ns = [0; 2];
-    for ((kind, _), sorted) in &durations.by_name {
-        whole_ns[usize::from(*kind == ActivityKind::Kernel)] += sorted.iter().sum::<i64>();
+    for ((kind, _), all) in &durations.by_name {
+        whole_ns[usize::from(*kind == ActivityKind::Kernel)] += all.sum_ns;
     }
-    let row = |((kind, name), sorted): ((ActivityKind, String), Vec<i64>)| {
-        let q = Quantiles::of_sorted(&sorted)?;
+    let row = |((kind, name), all): ((ActivityKind, String), Durations)| {
+        let q = all.quantiles()?;
         Some(KernelRow {
             category: kind.category(),
             class: class_of(&rules, kind, &name),

@@ -9,7 +9,7 @@ use crate::store::{Store, StrId};
 
 tables! {
     /// The launches of one name of one input.
-    LaunchRow: "launches", "Launch delay by name", "How long after its launch does device activity begin, and what does it wait for?", groups 1, shown Request {
+    LaunchRow: "launches", "Launch delay by name", "How long after its launch does device activity begin, and what does it wait for?", groups 1, shown Request, carried whole {
         input: usize, Count, All, "#", "number of the input";
         count: u64, Count, All, "count", "launches: activity whose call is in the trace";
         sum_ns: i64, Ns, All, "sum", "sum of the delays: from the begin of the call to the begin on the device";

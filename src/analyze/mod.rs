@@ -6,6 +6,7 @@
 //! The time accounts share a [`base::TimeBase`], computed once per input: windows, launches, what each host thread was
 //! doing at every instant, the activity of each device.
 
+pub mod across;
 pub mod activity;
 pub mod base;
 pub mod blame;
@@ -16,6 +17,7 @@ pub mod comm_rules;
 pub mod components;
 pub mod copies;
 pub mod devices;
+pub mod durations;
 pub mod exclude;
 pub mod fitness;
 pub mod host;

@@ -45,7 +45,7 @@ impl ThreadTime {
 
 tables! {
     /// One name that threads waited in, as the machine output gives it.
-    WaitRow: "waits", "Waits", "What did threads wait in?", groups 0 {
+    WaitRow: "waits", "Waits", "What did threads wait in?", groups 0, carried whole {
         input: usize, Count, All / First, "#", "number of the input";
         class: Class, Text, All / First, "class", "class of the wait";
         name: String, Text, All / Subject, "name", "outermost frame of the wait";

@@ -128,21 +128,32 @@ fn report_links(key_averages: &KeyAverages, diag: &mut Reporter) {
     }
 }
 
-/// The totals over some inputs.
-pub(super) fn totals<'a>(results: impl IntoIterator<Item = &'a InputAnswers>) -> TotalsRow {
+/// The totals of one input.
+pub(super) fn totals(results: &InputAnswers) -> TotalsRow {
     let mut totals = TotalsRow::default();
-    for results in results {
-        if let Some(key_averages) = &results.key_averages {
-            totals.self_cpu_ns += key_averages.self_cpu_ns;
-            totals.excluded_self_cpu_ns += key_averages.excluded_self_cpu_ns;
-            totals.self_device_ns += key_averages.self_device_ns;
-        }
-        let excluded = results.exclusion.as_ref();
-        let excluded_ipc_ns = excluded.map_or(0, |excluded| excluded.class_ns(Class::IpcWait));
-        totals.excluded_ipc_wait_ns += excluded_ipc_ns;
-        totals.excluded_ns += excluded.map_or(0, Exclusion::total_ns);
-        if let Some(ipc_wait_ns) = results.ipc_wait_ns {
-            *totals.ipc_wait_ns.get_or_insert(0) += ipc_wait_ns - excluded_ipc_ns;
+    if let Some(key_averages) = &results.key_averages {
+        totals.self_cpu_ns = key_averages.self_cpu_ns;
+        totals.excluded_self_cpu_ns = key_averages.excluded_self_cpu_ns;
+        totals.self_device_ns = key_averages.self_device_ns;
+    }
+    let excluded = results.exclusion.as_ref();
+    totals.excluded_ipc_wait_ns = excluded.map_or(0, |excluded| excluded.class_ns(Class::IpcWait));
+    totals.excluded_ns = excluded.map_or(0, Exclusion::total_ns);
+    totals.ipc_wait_ns = results.ipc_wait_ns.map(|ns| ns - totals.excluded_ipc_wait_ns);
+    totals
+}
+
+/// The totals over some inputs.
+pub(super) fn sum<'a>(parts: impl IntoIterator<Item = &'a TotalsRow>) -> TotalsRow {
+    let mut totals = TotalsRow::default();
+    for part in parts {
+        totals.self_cpu_ns += part.self_cpu_ns;
+        totals.excluded_self_cpu_ns += part.excluded_self_cpu_ns;
+        totals.self_device_ns += part.self_device_ns;
+        totals.excluded_ipc_wait_ns += part.excluded_ipc_wait_ns;
+        totals.excluded_ns += part.excluded_ns;
+        if let Some(ipc_wait_ns) = part.ipc_wait_ns {
+            *totals.ipc_wait_ns.get_or_insert(0) += ipc_wait_ns;
         }
     }
     totals

@@ -5,21 +5,26 @@
 
 mod catalog;
 mod check;
+mod digest;
 mod inputs;
 pub mod listing;
 mod logs;
 mod one_input;
+pub mod partial;
 mod question;
+mod reduce;
 mod report;
 mod traces;
 mod transfers;
 
 pub use catalog::{Of, TableInfo, tables};
 pub use check::check_report;
+pub use digest::{Digest, Sums};
 pub use inputs::{device_label, issues};
 pub use logs::{joined_with, stages_report};
 pub use one_input::{InputAnswers, compared};
 pub use question::{Question, SortKey, Wanted};
-pub use report::Answers;
+pub use reduce::Reduced;
+pub use report::{Answers, digests};
 pub use traces::{Logs, Traces};
 pub use transfers::bandwidth_report;

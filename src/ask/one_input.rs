@@ -2,12 +2,14 @@
 //!
 //! What no table asks for is not computed.
 
+use rayon::prelude::*;
+
 use super::Question;
+use super::reduce::compare;
 use crate::align::Together;
+use crate::analyze::across::{Across, AcrossNeeds};
 use crate::analyze::activity::activity;
 use crate::analyze::base::TimeBase;
-use crate::analyze::blame::{Blame, blame};
-use crate::analyze::clock::{TimedInput, together};
 use crate::analyze::components::components;
 use crate::analyze::devices::devices;
 use crate::analyze::exclude::{Exclusion, exclusion};
@@ -188,36 +190,26 @@ fn ipc_wait_ns(threads: &Threads) -> Option<i64> {
     waits.fold(None, |sum, (_, ns)| Some(sum.unwrap_or(0) + ns))
 }
 
-/// Inputs with their time bases, as the analyses across inputs take them.
-fn timed<'a>(inputs: &'a [Input], bases: &[&'a TimeBase]) -> Vec<TimedInput<'a>> {
-    let timed = |(input, base): (&'a Input, &&'a TimeBase)| TimedInput {
-        path: &input.path,
-        identity: &input.identity,
-        store: &input.store,
-        base,
+/// What is told of each input where several are compared.
+pub(super) fn across_of(inputs: &[Input], bases: &[&TimeBase], needs: AcrossNeeds) -> Vec<Across> {
+    let of = |(input, base): (&Input, &&TimeBase)| {
+        Across::of(&input.store, &input.identity, base, needs)
     };
-    inputs.iter().zip(bases).map(timed).collect()
+    inputs.par_iter().zip(bases).map(of).collect()
 }
 
 /// Which inputs are of one run, the collectives that they share, how far their clocks are apart: found once, for all
 /// figures across inputs.
 pub fn compared(inputs: &[Input], bases: &[&TimeBase], is_one_run: bool) -> Together {
-    together(&timed(inputs, bases), is_one_run)
+    let needs = AcrossNeeds { is_alone: inputs.len() == 1, busy: false };
+    let across = across_of(inputs, bases, needs);
+    let parts = inputs.iter().zip(&across);
+    let parts: Vec<_> =
+        parts.map(|(input, across)| (input.path.as_path(), &input.identity, across)).collect();
+    compare(&parts, is_one_run)
 }
 
-/// The figures across several inputs; `None` for a single one, and where no table shows them.
-pub(super) fn across(
-    question: &Question,
-    inputs: &[Input],
-    bases: &[&TimeBase],
-    together: &Together,
-) -> Option<Blame> {
-    let is_wanted = inputs.len() > 1
-        && question.needs(&[
-            BlameCellRow::SPEC,
-            StragglerRow::SPEC,
-            PlacementRow::SPEC,
-            ClockRow::SPEC,
-        ]);
-    is_wanted.then(|| blame(&timed(inputs, bases), together))
+/// Whether figures across several inputs are wanted.
+pub(super) fn wants_blame(question: &Question) -> bool {
+    question.needs(&[BlameCellRow::SPEC, StragglerRow::SPEC, PlacementRow::SPEC, ClockRow::SPEC])
 }

@@ -12,6 +12,7 @@ use super::args_check::CheckArgs;
 use super::args_diff::DiffArgs;
 use super::args_export::{ExportArgs, QueryArgs};
 use super::args_merge::{MergeArgs, SlimArgs};
+use super::args_reduce::ReduceArgs;
 use super::args_schema::SchemaArgs;
 use super::args_shell::{CompletionsArgs, ManArgs};
 use super::args_stages::StagesArgs;
@@ -56,6 +57,7 @@ pub(super) enum Command {
     Check(CheckArgs),
     Stages(StagesArgs),
     Report(ReportArgs),
+    Reduce(ReduceArgs),
     Diff(DiffArgs),
     Query(QueryArgs),
     Export(ExportArgs),
@@ -183,6 +185,19 @@ pub(super) struct AnalyzeArgs {
     /// Also write the result as a page that opens in any browser and needs no network.
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
+
+    /// Write what the answer over many files needs of these, and show nothing: `omni-trace reduce` answers from such files
+    /// alone. Durations of an input that takes more than 1 MiB are rounded by at most 1/256.
+    #[arg(
+        long,
+        value_name = "OUT.otp",
+        conflicts_with_all = ["html", "png", "torch_layout", "format", "output", "table", "top", "sort", "name", "logs", "one_run"]
+    )]
+    pub(super) partial: Option<PathBuf>,
+
+    /// With --partial: round nothing, whatever it takes; `reduce` then gives what `analyze` of all files gives, byte for byte.
+    #[arg(long, requires = "partial")]
+    pub(super) exact: bool,
 }
 
 /// Everything that is known, as a page that opens from a mail attachment and needs no network.

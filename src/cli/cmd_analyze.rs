@@ -1,6 +1,6 @@
 //! `omni-trace analyze`: read the inputs, ask every analysis, show the answers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::AnalyzeArgs;
 use super::guard::{self, Output};
@@ -8,16 +8,17 @@ use super::interval::refuse_outside;
 use super::joining::{LogPlan, warn_of_logs};
 use super::output::Target;
 use super::pages;
-use super::plan::{AnalyzePlan, CommonPlan};
+use super::plan::{AnalyzePlan, CommonPlan, PartialPlan};
 use super::reading::read_traces;
 use super::rule_files::{COMM_RULES, OP_MODELS, WAIT_RULES};
-use super::run::{Outcome, say};
+use super::run::{Outcome, say, say_later};
 use super::session::{in_pool, outcome};
 use super::tables::rendered;
 use crate::analyze::blame::Blame;
 use crate::analyze::clock::{ClockSource, Placement};
 use crate::analyze::key_averages::torch_times;
-use crate::ask::{Answers, InputAnswers, Question, SortKey, device_label};
+use crate::ask::partial::write_partial;
+use crate::ask::{Answers, InputAnswers, Question, SortKey, device_label, digests};
 use crate::diag::timings::timed;
 use crate::read::Input;
 use crate::read::logs::LogInput;
@@ -95,9 +96,12 @@ pub(super) fn answers(
 
 fn show(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
     let inputs = read_traces(&plan.inputs, &plan.common)?;
+    if let Some(partial) = &plan.partial {
+        return write_digests(plan, partial, &inputs);
+    }
     let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
     let answers = answers(&plan.common, &plan.question, &inputs, (plan.logs.as_ref(), &logs));
-    refuse_outside(plan.window, answers.windows())?;
+    refuse_outside(plan.window, answers.windows().map(|windows| windows.whole))?;
     let overview = plan.page.as_ref().map(|_| pages::overview_of(&inputs, &answers));
     let output = if plan.is_torch_layout {
         torch_layout(plan, &inputs, &answers.results)
@@ -108,15 +112,41 @@ fn show(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
             let page = Page::of_analyze(&report, None, None, overview, shows);
             pages::write(path, page, &inputs, logs.iter().map(|log| log.path.as_path()))?;
         }
-        if let Some(figures) = &plan.figures {
-            figures.write(&analyze_figures(&report), plan.common.is_quiet)?;
-        }
-        timed("render", || text_of(plan, &report))?
+        shown(plan, &report)?
     };
     plan.common.target.write(output.as_bytes())?;
     let warning =
         (!plan.shows_issues()).then_some("data of the input was lost; `--table issues` says what");
     Ok(outcome(plan.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
+}
+
+/// Writes what the answer over many files needs of these.
+fn write_digests(
+    plan: &AnalyzePlan,
+    partial: &PartialPlan,
+    inputs: &[Input],
+) -> anyhow::Result<Outcome> {
+    let digests = digests(&plan.question, inputs);
+    refuse_outside(plan.window, digests.iter().map(|digest| digest.across.whole))?;
+    let (bytes, sketched) = write_partial(&plan.question, digests, partial.precision);
+    partial.target.write(&bytes)?;
+    if !sketched.is_empty() && !plan.common.is_quiet {
+        let tables = sketched.join(", ");
+        say_later(format!(
+            "note: percentiles of {tables} are rounded by at most 1/256; --exact keeps all"
+        ));
+    }
+    let warning = "data of the input was lost; the partial result says what";
+    let diags = inputs.iter().map(|input| &input.diag);
+    Ok(outcome(plan.common.sorting(), diags, Some(warning)))
+}
+
+/// The report as it was asked for, with its figures drawn.
+pub(super) fn shown(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
+    if let Some(figures) = &plan.figures {
+        figures.write(&analyze_figures(report), plan.common.is_quiet)?;
+    }
+    timed("render", || text_of(plan, report))
 }
 
 /// Says what is missing from the inputs, or only estimated.
@@ -126,14 +156,14 @@ fn warn(inputs: &[Input], answers: &Answers) {
         say("hint: the profiler may have been stopped before anything ran; widen its range");
     }
     if let Some(across) = &answers.across {
-        warn_of_clocks(across, inputs);
+        warn_of_clocks(across, inputs.iter().map(|input| input.path.as_path()));
     }
 }
 
 /// Says which inputs are beside the others by estimate only, or not at all.
-fn warn_of_clocks(blame: &Blame, inputs: &[Input]) {
-    for (number, (placed, input)) in blame.placed.iter().zip(inputs).enumerate() {
-        let path = input.path.display();
+pub(super) fn warn_of_clocks<'a>(blame: &Blame, paths: impl Iterator<Item = &'a Path>) {
+    for (number, (placed, path)) in blame.placed.iter().zip(paths).enumerate() {
+        let path = path.display();
         match placed.placement {
             Placement::Estimate(source) if placed.reference != Some(number) => {
                 let what = match source {

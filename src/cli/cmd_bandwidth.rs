@@ -90,7 +90,7 @@ impl CopiesPlan {
             .enumerate()
             .map(|(i, input)| TimeBase::new(&input.store, &self.time).numbered(i))
             .collect();
-        refuse_outside(self.window, bases.iter().map(|base| &base.windows))?;
+        refuse_outside(self.window, bases.iter().map(|base| base.windows.whole))?;
         let bases: Vec<&TimeBase> = bases.iter().collect();
         let together = compared(inputs, &bases, self.is_one_run);
         let mut report = bandwidth_report(&self.copies, inputs, &bases, &together);

@@ -15,7 +15,7 @@ use super::rule_files::COMM_RULES;
 use super::run::{Hinted, Outcome};
 use super::spool::Spooled;
 use crate::align::{
-    AlignInput, AlignMode, Alignment, ClockBase, ClockSource, IdentityProblem, InputClock,
+    AlignInput, AlignMode, Alignment, ClockBase, ClockSource, Digest, IdentityProblem, InputClock,
     Override, align_clocks, input_label, matched, merge_order, missing_ranks, refine_identity,
     same_claims,
 };
@@ -222,18 +222,18 @@ struct Merged {
 impl Merged {
     fn of(inputs: &[FirstPass], args: &MergeArgs, rules: &CommRules) -> Self {
         let waits = WaitRules::default();
-        let comm: Vec<Vec<u32>> = inputs
-            .par_iter()
-            .map(|first| comm_kernels(&first.input.store, &waits, rules))
-            .collect();
+        let digest = |first: &FirstPass| {
+            let (store, identity) = (&first.input.store, &first.input.identity);
+            Digest::of(store, identity, &comm_kernels(store, &waits, rules), inputs.len() == 1)
+        };
+        let digests: Vec<Digest> = inputs.par_iter().map(digest).collect();
         let align: Vec<AlignInput<'_>> = inputs
             .iter()
-            .zip(&comm)
-            .map(|(first, comm)| AlignInput {
+            .zip(&digests)
+            .map(|(first, digest)| AlignInput {
                 path: first.origin(),
                 identity: &first.input.identity,
-                store: &first.input.store,
-                comm,
+                digest,
                 window_ns: None,
                 run: 0,
             })
@@ -242,13 +242,14 @@ impl Merged {
         let alignment = align_clocks(&align, &matched(&align), mode(args.align));
         let plan_inputs: Vec<PlanInput<'_>> = align
             .iter()
+            .zip(inputs)
             .zip(&labels)
             .zip(&alignment.inputs)
-            .map(|((input, label), clock)| PlanInput {
+            .map(|(((input, first), label), clock)| PlanInput {
                 path: input.path,
                 identity: input.identity,
                 label,
-                store: input.store,
+                store: &first.input.store,
                 is_gone: &[],
                 shift_ns: clock.shift_ns,
                 clock_offset_ns: clock.correction_ns,

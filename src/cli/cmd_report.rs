@@ -147,7 +147,7 @@ fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
     let inputs = read_traces(&plan.inputs, &plan.common)?;
     let answers =
         cmd_analyze::answers(&plan.common, &plan.question, &inputs, (plan.logs.as_ref(), &logs));
-    refuse_outside(plan.window, answers.windows())?;
+    refuse_outside(plan.window, answers.windows().map(|windows| windows.whole))?;
     let bases: Vec<_> = answers.results.iter().map(|results| &results.base).collect();
     let together = &answers.together;
     let mut bandwidth = bandwidth_report(&CopiesConfig::default(), &inputs, &bases, together);

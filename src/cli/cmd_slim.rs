@@ -11,7 +11,7 @@ use super::reading::find_traces;
 use super::rewriting::{self, Destination, FirstPass};
 use super::run::{Hinted, Outcome};
 use super::spool::Spooled;
-use crate::align::{AlignInput, AlignMode, align_clocks, input_label};
+use crate::align::{AlignInput, AlignMode, Digest, align_clocks, input_label};
 use crate::analyze::base::TimeConfig;
 use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
 use crate::analyze::window::{WindowConfig, windows};
@@ -88,7 +88,7 @@ fn slim(
     let inputs = rewriting::first_pass(sources, &options, &progress, &args.output)?;
     let Some(first) = inputs.first() else { return Ok(Outcome::Done) };
     let whole = windows(&first.input.store, WindowConfig::default());
-    refuse_outside(args.window, std::iter::once(&whole))?;
+    refuse_outside(args.window, std::iter::once(whole.whole))?;
     let choice = choose_slim(&first.input.store, &TimeConfig::default(), &config(args));
     if choice.n_iterations.is_some() && choice.span_ns.is_none() {
         let n = choice.n_iterations.unwrap_or(0);
@@ -203,7 +203,8 @@ pub(super) fn plan_of(
         return Ok(SlimPlan { plan, members, base_time_ns: meta.base_time_ns });
     }
     let (path, identity, store) = (&input.path, &input.identity, &input.store);
-    let align = AlignInput { path, identity, store, comm: &[], window_ns: None, run: 0 };
+    let digest = Digest::of(store, identity, &[], true);
+    let align = AlignInput { path, identity, digest: &digest, window_ns: None, run: 0 };
     let alignment = align_clocks(&[align], &[], AlignMode::Base);
     let base_time_ns = alignment.base_time_ns;
     let shift_ns = alignment.inputs.first().map_or(0, |clock| clock.shift_ns);

@@ -33,7 +33,7 @@ struct Short {
     examples: [(&'static str, &'static str); 3],
 }
 
-const SHORT: [Short; 9] = [
+const SHORT: [Short; 10] = [
     Short {
         command: "analyze",
         shown: &[
@@ -127,6 +127,18 @@ const SHORT: [Short; 9] = [
             ("omni-trace check DIR", "what the files of a directory are worth"),
             ("omni-trace check DIR --need kernels,frames", "1 where a need is not met"),
             ("omni-trace check TRACE --repair whole.json.gz", "a valid trace of what is readable"),
+        ],
+    },
+    Short {
+        command: "reduce",
+        shown: &["paths", "table", "top", "name", "skip_unreadable", "format", "output"],
+        examples: [
+            (
+                "omni-trace analyze RANK.json.gz --partial RANK.otp",
+                "before: once a file, where it lies",
+            ),
+            ("omni-trace reduce DIR", "then: one answer from all partial results in DIR"),
+            ("omni-trace reduce a.otp b.otp --format json", "what analyze of their files gives"),
         ],
     },
     Short {

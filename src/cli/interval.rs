@@ -2,18 +2,20 @@
 
 use super::args::WindowArg;
 use super::run::Hinted;
-use crate::analyze::window::Windows;
+use crate::analyze::intervals::Span;
 use crate::render::human;
 
+/// `windows` are those of the inputs before anything was asked.
+///
 /// # Errors
 ///
 /// The interval holds nothing of any input.
-pub(super) fn refuse_outside<'a>(
+pub(super) fn refuse_outside(
     asked: Option<WindowArg>,
-    windows: impl Iterator<Item = &'a Windows>,
+    windows: impl Iterator<Item = Span>,
 ) -> anyhow::Result<()> {
     let Some(from_ns) = asked.and_then(|window| window.from_ns) else { return Ok(()) };
-    let longest_ns = windows.map(|one| one.whole.len_ns()).max().unwrap_or(0);
+    let longest_ns = windows.map(Span::len_ns).max().unwrap_or(0);
     if longest_ns == 0 || from_ns < longest_ns {
         return Ok(());
     }

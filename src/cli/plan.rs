@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, WindowArg};
+use super::args_reduce::ReduceArgs;
 use super::figures::FigurePlan;
-use super::guard;
+use super::guard::{self, Output};
 use super::joining::LogPlan;
 use super::output::Target;
 use super::reading::{Sorting, find_traces};
@@ -19,6 +20,7 @@ use crate::analyze::peaks::PeakOverrides;
 use crate::analyze::roofline::RooflineConfig;
 use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
+use crate::ask::partial::Precision;
 use crate::ask::{Question, Wanted};
 use crate::read::{Inputs, Progress, ReadOptions};
 use crate::render::csv::Texts;
@@ -78,6 +80,15 @@ pub(super) struct AnalyzePlan {
     pub(super) page: Option<PathBuf>,
     /// Where figures go, if anywhere.
     pub(super) figures: Option<FigurePlan>,
+    /// The partial result that is all that is wanted.
+    pub(super) partial: Option<PartialPlan>,
+}
+
+/// A partial result to write.
+#[derive(Debug)]
+pub(super) struct PartialPlan {
+    pub(super) target: Target,
+    pub(super) precision: Precision,
 }
 
 impl AnalyzePlan {
@@ -98,6 +109,7 @@ impl AnalyzePlan {
         let time =
             time_config(args.window, args.wait_rules.as_deref(), args.comm_rules.as_deref())?;
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
+        let partial = PartialPlan::of(args)?;
         let question = Question {
             time,
             excluded,
@@ -133,8 +145,40 @@ impl AnalyzePlan {
             logs,
             page: args.html.clone(),
             figures: FigurePlan::of(&args.figures)?,
+            partial,
         };
         Ok(plan.with_wanted())
+    }
+
+    /// What `reduce` will do with partial results.
+    pub(super) fn of_partials(args: &ReduceArgs) -> anyhow::Result<Self> {
+        let common = CommonPlan::of(&args.common);
+        let top = rows_shown(args.top, false);
+        guard::claim_results(args.common.output.as_deref(), None, &args.figures)?;
+        let choice = TableChoice::of(&common, &args.table, KeyAverageRow::SPEC, top)?;
+        Ok(Self {
+            top_gaps: args.top.map_or(N_GAPS, |_| top),
+            top_threads: args.top.map_or(usize::MAX, |_| top),
+            question: Question {
+                sort: args.sort,
+                name: args.name.clone(),
+                is_one_run: args.runs.one_run,
+                ..Question::default()
+            },
+            figures: FigurePlan::of(&args.figures)?,
+            inputs: Inputs::default(),
+            is_screen: choice.is_default()
+                && common.format == Format::Text
+                && !(args.full || args.top.is_some() || args.name.is_some()),
+            typed: typed(&args.paths),
+            choice,
+            common,
+            window: None,
+            is_torch_layout: false,
+            logs: None,
+            page: None,
+            partial: None,
+        })
     }
 
     /// The analysis of some traces as `analyze` does it where nothing but their paths is given, or torch's own table.
@@ -153,6 +197,7 @@ impl AnalyzePlan {
             logs: None,
             page: None,
             figures: None,
+            partial: None,
         };
         Ok(plan.with_wanted())
     }
@@ -167,7 +212,8 @@ impl AnalyzePlan {
         if self.is_torch_layout {
             return Wanted::Only(vec![KeyAverageRow::SPEC]);
         }
-        if self.page.is_some() || self.common.format == Format::Json {
+        let is_all = self.page.is_some() || self.partial.is_some();
+        if is_all || self.common.format == Format::Json {
             return Wanted::All;
         }
         if self.is_screen && self.figures.is_none() {
@@ -219,6 +265,18 @@ fn typed(paths: &[PathBuf]) -> String {
     };
     let words: Vec<String> = paths.iter().map(word).collect();
     words.join(" ")
+}
+
+impl PartialPlan {
+    /// The partial result that was asked for.
+    fn of(args: &AnalyzeArgs) -> anyhow::Result<Option<Self>> {
+        let Some(path) = &args.partial else { return Ok(None) };
+        guard::claim([Output::of("--partial", Some(path))])?;
+        let is_stdout = path == Path::new("-");
+        let target = if is_stdout { Target::Stdout } else { Target::File(path.clone()) };
+        let precision = if args.exact { Precision::Exact } else { Precision::Bounded };
+        Ok(Some(Self { target, precision }))
+    }
 }
 
 /// # Errors

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::args::{Args, Command};
 use super::{
     cmd_analyze, cmd_bandwidth, cmd_capture, cmd_check, cmd_completions, cmd_diff, cmd_export,
-    cmd_man, cmd_merge, cmd_report, cmd_schema, cmd_slim, cmd_stages, help, memory,
+    cmd_man, cmd_merge, cmd_reduce, cmd_report, cmd_schema, cmd_slim, cmd_stages, help, memory,
 };
 use crate::diag::timings;
 use crate::read::ReadError;
@@ -79,6 +79,7 @@ fn result_of(command: &Command) -> anyhow::Result<Outcome> {
         Command::Check(check) => cmd_check::run(check),
         Command::Stages(stages) => cmd_stages::run(stages),
         Command::Report(report) => cmd_report::run(report),
+        Command::Reduce(reduce) => cmd_reduce::run(reduce),
         Command::Diff(diff) => cmd_diff::run(diff),
         Command::Query(query) => cmd_export::query(query),
         Command::Export(export) => cmd_export::run(export),

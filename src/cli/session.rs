@@ -31,7 +31,11 @@ pub(super) fn outcome<'a>(
     mut diags: impl Iterator<Item = &'a Reporter>,
     warning: Option<&str>,
 ) -> Outcome {
-    let is_lossy = diags.any(|diag| diag.worst() >= Some(Severity::DataLoss));
+    outcome_of(manner, diags.any(|diag| diag.worst() >= Some(Severity::DataLoss)), warning)
+}
+
+/// The same where it is known whether data was lost.
+pub(super) fn outcome_of(manner: Sorting, is_lossy: bool, warning: Option<&str>) -> Outcome {
     if is_lossy && manner.is_strict {
         return Outcome::DataLost;
     }

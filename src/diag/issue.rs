@@ -97,6 +97,8 @@ issue_kinds! {
     NotARank, "not_a_rank", Notice, "what profilers write beside the traces of ranks is in no sum";
     AbovePeak, "above_peak", Notice, "copies moved more than their link's peak: a copy within a device may have stayed in its cache, else their sizes, their times or the peak are wrong";
     LostBefore, "lost_before", DataLoss, "the file was written from one of which something was lost: it is missing here, too";
+    MissingInput, "missing_input", DataLoss, "a partial result could not be read: its inputs are missing from every figure";
+    Sketched, "sketched", Info, "durations were many: the median and the 99th percentile of these tables are of values rounded by at most 1/256; counts, sums and extremes are exact";
     LeftOut, "left_out", Notice, "a file that was given beside the others is of another kind and was left out";
 }
 

@@ -2,13 +2,14 @@
 
 /// Defines rows and their tables: row type, key, title, the question it answers, leading columns that name what a row
 /// belongs to, perhaps where the rows stand inside another table's (`inside "devices" "idle_by_cause"`; fields that the
-/// outer row says are then `#[serde(skip)]`) and when it is shown (`shown Request`); then one line a field: name, type,
+/// outer row says are then `#[serde(skip)]`), when it is shown (`shown Request`) and whether partial results carry its rows
+/// (`carried whole`); then one line a field: name, type,
 /// [`Unit`](super::Unit), [`Seen`](super::Seen) with perhaps a [`Place`](super::Place) behind a slash, heading, meaning.
 macro_rules! tables {
     ($(
         $(#[$doc:meta])*
         $row:ident: $key:literal, $title:literal, $question:literal, groups $groups:literal
-        $(, inside $of:literal $member:literal)? $(, shown $shown:ident)? {
+        $(, inside $of:literal $member:literal)? $(, shown $shown:ident)? $(, carried $carried:ident)? {
             $(
                 $(#[$attribute:meta])*
                 $field:ident: $type:ty, $unit:ident, $seen:ident $(/ $place:ident)?, $name:literal, $meaning:literal;
@@ -48,7 +49,11 @@ macro_rules! tables {
                 })+
             }
         }
+
+        $crate::schema::tables!(@carried [$($carried)?] $row { $($field: $type,)+ });
     )+};
+    (@carried [] $($row:tt)+) => {};
+    (@carried [whole] $($row:tt)+) => { $crate::schema::carried!($($row)+); };
     (@shown) => { $crate::schema::Shown::Rows };
     (@shown $shown:ident) => { $crate::schema::Shown::$shown };
     (@place) => { $crate::schema::Place::Defined };

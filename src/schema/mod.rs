@@ -6,6 +6,7 @@
 //! there are none: CSV and what is to come (SQL, Parquet) read it. Views for people are made from it in `table`.
 //! Nothing here formats a number, and nothing here sees an event.
 
+mod carry;
 mod cells;
 mod define;
 mod source;
@@ -14,6 +15,8 @@ mod texts;
 mod value;
 mod words;
 
+pub(crate) use carry::carried;
+pub use carry::{CarriedRow, Carry, Taken, TextList};
 pub use cells::Cells;
 pub(crate) use define::{tables, words};
 pub use source::{Columnar, Source};

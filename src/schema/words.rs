@@ -19,6 +19,22 @@ macro_rules! words_of {
             }
         }
 
+        impl $crate::schema::Carry for $name {
+            fn shape(to: &mut String) {
+                *to += "word";
+            }
+
+            fn give(&self, to: &mut Vec<i64>, texts: &mut $crate::schema::TextList) {
+                to.push(texts.place(self.as_str()));
+            }
+
+            fn take(from: &mut $crate::schema::Taken<'_>) -> Option<Self> {
+                let word = <String as $crate::schema::Carry>::take(from)?;
+                let all = [$($name::$variant,)+];
+                all.into_iter().find(|one| one.as_str() == word)
+            }
+        }
+
         impl ::serde::Serialize for $name {
             fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())

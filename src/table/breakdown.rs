@@ -9,7 +9,7 @@ use crate::schema::tables;
 
 tables! {
     /// Execution and waiting of the lead work thread of one input, or of all its work threads.
-    BreakdownRow: "breakdown", "Breakdown", "How much of each input is execution, how much waiting?", groups 0 {
+    BreakdownRow: "breakdown", "Breakdown", "How much of each input is execution, how much waiting?", groups 0, carried whole {
         input: usize, Count, Machines, "input", "number of the input";
         scope: &'static str, Text, Machines, "scope", "lead: the work thread of which the trace explains the most time; all: the sum over all work threads";
         n_threads: u64, Count, Machines, "threads", "work threads summed";
@@ -146,7 +146,7 @@ pub(super) fn breakdown_table(rows: &[BreakdownRow]) -> Table {
 
 tables! {
     /// What was left out of one work thread, as the machine output gives it.
-    ExcludedRow: "excluded", "Left out of the work threads", "What did --exclude leave out, and where?", groups 3 {
+    ExcludedRow: "excluded", "Left out of the work threads", "What did --exclude leave out, and where?", groups 3, carried whole {
         input: usize, Count, All, "#", "number of the input";
         pid: IdCell, Text, All, "pid", "process";
         tid: IdCell, Text, All, "tid", "thread";

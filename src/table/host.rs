@@ -7,7 +7,7 @@ use serde::ser::Serializer;
 
 use super::percent;
 use crate::analyze::threads;
-use crate::schema::{Kind, Source, Table, Value, Values, tables};
+use crate::schema::{Carry, Kind, Source, Table, Taken, TextList, Value, Values, carried, tables};
 
 /// A pid or tid: traces write numbers or words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,20 @@ impl Value for IdCell {
     }
 }
 
+impl Carry for IdCell {
+    fn shape(to: &mut String) {
+        *to += "text";
+    }
+
+    fn give(&self, to: &mut Vec<i64>, texts: &mut TextList) {
+        self.to_string().give(to, texts);
+    }
+
+    fn take(from: &mut Taken<'_>) -> Option<Self> {
+        String::take(from).map(|text| Self::of(&text))
+    }
+}
+
 impl Serialize for IdCell {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -53,7 +67,7 @@ impl std::fmt::Display for IdCell {
 
 tables! {
     /// One class of a thread's time.
-    ThreadClassRow: "threads", "Threads", "What did each thread do with its window?", groups 6, inside "threads" "classes", shown Folded {
+    ThreadClassRow: "threads", "Threads", "What did each thread do with its window?", groups 6, inside "threads" "classes", shown Folded, carried whole {
         #[serde(skip)]
         input: usize, Count, All, "#", "number of the input";
         #[serde(skip)]
@@ -94,6 +108,17 @@ pub struct ThreadRow {
     /// What was left out of the window.
     pub excluded_ns: i64,
 }
+
+carried!(ThreadRow {
+    input: usize,
+    pid: IdCell,
+    tid: IdCell,
+    name: Option<String>,
+    kind: &'static str,
+    window_ns: i64,
+    classes: Vec<ThreadClassRow>,
+    excluded_ns: i64,
+});
 
 impl ThreadRow {
     /// The row of a thread.

@@ -5,7 +5,7 @@ use crate::schema::tables;
 tables! {
     /// One input file.
     #[derive(Default)]
-    InputRow: "inputs", "Inputs", "What was read?", groups 0 {
+    InputRow: "inputs", "Inputs", "What was read?", groups 0, carried whole {
         path: String, Text, All / Subject, "path", "path as given or found; - for standard input";
         stage: Option<u32>, Count, Machines, "stage", "stage of a multi-stage pipeline";
         rank: Option<u32>, Count, Machines, "rank", "rank";
@@ -28,7 +28,7 @@ tables! {
     }
 
     /// One kind of issue of one input.
-    IssueRow: "issues", "Issues", "What was odd or lost?", groups 0 {
+    IssueRow: "issues", "Issues", "What was odd or lost?", groups 0, carried whole {
         severity: &'static str, Text, All, "severity", "info, notice, data_loss or error";
         kind: &'static str, Text, Room, "kind", "kind of the issue";
         count: u64, Count, All, "count", "how often";

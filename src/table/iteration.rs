@@ -6,7 +6,7 @@ use crate::schema::tables;
 
 tables! {
     /// One iteration of one input, as the machine output gives it.
-    IterationRow: "iterations", "Iterations", "What did each iteration take?", groups 0, shown Request {
+    IterationRow: "iterations", "Iterations", "What did each iteration take?", groups 0, shown Request, carried whole {
         input: usize, Count, All / First, "#", "number of the input";
         pid: IdCell, Text, Machines, "pid", "process";
         tid: IdCell, Text, Room / First, "tid", "thread";
@@ -79,7 +79,7 @@ impl IterationRow {
 
 tables! {
     /// Percentiles of one figure over the iterations of one scheme and phase of one input.
-    IterationSummaryRow: "iteration_summary", "Iterations by phase", "How do iterations spread, by phase?", groups 3 {
+    IterationSummaryRow: "iteration_summary", "Iterations by phase", "How do iterations spread, by phase?", groups 3, carried whole {
         input: usize, Count, All, "#", "number of the input";
         scheme: &'static str, Text, All, "scheme", "which annotations";
         phase: &'static str, Text, All, "phase", "prefill, decode, mixed, empty or unknown";

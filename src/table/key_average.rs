@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::{Column, Table, percent};
 use crate::analyze::key_averages::{DeviceType, KeyMemory, KeyRow};
-use crate::schema::{Kind, Value, Values, tables};
+use crate::schema::{Kind, Value, Values, carried, tables};
 
 tables! {
     /// One row of the profiler table, as the machine output gives it.
     #[derive(Default)]
-    KeyAverageRow: "key_averages", "Profiler table", "What does torch's own table say?", groups 0 {
+    KeyAverageRow: "key_averages", "Profiler table", "What does torch's own table say?", groups 0, carried whole {
         name: String, Text, All / Subject, "name", "name";
         device_type: &'static str, Text, All / Late, "on", "cpu or device";
         is_annotation: bool, Text, Machines, "is annotation", "whether it is the span of a user annotation";
@@ -44,6 +44,13 @@ pub struct MemoryCells {
     /// Device memory less that of the children.
     pub self_device_bytes: i64,
 }
+
+carried!(MemoryCells {
+    cpu_bytes: i64,
+    self_cpu_bytes: i64,
+    device_bytes: i64,
+    self_device_bytes: i64,
+});
 
 impl From<KeyRow> for KeyAverageRow {
     fn from(row: KeyRow) -> Self {
@@ -169,6 +176,16 @@ pub struct TotalsRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excluded_rows: Option<u64>,
 }
+
+carried!(TotalsRow {
+    self_cpu_ns: i64,
+    self_device_ns: i64,
+    ipc_wait_ns: Option<i64>,
+    excluded_ipc_wait_ns: i64,
+    excluded_ns: i64,
+    excluded_self_cpu_ns: i64,
+    excluded_rows: Option<u64>,
+});
 
 impl KeyAverageRow {
     /// Its shares of the totals of its run, and its averages.

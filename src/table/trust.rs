@@ -8,7 +8,7 @@ use crate::schema::{self, tables};
 
 tables! {
     /// One line of the panel of one input, as the machine output gives it.
-    TrustRow: "trust", "Trust", "How far can the figures be trusted?", groups 0 {
+    TrustRow: "trust", "Trust", "How far can the figures be trusted?", groups 0, carried whole {
         input: usize, Count, All / First, "#", "number of the input";
         check: &'static str, Text, Room / End, "check", "what was checked";
         severity: &'static str, Text, All, "severity", "info, notice or data_loss";

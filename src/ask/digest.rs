@@ -1,0 +1,182 @@
+//! One input without its events: the rows that are of it alone, and what the answers across inputs need of it.
+//!
+//! `analyze` goes this way too, from stores to digests to the report: what is carried between machines gives the same
+//! answer as the files at once because there is no other way.
+
+use std::path::PathBuf;
+
+use super::inputs as rows;
+use super::reduce::Part;
+use super::{InputAnswers, Question};
+use crate::analyze::across::Across;
+use crate::analyze::kernels::{ActivityDurations, StreamRow, streams};
+use crate::analyze::launch_delays::{LaunchRow, launch_delays};
+use crate::analyze::roofline::{RooflineRow, UtilizationRow, roofline};
+use crate::analyze::timeline::Class;
+use crate::analyze::trust::TrustLine;
+use crate::diag::Reporter;
+use crate::model::Identity;
+use crate::read::Input;
+use crate::schema::Row as _;
+use crate::table::{
+    AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, IterationRow,
+    IterationSummaryRow, KeyAverageRow, ThreadRow, TotalsRow, TrustRow,
+};
+
+/// What is known of one input.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Digest {
+    /// Its path, as given where it lies.
+    pub path: PathBuf,
+    /// Who wrote it.
+    pub identity: Identity,
+    /// Whether it holds an event with a duration.
+    pub has_slices: bool,
+    /// What is compared with other inputs.
+    pub across: Across,
+    /// The rows that are of it alone; what is summed over inputs is empty here.
+    pub rows: AnalyzeReport,
+    /// What is summed over the ranks of its run.
+    pub sums: Sums,
+}
+
+/// What is summed over the ranks of a run, of one of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// Totals of its profiler table.
+    pub totals: TotalsRow,
+    /// Its profiler table, in torch's order.
+    pub key_averages: Vec<KeyAverageRow>,
+    /// All durations of device activity.
+    pub durations: ActivityDurations,
+    /// What its operators are made of.
+    pub components: Vec<ComponentRow>,
+    /// Classes that would show on one of its work threads.
+    pub recorded: Vec<Class>,
+}
+
+impl Digest {
+    /// Of an input with what the analyses said about it.
+    pub(super) fn of(
+        question: &Question,
+        number: usize,
+        (input, diag): (&Input, &Reporter),
+        (mut results, across): (InputAnswers, Across),
+        panel: &[TrustLine],
+    ) -> Self {
+        let mut report = AnalyzeReport::default();
+        add_input(&mut report, number, (input, diag), &results);
+        report.activity = std::mem::take(&mut results.activity);
+        if question.needs(&[LaunchRow::SPEC]) {
+            report.launches.extend(launch_delays(&input.store, &results.base));
+        }
+        if question.needs(&[RooflineRow::SPEC, UtilizationRow::SPEC]) {
+            let InputAnswers { base, iterations, .. } = &results;
+            let found = roofline(&input.store, base, iterations, &question.roofline);
+            (report.roofline, report.utilization) = (found.rows, found.utilization);
+        }
+        if question.needs(&[StreamRow::SPEC]) {
+            report.streams.extend(streams(&input.store, &results.base));
+        }
+        add_trust(&mut report, number, panel);
+        Self {
+            path: input.path.clone(),
+            identity: input.identity.clone(),
+            has_slices: !input.store.slices.is_empty(),
+            across,
+            rows: report,
+            sums: Sums::of(results),
+        }
+    }
+
+    /// What is compared of it.
+    pub(super) fn part(&self) -> Part<'_> {
+        (&self.path, &self.identity, &self.across)
+    }
+
+    /// Takes the rows that are of this input alone into the report over all.
+    pub(super) fn add_rows(&mut self, run: u32, report: &mut AnalyzeReport) {
+        let rows = &mut self.rows;
+        rows.inputs.iter_mut().for_each(|row| row.run = run);
+        report.inputs.append(&mut rows.inputs);
+        report.threads.append(&mut rows.threads);
+        report.devices.append(&mut rows.devices);
+        report.waits.append(&mut rows.waits);
+        report.issues.append(&mut rows.issues);
+        report.trust.append(&mut rows.trust);
+        report.excluded.append(&mut rows.excluded);
+        report.breakdown.append(&mut rows.breakdown);
+        report.idle_gaps.append(&mut rows.idle_gaps);
+        report.iterations.append(&mut rows.iterations);
+        report.iteration_summary.append(&mut rows.iteration_summary);
+        report.startup.append(&mut rows.startup);
+        report.activity.append(&mut rows.activity);
+        report.memory.append(&mut rows.memory);
+        report.streams.append(&mut rows.streams);
+        report.launches.append(&mut rows.launches);
+        report.roofline.append(&mut rows.roofline);
+        report.utilization.append(&mut rows.utilization);
+        report.modules.append(&mut rows.modules);
+        report.layers.append(&mut rows.layers);
+    }
+}
+
+impl Sums {
+    fn of(results: InputAnswers) -> Self {
+        let totals = rows::totals(&results);
+        let rows = results.key_averages.into_iter().flat_map(|averages| averages.rows);
+        Self {
+            totals,
+            key_averages: rows.map(KeyAverageRow::from).collect(),
+            durations: results.durations,
+            components: results.components,
+            recorded: results.recorded,
+        }
+    }
+}
+
+/// Adds the rows that belong to one input.
+fn add_input(
+    report: &mut AnalyzeReport,
+    number: usize,
+    (input, diag): (&Input, &Reporter),
+    results: &InputAnswers,
+) {
+    let windows = &results.base.windows;
+    let threads = &results.threads;
+    report.inputs.push(rows::input(number, input, diag, windows));
+    report.threads.extend(threads.threads.iter().map(|t| ThreadRow::of(number, t)));
+    report.breakdown.extend(BreakdownRow::of(number, threads));
+    if let Some(exclusion) = &results.exclusion {
+        report.excluded.extend(ExcludedRow::of(number, threads, exclusion));
+    }
+    let devices = results.devices.iter().zip(&results.idle);
+    report.devices.extend(
+        devices.map(|(row, idle)| DeviceRow { idle_by_cause: idle.rows(number), ..row.clone() }),
+    );
+    let start_ns = windows.file.start_ns;
+    report.startup.extend_from_slice(&results.startup);
+    report.idle_gaps.extend(results.idle.iter().flat_map(|idle| &idle.largest).cloned());
+    report.waits.extend_from_slice(&threads.waits);
+    for row in &results.iterations.rows {
+        let track = &input.store.tracks[row.track];
+        let ids = [&track.pid, &track.tid].map(|id| input.store.track_id_text(id));
+        report.iterations.push(IterationRow::of(number, (&ids[0], &ids[1]), start_ns, row));
+    }
+    let phases = results.iterations.phases.iter();
+    report
+        .iteration_summary
+        .extend(phases.flat_map(|phase| IterationSummaryRow::of(number, phase)));
+    report.memory.extend_from_slice(&results.memory);
+    report.issues.extend(rows::issues(number, diag));
+}
+
+/// Adds the checks of an input, and to its row what they doubt.
+fn add_trust(report: &mut AnalyzeReport, number: usize, panel: &[TrustLine]) {
+    report.trust.extend(panel.iter().map(|line| TrustRow::of(number, line)));
+    let doubtful = panel.iter().filter(|line| line.is_doubt());
+    let doubts: Vec<&str> = doubtful.map(|line| line.kind.as_str()).collect();
+    if let (Some(row), false) = (report.inputs.last_mut(), doubts.is_empty()) {
+        row.trust += &format!(", in doubt: {}", doubts.join(", "));
+    }
+}

@@ -1,0 +1,228 @@
+//! `omni-trace reduce`: partial results read, answered together, shown as `analyze` shows its answers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use rayon::prelude::*;
+
+use super::args_reduce::ReduceArgs;
+use super::cmd_analyze::{shown, warn_of_clocks};
+use super::guard;
+use super::plan::AnalyzePlan;
+use super::run::{Hinted, Outcome, say};
+use super::session::{in_pool, outcome_of};
+use crate::align::{IdentityProblem, missing_ranks};
+use crate::ask::partial::{Partial, PartialError, read_partial};
+use crate::ask::{Digest, Question, Reduced};
+use crate::diag::{IssueKind, Reporter, Severity};
+use crate::model::Identity;
+use crate::table::AnalyzeReport;
+
+/// Ending of the names of partial results, by which directories are searched.
+const ENDING: &str = "otp";
+
+/// Ranks that are named each where they are missing.
+const N_NAMED: usize = 8;
+
+/// Runs the command.
+pub(super) fn run(args: &ReduceArgs) -> anyhow::Result<Outcome> {
+    let paths = found(&args.paths)?;
+    guard::protect(paths.iter().map(PathBuf::as_path));
+    let mut plan = AnalyzePlan::of_partials(args)?;
+    in_pool(plan.common.read.threads, || {
+        let manner = Skipping { is_allowed: args.skip_unreadable, is_quiet: args.common.quiet };
+        let digests = manner.read(&paths, &mut plan.question)?;
+        show(&plan, digests)
+    })
+}
+
+fn show(plan: &AnalyzePlan, digests: Vec<Digest>) -> anyhow::Result<Outcome> {
+    let reduced = Reduced::of(&plan.question, digests);
+    if !plan.common.is_quiet {
+        warn(&reduced);
+    }
+    let report = reduced.into_report(&plan.question);
+    let output = shown(plan, &report)?;
+    plan.common.target.write(output.as_bytes())?;
+    let warning =
+        (!plan.shows_issues()).then_some("data of the input was lost; `--table issues` says what");
+    Ok(outcome_of(plan.common.sorting(), is_lossy(&report), warning))
+}
+
+fn is_lossy(report: &AnalyzeReport) -> bool {
+    let losses = [Severity::DataLoss, Severity::Error].map(Severity::as_str);
+    report.issues.iter().any(|issue| losses.contains(&issue.severity))
+}
+
+/// Says what is missing, or only estimated.
+fn warn(reduced: &Reduced) {
+    let digests = reduced.digests();
+    for digest in digests.iter().filter(|digest| !digest.has_slices) {
+        say(&format!("warning: {} holds no event with a duration", digest.path.display()));
+    }
+    if let Some(across) = &reduced.across {
+        warn_of_clocks(across, digests.iter().map(|digest| digest.path.as_path()));
+    }
+    let identities: Vec<Identity> = digests.iter().map(|one| one.identity.clone()).collect();
+    missing_ranks(&identities).iter().for_each(warn_of_ranks);
+}
+
+fn warn_of_ranks(problem: &IdentityProblem) {
+    let IdentityProblem::MissingRanks { world_size, missing, .. } = problem else { return };
+    let named: Vec<String> = missing.iter().take(N_NAMED).map(u32::to_string).collect();
+    let more = match missing.len().saturating_sub(N_NAMED) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let (ranks, are) = if missing.len() == 1 { ("rank", "is") } else { ("ranks", "are") };
+    say(&format!("warning: {ranks} {}{more} of {world_size} {are} missing", named.join(", ")));
+}
+
+/// The partial results that paths name; of a directory all, by name.
+fn found(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            all.push(path.clone());
+            continue;
+        }
+        let unreadable = || format!("cannot read {}", path.display());
+        let mut inside = Vec::new();
+        for entry in fs::read_dir(path).with_context(unreadable)? {
+            inside.push(entry.with_context(unreadable)?.path());
+        }
+        inside.retain(|file| file.extension().is_some_and(|ending| ending == ENDING));
+        inside.sort();
+        if inside.is_empty() {
+            let what = format!("no partial result found in {}", path.display());
+            let hint = "name files that `omni-trace analyze PATH --partial OUT.otp` wrote";
+            return Err(Hinted { what, hint: hint.to_owned() }.into());
+        }
+        all.extend(inside);
+    }
+    Ok(all)
+}
+
+/// What becomes of partial results that cannot be used.
+#[derive(Clone, Copy, Debug)]
+struct Skipping {
+    is_allowed: bool,
+    is_quiet: bool,
+}
+
+/// A partial result with its path.
+type Named<'a> = (&'a Path, Partial);
+
+impl Skipping {
+    /// The inputs of all partial results, numbered in their order. The question becomes what was asked of them.
+    fn read(self, paths: &[PathBuf], question: &mut Question) -> anyhow::Result<Vec<Digest>> {
+        let mut missing: Vec<String> = Vec::new();
+        let mut kept: Vec<Named<'_>> = Vec::new();
+        for (path, read) in paths.iter().zip(numbered(paths)?) {
+            match read {
+                Ok(partial) => kept.push((path, partial)),
+                Err(error) => missing.push(self.left_out(path, error)?),
+            }
+        }
+        let Some((first, others)) = kept.split_first() else {
+            let hint = "make them anew with `omni-trace analyze PATH --partial OUT.otp`".to_owned();
+            return Err(Hinted { what: "no partial result can be read".to_owned(), hint }.into());
+        };
+        others.iter().try_for_each(|other| refuse_different(first, other))?;
+        question.excluded = first.1.excluded().map_err(|error| unusable(first.0, &error))?;
+        let mut digests: Vec<Digest> =
+            kept.into_iter().flat_map(|(_, partial)| partial.digests).collect();
+        if let (Some(first), false) = (digests.first_mut(), missing.is_empty()) {
+            note_missing(first, &missing);
+        }
+        Ok(digests)
+    }
+
+    /// Says that a partial result is left out.
+    ///
+    /// # Errors
+    ///
+    /// Where none is to be.
+    fn left_out(self, path: &Path, error: anyhow::Error) -> anyhow::Result<String> {
+        if !self.is_allowed {
+            return Err(error);
+        }
+        if !self.is_quiet {
+            say(&format!("warning: left out: {error:#}"));
+        }
+        Ok(path.display().to_string())
+    }
+}
+
+/// Reads all partial results, their inputs numbered one after the other. Nearly always each holds one, so that is tried
+/// first: it spares reading all of them for their counts alone.
+fn numbered(paths: &[PathBuf]) -> anyhow::Result<Vec<anyhow::Result<Partial>>> {
+    let mut counts = vec![1; paths.len()];
+    // What the first reading finds, the second numbers by.
+    for _ in 0..3 {
+        let mut next = 0;
+        let firsts = counts.iter().map(|count| {
+            next += count;
+            next - count
+        });
+        let firsts: Vec<usize> = firsts.collect();
+        let read = |(path, &first): (&PathBuf, &usize)| open(path, first);
+        let all: Vec<_> = paths.par_iter().zip(&firsts).map(read).collect();
+        let count = |one: &anyhow::Result<Partial>| one.as_ref().map_or(0, |one| one.digests.len());
+        let found: Vec<usize> = all.iter().map(count).collect();
+        if found == counts {
+            return Ok(all);
+        }
+        counts = found;
+    }
+    let hint = "wait until they are written, and try again".to_owned();
+    Err(Hinted { what: "partial results change while they are read".to_owned(), hint }.into())
+}
+
+fn open(path: &Path, first: usize) -> anyhow::Result<Partial> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(read_partial(&bytes, first).map_err(|error| unusable(path, &error))?)
+}
+
+fn unusable(path: &Path, error: &PartialError) -> Hinted {
+    let hint = match error {
+        PartialError::NotAPartial => {
+            "name files that `omni-trace analyze PATH --partial OUT.otp` wrote"
+        }
+        PartialError::Newer(_) | PartialError::OtherTables { .. } => {
+            "make all partial results and their reduction with one version of omni-trace"
+        }
+        PartialError::Truncated { .. } | PartialError::Damaged(_) => {
+            "make it anew from its trace, or leave it out with --skip-unreadable, which says what is missing"
+        }
+    };
+    Hinted { what: format!("{}: {error}", path.display()), hint: hint.to_owned() }
+}
+
+/// # Errors
+///
+/// Partial results of which different things were asked: their figures do not add up.
+fn refuse_different(first: &Named<'_>, other: &Named<'_>) -> anyhow::Result<()> {
+    let differences = first.1.differences(&other.1);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let what = format!(
+        "{} and {} were made with different options: {}",
+        first.0.display(),
+        other.0.display(),
+        differences.join(", ")
+    );
+    let hint = "make all partial results with the same options".to_owned();
+    Err(Hinted { what, hint }.into())
+}
+
+/// Notes with the first input what is missing from all figures.
+fn note_missing(first: &mut Digest, missing: &[String]) {
+    let mut diag = Reporter::default();
+    let count = missing.len() as u64;
+    diag.add(IssueKind::MissingInput, count, None, Some(missing.join(", ")));
+    let number = first.rows.inputs.first().map_or(0, |row| row.input);
+    first.rows.issues.extend(crate::ask::issues(number, &diag));
+}
