@@ -255,8 +255,8 @@ pub struct Helper {
 /// What a function of our own becomes.
 #[derive(Clone, Copy, Debug)]
 enum Becomes {
-    /// A number of the unit, of so many.
-    Unit(&'static str),
+    /// A number of the unit, of so many; rounded to the places that one more or less makes, if any: floating point adds others.
+    Unit(&'static str, Option<u8>),
     /// A quantile.
     Quantile(&'static str),
     /// A share in percent.
@@ -269,25 +269,25 @@ pub const HELPERS: [Helper; 9] = [
         name: "us",
         call: "us(ns)",
         doc: "microseconds of nanoseconds",
-        becomes: Becomes::Unit("1000.0"),
+        becomes: Becomes::Unit("1000.0", Some(3)),
     },
     Helper {
         name: "ms",
         call: "ms(ns)",
         doc: "milliseconds of nanoseconds",
-        becomes: Becomes::Unit("1000000.0"),
+        becomes: Becomes::Unit("1000000.0", Some(6)),
     },
     Helper {
         name: "sec",
         call: "sec(ns)",
         doc: "seconds of nanoseconds",
-        becomes: Becomes::Unit("1000000000.0"),
+        becomes: Becomes::Unit("1000000000.0", Some(9)),
     },
     Helper {
         name: "mib",
         call: "mib(bytes)",
         doc: "mebibytes of bytes",
-        becomes: Becomes::Unit("1048576.0"),
+        becomes: Becomes::Unit("1048576.0", None),
     },
     Helper {
         name: "pct",
@@ -347,7 +347,10 @@ fn written(function: &Function) -> Option<String> {
     let arguments: Vec<&Expr> = list.args.iter().map(argument).collect::<Option<_>>()?;
     let over = function.over.as_ref().map_or(String::new(), |over| format!(" OVER {over}"));
     match (helper.becomes, arguments.as_slice()) {
-        (Becomes::Unit(of), [value]) => Some(format!("(({value}) / {of})")),
+        (Becomes::Unit(of, Some(places)), [value]) => {
+            Some(format!("ROUND(({value}) / {of}, {places})"))
+        }
+        (Becomes::Unit(of, None), [value]) => Some(format!("(({value}) / {of})")),
         (Becomes::Percent, [part, whole]) => {
             Some(format!("(({part}) * 100.0 / NULLIF({whole}, 0))"))
         }
@@ -439,8 +442,8 @@ mod tests {
     #[test]
     fn our_functions_are_plain_sql() {
         let sql = run("SELECT MS(sum(x)) AS a, pct(sum(x), y) AS b, p99(x) OVER (PARTITION BY y) AS c, ms(p50(x)) AS d FROM t").sql;
-        let expected = "SELECT ((sum(x)) / 1000000.0) AS a, ((sum(x)) * 100.0 / NULLIF(y, 0)) AS b, \
-                        QUANTILE_DISC(x, 0.99) OVER (PARTITION BY y) AS c, ((QUANTILE_DISC(x, 0.5)) / 1000000.0) AS d FROM t";
+        let expected = "SELECT ROUND((sum(x)) / 1000000.0, 6) AS a, ((sum(x)) * 100.0 / NULLIF(y, 0)) AS b, \
+                        QUANTILE_DISC(x, 0.99) OVER (PARTITION BY y) AS c, ROUND((QUANTILE_DISC(x, 0.5)) / 1000000.0, 6) AS d FROM t";
         assert_eq!(sql, expected);
         // What is called otherwise is left to who says that there is no such function.
         assert_eq!(run("SELECT ms(a, b) AS x FROM t").sql, "SELECT ms(a, b) AS x FROM t");

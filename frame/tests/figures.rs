@@ -64,15 +64,17 @@ const QUERIES: [(&str, Of); 24] = [
 
 /// The number of rows and the sums of some columns, as CSV has them.
 fn sums(table: &Table, keys: &[&str]) -> Vec<String> {
-    let sum = |key: &&str| -> i64 {
+    // SQL's sum of nothing is nothing.
+    let sum = |key: &&str| -> String {
         let (_, values) = table
             .columns()
             .find(|(column, _)| column.key == *key)
             .unwrap_or_else(|| panic!("{key}"));
         let Values::Int(values) = values else { panic!("{key} is not whole") };
-        values.iter().flatten().sum()
+        let sum = values.iter().flatten().reduce(|a, b| a + b);
+        sum.map_or(String::new(), |sum| sum.to_string())
     };
-    let sums = keys.iter().map(sum).map(|sum| sum.to_string());
+    let sums = keys.iter().map(sum);
     vec![std::iter::once(table.n_rows.to_string()).chain(sums).collect::<Vec<_>>().join(",")]
 }
 
