@@ -1,0 +1,102 @@
+//! What is fuzzed: one function an entry through which bytes of others come in. Each holds more than that nothing panics.
+//!
+//! The fuzzers (`fuzz_targets/`) call these with whatever they make up; `tests/crashes.rs` calls them with what was found
+//! once (`fixtures/crash/`), with the corpora, and with its own seeded changes of them.
+
+use std::path::PathBuf;
+
+use omni_trace::analyze::comm_rules::CommRules;
+use omni_trace::analyze::wait_rules::WaitRules;
+use omni_trace::read::logs::read_log_bytes;
+use omni_trace::read::{Input, ReadError, ReadOptions, read_input};
+
+/// Takes bytes of others.
+pub(crate) type Target = fn(&[u8]);
+
+/// Every target by name.
+pub(crate) const ALL: [(&str, Target); 6] = [
+    ("chrome", chrome),
+    ("events", events),
+    ("gzip", gzip),
+    ("perfetto", perfetto),
+    ("logs", logs),
+    ("rules", rules),
+];
+
+/// A file of this process that inputs are read from.
+fn file(target: &str) -> PathBuf {
+    let folder = ["/dev/shm", "/tmp"].map(PathBuf::from).into_iter().find(|folder| folder.is_dir());
+    let folder = folder.unwrap_or_else(std::env::temp_dir);
+    let thread = format!("{:?}", std::thread::current().id());
+    let thread: String = thread.chars().filter(char::is_ascii_digit).collect();
+    folder.join(format!("omni-trace-fuzz-{}-{thread}-{target}", std::process::id()))
+}
+
+fn read(target: &str, bytes: &[u8], force_slow_path: bool) -> Result<Input, ReadError> {
+    let path = file(target);
+    std::fs::write(&path, bytes).expect("there is room for a file");
+    let input = read_input(&path, &ReadOptions { threads: 1, force_slow_path });
+    std::fs::remove_file(&path).expect("the file was just written");
+    input
+}
+
+fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// The fast and the tolerant reader give the same store of a document that is JSON, or both none. Of what is none they read what
+/// they can: the fast one overlooks commas that are too many, which the tolerant one repairs.
+pub(crate) fn chrome(bytes: &[u8]) {
+    match (read("chrome", bytes, false), read("chrome", bytes, true)) {
+        _ if !is_json(bytes) => {}
+        (Ok(fast), Ok(slow)) => assert!(fast.store == slow.store, "the two readers differ"),
+        (Err(_), Err(_)) => {}
+        (fast, slow) => panic!("only one reads it: {:?} {:?}", fast.is_ok(), slow.is_ok()),
+    }
+}
+
+/// The same of what stands in an event array, behind one sound event and before another: that is found whatever is between.
+pub(crate) fn events(bytes: &[u8]) {
+    let sound =
+        |ts: u32| format!(r#"{{"ph":"X","name":"sound","pid":7,"tid":7,"ts":{ts},"dur":1}}"#);
+    let (first, last) = (sound(1), sound(2));
+    let text =
+        [b"{\"traceEvents\":[", first.as_bytes(), b",\n", bytes, b",\n", last.as_bytes(), b"]}"]
+            .concat();
+    let readers = [false, true].map(|slow| read("events", &text, slow).expect("an event is whole"));
+    let [fast, slow] = &readers;
+    assert!(!is_json(&text) || fast.store == slow.store, "the two readers differ");
+    for input in &readers {
+        let all = 0..input.store.slices.len();
+        let n_sound = all.filter(|&slice| input.store.name(slice) == "sound").count();
+        let is_lost = input.diag.worst() >= Some(omni_trace::diag::Severity::DataLoss);
+        assert!(n_sound >= 2 || is_lost, "a whole event is missing and nothing says so");
+    }
+}
+
+/// A damaged stream gives what it gives, in bounded memory.
+pub(crate) fn gzip(bytes: &[u8]) {
+    let _ = read("gzip", &[&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], bytes].concat(), false);
+}
+
+/// Packets of any content.
+pub(crate) fn perfetto(bytes: &[u8]) {
+    let _ = read("perfetto", bytes, false);
+}
+
+/// Every line of a log is of a class, or is counted.
+pub(crate) fn logs(bytes: &[u8]) {
+    let _ = read_log_bytes("log", bytes);
+}
+
+/// Rules that are taken can be asked.
+pub(crate) fn rules(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (waits, comm) = (WaitRules::parse(text), CommRules::parse(text));
+    if let Ok(rules) = waits {
+        assert!(rules.rules().len() <= text.lines().count());
+    }
+    if let Ok(rules) = comm {
+        let _ = text.lines().filter(|line| rules.find(line).is_some()).count();
+    }
+}
