@@ -9,6 +9,7 @@
 //! - [`schema`] says what a table is: one definition gives rows, typed columns and every format;
 //! - [`analyze`] asks the store one question a file: windows, devices, threads, waits, the profiler table, kernels;
 //! - [`recorded`] gives the store's own columns as tables, event by event;
+//! - [`causal`] makes one graph of all inputs: critical path, slack, what a change would bring;
 //! - [`table`] gives the answers names, units and an order, exact to the nanosecond;
 //! - [`ask`] asks the analyses that somebody wants to know of, and fills the report;
 //! - `render` writes them as text, CSV, Markdown or JSON;
@@ -78,6 +79,8 @@ pub mod analyze;
 pub mod recorded;
 
 pub mod compare;
+
+pub mod causal;
 
 pub mod table;
 

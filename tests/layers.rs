@@ -14,15 +14,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("analyze", &["align", "schema", "store", "diag", "model"]),
     ("recorded", &["analyze", "schema", "store", "model"]),
     ("compare", &["analyze", "schema", "model"]),
-    ("table", &["compare", "analyze", "schema", "model"]),
+    ("causal", &["analyze", "align", "schema", "store", "model"]),
+    ("table", &["causal", "compare", "analyze", "schema", "model"]),
     ("write", &["read", "store", "diag", "model"]),
-    ("ask", &["table", "recorded", "analyze", "schema", "align", "read", "store", "diag", "model"]),
+    (
+        "ask",
+        &[
+            "table", "causal", "recorded", "analyze", "schema", "align", "read", "store", "diag",
+            "model",
+        ],
+    ),
     ("render", &["table", "schema", "model"]),
     (
         "cli",
         &[
-            "render", "ask", "write", "table", "compare", "analyze", "schema", "align", "read",
-            "store", "diag", "model",
+            "render", "ask", "write", "table", "causal", "compare", "analyze", "schema", "align",
+            "read", "store", "diag", "model",
         ],
     ),
 ];

@@ -193,7 +193,8 @@ fn every_command_has_a_manual_page_with_all_its_options() {
             let written = option.replace('-', "\\-");
             assert!(page.contains(&written), "{command}: {option} is not in its page");
         }
-        assert!(program.contains(&format!("omni\\-trace\\-{command}(1)")), "{command}");
+        let written = command.replace('-', "\\-");
+        assert!(program.contains(&format!("omni\\-trace\\-{written}(1)")), "{command}");
     }
     assert_eq!(fs::read_dir(&folder).map(Iterator::count).ok(), Some(commands().len() + 1));
     if Command::new("groff").arg("--version").output().is_ok() {

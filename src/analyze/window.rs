@@ -82,7 +82,7 @@ pub(super) fn is_impossible(dur_ns: i64) -> bool {
 /// An event without a place on the time line: its duration is impossible, or it has no start. It is left out of every
 /// time account and named in the trust panel.
 #[inline]
-pub(super) fn is_unplaced(store: &Store, slice: usize) -> bool {
+pub fn is_unplaced(store: &Store, slice: usize) -> bool {
     is_impossible(store.slices.dur_ns(slice)) || !store.has_time(slice)
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::recorded;
 use crate::schema::{Kind, Row as _, Source, Spec, tables};
+use crate::table::causal::{CriticalPathReport, WhatIfReport};
 use crate::table::diff::DiffReport;
 use crate::table::stages::StagesReport;
 use crate::table::{
@@ -125,7 +126,8 @@ fn known() -> Vec<(&'static str, &'static str, &'static str, &'static Spec)> {
     let (merge, slim) = (MergeReport::default(), SlimReport::default());
     let check = CheckReport::default();
     let diff = DiffReport::default();
-    let commands: [(&str, Vec<Source<'_>>); 7] = [
+    let (path, what_if) = (CriticalPathReport::default(), WhatIfReport::default());
+    let commands: [(&str, Vec<Source<'_>>); 9] = [
         ("analyze", analyze.tables(|_| true)),
         ("bandwidth", bandwidth.tables()),
         ("stages", stages.tables()),
@@ -133,6 +135,8 @@ fn known() -> Vec<(&'static str, &'static str, &'static str, &'static Spec)> {
         ("slim", slim.tables()),
         ("check", check.tables()),
         ("diff", diff.tables()),
+        ("critical-path", path.tables()),
+        ("what-if", what_if.tables()),
     ];
     let mut all = Vec::new();
     for (command, sources) in commands {

@@ -4,6 +4,7 @@
 //! programs share. [`Traces`] is the short way: read, ask, walk the tables.
 
 mod catalog;
+mod causal;
 mod check;
 mod digest;
 mod inputs;
@@ -18,6 +19,7 @@ mod traces;
 mod transfers;
 
 pub use catalog::{Of, TableInfo, tables};
+pub use causal::CausalRun;
 pub use check::check_report;
 pub use digest::{Digest, Sums};
 pub use inputs::{device_label, issues};

@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use regex::Regex;
 
 use super::args_bandwidth::BandwidthArgs;
+use super::args_causal::{CriticalPathArgs, WhatIfArgs};
 use super::args_check::CheckArgs;
 use super::args_diff::DiffArgs;
 use super::args_export::{ExportArgs, QueryArgs};
@@ -59,6 +60,8 @@ pub(super) enum Command {
     Report(ReportArgs),
     Reduce(ReduceArgs),
     Diff(DiffArgs),
+    CriticalPath(CriticalPathArgs),
+    WhatIf(WhatIfArgs),
     Query(QueryArgs),
     Export(ExportArgs),
     Schema(SchemaArgs),

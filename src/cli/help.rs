@@ -33,7 +33,7 @@ struct Short {
     examples: [(&'static str, &'static str); 3],
 }
 
-const SHORT: [Short; 10] = [
+const SHORT: [Short; 12] = [
     Short {
         command: "analyze",
         shown: &[
@@ -139,6 +139,42 @@ const SHORT: [Short; 10] = [
             ),
             ("omni-trace reduce DIR", "then: one answer from all partial results in DIR"),
             ("omni-trace reduce a.otp b.otp --format json", "what analyze of their files gives"),
+        ],
+    },
+    Short {
+        command: "critical-path",
+        shown: &["paths", "table", "top", "one_run", "format", "output"],
+        examples: [
+            ("omni-trace critical-path", "what bounds the run that this directory's traces are of"),
+            (
+                "omni-trace critical-path DIR --table path_iterations",
+                "host or device, by iteration",
+            ),
+            (
+                "omni-trace critical-path DIR --table slack --top 50",
+                "what could be slower at no cost",
+            ),
+        ],
+    },
+    Short {
+        command: "what-if",
+        shown: &[
+            "paths",
+            "scale",
+            "free",
+            "overlap",
+            "drop_op",
+            "drop_kernel",
+            "drop_copy",
+            "cuda_graph",
+            "table",
+            "format",
+            "output",
+        ],
+        examples: [
+            ("omni-trace what-if DIR", "what everything would bring at most"),
+            ("omni-trace what-if DIR --scale kernel:*attention*=0.5", "a kernel twice as fast"),
+            ("omni-trace what-if DIR --cuda-graph decode --free sync", "several changes at once"),
         ],
     },
     Short {

@@ -5,6 +5,7 @@
 
 mod args;
 mod args_bandwidth;
+mod args_causal;
 mod args_check;
 mod args_diff;
 mod args_export;
@@ -19,6 +20,7 @@ mod build;
 mod cmd_analyze;
 mod cmd_bandwidth;
 mod cmd_capture;
+mod cmd_causal;
 mod cmd_check;
 mod cmd_completions;
 mod cmd_diff;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::args::{Args, Command};
 use super::{
-    cmd_analyze, cmd_bandwidth, cmd_capture, cmd_check, cmd_completions, cmd_diff, cmd_export,
-    cmd_man, cmd_merge, cmd_reduce, cmd_report, cmd_schema, cmd_slim, cmd_stages, help, memory,
+    cmd_analyze, cmd_bandwidth, cmd_capture, cmd_causal, cmd_check, cmd_completions, cmd_diff,
+    cmd_export, cmd_man, cmd_merge, cmd_reduce, cmd_report, cmd_schema, cmd_slim, cmd_stages, help,
+    memory,
 };
 use crate::diag::timings;
 use crate::read::ReadError;
@@ -81,6 +82,8 @@ fn result_of(command: &Command) -> anyhow::Result<Outcome> {
         Command::Report(report) => cmd_report::run(report),
         Command::Reduce(reduce) => cmd_reduce::run(reduce),
         Command::Diff(diff) => cmd_diff::run(diff),
+        Command::CriticalPath(path) => cmd_causal::critical_path(path),
+        Command::WhatIf(what_if) => cmd_causal::what_if(what_if),
         Command::Query(query) => cmd_export::query(query),
         Command::Export(export) => cmd_export::run(export),
         Command::Schema(schema) => cmd_schema::run(schema),

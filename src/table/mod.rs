@@ -8,6 +8,7 @@
 mod across;
 mod bandwidth;
 mod breakdown;
+pub mod causal;
 mod check;
 mod component;
 pub mod diff;

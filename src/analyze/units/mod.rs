@@ -12,12 +12,14 @@ mod settings;
 mod spans;
 
 pub use settings::Settings;
+pub use spans::{UnitSpan, UnitSpans, unit_spans};
 
 use serde::{Deserialize, Serialize};
 
 use self::account::Ledger;
 use super::base::TimeBase;
 use super::intervals::Span;
+use super::iterations::iterations;
 use super::wait_rules::WaitRules;
 use crate::model::Identity;
 use crate::store::Store;
@@ -164,7 +166,7 @@ impl InputUnits {
 
 /// The units of a store.
 pub fn units(store: &Store, base: &TimeBase, rules: &WaitRules, identity: &Identity) -> InputUnits {
-    let found = spans::spans(store, base);
+    let found = unit_spans(&iterations(store, base).rows, base);
     let all: Vec<Span> = found.units.iter().map(|unit| unit.span).collect();
     let lead = found.lead.and_then(|track| base.thread_of_track(track));
     let mut ledger = Ledger::new(&all);

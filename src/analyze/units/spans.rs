@@ -6,38 +6,39 @@ use super::Bucket;
 use crate::analyze::base::TimeBase;
 use crate::analyze::intervals::Span;
 use crate::analyze::iteration_names::{Batch, Phase, Scheme};
-use crate::analyze::iterations::{Iteration, iterations};
+use crate::analyze::iterations::Iteration;
 use crate::analyze::timeline::Class;
-use crate::store::Store;
 
 /// A unit's place.
-pub(super) struct UnitSpan {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitSpan {
     /// From its start to the next one's.
-    pub(super) span: Span,
+    pub span: Span,
     /// Length of the annotation.
-    pub(super) annotation_ns: i64,
+    pub annotation_ns: i64,
     /// Index of its bucket.
-    pub(super) bucket: u32,
+    pub bucket: u32,
 }
 
 /// The units of an input and where they come from.
-pub(super) struct UnitSpans {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitSpans {
     /// In time order, without overlaps.
-    pub(super) units: Vec<UnitSpan>,
-    pub(super) buckets: Vec<Bucket>,
+    pub units: Vec<UnitSpan>,
+    /// The kinds of iteration.
+    pub buckets: Vec<Bucket>,
     /// The scheme of the annotations; `None` where the window is the unit.
-    pub(super) scheme: Option<Scheme>,
+    pub scheme: Option<Scheme>,
     /// Track of the lead thread.
-    pub(super) lead: Option<usize>,
+    pub lead: Option<usize>,
     /// Work threads with such iterations.
-    pub(super) n_threads: u64,
+    pub n_threads: u64,
     /// Whether there is one iteration, which no other follows.
-    pub(super) is_alone: bool,
+    pub is_alone: bool,
 }
 
-/// The units of a store.
-pub(super) fn spans(store: &Store, base: &TimeBase) -> UnitSpans {
-    let rows = iterations(store, base).rows;
+/// The units of an input with these iterations.
+pub fn unit_spans(rows: &[Iteration], base: &TimeBase) -> UnitSpans {
     let Some(scheme) = rows.iter().map(|row| row.scheme).min() else { return whole_window(base) };
     let mut by_track: BTreeMap<usize, Vec<&Iteration>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.scheme == scheme) {

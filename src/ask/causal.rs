@@ -1,0 +1,172 @@
+//! The causal graph of a run, and the reports of the critical path and of what a change would bring.
+
+use super::inputs;
+use crate::align::Together;
+use crate::analyze::base::TimeBase;
+use crate::analyze::clock::{Placed, Placement, placements};
+use crate::analyze::iterations::iterations;
+use crate::analyze::percent;
+use crate::analyze::units::unit_spans;
+use crate::causal::account::{iteration_rows, path_rows, slack_rows, step_rows};
+use crate::causal::bounds::{bound_rows, change_rows, predict, predicted_rows, stage_rows};
+use crate::causal::explained::{doubt_rows, replay_rows};
+use crate::causal::path::{path, slack};
+use crate::causal::replay::{Changes, Replay};
+use crate::causal::whatif::Asked;
+use crate::causal::{CausalInput, Graph, Measure, Subject};
+use crate::diag::timings::timed;
+use crate::model::Role;
+use crate::read::Input;
+use crate::table::causal::{CriticalPathReport, PredictionCells, WhatIfReport, WholeCells};
+use crate::table::{InputRow, IssueRow, SCHEMA_VERSION};
+
+/// The inputs of one run as one graph.
+pub struct CausalRun<'a> {
+    inputs: Vec<CausalInput<'a>>,
+    graph: Graph,
+    rows: Vec<InputRow>,
+    issues: Vec<IssueRow>,
+}
+
+impl<'a> CausalRun<'a> {
+    /// Builds it. Where some inputs have a place on the common time line, those without one are left out.
+    pub fn of(inputs: &'a [Input], bases: &'a [TimeBase], together: &Together) -> Self {
+        let placed = placements(&together.alignment);
+        let is_any_placed = placed.iter().any(|one| one.placement != Placement::None);
+        let takes_part = |at: usize| match is_any_placed {
+            true => placed[at].placement != Placement::None,
+            false => at == 0,
+        };
+        let numbers: Vec<usize> = (0..inputs.len()).filter(|&at| takes_part(at)).collect();
+        let causal: Vec<CausalInput<'a>> = numbers
+            .iter()
+            .map(|&at| causal_input(at, &inputs[at], &bases[at], &placed[at]))
+            .collect();
+        let mut graph = timed("causal: graph", || Graph::of(&causal, &together.matched));
+        graph.doubts.n_unplaced_inputs = (inputs.len() - numbers.len()) as u64;
+        let each = || inputs.iter().zip(bases).enumerate();
+        let row = |(at, (input, base)): (usize, (&Input, &TimeBase))| InputRow {
+            run: together.runs[at],
+            ..inputs::input(at, input, &input.diag, &base.windows)
+        };
+        let issues = each().flat_map(|(at, (input, _))| inputs::issues(at, &input.diag));
+        Self { rows: each().map(row).collect(), issues: issues.collect(), inputs: causal, graph }
+    }
+
+    /// Inputs that are left out, as nothing tells where they lie on the common time line.
+    pub fn n_left_out(&self) -> usize {
+        self.rows.len() - self.inputs.len()
+    }
+
+    /// The graph with its inputs.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { graph: &self.graph, inputs: &self.inputs }
+    }
+
+    /// What bounds the run.
+    pub fn critical_path_report(self) -> CriticalPathReport {
+        let subject = self.subject();
+        let replay = timed("causal: replay", || Replay::of(&self.graph, &Changes::default()));
+        let pieces = timed("causal: path", || path(&self.graph, &replay));
+        let slack = timed("causal: slack", || slack(&self.graph, &replay));
+        CriticalPathReport {
+            schema_version: SCHEMA_VERSION,
+            command: "critical-path",
+            window_ns: self.graph.end_ns - self.graph.start_ns,
+            critical_path: path_rows(&subject, &pieces),
+            path_iterations: iteration_rows(&subject, &pieces),
+            slack: timed("causal: slack rows", || slack_rows(&subject, &pieces, &slack)),
+            path_steps: step_rows(&subject, &pieces),
+            replay: replay_rows(&subject, &replay),
+            doubts: doubt_rows(&self.graph),
+            inputs: self.rows,
+            issues: self.issues,
+        }
+    }
+
+    /// What some changes would bring; with none, what each thing would bring at most.
+    pub fn what_if_report(self, asked: &[Asked]) -> WhatIfReport {
+        let subject = self.subject();
+        let null = timed("causal: replay", || Replay::of(&self.graph, &Changes::default()));
+        let replay = replay_rows(&subject, &null);
+        let unchanged = subject.measure(&null);
+        drop(null);
+        let wanted: Vec<_> = asked.iter().map(|one| one.change.clone()).collect();
+        let changed = timed("causal: predict", || predict(&subject, &subject.changes(&wanted)));
+        let bounds = match asked.is_empty() {
+            true => timed("causal: bounds", || bound_rows(&subject, &unchanged)),
+            false => Vec::new(),
+        };
+        let recorded = self.recorded(&unchanged);
+        let recorded_ns = self.graph.end_ns - self.graph.start_ns;
+        WhatIfReport {
+            schema_version: SCHEMA_VERSION,
+            command: "what-if",
+            prediction: prediction(&subject, &recorded, &changed.measure),
+            whole: WholeCells { recorded_ns, predicted_ns: changed.measure.whole_ns },
+            drift_pct: percent(unchanged.whole_ns - recorded_ns, recorded_ns),
+            assumes: subject.assumptions(&wanted),
+            next_bound: changed.next_bound.map(|what| what.as_str()),
+            changes: change_rows(&subject, asked),
+            predicted_stages: stage_rows(&subject, &recorded, &changed.measure),
+            predicted_iterations: predicted_rows(&subject, &recorded, &changed.measure),
+            bounds,
+            replay,
+            doubts: doubt_rows(&self.graph),
+            inputs: self.rows,
+            issues: self.issues,
+        }
+    }
+
+    /// The unchanged replay with the units as the annotations say, not as they were replayed.
+    fn recorded(&self, unchanged: &Measure) -> Measure {
+        let mut recorded = unchanged.clone();
+        for (input, measure) in self.inputs.iter().zip(&mut recorded.inputs) {
+            let spans = input.units.units.iter().map(|unit| unit.span.len_ns());
+            if input.units.scheme.is_some() {
+                measure.units = spans.collect();
+            }
+        }
+        recorded
+    }
+}
+
+fn causal_input<'a>(
+    number: usize,
+    input: &'a Input,
+    base: &'a TimeBase,
+    placed: &Placed,
+) -> CausalInput<'a> {
+    let iterations = iterations(&input.store, base).rows;
+    let is_placed = placed.placement != Placement::None;
+    CausalInput {
+        number,
+        label: input.identity.label(),
+        stage: input.identity.stage,
+        replica: input.identity.replica,
+        is_front_end: input.identity.role == Role::FrontEnd,
+        store: &input.store,
+        base,
+        units: unit_spans(&iterations, base),
+        iterations,
+        offset_ns: if is_placed { placed.offset_ns } else { 0 },
+        is_placed,
+    }
+}
+
+/// The median unit of the main input before and after.
+fn prediction(
+    subject: &Subject<'_>,
+    recorded: &Measure,
+    changed: &Measure,
+) -> Option<PredictionCells> {
+    let main = subject.main_input();
+    let (was, is) = (recorded.inputs.get(main)?, changed.inputs.get(main)?);
+    Some(PredictionCells {
+        unit: subject.unit_of(main),
+        count: was.units.len() as u64,
+        recorded_median_ns: was.median_ns()?,
+        predicted_median_ns: is.median_ns()?,
+        input: subject.inputs[main].number,
+    })
+}

@@ -1,0 +1,138 @@
+//! `omni-trace critical-path` and `omni-trace what-if`: read the inputs of a run, make one graph of them, answer from it.
+
+use rayon::prelude::*;
+
+use super::args_causal::{CausalArgs, CriticalPathArgs, WhatIfArgs};
+use super::guard::{self, Output};
+use super::plan::{CommonPlan, time_config};
+use super::reading::{find_traces, read_traces};
+use super::run::{Hinted, Outcome, say};
+use super::session::{in_pool, outcome};
+use super::tables::{TableChoice, rendered};
+use crate::align::Together;
+use crate::analyze::base::{TimeBase, TimeConfig};
+use crate::ask::{CausalRun, compared};
+use crate::causal::rows::{BoundRow, PathRow, StageRow};
+use crate::diag::timings::timed;
+use crate::read::{Input, Inputs};
+use crate::schema::{Row as _, Source, Spec};
+use crate::table::causal::CriticalPathReport;
+use crate::table::{Table, over_inputs};
+
+/// What both commands will do.
+struct CausalPlan {
+    common: CommonPlan,
+    inputs: Inputs,
+    choice: TableChoice,
+    time: TimeConfig,
+    /// Whether all inputs are of one run, whatever they say.
+    is_one_run: bool,
+}
+
+impl CausalPlan {
+    fn of(args: &CausalArgs, table: &[String], csv_table: &Spec) -> anyhow::Result<Self> {
+        let common = CommonPlan::of(&args.common);
+        let choice = TableChoice::of(&common, table, csv_table, args.top)?;
+        let inputs = find_traces(&args.paths)?;
+        let time = time_config(None, args.wait_rules.as_deref(), args.comm_rules.as_deref())?;
+        guard::claim([Output::of("-o", args.common.output.as_deref())])?;
+        Ok(Self { common, inputs, choice, time, is_one_run: args.runs.one_run })
+    }
+
+    /// Reads, asks and writes.
+    fn run(
+        &self,
+        text: impl Fn(&Self, CausalRun<'_>) -> anyhow::Result<String> + Sync,
+    ) -> anyhow::Result<Outcome> {
+        in_pool(self.common.read.threads, || {
+            let inputs = read_traces(&self.inputs, &self.common)?;
+            let base = |(at, input): (usize, &Input)| {
+                timed("analyze: time base", || TimeBase::new(&input.store, &self.time).numbered(at))
+            };
+            let bases: Vec<TimeBase> = inputs.par_iter().enumerate().map(base).collect();
+            let each: Vec<&TimeBase> = bases.iter().collect();
+            let together = compared(&inputs, &each, self.is_one_run);
+            refuse_several_runs(&together)?;
+            let run = CausalRun::of(&inputs, &bases, &together);
+            self.warn(&run);
+            self.common.target.write(text(self, run)?.as_bytes())?;
+            let warning = Some("data of the input was lost; `--table issues` says what");
+            Ok(outcome(self.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
+        })
+    }
+
+    fn warn(&self, run: &CausalRun<'_>) {
+        let n = run.n_left_out();
+        if n > 0 && !self.common.is_quiet {
+            say(&format!(
+                "warning: {n} of the inputs have no place on the common time line and are left out"
+            ));
+        }
+    }
+
+    /// A table with as many rows as a person asked for.
+    fn cut(&self, table: Table, n_inputs: usize) -> Table {
+        match table.key {
+            "issues" if self.choice.is_default() => over_inputs::together(table, n_inputs),
+            "critical_path" | "bounds" | "predicted_stages" | "changes" | "replay" | "doubts"
+            | "inputs" | "issues" => table.for_people(),
+            _ => table.for_people().top(self.choice.top()),
+        }
+    }
+}
+
+/// # Errors
+///
+/// Inputs of several runs: nothing waits across them.
+fn refuse_several_runs(together: &Together) -> Result<(), Hinted> {
+    match together.n_runs() {
+        0 | 1 => Ok(()),
+        n => Err(Hinted {
+            what: format!("the inputs are of {n} runs, which do not wait for each other"),
+            hint: "name the files of one run; --one-run takes all as one".to_owned(),
+        }),
+    }
+}
+
+/// Runs `critical-path`.
+pub(super) fn critical_path(args: &CriticalPathArgs) -> anyhow::Result<Outcome> {
+    let plan = CausalPlan::of(&args.causal, &args.table, PathRow::SPEC)?;
+    let shows_all = args.causal.top == 0;
+    plan.run(|plan, run| {
+        let report = run.critical_path_report();
+        let view = |source: &Source<'_>| match source.key {
+            "critical_path" if !shows_all => report.brief_path(),
+            _ => CriticalPathReport::view(source),
+        };
+        let cut = |table: Table| plan.cut(table, report.inputs.len());
+        rendered(&plan.common, &plan.choice, &report, &report.tables(), view, cut)
+    })
+}
+
+/// Runs `what-if`.
+pub(super) fn what_if(args: &WhatIfArgs) -> anyhow::Result<Outcome> {
+    let asked = args.changes.all();
+    let csv_table = if asked.is_empty() { BoundRow::SPEC } else { StageRow::SPEC };
+    let plan = CausalPlan::of(&args.causal, &args.table, csv_table)?;
+    plan.run(|plan, run| {
+        let report = run.what_if_report(&asked);
+        refuse_untouched(&report.changes)?;
+        let view = |source: &Source<'_>| Table::view(&source.table());
+        let cut = |table: Table| plan.cut(table, report.inputs.len());
+        rendered(&plan.common, &plan.choice, &report, &report.tables(), view, cut)
+    })
+}
+
+/// # Errors
+///
+/// A change that changes nothing: most likely its name is wrong.
+fn refuse_untouched(changes: &[crate::causal::rows::ChangeRow]) -> Result<(), Hinted> {
+    match changes.iter().find(|row| row.n_nodes == 0) {
+        None => Ok(()),
+        Some(row) => Err(Hinted {
+            what: format!("`{}` is about nothing that was recorded", row.change),
+            hint: "names are patterns: `*` stands for any text; `omni-trace analyze --table kernels,components` shows names"
+                .to_owned(),
+        }),
+    }
+}

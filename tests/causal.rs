@@ -1,0 +1,439 @@
+//! The critical path, slack and predictions: against pipelines of known schedule, played by brute force, to the
+//! nanosecond; and over real traces, that an unchanged replay gives what was recorded.
+
+#![expect(clippy::print_stdout, reason = "the tests show what they found")]
+
+mod common;
+mod pipeline;
+
+use std::path::{Path, PathBuf};
+
+use omni_trace::Traces;
+use omni_trace::analyze::base::{TimeBase, TimeConfig};
+use omni_trace::ask::{CausalRun, compared};
+use omni_trace::causal::Subject;
+use omni_trace::causal::account::{iteration_rows, path_rows};
+use omni_trace::causal::explained::{doubt_rows, replay_rows};
+use omni_trace::causal::graph::{Graph, What};
+use omni_trace::causal::path::{path, slack};
+use omni_trace::causal::replay::{Changes, Replay};
+use omni_trace::causal::rows::By;
+use omni_trace::causal::whatif::{Change, Named};
+use pipeline::{Played, Rank, Step, play};
+
+/// What is asked of the graph of some files.
+fn with_graph<T>(paths: &[PathBuf], ask: impl FnOnce(&CausalRun<'_>) -> T) -> T {
+    let traces = Traces::read(paths).expect("the traces can be read");
+    let inputs = traces.inputs();
+    let base = |(at, input): (usize, &_)| {
+        let input: &omni_trace::read::Input = input;
+        TimeBase::new(&input.store, &TimeConfig::default()).numbered(at)
+    };
+    let bases: Vec<TimeBase> = inputs.iter().enumerate().map(base).collect();
+    let each: Vec<&TimeBase> = bases.iter().collect();
+    let together = compared(inputs, &each, true);
+    ask(&CausalRun::of(inputs, &bases, &together))
+}
+
+fn predicted_ns(subject: &Subject<'_>, changes: &[Change]) -> i64 {
+    let replay = Replay::of(subject.graph, &subject.changes(changes));
+    subject.measure(&replay).whole_ns
+}
+
+/// Numbers that look random; the same for a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n as u64) as usize
+    }
+
+    /// An even number of nanoseconds.
+    fn ns(&mut self, from: i64, to: i64) -> i64 {
+        (from + self.roll((to - from) as usize) as i64) / 2 * 2
+    }
+}
+
+const CALL_NS: i64 = 4_000;
+
+fn launch(name: String, kernel_ns: i64, stream: usize) -> Step {
+    Step::Launch { call_ns: CALL_NS, kernel_ns, name, stream, is_collective: false }
+}
+
+/// What shows the lags of a device: launches on an idle stream, kernels behind each other, calls that wait.
+fn warm_up(steps: &mut Vec<Step>) {
+    for n in 0..5 {
+        steps.push(launch(format!("warm_{n}"), 40_000, 0));
+        steps.push(launch(format!("warm_{n}b"), 40_000, 0));
+        steps.push(Step::Sync);
+        steps.push(Step::Op("aten::warm".to_owned(), 1_000));
+    }
+}
+
+/// A pipeline of two stages, the first of two ranks.
+fn pipeline_of(seed: u64) -> Vec<Rank> {
+    let mut dice = Dice(seed * 7919 + 1);
+    let mut ranks = Vec::new();
+    let n_rounds = 3 + dice.roll(4);
+    let n_collectives: Vec<usize> = (0..n_rounds).map(|_| dice.roll(3)).collect();
+    for (stage, rank) in [(0, 0), (0, 1), (1, 0)] {
+        let mut steps = Vec::new();
+        warm_up(&mut steps);
+        for (round, &n_meets) in n_collectives.iter().enumerate() {
+            if stage == 1 {
+                steps.push(Step::Receive);
+            }
+            for n in 0..2 + dice.roll(6) {
+                let name = format!("k{round}_{n}");
+                match dice.roll(6) {
+                    0 => steps.push(Step::Op("slow_tokenize".to_owned(), dice.ns(1_000, 30_000))),
+                    1 => steps.push(launch(format!("drop_{name}"), dice.ns(2_000, 60_000), 0)),
+                    2 => {
+                        steps.push(launch(name.clone(), dice.ns(2_000, 90_000), 1));
+                        steps.push(Step::Event(3_000));
+                        steps.push(launch(format!("after_{name}"), dice.ns(2_000, 30_000), 0));
+                    }
+                    _ => steps.push(launch(name, dice.ns(2_000, 50_000), dice.roll(2))),
+                }
+                steps.push(Step::Op("aten::mm".to_owned(), dice.ns(500, 9_000)));
+            }
+            for n in 0..if stage == 0 { n_meets } else { 0 } {
+                let collective = Step::Launch {
+                    call_ns: CALL_NS,
+                    kernel_ns: 20_000,
+                    name: format!("c{round}_{n}"),
+                    stream: 2,
+                    is_collective: true,
+                };
+                steps.push(collective);
+                steps.push(Step::Op("aten::add".to_owned(), dice.ns(500, 40_000)));
+            }
+            steps.push(Step::Sync);
+            if (stage, rank) == (0, 0) {
+                // Long enough that the next stage always waits.
+                steps.push(Step::Op("aten::long".to_owned(), 1_500_000));
+                steps.push(Step::Send(2_000));
+            }
+        }
+        steps.push(Step::Op("aten::last".to_owned(), 1_000));
+        let begins_ns = 5_000_000 + dice.ns(0, 20_000);
+        ranks.push(Rank { stage, rank, begins_ns, steps });
+    }
+    ranks
+}
+
+/// The pipeline with every step changed.
+fn changed(ranks: &[Rank], change: impl Fn(&Step) -> Step) -> Vec<Rank> {
+    let steps = |rank: &Rank| rank.steps.iter().map(&change).collect();
+    ranks.iter().map(|rank| Rank { steps: steps(rank), ..rank.clone() }).collect()
+}
+
+/// The step with another duration of its kernel, where the kernel is of a kind.
+fn with_kernel(step: &Step, is_it: impl Fn(&str, bool) -> bool, ns: impl Fn(i64) -> i64) -> Step {
+    match step.clone() {
+        Step::Launch { call_ns, kernel_ns, name, stream, is_collective }
+            if is_it(&name, is_collective) =>
+        {
+            Step::Launch { call_ns, kernel_ns: ns(kernel_ns), name, stream, is_collective }
+        }
+        other => other,
+    }
+}
+
+/// Each change, with the same change made to the program.
+fn cases(ranks: &[Rank]) -> Vec<(&'static str, Vec<Change>, Played)> {
+    let nobody = |_: &str| false;
+    let plain = |ranks: &[Rank]| play(ranks, true, nobody);
+    let faster =
+        changed(ranks, |step| with_kernel(step, |name, _| name.starts_with("k1"), |ns| ns / 2));
+    let slower =
+        changed(ranks, |step| with_kernel(step, |name, _| name.starts_with('k'), |ns| ns * 3));
+    let free = changed(ranks, |step| with_kernel(step, |_, is_collective| !is_collective, |_| 0));
+    let no_comm = changed(ranks, |step| with_kernel(step, |_, is_collective| is_collective, |_| 0));
+    let no_tokenizer = changed(ranks, |step| match step {
+        Step::Op(name, _) if name.starts_with("slow_") => Step::Op(name.clone(), 0),
+        other => other.clone(),
+    });
+    let no_calls = changed(ranks, |step| match step.clone() {
+        Step::Launch { kernel_ns, name, stream, is_collective, .. } => {
+            Step::Launch { call_ns: 0, kernel_ns, name, stream, is_collective }
+        }
+        other => other,
+    });
+    let is_dropped =
+        |step: &Step| matches!(step, Step::Launch { name, .. } if name.starts_with("drop_"));
+    let without: Vec<Rank> = ranks
+        .iter()
+        .map(|rank| {
+            let kept = rank.steps.iter().filter(|step| !is_dropped(step)).cloned();
+            Rank { steps: kept.collect(), ..rank.clone() }
+        })
+        .collect();
+    let scale = |glob: &str, factor| Change::Scale(Named::Kernel, glob.to_owned(), factor);
+    let drop = |what: fn(String) -> Change, glob: &str| vec![what(glob.to_owned())];
+    vec![
+        ("nothing", Vec::new(), plain(ranks)),
+        ("kernels at half", vec![scale("k1*", 0.5)], plain(&faster)),
+        ("kernels three times", vec![scale("k*", 3.0)], plain(&slower)),
+        ("no kernel time", vec![Change::Free(What::Kernel)], plain(&free)),
+        ("no collective time", vec![Change::Free(What::Comm)], plain(&no_comm)),
+        ("an operator dropped", drop(Change::DropOp, "slow_*"), plain(&no_tokenizer)),
+        ("launches free", vec![Change::Free(What::Launch)], plain(&no_calls)),
+        ("kernels dropped", drop(Change::DropKernel, "drop_*"), plain(&without)),
+        ("no synchronization", vec![Change::Free(What::GpuSync)], play(ranks, false, nobody)),
+        (
+            "kernels on a stream of their own",
+            vec![Change::Overlap(None, "drop_*".to_owned())],
+            play(ranks, true, |name| name.starts_with("drop_")),
+        ),
+        (
+            "two changes",
+            vec![scale("k*", 3.0), Change::DropOp("slow_*".to_owned())],
+            plain(&changed(&slower, |step| match step {
+                Step::Op(name, _) if name.starts_with("slow_") => Step::Op(name.clone(), 0),
+                other => other.clone(),
+            })),
+        ),
+    ]
+}
+
+#[test]
+fn predictions_are_those_of_the_changed_program() {
+    let mut n_moved = 0;
+    for seed in 0..40 {
+        let ranks = pipeline_of(seed);
+        let played = play(&ranks, true, |_| false);
+        let dir = tempfile::tempdir().unwrap();
+        let paths = pipeline::write(&ranks, &played, dir.path());
+        with_graph(&paths, |run| {
+            let subject = run.subject();
+            let begin = ranks.iter().map(|rank| rank.begins_ns).min().unwrap();
+            for (what, changes, expected) in cases(&ranks) {
+                let predicted = predicted_ns(&subject, &changes);
+                assert_eq!(predicted, expected.end_ns() - begin, "seed {seed}: {what}");
+                n_moved += u32::from(predicted != played.end_ns() - begin);
+            }
+        });
+    }
+    assert!(n_moved > 200, "only {n_moved} changes changed anything");
+}
+
+#[test]
+fn a_delay_reaches_the_end_beyond_its_slack() {
+    let (mut n_late, mut n_slack) = (0, 0);
+    for seed in 0..20 {
+        let ranks = pipeline_of(seed);
+        let played = play(&ranks, true, |_| false);
+        let dir = tempfile::tempdir().unwrap();
+        let paths = pipeline::write(&ranks, &played, dir.path());
+        with_graph(&paths, |run| {
+            let subject = run.subject();
+            let graph = subject.graph;
+            let replay = Replay::of(graph, &Changes::default());
+            let slack = slack(graph, &replay);
+            for node in (0..graph.nodes.len()).step_by(7) {
+                let Some(name) = subject.name(node as u32) else { continue };
+                let is_plain = graph.nodes.what[node] == What::Kernel;
+                if !is_plain || name.starts_with("warm") {
+                    continue;
+                }
+                let input = graph.lanes[graph.lane_of(node as u32)].input;
+                let delay = 1 + slack[node].min(40_000) / 2 * (node as i64 % 4);
+                let mut later = ranks.clone();
+                later[input] = changed(&ranks[input..=input], |step| {
+                    with_kernel(step, |kernel, _| kernel == name, |ns| ns + delay)
+                })
+                .remove(0);
+                let end = play(&later, true, |_| false).end_ns();
+                let late = (delay - slack[node]).max(0);
+                assert_eq!(end - played.end_ns(), late, "seed {seed}: {name} by {delay}");
+                n_late += u32::from(late > 0);
+                n_slack += u32::from(late == 0);
+            }
+        });
+    }
+    assert!(n_late > 20 && n_slack > 20, "{n_late} reached the end, {n_slack} did not");
+}
+
+/// Everything that must hold of a path: it follows itself, and each way to tell it apart sums to the window.
+fn check_path(subject: &Subject<'_>, replay: &Replay) {
+    let graph: &Graph = subject.graph;
+    let pieces = path(graph, replay);
+    let ends = pieces.windows(2).all(|pair| pair[0].end_ns == pair[1].start_ns);
+    assert!(ends, "the path has a hole");
+    let rows = path_rows(subject, &pieces);
+    for by in [By::Class, By::Edge, By::Stage, By::Kernel, By::Operator] {
+        let sum: i64 = rows.iter().filter(|row| row.by == by).map(|row| row.ns).sum();
+        assert_eq!(sum, graph.end_ns - graph.start_ns, "{by:?}");
+    }
+    for row in iteration_rows(subject, &pieces) {
+        let parts = [row.host_ns, row.wait_ns, row.kernel_ns, row.comm_ns, row.copy_ns, row.gap_ns];
+        assert_eq!(parts.iter().sum::<i64>() + row.outside_ns, row.dur_ns, "{row:?}");
+    }
+}
+
+#[test]
+fn the_path_of_a_chain_is_the_chain() {
+    let mut steps = Vec::new();
+    warm_up(&mut steps);
+    steps.push(Step::Op("aten::mm".to_owned(), 10_000));
+    steps.push(launch("long".to_owned(), 500_000, 0));
+    steps.push(Step::Op("aten::hidden".to_owned(), 20_000));
+    steps.push(Step::Sync);
+    steps.push(Step::Op("aten::last".to_owned(), 1_000));
+    let ranks = [Rank { stage: 0, rank: 0, begins_ns: 5_000_000, steps }];
+    let played = play(&ranks, true, |_| false);
+    let dir = tempfile::tempdir().unwrap();
+    with_graph(&pipeline::write(&ranks, &played, dir.path()), |run| {
+        let subject = run.subject();
+        let pieces = path(subject.graph, &Replay::of(subject.graph, &Changes::default()));
+        let rows = path_rows(&subject, &pieces);
+        let ns = |by: By, name: &str| {
+            rows.iter().find(|row| row.by == by && row.name == name).map_or(0, |row| row.ns)
+        };
+        assert_eq!(ns(By::Kernel, "long"), 500_000);
+        assert_eq!(ns(By::Operator, "aten::mm"), 10_000);
+        assert_eq!(ns(By::Operator, "aten::hidden"), 0);
+        // Of each pair of warm-up kernels one launch is waited for, and a return; then those of `long`.
+        assert_eq!(ns(By::Edge, "sync"), 6 * pipeline::RETURN_NS);
+        assert_eq!(ns(By::Edge, "launch"), 6 * (CALL_NS + pipeline::LAUNCH_NS));
+        assert_eq!(ns(By::Edge, "stream_order"), 5 * pipeline::STREAM_NS);
+    });
+}
+
+/// Shows and checks an unchanged replay.
+fn check_null(label: &str, paths: &[PathBuf]) {
+    with_graph(paths, |run| {
+        let subject = run.subject();
+        let replay = Replay::of(subject.graph, &Changes::default());
+        for row in replay_rows(&subject, &replay) {
+            let exact = row.exact_pct.unwrap_or(100.0);
+            let drift = row.drift_pct.unwrap_or(0.0);
+            println!(
+                "{label} #{}: {} nodes, {exact:.2} % exact, drift {drift:.3} %, {}/{} explained, {} ns of gaps unexplained",
+                row.input, row.nodes, row.explained, row.awaited, row.unexplained_ns
+            );
+            assert!(exact >= 99.0 && drift.abs() <= 0.1, "{label}: {row:?}");
+        }
+        for row in doubt_rows(subject.graph) {
+            println!("{label}: {} {}", row.count, row.kind.as_str());
+        }
+        check_path(&subject, &replay);
+    });
+}
+
+/// Traces that are one run together.
+const SETS: [&str; 6] = [
+    "own/h100/py_pipe_tiny",
+    "own/h100/py_pipe_tp2",
+    "own/h100/py_pipe_stack_spin",
+    "own/h100/py_pipe_max_iters",
+    "public/dlrm_8rank",
+    "own/vllm/v030_tp2_mp_maxiter1",
+];
+
+#[test]
+fn an_unchanged_replay_gives_what_was_recorded() {
+    let Some(root) = common::shared_traces() else { return };
+    for path in common::real_traces() {
+        let label = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
+        check_null(&label, std::slice::from_ref(&path));
+    }
+    for set in SETS {
+        check_null(set, &[root.join(set)]);
+    }
+    for pair in ["ddp_even", "ddp_late"] {
+        let rank =
+            |rank: u32| root.join(format!("own/h200_pairs/{pair}_rank{rank}.pt.trace.json.gz"));
+        check_null(pair, &[rank(0), rank(1)]);
+    }
+}
+
+/// A pair of programs that differ in one planted thing: traces of A and of B, and the change that makes B of A.
+struct Pair {
+    name: &'static str,
+    a: &'static [&'static str],
+    b: &'static [&'static str],
+    change: Change,
+    /// Whether the change is large beside the spread between runs, so that it must be met.
+    must_hold: bool,
+}
+
+#[test]
+fn planted_changes_are_predicted() {
+    let Some(root) = common::shared_traces() else { return };
+    let op = |glob: &str| Change::DropOp(glob.to_owned());
+    let pairs = [
+        Pair {
+            name: "host_sleep",
+            a: &["host_sleep_A"],
+            b: &["host_sleep_B"],
+            change: op("detokenize"),
+            must_hold: true,
+        },
+        Pair {
+            name: "item_per_layer",
+            a: &["item_per_layer_A"],
+            b: &["item_per_layer_B"],
+            change: op("aten::item"),
+            must_hold: false,
+        },
+        Pair {
+            name: "device_bound_spin",
+            a: &["device_bound_spin_A"],
+            b: &["device_bound_spin_B"],
+            change: Change::DropKernel("*spin*".to_owned()),
+            must_hold: false,
+        },
+        Pair {
+            name: "two_streams",
+            a: &["two_streams_A"],
+            b: &["two_streams_B"],
+            change: Change::Overlap(None, "*elementwise*".to_owned()),
+            must_hold: false,
+        },
+        Pair {
+            name: "cuda_graph",
+            a: &["decode_eager"],
+            b: &["decode_graph"],
+            change: Change::CudaGraph(None),
+            must_hold: true,
+        },
+        Pair {
+            name: "late_rank",
+            a: &["ddp_late_rank0", "ddp_late_rank1"],
+            b: &["ddp_even_rank0", "ddp_even_rank1"],
+            change: op("load_batch"),
+            must_hold: true,
+        },
+    ];
+    let dir = root.join("own/h200_pairs");
+    println!(
+        "pair                 A, recorded    predicted  B, recorded  predicted/measured change"
+    );
+    for pair in &pairs {
+        let (a, predicted) = medians(&dir, pair.a, std::slice::from_ref(&pair.change));
+        let (b, _) = medians(&dir, pair.b, &[]);
+        let ratio = (predicted - a) as f64 / (b - a) as f64;
+        println!("{:20} {a:11} {predicted:12} {b:12} {ratio:6.2}", pair.name);
+        assert!(!pair.must_hold || (0.75..=1.25).contains(&ratio), "{}: {ratio}", pair.name);
+    }
+}
+
+/// The median iteration of the main input as recorded, and with changes.
+fn medians(dir: &Path, names: &[&str], changes: &[Change]) -> (i64, i64) {
+    let path = |name: &&str| dir.join(format!("{name}.pt.trace.json.gz"));
+    let paths: Vec<PathBuf> = names.iter().map(path).collect();
+    with_graph(&paths, |run| {
+        let subject = run.subject();
+        let main = subject.main_input();
+        let median = |changes: &[Change]| {
+            let replay = Replay::of(subject.graph, &subject.changes(changes));
+            subject.measure(&replay).inputs[main].median_ns().expect("there are iterations")
+        };
+        (median(&[]), median(changes))
+    })
+}
