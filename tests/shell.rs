@@ -151,7 +151,7 @@ fn bash_completes_commands_options_values_and_tables() {
         assert!(missing.is_empty(), "{command}: {missing:?} not in {options_offered:?}");
     }
     let tables = offered(&script, &["omni-trace", "analyze", "--table", "ker"]);
-    assert_eq!(tables, BTreeSet::from(["kernels".to_owned()]));
+    assert_eq!(tables, BTreeSet::from(["kernel_classes", "kernels"].map(str::to_owned)));
     let formats = offered(&script, &["omni-trace", "analyze", "--format", ""]);
     assert!(formats.contains("json") && formats.contains("csv"), "{formats:?}");
     assert!(offered(&script, &["omni-trace", "capture", "--ser"]).contains("--server"));
