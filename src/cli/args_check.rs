@@ -15,8 +15,8 @@ use crate::analyze::fitness::Need;
 /// pipe is success.
 #[derive(Debug, ClapArgs)]
 pub(super) struct CheckArgs {
-    /// Files, directories (searched for every known naming scheme), or `-` for standard input.
-    #[arg(required = true, value_name = "PATH")]
+    /// Files, directories (searched for every known naming scheme), or `-` for standard input. Default: this directory.
+    #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 
     #[command(flatten)]

@@ -124,7 +124,7 @@ const SHORT: [Short; 12] = [
         command: "check",
         shown: &["paths", "need", "repair", "table", "format", "output", "strict"],
         examples: [
-            ("omni-trace check DIR", "what the files of a directory are worth"),
+            ("omni-trace check", "what the files of this directory are worth"),
             ("omni-trace check DIR --need kernels,frames", "1 where a need is not met"),
             ("omni-trace check TRACE --repair whole.json.gz", "a valid trace of what is readable"),
         ],

@@ -42,8 +42,13 @@ pub fn screen(screen: &Screen, paths: &str, style: TextStyle) -> String {
     out.push('\n');
     out += &next;
     let (shown, hidden) = fitting(cautions, left);
-    list(&mut out, "With care", &shown, hidden, style);
+    list(&mut out, &warned("With care", style), &shown, hidden, style);
     out
+}
+
+/// A title in yellow where there are colours: what follows limits what stands above.
+fn warned(title: &str, style: TextStyle) -> String {
+    if style.is_coloured { format!("\u{1b}[33m{title}") } else { title.to_owned() }
 }
 
 fn list(out: &mut String, title: &str, items: &[String], hidden: usize, style: TextStyle) {
