@@ -32,6 +32,7 @@ pub mod key_averages;
 pub mod launch_delays;
 pub mod launches;
 pub mod memory;
+pub mod memory_live;
 pub mod modules;
 mod names;
 pub mod nesting;

@@ -11,6 +11,9 @@ use super::{InputAnswers, Question};
 use crate::analyze::across::Across;
 use crate::analyze::kernels::{ActivityDurations, StreamRow, streams};
 use crate::analyze::launch_delays::{LaunchRow, launch_delays};
+use crate::analyze::memory_live::{
+    MemoryIterationRow, MemoryPeakRow, memory_iterations, memory_peak,
+};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow, roofline};
 use crate::analyze::timeline::Class;
 use crate::analyze::trust::TrustLine;
@@ -70,6 +73,13 @@ impl Digest {
         if question.needs(&[LaunchRow::SPEC]) {
             report.launches.extend(launch_delays(&input.store, &results.base));
         }
+        if question.needs(&[MemoryPeakRow::SPEC]) {
+            report.memory_peak = memory_peak(&input.store, &results.base);
+        }
+        if question.needs(&[MemoryIterationRow::SPEC]) {
+            let InputAnswers { base, iterations, .. } = &results;
+            report.memory_iterations = memory_iterations(&input.store, base, iterations);
+        }
         if question.needs(&[RooflineRow::SPEC, UtilizationRow::SPEC]) {
             let InputAnswers { base, iterations, .. } = &results;
             let found = roofline(&input.store, base, iterations, &question.roofline);
@@ -112,6 +122,8 @@ impl Digest {
         report.startup.append(&mut rows.startup);
         report.activity.append(&mut rows.activity);
         report.memory.append(&mut rows.memory);
+        report.memory_peak.append(&mut rows.memory_peak);
+        report.memory_iterations.append(&mut rows.memory_iterations);
         report.streams.append(&mut rows.streams);
         report.launches.append(&mut rows.launches);
         report.roofline.append(&mut rows.roofline);

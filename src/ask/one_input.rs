@@ -19,6 +19,7 @@ use crate::analyze::iterations::{Iterations, iterations};
 use crate::analyze::kernels::{ActivityDurations, activity_durations};
 use crate::analyze::key_averages::{KeyAverages, key_averages, key_averages_excluding};
 use crate::analyze::memory::memory;
+use crate::analyze::memory_live::MemoryIterationRow;
 use crate::analyze::roofline::UtilizationRow;
 use crate::analyze::startup::startup;
 use crate::analyze::threads::{Threads, threads};
@@ -126,8 +127,12 @@ impl TimeResults {
             ThreadClassRow::SPEC,
             WaitRow::SPEC,
         ]);
-        let needs_iterations =
-            question.needs(&[IterationRow::SPEC, IterationSummaryRow::SPEC, UtilizationRow::SPEC]);
+        let needs_iterations = question.needs(&[
+            IterationRow::SPEC,
+            IterationSummaryRow::SPEC,
+            UtilizationRow::SPEC,
+            MemoryIterationRow::SPEC,
+        ]);
         Self {
             devices: only("analyze: devices", needs_idle, || devices(store, base)),
             idle: only("analyze: idle", needs_idle, || idle(store, base)),

@@ -20,6 +20,7 @@ use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
 use crate::analyze::kernel_classes::KernelClassRow;
 use crate::analyze::kernels::StreamRow;
 use crate::analyze::launch_delays::LaunchRow;
+use crate::analyze::memory_live::{MemoryIterationRow, MemoryPeakRow};
 use crate::analyze::modules::{LayerRow, NnModuleRow};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow};
 use crate::schema::{self, Row, Shown, Source};
@@ -96,6 +97,10 @@ pub struct AnalyzeReport {
     pub launches: Vec<LaunchRow>,
     /// Operator calls against the peaks of their device, by input.
     pub roofline: Vec<RooflineRow>,
+    /// What is alive at the peak of every device, by input.
+    pub memory_peak: Vec<MemoryPeakRow>,
+    /// Memory by input, device and iteration.
+    pub memory_iterations: Vec<MemoryIterationRow>,
     /// Time of `nn.Module`s, by input.
     pub modules: Vec<NnModuleRow>,
     /// Time of layers, by input.
@@ -140,6 +145,8 @@ impl AnalyzeReport {
             Source::of(&self.modules).with(|table| or_note(table, NO_MODULES)),
             named(&self.activity, |row| &row.name, &shows_name).shown(self.activity_shown()),
             Source::of(&self.memory).with(|table| or_note(table, NO_MEMORY)),
+            Source::of(&self.memory_peak).with(|table| or_note(table, NO_MEMORY)),
+            Source::of(&self.memory_iterations).with(|table| or_note(table, NO_MEMORY)),
             log_clocks(&self.log_clocks),
             joined_stages(&self.joined_stages),
             joined_requests(&self.joined_requests),

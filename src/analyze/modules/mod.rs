@@ -138,11 +138,13 @@ pub fn modules(inputs: &[(&Store, &TimeBase)]) -> Modules {
     let known: Vec<Known> = seen.iter().enumerate().map(|(i, one)| known(i, one)).collect();
     let mut all = Modules::default();
     for (number, one) in seen.iter().enumerate() {
-        rows(inputs[number].1.input, number, (one, &seen), &known, &mut all);
-    }
-    // Nothing tells of modules: a table of what is not known says nothing.
-    if all.modules.iter().all(|row| row.module.is_none() && row.layer.is_none()) {
-        return Modules::default();
+        let mut own = Modules::default();
+        rows(inputs[number].1.input, number, (one, &seen), &known, &mut own);
+        // Where nothing tells of modules, rows of what is not known say nothing.
+        if own.modules.iter().any(|row| row.module.is_some() || row.layer.is_some()) {
+            all.modules.append(&mut own.modules);
+            all.layers.append(&mut own.layers);
+        }
     }
     all
 }

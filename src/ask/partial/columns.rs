@@ -95,7 +95,8 @@ macro_rules! own_tables {
 
 own_tables! {
     inputs threads devices waits issues trust excluded breakdown idle_gaps iterations iteration_summary startup activity
-    memory streams launches roofline utilization modules layers
+    memory streams launches roofline utilization modules layers memory_peak
+    memory_iterations
 }
 
 /// The table of rows that are summed over inputs.

@@ -1,0 +1,103 @@
+//! Memory at its peak and by iteration: sums to what torch's own allocator said, and a small case that a person can add up.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+mod program;
+
+use program::omni_trace;
+use serde_json::{Value, json};
+
+fn analyzed(path: &str) -> Value {
+    let tables = "memory,memory_peak,memory_iterations";
+    let output = omni_trace(&["analyze", path, "--format", "json", "--table", tables]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn sum(rows: &Value, key: &str) -> i64 {
+    rows.as_array().unwrap().iter().filter_map(|row| row[key].as_i64()).sum()
+}
+
+#[test]
+fn the_peak_is_that_of_torch_and_its_parts_sum_to_it() {
+    let Some(shared) = common::shared_traces() else { return };
+    let trace = |kind| shared.join(format!("own/h100_graphs/memory_steady.{kind}"));
+    let said: Value =
+        serde_json::from_reader(std::fs::File::open(trace("key_averages.json")).unwrap()).unwrap();
+    let report = analyzed(trace("pt.trace.json.gz").to_str().unwrap());
+    let most = said["extra"]["max_memory_allocated"].as_i64().unwrap();
+    let device =
+        report["memory"].as_array().unwrap().iter().find(|row| row["place"] == "device").unwrap();
+    assert_eq!(device["allocated_peak_bytes"], most);
+    assert_eq!(sum(&report["memory_peak"], "bytes"), most);
+    assert!(report["memory_peak"].as_array().unwrap().len() > 5, "operators are named");
+    // A step keeps its loss, 2048 by 8000 floats, which goes before the next one begins.
+    let steps = report["memory_iterations"].as_array().unwrap();
+    assert_eq!(steps.len(), 4);
+    let growth: Vec<i64> =
+        steps.iter().map(|step| step["growth_bytes"].as_i64().unwrap()).collect();
+    assert_eq!(growth, [2048 * 8000 * 4; 4]);
+    assert!(steps.iter().all(|step| step["begin_bytes"] == said["extra"]["base_allocated"]));
+    let peaks = steps.iter().map(|step| step["peak_bytes"].as_i64().unwrap());
+    assert_eq!(peaks.max(), Some(most));
+}
+
+/// A `[memory]` event.
+fn memory(ts: f64, bytes: i64, address: u64, total: i64) -> Value {
+    json!({"ph": "i", "cat": "cpu_instant_event", "s": "t", "name": "[memory]", "pid": 1, "tid": 1, "ts": ts, "args": {
+        "Total Reserved": 4096, "Total Allocated": total, "Bytes": bytes, "Device Id": 0, "Device Type": 1, "Addr": address}})
+}
+
+#[test]
+fn what_is_alive_belongs_to_who_allocated_it() {
+    let span = |cat: &str, name: &str, ts: f64, dur: f64| json!({"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur, "args": {}});
+    let trace = json!({"schemaVersion": 1, "traceEvents": [
+        span("Trace", "PyTorch Profiler (0)", 0.0, 100.0),
+        span("user_annotation", "ProfilerStep#1", 10.0, 30.0),
+        span("user_annotation", "ProfilerStep#2", 50.0, 30.0),
+        span("python_function", "nn.Module: Linear_0", 11.0, 20.0),
+        span("cpu_op", "aten::mm", 12.0, 10.0),
+        span("cpu_op", "aten::empty", 13.0, 2.0),
+        span("cuda_runtime", "cudaMalloc", 14.2, 0.5),
+        span("cpu_op", "aten::add", 52.0, 10.0),
+        // 1000 bytes were there; 100 and 200 come, 50 of the 1000 go, 100 go, 400 come: 1450 at most.
+        memory(14.0, 100, 1, 1100),
+        memory(18.0, 200, 2, 1300),
+        memory(30.0, -50, 9, 1250),
+        memory(38.0, -100, 1, 1150),
+        memory(55.0, 300, 3, 1450),
+        memory(70.0, -300, 3, 1150),
+    ]});
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pt.trace.json");
+    std::fs::write(&path, trace.to_string()).unwrap();
+    let report = analyzed(path.to_str().unwrap());
+    let rows = report["memory_peak"].as_array().unwrap();
+    let brief: Vec<Value> = rows
+        .iter()
+        .map(|row| json!([row["bytes"], row["allocations"], row["operator"], row["module"]]))
+        .collect();
+    let expected = json!([
+        [950, null, null, null],
+        [300, 1, "aten::add", null],
+        [200, 1, "aten::mm", "nn.Module: Linear_0"],
+    ]);
+    assert_eq!(Value::from(brief), expected);
+    let steps = report["memory_iterations"].as_array().unwrap().iter();
+    let keys = [
+        "begin_bytes",
+        "peak_bytes",
+        "end_bytes",
+        "growth_bytes",
+        "allocations",
+        "releases",
+        "stalls",
+        "stall_ns",
+    ];
+    let brief: Vec<Value> =
+        steps.map(|row| keys.map(|key| row[key].clone()).to_vec().into()).collect();
+    let expected =
+        json!([[1000, 1300, 1150, 150, 2, 2, 1, 500], [1150, 1450, 1150, 0, 1, 1, 0, 0]]);
+    assert_eq!(Value::from(brief), expected);
+}
