@@ -148,7 +148,7 @@ fn the_traces_of_this_capture_are_analyzed_where_that_is_asked_for() {
     let output = capture(&local, &args).current_dir(root()).output().expect("it runs");
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(stdout.contains("Breakdown") && stdout.contains("Kernels"), "{stdout}");
+    assert!(stdout.contains("Findings") && stdout.contains("Lead thread"), "{stdout}");
     assert!(stdout.contains("now-rank-0") && !stdout.contains("earlier-rank-0"), "{stdout}");
 }
 

@@ -38,12 +38,20 @@ fn a_merged_file_merges_with_others() {
         );
         assert_eq!(report["inputs"][1]["merged_from"], text(&b));
         if merged.ends_with(".json.gz") {
-            // Not only the same events: the very text that merging all at once gives.
+            // Not only the same events: the very lines that merging all at once gives, in another order, as inputs are
+            // written in turn.
             assert_parts_are(&[&a, &b, &c], &again);
             merge(&[&a, &b, &c], &once, &[]);
             let plain = dir.path().join("abc.json");
             merge(&[&ab, &c], &plain, &[]);
-            assert!(std::fs::read(&once).unwrap() == std::fs::read(&plain).unwrap());
+            let lines = |path: &Path| {
+                let text = std::fs::read_to_string(path).unwrap();
+                let mut lines: Vec<String> =
+                    text.lines().map(|line| line.trim_end_matches(',').to_owned()).collect();
+                lines.sort();
+                lines
+            };
+            assert!(lines(&once) == lines(&plain));
         }
         for (part, of) in parts(&again).iter().zip([&a, &b, &c]) {
             let original = read_input(of, &options()).unwrap().store;
