@@ -1,6 +1,6 @@
 //! Frames as Parquet and Arrow files, with units and meanings in their metadata.
 //!
-//! The metadata has a member for each column: `omni_trace.COLUMN`, a JSON object with `unit` and `meaning`; and
+//! The metadata has a member for each column: `omni_trace.column.COLUMN`, a JSON object with `unit` and `meaning`; and
 //! `omni_trace.table`, the table's name, where the frame is a table.
 
 use std::io::Write;
@@ -25,7 +25,7 @@ pub(crate) fn meanings(table: &Known, keys: &[&str]) -> Meanings {
     let mut all = vec![("omni_trace.table".to_owned(), table.name.to_owned())];
     all.extend(columns.map(|column| {
         let about = serde_json::json!({ "unit": column.unit, "meaning": column.doc });
-        (format!("omni_trace.{}", column.key), about.to_string())
+        (format!("omni_trace.column.{}", column.key), about.to_string())
     }));
     all
 }

@@ -54,7 +54,8 @@ fn hold(python: &Path, input: &Path) {
         if name == "events" {
             n_rows += sums[""].as_i64().unwrap();
             let about: Value =
-                serde_json::from_str(metadata["omni_trace.dur_ns"].as_str().unwrap()).unwrap();
+                serde_json::from_str(metadata["omni_trace.column.dur_ns"].as_str().unwrap())
+                    .unwrap();
             assert_eq!((&about["unit"], &about["meaning"]), (&"ns".into(), &"duration".into()));
         }
         // A file is one of several where there are several ranks: then the sums of all are compared below.
