@@ -71,7 +71,7 @@ fn two_iterations_of_one_stage_are_analyzed_with_its_waits_and_nothing_else() {
     let args = ["--pipeline", "omni", "--stages", "1", "--max-iters", "2", "--analyze"];
     let output = ran(&[&args[..], &["--report", page_text]].concat(), &dir);
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(stdout.contains("complete: ") && stdout.contains("Breakdown"), "{stdout}");
+    assert!(stdout.contains("complete: ") && stdout.contains("Findings"), "{stdout}");
     let html = std::fs::read_to_string(page.join("index.html")).expect("the report is there");
     assert!(html.contains("IPC wait") && html.contains("Requests by stage"), "{html:.2000}");
     let report = analysis(&dir);
