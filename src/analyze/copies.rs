@@ -223,18 +223,13 @@ fn bucket_of(bytes: u64) -> usize {
     BUCKET_BOUNDS.iter().position(|&bound| bytes < bound).unwrap_or(BUCKET_BOUNDS.len())
 }
 
-fn device_name(store: &Store, device: Option<u32>) -> Option<&str> {
-    let device = device?;
-    store.meta.devices.iter().find(|known| known.id == device).map(|known| known.name.as_str())
-}
-
 fn peak_of(
     store: &Store,
     device: Option<u32>,
     direction: &str,
     config: &CopiesConfig,
 ) -> Option<f64> {
-    peak_gb_per_s(config.peaks, device_name(store, device), Link::of_direction(direction)?)
+    peak_gb_per_s(config.peaks, store.meta.device_name(device), Link::of_direction(direction)?)
 }
 
 fn classes(

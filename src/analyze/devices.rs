@@ -221,7 +221,7 @@ fn device_row(store: &Store, activity: &DeviceActivity) -> DeviceRow {
     DeviceRow {
         input: 0,
         device: activity.device,
-        name: device_name(store, activity.device),
+        name: store.meta.device_name(activity.device).map(str::to_owned),
         window_ns,
         stretched_ns: activity.stretched_ns,
         busy_ns,
@@ -259,11 +259,6 @@ fn cut_busy_ns(activity: &DeviceActivity, found: &[Overrun]) -> i64 {
     let spans = kernels
         .map(|(number, row)| Span::new(row.span.start_ns, cut(number).unwrap_or(row.span.end_ns)));
     Intervals::union_of(spans.collect()).total_ns()
-}
-
-fn device_name(store: &Store, device: Option<u32>) -> Option<String> {
-    let known = store.meta.devices.iter().find(|known| Some(known.id) == device)?;
-    (!known.name.is_empty()).then(|| known.name.clone())
 }
 
 /// Kernels that overlap an earlier one of their stream, by how much in all, and the number of streams.

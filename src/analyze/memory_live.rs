@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::base::TimeBase;
-use super::iterations::Iterations;
+use super::iterations::{Iteration, Iterations};
 use super::memory::MemoryPlace;
 use super::percent;
-use crate::model::EventKind;
+use crate::model::{EventKind, MODULE_FRAME};
 use crate::schema::tables;
 use crate::store::{self, Store, StrId};
 
@@ -169,7 +169,7 @@ fn is_owner(store: &Store, slice: usize) -> bool {
     match store.kind(slice) {
         EventKind::CpuOp => true,
         EventKind::PythonFunction => {
-            store.strings.get(store.slices.name[slice]).starts_with("nn.Module: ")
+            store.strings.get(store.slices.name[slice]).starts_with(MODULE_FRAME)
         }
         _ => false,
     }
@@ -181,19 +181,19 @@ pub fn memory_iterations(
     base: &TimeBase,
     iterations: &Iterations,
 ) -> Vec<MemoryIterationRow> {
+    let span = |one: &Iteration| (one.start_ns, one.start_ns + one.cpu_ns + one.excluded_ns);
+    let by_device = events(store, base);
+    if by_device.is_empty() {
+        return Vec::new();
+    }
+    let stalls: Vec<(u64, i64)> =
+        iterations.rows.iter().map(|one| stalls(store, base, span(one))).collect();
     let mut rows = Vec::new();
-    for (device, events) in events(store, base) {
-        for one in &iterations.rows {
-            let end_ns = one.start_ns + one.cpu_ns + one.excluded_ns;
-            let inside = (one.start_ns, end_ns);
-            let (stalls, stall_ns) = stalls(store, base, inside);
-            let row = MemoryIterationRow { stalls, stall_ns, ..over(&events, inside) };
-            rows.push(MemoryIterationRow {
-                input: base.input,
-                device,
-                iteration: one.name.clone(),
-                ..row
-            });
+    for (device, events) in by_device {
+        for (one, &(stalls, stall_ns)) in iterations.rows.iter().zip(&stalls) {
+            let (input, iteration) = (base.input, one.name.clone());
+            let row = over(&events, span(one));
+            rows.push(MemoryIterationRow { input, device, iteration, stalls, stall_ns, ..row });
         }
     }
     rows

@@ -14,7 +14,7 @@ use super::base::TimeBase;
 use super::host::ThreadKind;
 use super::nesting::NestStack;
 use super::window::is_unplaced;
-use crate::model::EventKind;
+use crate::model::{EventKind, MODULE_FRAME};
 use crate::store::{Store, StrId};
 
 /// What a frame of a stack is.
@@ -57,9 +57,6 @@ pub struct Stacks {
     /// Frames, parents first.
     pub nodes: Vec<StackNode>,
 }
-
-/// What the name of a frame begins with that stands for a module.
-const MODULE: &str = "nn.Module: ";
 
 /// The stacks of an input.
 pub fn stacks(store: &Store, base: &TimeBase) -> Stacks {
@@ -189,7 +186,7 @@ impl<'s> Builder<'s> {
 
     fn kind(&self, slice: usize) -> FrameKind {
         match self.store.kind(slice) {
-            EventKind::PythonFunction if self.store.name(slice).starts_with(MODULE) => {
+            EventKind::PythonFunction if self.store.name(slice).starts_with(MODULE_FRAME) => {
                 FrameKind::Module
             }
             EventKind::PythonFunction => FrameKind::Python,

@@ -1,5 +1,8 @@
 //! What kind of activity an event is, from its category.
 
+/// What the name of a Python frame begins with that stands for a call of an `nn.Module`, before its class and number.
+pub const MODULE_FRAME: &str = "nn.Module: ";
+
 /// The kind of a complete event (`ph` = `X`), decided by its category string.
 ///
 /// Names follow Kineto's `ActivityType`; 2021-style categories (`Operator`, `Runtime`, `Kernel`, …) map to the same

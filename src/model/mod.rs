@@ -12,4 +12,4 @@ pub mod time;
 
 pub use dictionary::Dictionary;
 pub use ident::{Identity, Parallel, Role};
-pub use kind::EventKind;
+pub use kind::{EventKind, MODULE_FRAME};

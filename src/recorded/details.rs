@@ -2,12 +2,9 @@
 
 use super::events;
 use super::view::{Rows, View};
-use crate::model::EventKind;
+use crate::model::{EventKind, MODULE_FRAME};
 use crate::schema::Coded;
 use crate::store::{CollectiveRow, LaunchConfig, Shapes};
-
-/// What the name of a Python frame begins with that stands for a module.
-const MODULE: &str = "nn.Module: ";
 
 impl<'v, T> View<'v, T> {
     fn config(&self, slice: usize) -> Option<&'v LaunchConfig> {
@@ -46,7 +43,7 @@ impl<'v, T> View<'v, T> {
 
     /// The innermost module around a slice.
     fn module(&self, slice: usize) -> Option<Coded<'v>> {
-        self.name_around(slice, |_, name| name.starts_with(MODULE))
+        self.name_around(slice, |_, name| name.starts_with(MODULE_FRAME))
     }
 
     fn name_around(

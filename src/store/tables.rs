@@ -215,6 +215,12 @@ pub struct TraceMeta {
 }
 
 impl TraceMeta {
+    /// The marketing name of a device; `None` where none is stated.
+    pub fn device_name(&self, device: Option<u32>) -> Option<&str> {
+        let known = self.devices.iter().find(|known| Some(known.id) == device)?;
+        Some(known.name.as_str()).filter(|name| !name.is_empty())
+    }
+
     /// The JSON text of a top-level key; the last one where it is repeated.
     pub fn entry(&self, key: &str) -> Option<&str> {
         self.entries.iter().rev().find(|(k, _)| k == key).map(|(_, v)| v.as_str())

@@ -4,11 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analyze::base::TimeBase;
 use crate::analyze::nesting::{NestStack, Open, Visitor, walk};
-use crate::model::EventKind;
+use crate::model::{EventKind, MODULE_FRAME};
 use crate::store::{Store, StrId};
-
-/// What a frame of a module is called, before its class and number.
-const PREFIX: &str = "nn.Module: ";
 
 /// One module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,18 +31,16 @@ impl Module {
 
 /// The modules of one input.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Frames<'a> {
+pub(super) struct Frames {
     /// All modules, by number.
     pub modules: Vec<Module>,
     /// (call, number of the innermost module around it), by call.
     pub modules_of_calls: Vec<(u32, u32)>,
     /// Of each captured graph its launches in order, each with its module.
     pub captures: Vec<Vec<Option<u32>>>,
-    /// Keeps the store alive that the numbers are of.
-    _store: std::marker::PhantomData<&'a Store>,
 }
 
-impl Frames<'_> {
+impl Frames {
     /// The innermost module around a call.
     pub(super) fn module_of(&self, call: u32) -> Option<u32> {
         let at = self.modules_of_calls.binary_search_by_key(&call, |&(call, _)| call).ok()?;
@@ -53,16 +48,19 @@ impl Frames<'_> {
     }
 }
 
-/// Reads the frames of the host threads.
-pub(super) fn frames<'a>(store: &'a Store, base: &TimeBase) -> Frames<'a> {
-    let named = |name: StrId| store.strings.get(name).starts_with(PREFIX);
+/// Reads the frames of the host threads; nothing where no module has a frame.
+pub(super) fn frames(store: &Store, base: &TimeBase) -> Frames {
+    let is_module: Vec<bool> =
+        store.strings.iter().map(|(_, name)| name.starts_with(MODULE_FRAME)).collect();
+    if !is_module.contains(&true) {
+        return Frames::default();
+    }
     let mut walker = Walker {
         store,
-        is_module: BTreeMap::new(),
+        is_module,
         numbers: BTreeMap::new(),
         modules: Vec::new(),
         calls: Vec::new(),
-        named: &named,
     };
     let mut stack = NestStack::default();
     let mut captures = Vec::new();
@@ -78,7 +76,7 @@ pub(super) fn frames<'a>(store: &'a Store, base: &TimeBase) -> Frames<'a> {
     let mut modules_of_calls: Vec<(u32, u32)> =
         calls.into_iter().filter_map(|(call, module)| Some((call, module?))).collect();
     modules_of_calls.sort_unstable();
-    Frames { modules, modules_of_calls, captures, _store: std::marker::PhantomData }
+    Frames { modules, modules_of_calls, captures }
 }
 
 /// The launches between the begin and the end of each capture, with their modules.
@@ -108,20 +106,19 @@ fn is_kernel_launch(name: &str) -> bool {
 /// Walks threads and collects modules and calls.
 struct Walker<'a> {
     store: &'a Store,
-    is_module: BTreeMap<StrId, bool>,
+    /// By text, whether it names the frame of a module.
+    is_module: Vec<bool>,
     /// Module by (module around it, name).
     numbers: BTreeMap<(Option<u32>, StrId), u32>,
     modules: Vec<Module>,
     /// Calls in order, each with the innermost module.
     calls: Vec<(u32, Option<u32>)>,
-    named: &'a dyn Fn(StrId) -> bool,
 }
 
 impl Walker<'_> {
-    fn module_name(&mut self, slice: u32) -> Option<StrId> {
+    fn module_name(&self, slice: u32) -> Option<StrId> {
         let name = self.store.slices.name[slice as usize];
-        let named = self.named;
-        (*self.is_module.entry(name).or_insert_with(|| named(name))).then_some(name)
+        self.is_module[name.0 as usize].then_some(name)
     }
 
     /// The number of the innermost module that is open.
@@ -141,7 +138,7 @@ impl Walker<'_> {
         let next = self.modules.len() as u32;
         let number = *self.numbers.entry((around, name)).or_insert(next);
         if number == next {
-            let own = self.store.strings.get(name).trim_start_matches(PREFIX);
+            let own = self.store.strings.get(name).trim_start_matches(MODULE_FRAME);
             let path = match around {
                 Some(around) => format!("{}/{own}", self.modules[around as usize].path),
                 None => own.to_owned(),

@@ -110,8 +110,8 @@ struct Kernel {
 }
 
 /// What is known of one input.
-struct Seen<'a> {
-    frames: Frames<'a>,
+struct Seen {
+    frames: Frames,
     /// In the order of the launches, then on the device.
     kernels: Vec<Kernel>,
 }
@@ -128,7 +128,7 @@ type LayerKey<'a> = (Option<u64>, Option<&'a str>);
 /// Modules and layers of all inputs, each with its store and time base.
 pub fn modules(inputs: &[(&Store, &TimeBase)]) -> Modules {
     let mut symbols = Symbols::default();
-    let seen: Vec<Seen<'_>> = inputs
+    let seen: Vec<Seen> = inputs
         .iter()
         .map(|(store, base)| Seen {
             frames: frames(store, base),
@@ -176,11 +176,8 @@ fn kernels<'a>(store: &'a Store, base: &TimeBase, symbols: &mut Symbols<'a>) -> 
 }
 
 /// What an input tells of modules: kernels in frames, and launches of captured graphs in frames.
-fn known(input: usize, seen: &Seen<'_>) -> Known {
-    let modules = &seen.frames.modules_of_calls;
-    let of_call = |call: u32| {
-        modules.binary_search_by_key(&call, |&(call, _)| call).ok().map(|at| modules[at].1)
-    };
+fn known(input: usize, seen: &Seen) -> Known {
+    let of_call = |call: u32| seen.frames.module_of(call);
     let eager: Vec<(u32, Option<u32>)> =
         seen.kernels.iter().map(|kernel| (kernel.symbol, kernel.call.and_then(of_call))).collect();
     let is_known = eager.iter().any(|(_, module)| module.is_some());
@@ -192,7 +189,7 @@ fn known(input: usize, seen: &Seen<'_>) -> Known {
 fn rows(
     input: usize,
     number: usize,
-    (seen, all_seen): (&Seen<'_>, &[Seen<'_>]),
+    (seen, all_seen): (&Seen, &[Seen]),
     known: &[Known],
     to: &mut Modules,
 ) {
@@ -228,7 +225,7 @@ fn rows(
 fn add_modules(
     input: usize,
     number: usize,
-    (seen, all_seen): (&Seen<'_>, &[Seen<'_>]),
+    (seen, all_seen): (&Seen, &[Seen]),
     (sums, whole_ns): (&Sums, i64),
     to: &mut Modules,
 ) {
@@ -272,12 +269,7 @@ fn add_modules(
     to.modules.extend(rows);
 }
 
-fn add_layers(
-    input: usize,
-    all_seen: &[Seen<'_>],
-    (sums, whole_ns): (&Sums, i64),
-    to: &mut Modules,
-) {
+fn add_layers(input: usize, all_seen: &[Seen], (sums, whole_ns): (&Sums, i64), to: &mut Modules) {
     let mut layers: BTreeMap<LayerKey<'_>, (u64, i64, i64)> = BTreeMap::new();
     for (&(of, (module, layer, rung)), &(kernels, device_ns)) in sums {
         let known = module.map(|module| &all_seen[of].frames.modules[module as usize]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::OpModels;
-use super::models::Cost;
+use super::models::{Cost, OpModel};
 use super::shapes::inputs;
 use crate::analyze::base::TimeBase;
 use crate::analyze::devices::ActivityKind;
@@ -39,17 +39,14 @@ pub(super) struct Call {
 struct Costs<'a> {
     store: &'a Store,
     models: &'a OpModels,
-    is_modelled: BTreeMap<StrId, bool>,
+    of_names: BTreeMap<StrId, Option<&'a OpModel>>,
     costs: BTreeMap<(StrId, u32), Option<Cost>>,
 }
 
-impl Costs<'_> {
-    fn is_modelled(&mut self, name: StrId) -> bool {
+impl<'a> Costs<'a> {
+    fn model(&mut self, name: StrId) -> Option<&'a OpModel> {
         let (store, models) = (self.store, self.models);
-        *self
-            .is_modelled
-            .entry(name)
-            .or_insert_with(|| models.find(store.strings.get(name)).is_some())
+        *self.of_names.entry(name).or_insert_with(|| models.find(store.strings.get(name)))
     }
 
     /// A call of an operator, without its kernels.
@@ -58,7 +55,7 @@ impl Costs<'_> {
         let name = store.slices.name[slice as usize];
         let row = store.ops.binary_search_by_key(&slice, |row| row.slice).ok();
         let shapes = row.and_then(|at| store.ops[at].shapes);
-        let model = self.models.find(store.strings.get(name));
+        let model = self.model(name);
         let cost = model.zip(shapes).and_then(|(model, shapes)| {
             let cost = || model.cost(&inputs(store, &store.shapes[shapes as usize]));
             *self.costs.entry((name, shapes)).or_insert_with(cost)
@@ -69,7 +66,7 @@ impl Costs<'_> {
             shapes,
             host_ns: store.slices.dur_ns(slice),
             cost,
-            model: model.map(super::models::OpModel::name),
+            model: model.map(OpModel::name),
             at_ns: store.slices.ts_ns[slice],
             ..Call::default()
         }
@@ -78,7 +75,7 @@ impl Costs<'_> {
 
 /// The calls with a model, and those that launched kernels; kernels without an operator are calls of their own.
 pub(super) fn calls(store: &Store, base: &TimeBase, models: &OpModels) -> Vec<Call> {
-    let mut costs = Costs { store, models, is_modelled: BTreeMap::new(), costs: BTreeMap::new() };
+    let mut costs = Costs { store, models, of_names: BTreeMap::new(), costs: BTreeMap::new() };
     let mut found = Owners { store, costs: &mut costs, modelled: Vec::new(), owners: Vec::new() };
     let mut stack = NestStack::default();
     for thread in &base.threads {
@@ -149,7 +146,7 @@ impl Owners<'_, '_> {
     /// The outermost operator with a model.
     fn modelled_above(&mut self, above: &[Open]) -> Option<u32> {
         above.iter().map(|open| open.slice).find(|&slice| {
-            self.is_op(slice) && self.costs.is_modelled(self.store.slices.name[slice as usize])
+            self.is_op(slice) && self.costs.model(self.store.slices.name[slice as usize]).is_some()
         })
     }
 }
@@ -163,7 +160,8 @@ impl Visitor for Owners<'_, '_> {
             if let Some(op) = outer.or_else(innermost) {
                 self.owners.push((slice, op));
             }
-        } else if outer.is_none() && self.costs.is_modelled(self.store.slices.name[slice as usize])
+        } else if outer.is_none()
+            && self.costs.model(self.store.slices.name[slice as usize]).is_some()
         {
             self.modelled.push(slice);
         }

@@ -188,9 +188,7 @@ struct Device<'a> {
 
 impl<'a> Device<'a> {
     fn of(store: &'a Store, number: Option<u32>, peaks: PeakOverrides) -> Self {
-        let known = store.meta.devices.iter().find(|known| number == Some(known.id));
-        let name = known.map(|known| known.name.as_str()).filter(|name| !name.is_empty());
-        Self { name, peaks }
+        Self { name: store.meta.device_name(number), peaks }
     }
 
     /// Nanoseconds of products at the peak of their type.

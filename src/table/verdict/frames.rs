@@ -1,10 +1,12 @@
 //! Python frames among the rows of the profiler table.
 
+use crate::model::MODULE_FRAME;
+
 /// Whether a row is a Python frame, as torch names them: most of its own time may be waiting, so that it is no operator
 /// to make faster.
 pub(super) fn is_python_frame(name: &str) -> bool {
     name.contains(".py(")
-        || ["<built-in ", "<frozen ", "<string>(", "nn.Module: "]
+        || ["<built-in ", "<frozen ", "<string>(", MODULE_FRAME]
             .iter()
             .any(|start| name.starts_with(start))
 }
