@@ -64,8 +64,7 @@ impl AtomicFile {
         let mut temporary = start;
         temporary.push(format!("{}{TEMPORARY}", std::process::id()));
         let temporary = target.with_file_name(temporary);
-        unfinished::add(&temporary);
-        let file = File::create(&temporary).inspect_err(|_| unfinished::forget(&temporary))?;
+        let file = unfinished::make(&temporary, || File::create(&temporary))?;
         mark_as_ours(&file);
         let file = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
         Ok(Self { file, complete: None, temporary: Some(temporary), target })
@@ -162,9 +161,16 @@ impl MadeFolders {
         let missing = folder
             .ancestors()
             .take_while(|path| !path.as_os_str().is_empty() && fs::symlink_metadata(path).is_err());
-        let made = Self(missing.map(Path::to_owned).collect());
-        made.0.iter().for_each(|folder| unfinished::add(folder));
-        fs::create_dir_all(folder)?;
+        let missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+        let mut made = Self(Vec::new());
+        for folder in missing.into_iter().rev() {
+            match unfinished::make(&folder, || fs::create_dir(&folder)) {
+                Ok(()) => made.0.insert(0, folder),
+                // Somebody else was faster: it is theirs.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(made)
     }
 
@@ -191,12 +197,12 @@ pub(super) fn spill_file(target: &Path) -> io::Result<File> {
     let start = OsString::from(".omni-trace.");
     remove_leftovers(target, &start, SPILL);
     let path = target.with_file_name(format!(".omni-trace.{}.{number}{SPILL}", std::process::id()));
-    unfinished::add(&path);
-    let file = File::options().read(true).write(true).create_new(true).open(&path);
+    let open = || File::options().read(true).write(true).create_new(true).open(&path);
+    let file = unfinished::make(&path, open)?;
     if fs::remove_file(&path).is_ok() {
         unfinished::forget(&path);
     }
-    file
+    Ok(file)
 }
 
 /// `.NAME.`, which the names of temporary files of NAME begin with.

@@ -1,5 +1,6 @@
 //! What an interruption removes: files that are not whole yet, and folders that were made for them.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
@@ -18,12 +19,9 @@ impl Unfinished {
 
     /// Removes them all: the program ends.
     pub(super) fn remove(&self) {
+        // What was made last stands innermost. A folder that holds anything else stays.
         for path in self.paths.iter().rev() {
-            let _ = std::fs::remove_file(path);
-        }
-        // Folders stand innermost first; one that holds anything else stays.
-        for path in &self.paths {
-            let _ = std::fs::remove_dir(path);
+            let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
         }
     }
 }
@@ -33,11 +31,14 @@ pub(super) fn unfinished() -> MutexGuard<'static, Unfinished> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An interruption removes a path from now on.
-pub(super) fn add(path: &Path) {
+/// Makes what stands at a path; an interruption removes it from now on, and waits while it is being made.
+pub(super) fn make<T>(path: &Path, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     static WATCH: Once = Once::new();
     WATCH.call_once(watch);
-    unfinished().paths.push(path.to_owned());
+    let mut unfinished = unfinished();
+    let made = make()?;
+    unfinished.paths.push(path.to_owned());
+    Ok(made)
 }
 
 /// An interruption no longer removes a path.
@@ -61,7 +62,9 @@ fn watch() {
     };
     let end = move || {
         if let Some(signal) = signals.forever().next() {
-            unfinished().remove();
+            // Held until the end: nothing is made any more, and no file takes its name.
+            let unfinished = unfinished();
+            unfinished.remove();
             std::process::exit(128 + signal);
         }
     };
