@@ -120,9 +120,14 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", feature);
     }
 
-    /// Opens a file and waits until it has loaded.
+    /// Opens a report and waits until it has loaded and its scripts have made it ready.
     pub(crate) fn open(&self, page: &Path) {
         self.post("url", json!({"url": format!("file://{}", page.display())}));
+        let start = Instant::now();
+        while self.run("return document.documentElement.dataset.ready || null").is_null() {
+            assert!(start.elapsed() < Duration::from_secs(60), "the page does not become ready");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Runs a script and gives what it returns.
