@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use omni_trace::Question;
+use omni_trace::schema::written::visible;
 use polars::prelude::{DataFrame, PolarsError};
 
 use crate::args::{Command, Line, QueryArgs};
@@ -50,7 +51,7 @@ pub(crate) fn say_trouble(trouble: &Trouble) {
 /// Writes lines to standard error; nothing in them moves the cursor, and there is nobody to tell where that fails.
 pub(crate) fn say(message: &str) {
     for line in message.split('\n') {
-        let _ = writeln!(io::stderr().lock(), "{}", show::visible(line));
+        let _ = writeln!(io::stderr().lock(), "{}", visible(line));
     }
 }
 

@@ -5,7 +5,8 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{real_traces, root};
+use common::root;
+use common::shared::real_traces;
 use omni_trace::analyze::copies::CopiesConfig;
 use omni_trace::{Question, Table, Traces, Values};
 use omni_trace_frame::catalog::Catalog;

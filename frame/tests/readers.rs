@@ -9,7 +9,8 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{err, program, query, real_traces, root};
+use common::shared::real_traces;
+use common::{err, program, query, root};
 use serde_json::Value;
 
 /// The Python with readers.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::diag::timings;
 use crate::read::ReadError;
-use crate::render::human;
+use crate::schema::written::visible;
 
 /// The variable that, set to anything, has a run say how long its steps took.
 const TIMINGS: &str = "OMNI_TRACE_TIMINGS";
@@ -187,7 +187,7 @@ fn say_kept() {
 
 /// Writes a message to standard error; there is nobody to tell where that fails. Names in it cannot move the cursor.
 pub(super) fn say(message: &str) {
-    message.split('\n').for_each(|line| say_rendered(&human::visible(line)));
+    message.split('\n').for_each(|line| say_rendered(&visible(line)));
 }
 
 /// Writes a line that was rendered, colours and all.

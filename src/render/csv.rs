@@ -1,7 +1,7 @@
 //! A table as CSV after RFC 4180: CRLF lines, a heading of column keys, exact numbers, empty where not recorded. Sentences are for people and read as in text.
 
 use super::human;
-use crate::schema::{self, Values};
+use crate::schema::{self, Values, written};
 use crate::table::{Cell, Table};
 
 /// What becomes of words that a spreadsheet would take for a formula.
@@ -37,11 +37,9 @@ fn exact(values: &Values, row: usize, texts: Texts) -> String {
     if is_text { harmless(text, texts) } else { text }
 }
 
-/// A text that no spreadsheet takes for a formula; what is a number stays one.
+/// A text that no spreadsheet takes for a formula, unless texts are wanted as they are.
 fn harmless(text: String, texts: Texts) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let is_number = || text.parse::<f64>().is_ok_and(f64::is_finite);
-    if texts == Texts::Raw || !is_formula || is_number() { text } else { format!("'{text}") }
+    if texts == Texts::Raw { text } else { written::harmless(text) }
 }
 
 /// The table. Durations are integer nanoseconds and shares are in percent, as the column keys say.
@@ -59,7 +57,7 @@ fn line(out: &mut String, fields: impl Iterator<Item = String>) {
         if i > 0 {
             out.push(',');
         }
-        out.push_str(&quoted(field));
+        out.push_str(&written::csv_field(field));
     }
     out.push_str("\r\n");
 }
@@ -72,14 +70,6 @@ fn value(cell: &Cell, texts: Texts) -> String {
         Cell::Percent(value) | Cell::Rate(value) => value.to_string(),
         Cell::Sentence(parts) => harmless(human::sentence(parts), texts),
         Cell::Bar(_) | Cell::NotRecorded => String::new(),
-    }
-}
-
-fn quoted(field: String) -> String {
-    if field.contains([',', '"', '\r', '\n']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field
     }
 }
 

@@ -1,5 +1,6 @@
 //! Numbers as people read them. The one place that rounds; numbers of CSV and JSON never come here.
 
+use crate::schema::written::visible;
 use crate::table::verdict::Part;
 use crate::table::{Bar, Cell};
 
@@ -115,21 +116,6 @@ pub fn bytes(n: u64) -> String {
     format!("{}.{:02} {}", hundredths / 100, hundredths % 100, UNITS[unit])
 }
 
-/// Text with what could move the cursor or turn the direction of writing as escapes.
-pub fn visible(text: &str) -> String {
-    if !text.chars().any(is_hidden) {
-        return text.to_owned();
-    }
-    let escaped = |c: char| if is_hidden(c) { c.escape_default().to_string() } else { c.into() };
-    text.chars().map(escaped).collect()
-}
-
-/// Whether a character shows nothing and does something: controls of terminals and of the direction of writing.
-pub fn is_hidden(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || turns
-}
-
 fn rounded(n: u64, divisor: u64) -> u64 {
     n / divisor + u64::from(n % divisor >= divisor.div_ceil(2))
 }
@@ -140,7 +126,7 @@ fn thousandths(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, duration, rate, visible};
+    use super::{bytes, count, duration, rate};
 
     #[test]
     fn durations_keep_three_decimals() {
@@ -177,12 +163,5 @@ mod tests {
         assert_eq!(rate(-1.5), "-1.500");
         assert_eq!(rate(0.000_059_725), "5.97e-5");
         assert_eq!(rate(f64::NAN), "NaN");
-    }
-
-    #[test]
-    fn a_name_cannot_move_the_cursor() {
-        assert_eq!(visible("a\u{1b}[2Jb\tc"), r"a\u{1b}[2Jb\tc");
-        assert_eq!(visible("a\u{202e}b\u{9b}31m"), r"a\u{202e}b\u{9b}31m");
-        assert_eq!(visible("größer 漢字 עברית"), "größer 漢字 עברית");
     }
 }

@@ -3,23 +3,24 @@
 use std::fmt::Write as _;
 
 use super::human;
+use crate::schema::written::markdown;
 use crate::table::Table;
 
 /// The table under a heading of the third level.
 pub fn table(table: &Table) -> String {
-    let mut out = format!("### {}\n\n", escaped(&table.title));
+    let mut out = format!("### {}\n\n", markdown(&table.title));
     if table.rows.is_empty() {
         out.push_str(if table.notes.is_empty() { "none\n" } else { "" });
     } else {
-        line(&mut out, table.columns.iter().map(|column| escaped(column.name)));
+        line(&mut out, table.columns.iter().map(|column| markdown(column.name)));
         let rule = |right| if right { "---:" } else { "---" }.to_owned();
         line(&mut out, table.columns.iter().map(|column| rule(column.is_right_aligned())));
         for row in &table.rows {
-            line(&mut out, row.iter().map(|cell| escaped(&human::cell(cell))));
+            line(&mut out, row.iter().map(|cell| markdown(&human::cell(cell))));
         }
     }
     for note in &table.notes {
-        let _ = write!(out, "\nNote: {}\n", escaped(note));
+        let _ = write!(out, "\nNote: {}\n", markdown(note));
     }
     out
 }
@@ -29,24 +30,6 @@ fn line(out: &mut String, cells: impl Iterator<Item = String>) {
         let _ = write!(out, "| {cell} ");
     }
     out.push_str("|\n");
-}
-
-/// Text whose Markdown and HTML characters stand for themselves.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in human::visible(text).chars() {
-        match character {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '\\' | '|' | '*' | '_' | '`' | '[' | ']' | '#' | '~' => {
-                out.push('\\');
-                out.push(character);
-            }
-            _ => out.push(character),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

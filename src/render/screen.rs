@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::human;
 use super::names;
 use super::text::{Fit, TextStyle, heading, rows, wrap};
+use crate::schema::written::visible;
 use crate::table::screen::{Next, Screen};
 use crate::table::verdict::Part;
 
@@ -25,7 +26,7 @@ const PATHS: &str = "PATH…";
 
 /// The screen; `paths` are the inputs as they were typed.
 pub fn screen(screen: &Screen, paths: &str, style: TextStyle) -> String {
-    let mut out = heading(&human::visible(&screen.subject), style);
+    let mut out = heading(&visible(&screen.subject), style);
     rows(&mut out, &screen.inputs, style);
     for note in &screen.inputs.notes {
         let _ = writeln!(out, "  note: {note}");
@@ -91,7 +92,7 @@ fn items(sentences: &[Vec<Part>], style: TextStyle) -> Vec<String> {
 
 fn part(part: &Part) -> String {
     match part {
-        Part::Words(words) => human::visible(words),
+        Part::Words(words) => visible(words),
         Part::Name(name) => names::fitting(&[name], MAX_NAME).swap_remove(0),
         Part::Figure(figure) => human::figure(&figure.cell),
     }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::human;
 use super::layout::{GAP, Layout, Names, fit_names, is_wrapped};
+use crate::schema::written::visible;
 use crate::table::{Bar, Cell, Table};
 
 /// How text is laid out.
@@ -40,7 +41,7 @@ pub fn heading(text: &str, style: TextStyle) -> String {
 
 /// A table: its title, heading row, rows and notes.
 pub fn table(table: &Table, style: TextStyle) -> String {
-    let mut out = heading(&human::visible(&table.title), style);
+    let mut out = heading(&visible(&table.title), style);
     let mut left_out = None;
     if !table.rows.is_empty() {
         left_out = rows(&mut out, table, style);
@@ -49,7 +50,7 @@ pub fn table(table: &Table, style: TextStyle) -> String {
     }
     for note in table.notes.iter().chain(&left_out) {
         out.push_str(NOTE);
-        wrap(&mut out, &human::visible(note), NOTE.len(), style.width, Fit::BetweenWords);
+        wrap(&mut out, &visible(note), NOTE.len(), style.width, Fit::BetweenWords);
         out.push('\n');
     }
     out

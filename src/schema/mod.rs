@@ -14,6 +14,7 @@ mod table;
 mod texts;
 mod value;
 mod words;
+pub mod written;
 
 pub(crate) use carry::carried;
 pub use carry::{CarriedRow, Carry, Taken, TextList};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn shared(folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("OMNI_TRACE_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+        .map_or_else(|| workspace().join("../shared"), PathBuf::from);
     let folder = root.join(folder);
     if folder.is_dir() {
         return Some(folder);
@@ -16,6 +16,13 @@ fn shared(folder: &str) -> Option<PathBuf> {
     assert!(std::env::var_os("CI").is_none(), "under CI there must be {}", folder.display());
     eprintln!("SKIPPED: there is no {}", folder.display());
     None
+}
+
+/// The root of the repository, from whichever package's tests this is asked.
+fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_root = |folder: &&Path| folder.join("Cargo.lock").is_file();
+    package.ancestors().find(is_root).unwrap_or(package)
 }
 
 /// The real traces.

@@ -3,13 +3,14 @@
 
 use std::io::{self, Write};
 
+use omni_trace::schema::written::{csv_field, harmless};
 use polars::prelude::DataFrame;
 
 use super::{Cell, names, rows};
 
 /// Writes a result.
 pub(super) fn write(frame: &DataFrame, to: &mut dyn Write) -> io::Result<()> {
-    line(to, names(frame).iter().map(|name| quoted(name)))?;
+    line(to, names(frame).into_iter().map(csv_field))?;
     rows(frame).try_for_each(|row| line(to, row.iter().map(field)))
 }
 
@@ -21,22 +22,7 @@ fn line(to: &mut dyn Write, fields: impl Iterator<Item = String>) -> io::Result<
 fn field(cell: &Cell<'_>) -> String {
     let text = cell.exact();
     match cell {
-        Cell::Text(_) | Cell::List(_) => quoted(&harmless(text)),
+        Cell::Text(_) | Cell::List(_) => csv_field(harmless(text)),
         _ => text,
-    }
-}
-
-/// A text that no spreadsheet takes for a formula; what is a number stays one.
-fn harmless(text: String) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let is_number = || text.parse::<f64>().is_ok_and(f64::is_finite);
-    if is_formula && !is_number() { format!("'{text}") } else { text }
-}
-
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\r', '\n']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
     }
 }

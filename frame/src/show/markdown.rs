@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use omni_trace::schema::written::markdown;
 use polars::prelude::DataFrame;
 
 use super::{Cell, are_numbers, names, rows};
@@ -9,30 +10,13 @@ use super::{Cell, are_numbers, names, rows};
 /// Writes a result.
 pub(super) fn write(frame: &DataFrame, to: &mut dyn Write) -> io::Result<()> {
     let rule = |is_right: bool| if is_right { "---:" } else { "---" }.to_owned();
-    line(to, names(frame).iter().map(|name| escaped(&super::visible(name))))?;
+    line(to, names(frame).iter().map(|name| markdown(name)))?;
     line(to, are_numbers(frame).into_iter().map(rule))?;
-    rows(frame).try_for_each(|row| line(to, row.iter().map(Cell::shown).map(|cell| escaped(&cell))))
+    rows(frame)
+        .try_for_each(|row| line(to, row.iter().map(Cell::shown).map(|cell| markdown(&cell))))
 }
 
 fn line(to: &mut dyn Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
     let cells: Vec<String> = cells.collect();
     writeln!(to, "| {} |", cells.join(" | "))
-}
-
-/// Text whose Markdown and HTML characters stand for themselves.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '\\' | '|' | '*' | '_' | '`' | '[' | ']' | '#' | '~' => {
-                out.push('\\');
-                out.push(character);
-            }
-            _ => out.push(character),
-        }
-    }
-    out
 }

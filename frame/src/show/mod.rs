@@ -9,6 +9,7 @@ mod text;
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use omni_trace::schema::written::visible;
 use polars::prelude::{AnyValue, DataFrame, DataType};
 
 /// How results are written.
@@ -97,18 +98,6 @@ fn rounded(value: f64) -> String {
         return format!("{value:.places$}");
     }
     format!("{value:.3}")
-}
-
-/// A text in which nothing moves the cursor or turns the direction of writing.
-pub(crate) fn visible(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let is_hidden = |c: char| c.is_control() || turns(c);
-    if !text.chars().any(is_hidden) {
-        return text.to_owned();
-    }
-    text.chars()
-        .map(|c| if is_hidden(c) { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
 }
 
 /// The rows of a frame, one after the other. The frame has to be in one chunk.

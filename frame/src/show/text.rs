@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use omni_trace::schema::written::visible;
 use polars::prelude::DataFrame;
 
 use super::{are_numbers, names, rows};
@@ -12,7 +13,7 @@ const BLOCK: usize = 10_000;
 /// Writes a result.
 pub(super) fn write(frame: &DataFrame, to: &mut dyn Write) -> io::Result<()> {
     let is_right = are_numbers(frame);
-    let names: Vec<String> = names(frame).iter().map(|name| super::visible(name)).collect();
+    let names: Vec<String> = names(frame).iter().map(|name| visible(name)).collect();
     let mut widths: Vec<usize> = names.iter().map(|name| name.chars().count()).collect();
     let mut is_begun = false;
     let mut all = rows(frame);

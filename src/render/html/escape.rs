@@ -1,11 +1,11 @@
 //! Text of unknown origin inside HTML, attributes and scripts.
 
-use crate::render::human;
+use crate::schema::written::visible;
 
 /// Text as HTML, in an element or in a quoted attribute. Control characters show as escapes.
 pub(super) fn text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for character in human::visible(text).chars() {
+    for character in visible(text).chars() {
         match character {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::render::human::visible;
+use crate::schema::written::visible;
 use crate::table::profile::Profile;
 
 /// A profile as folded stacks, the lines sorted.
