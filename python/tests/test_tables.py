@@ -154,7 +154,8 @@ def test_the_schema_is_that_of_the_command_line():
     tables = {info.name: info for info in omni_trace.schema()}
     assert len(tables) > 50
     for table in machine_output("schema")["tables"]:
-        known = [info for info in tables.values() if info.key == table["key"]]
+        named = (table["key"], table["title"], table["question"])
+        known = [info for info in tables.values() if (info.key, info.title, info.question) == named]
         assert known or not {"analyze", "bandwidth", "stages"} & set(table["commands"]), table["key"]
         columns = {(one.key, one.unit, one.kind): one for info in known for one in info.columns}
         for column in table["columns"] if known and "merge" not in table["commands"] else []:
