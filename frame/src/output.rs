@@ -41,9 +41,7 @@ impl WholeFile {
         hidden.push(name);
         hidden.push(format!(".{}.tmp", std::process::id()));
         let temporary = target.with_file_name(hidden);
-        watch();
-        unfinished().push(temporary.clone());
-        let file = File::create(&temporary).inspect_err(|_| forget(&temporary))?;
+        let file = begin(&temporary)?;
         Ok(Self { file: Some(BufWriter::with_capacity(BUFFER_BYTES, file)), temporary, target })
     }
 
@@ -55,8 +53,10 @@ impl WholeFile {
     pub(crate) fn finish(mut self) -> io::Result<()> {
         let Some(mut file) = self.file.take() else { return Ok(()) };
         file.flush()?;
+        // Held meanwhile, so that an interruption comes before or after.
+        let mut unfinished = unfinished();
         fs::rename(&self.temporary, &self.target)?;
-        forget(&self.temporary);
+        unfinished.retain(|other| *other != self.temporary);
         Ok(())
     }
 }
@@ -73,19 +73,26 @@ impl Write for WholeFile {
 
 impl Drop for WholeFile {
     fn drop(&mut self) {
-        if unfinished().contains(&self.temporary) {
+        let mut unfinished = unfinished();
+        if unfinished.contains(&self.temporary) {
             let _ = fs::remove_file(&self.temporary);
-            forget(&self.temporary);
+            unfinished.retain(|other| *other != self.temporary);
         }
     }
 }
 
-fn unfinished() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+/// Creates a file that an interruption removes. Both under the lock: once an interruption has begun, no file comes to be.
+fn begin(temporary: &Path) -> io::Result<File> {
+    watch();
+    let mut unfinished = unfinished();
+    let file = File::create(temporary)?;
+    unfinished.push(temporary.to_owned());
+    Ok(file)
 }
 
-fn forget(path: &Path) {
-    unfinished().retain(|other| other != path);
+/// Holds the list: no interruption ends the program meanwhile.
+fn unfinished() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// On Ctrl-C and the like what is unfinished is removed, and the program ends with 128 and the signal's number.
@@ -101,7 +108,9 @@ fn watch() {
         };
         let end = move || {
             if let Some(signal) = signals.forever().next() {
-                for path in unfinished().iter() {
+                // Held until the end: no file is begun or named any more.
+                let unfinished = unfinished();
+                for path in unfinished.iter() {
                     let _ = fs::remove_file(path);
                 }
                 std::process::exit(128 + signal);
