@@ -178,6 +178,47 @@ fn first_calls(store: &Store) -> BTreeMap<u64, usize> {
         })
 }
 
+/// The first operator or annotation of each external id.
+fn first_operators(store: &Store) -> BTreeMap<u64, usize> {
+    (0..store.slices.len())
+        .rev()
+        .filter(|&i| matches!(store.kind(i), EventKind::CpuOp | EventKind::UserAnnotation))
+        .filter_map(|i| Some((store.external_id(i)?, i)))
+        .collect()
+}
+
+/// The thread with iterations that a host event counts for: its own, or the only one of its process.
+fn owner_of(
+    store: &Store,
+    tracks: &std::collections::BTreeSet<usize>,
+    host: usize,
+) -> Option<usize> {
+    let track = store.track_of(host);
+    if tracks.contains(&track) {
+        return Some(track);
+    }
+    let pid = |t: usize| store.tracks[t].pid;
+    let with: Vec<usize> = tracks.iter().copied().filter(|&t| pid(t) == pid(track)).collect();
+    if let [only] = with[..] { Some(only) } else { None }
+}
+
+/// What started an activity as far as iterations go: its call; where that is of a process without iterations, the operator
+/// whose external id the activity has, unless that id is the correlation again.
+fn started_by(
+    store: &Store,
+    tracks: &std::collections::BTreeSet<usize>,
+    operators: &BTreeMap<u64, usize>,
+    activity: usize,
+    call: usize,
+) -> Option<usize> {
+    if owner_of(store, tracks, call).is_some() {
+        return Some(call);
+    }
+    let id = store.external_id(activity)?;
+    let is_other = id != 0 && store.correlation(activity) != Some(id);
+    is_other.then(|| operators.get(&id).copied()).flatten()
+}
+
 /// Iterations: what was launched inside, the waits before and inside.
 fn check_iterations(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec<Piece>>) {
     let is_iteration = |i: usize| {
@@ -200,6 +241,7 @@ fn check_iterations(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec
     let tracks: std::collections::BTreeSet<usize> =
         all.iter().map(|&i| store.track_of(i)).collect();
     let calls = first_calls(store);
+    let operators = first_operators(store);
     let rows = iterations(store, base).rows;
     assert_eq!(rows.iter().map(|row| row.slice as usize).collect::<Vec<_>>(), all);
     for row in &rows {
@@ -209,14 +251,10 @@ fn check_iterations(store: &Store, base: &TimeBase, pieces: &BTreeMap<usize, Vec
             .filter(|&i| store.kind(i) == EventKind::Kernel)
             .filter(|&i| {
                 let call = store.correlation(i).filter(|&id| id != 0).and_then(|id| calls.get(&id));
-                call.is_some_and(|&call| {
-                    let at = store.slices.ts_ns[call];
-                    let track = store.track_of(call);
-                    let pid = |t: usize| store.tracks[t].pid;
-                    let mut with = tracks.iter().filter(|&&t| pid(t) == pid(track));
-                    let alone = with.next() == Some(&row.track) && with.next().is_none();
-                    let owned = track == row.track || (alone && !tracks.contains(&track));
-                    owned && at >= start && at < end
+                let starts = call.and_then(|&call| started_by(store, &tracks, &operators, i, call));
+                starts.is_some_and(|host| {
+                    let at = store.slices.ts_ns[host];
+                    owner_of(store, &tracks, host) == Some(row.track) && at >= start && at < end
                 })
             })
             .collect();

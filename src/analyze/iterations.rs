@@ -2,8 +2,9 @@
 //!
 //! The device time of an iteration is that of the activity launched inside it, joined by correlation: launched on its
 //! own thread, or on a thread of the process that has no iterations of its own (the backward thread of a training step).
+//! Where calls are of a process without iterations (Ascend's CANN), it is that of the activity whose operator ran inside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::base::TimeBase;
 use super::exclude::Exclusion;
@@ -99,7 +100,6 @@ impl Iterations {
 
 /// The iterations of a store inside the file window.
 pub fn iterations(store: &Store, base: &TimeBase) -> Iterations {
-    let launched = launched_kernels(store, base);
     let mut by_thread: BTreeMap<usize, Vec<(usize, Scheme, Phase, Batch)>> = BTreeMap::new();
     for thread in base.work_threads() {
         let found = annotations(store, thread, base.windows.file);
@@ -118,10 +118,8 @@ pub fn iterations(store: &Store, base: &TimeBase) -> Iterations {
         _ => None,
     };
     let mut kernels: BTreeMap<usize, Vec<Launched>> = BTreeMap::new();
-    for (track, kernel) in launched {
-        if let Some(owner) = owner(track) {
-            kernels.entry(owner).or_default().push(kernel);
-        }
+    for (owner, kernel) in launched_kernels(store, base, owner) {
+        kernels.entry(owner).or_default().push(kernel);
     }
     let mut rows = Vec::new();
     for (&track, found) in &by_thread {
@@ -137,14 +135,47 @@ pub fn iterations(store: &Store, base: &TimeBase) -> Iterations {
 /// An activity: when it was launched, its span, whether it is a kernel.
 type Launched = (i64, Span, bool);
 
-/// Every activity with a known launch, with the track of the launch.
-fn launched_kernels(store: &Store, base: &TimeBase) -> Vec<(usize, Launched)> {
+/// Every activity that a thread with iterations launched, with that thread: by its call, else by its operator.
+fn launched_kernels(
+    store: &Store,
+    base: &TimeBase,
+    owner: impl Fn(usize) -> Option<usize>,
+) -> Vec<(usize, Launched)> {
+    let mut operators = None;
     let rows = base.devices.iter().flat_map(|device| &device.slices);
     let launched = rows.filter_map(|row| {
-        let call = base.launches.call_of(store, row.slice as usize)?;
-        Some((store.track_of(call), (store.slices.ts_ns[call], row.span, row.kind.is_kernel())))
+        let activity = row.slice as usize;
+        let call = base.launches.call_of(store, activity)?;
+        let placed = |host: usize, owner: usize| {
+            Some((owner, (store.slices.ts_ns[host], row.span, row.kind.is_kernel())))
+        };
+        if let Some(owner) = owner(store.track_of(call)) {
+            return placed(call, owner);
+        }
+        let id = own_external_id(store, activity)?;
+        let operator = *operators.get_or_insert_with(|| operators_by_id(store)).get(&id)?;
+        placed(operator, owner(store.track_of(operator))?)
     });
     launched.collect()
+}
+
+/// The operator that an activity names; old writers repeat the correlation there.
+fn own_external_id(store: &Store, activity: usize) -> Option<u64> {
+    let id = store.external_id(activity).filter(|&id| id != 0)?;
+    (store.correlation(activity) != Some(id)).then_some(id)
+}
+
+/// Operators and annotations by external id, the first of each.
+fn operators_by_id(store: &Store) -> HashMap<u64, usize> {
+    let is_operator =
+        |&slice: &usize| matches!(store.kind(slice), EventKind::CpuOp | EventKind::UserAnnotation);
+    let mut found = HashMap::new();
+    for slice in (0..store.slices.len()).filter(is_operator) {
+        if let Some(id) = store.external_id(slice) {
+            found.entry(id).or_insert(slice);
+        }
+    }
+    found
 }
 
 fn annotations(
