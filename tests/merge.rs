@@ -488,3 +488,60 @@ fn analyze_of_the_merged_file_is_that_of_its_inputs() {
         }
     }
 }
+
+/// An input as writers for Ascend and XLA have it: ids under their own names, flows with ids that are text.
+fn with_other_ids(rank: u32) -> String {
+    format!(
+        r#"{{"distributedInfo":{{"rank":{rank}}},"traceEvents":[
+        {{"ph":"X","name":"Node@launch","pid":1,"tid":1,"ts":1,"dur":2,"args":{{"connection_id":7,"correlation_id":3}}}},
+        {{"ph":"X","name":"k","pid":5,"tid":7,"ts":5,"dur":2,"args":{{"connection_id":7,"correlationId":4,"Correlation ID":6,"Task Type":"AI_CORE"}}}},
+        {{"ph":"X","name":"m","pid":5,"tid":7,"ts":8,"dur":2,"args":{{"connection_id":0,"correlation":0,"Task Type":"AI_CORE"}}}},
+        {{"ph":"s","cat":"HostToDevice","name":"a","id":"HostToDevice7","pid":1,"tid":1,"ts":1}},
+        {{"ph":"f","cat":"HostToDevice","name":"a","id":"HostToDevice7","pid":5,"tid":7,"ts":5,"bp":"e"}},
+        {{"ph":"s","cat":"async_npu","name":"a","id":"1f","pid":1,"tid":1,"ts":2}},
+        {{"ph":"f","cat":"async_npu","name":"a","id":"1f","pid":5,"tid":7,"ts":8,"bp":"e"}}]}}"#
+    )
+}
+
+#[test]
+fn ids_under_other_names_are_renumbered_and_the_file_says_which() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [0, 1].map(|rank| dir.path().join(format!("rank{rank}.json")));
+    for (rank, path) in (0..).zip(&paths) {
+        std::fs::write(path, with_other_ids(rank)).unwrap();
+    }
+    let out = dir.path().join("out.json");
+    let report = merge(&refs(&paths), &out, &[]);
+    assert_parts_are(&refs(&paths), &out);
+    let by = report["inputs"][1]["id_offset"].as_u64().unwrap();
+    assert!(by > 0);
+    let read = |path: &Path| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    };
+    let mut merged = read(&out);
+    let of_second = |event: &&mut serde_json::Value| {
+        event["ph"] != "M" && event["pid"].as_i64().is_some_and(|pid| pid >= 2000)
+    };
+    let ids = ["connection_id", "correlation_id", "correlationId", "Correlation ID"];
+    let mut seen = 0;
+    for event in merged["traceEvents"].as_array_mut().unwrap().iter_mut().filter(of_second) {
+        for (key, was) in ids.into_iter().zip([7, 3, 4, 6]) {
+            let Some(id) = event["args"][key].as_u64() else { continue };
+            // A zero among connections is an id.
+            let was = if event["name"] == "m" { 0 } else { was };
+            assert_eq!(id, was + by, "{key}");
+            event["args"][key] = serde_json::json!(was);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 6);
+    let listed = merged["omniTraceInputs"][1]["renumbered"].as_array().unwrap();
+    assert!(ids.iter().all(|key| listed.iter().any(|known| known == key)), "{listed:?}");
+
+    // Versions before that list renumbered none of these four: what they wrote is read as they wrote it.
+    for part in merged["omniTraceInputs"].as_array_mut().unwrap() {
+        part.as_object_mut().unwrap().remove("renumbered");
+    }
+    std::fs::write(&out, merged.to_string()).unwrap();
+    assert_parts_are(&refs(&paths), &out);
+}

@@ -263,3 +263,90 @@ fn what_shows_in_some_traces_is_found_there() {
     });
     found("own/h200_pairs/ddp_even_rank0.pt.trace.json.gz", fast);
 }
+
+/// The row of a check in the panel.
+fn checked(path: &Path, check: &str) -> Value {
+    let output = omni_trace(&["analyze", path.to_str().unwrap(), "-q", "--format", "json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut rows = json["trust"].as_array().unwrap().iter();
+    rows.find(|row| row["check"] == check).unwrap().clone()
+}
+
+/// Operators lost where no device activity tells: the profiler numbers what it records, so that gaps show.
+#[test]
+fn operators_lost_on_a_cpu_are_found_by_their_numbers() {
+    let Some(root) = common::shared_traces() else { return };
+    for trace in ["own/torch_cpu/with_stack/trace.json", "own/torch_cpu/profile_memory/trace.json"]
+    {
+        let path = root.join(trace);
+        assert!(planted(&path, |_| ()).is_empty(), "{trace} as it is");
+        assert!(planted(&path, lose_operators).contains("events_missing"), "{trace}");
+        // What is left out knowingly is not missed, also after merging.
+        let dir = tempfile::tempdir().unwrap();
+        let (slim, merged) = (dir.path().join("slim.json"), dir.path().join("merged.json"));
+        let run = |args: &[&str]| assert!(omni_trace(args).status.success(), "{args:?}");
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        run(&["slim", &text(&path), "-o", &text(&slim), "-q", "--drop", "cpu_op"]);
+        assert_eq!(checked(&slim, "events_missing")["count"], Value::Null, "{trace}");
+        assert!(doubts(&slim).is_empty(), "{trace}");
+        run(&["merge", &text(&slim), "-o", &text(&merged), "-q"]);
+        assert_eq!(checked(&merged, "events_missing")["count"], Value::Null, "{trace}");
+        run(&["merge", &text(&path), "-o", &text(&merged), "-q"]);
+        assert_eq!(checked(&merged, "events_missing")["count"], 0, "{trace}");
+        run(&["slim", &text(&merged), "-o", &text(&slim), "-q", "--drop", "cpu_op"]);
+        assert_eq!(checked(&slim, "events_missing")["count"], Value::Null, "{trace}");
+    }
+}
+
+/// A trace of one stream that waits for events: (name of the call that records, its start, its correlation), and (start of
+/// the wait, the correlation that it names).
+fn waits_for_events(records: &[(&str, u32, u32)], waits: &[(u32, i64)]) -> tempfile::TempDir {
+    let mut events = Vec::new();
+    for (name, ts, correlation) in records {
+        events.push(json!({"ph": "X", "cat": "cuda_runtime", "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": 2,
+            "args": {"correlation": correlation}}));
+    }
+    for (ts, record) in waits {
+        events.push(json!({"ph": "X", "cat": "cuda_sync", "name": "Stream Wait Event", "pid": 0, "tid": 7, "ts": ts,
+            "dur": 1, "args": {"cuda_sync_kind": "Stream Wait Event", "stream": 7, "device": 0, "correlation": 900,
+            "wait_on_stream": 20, "wait_on_cuda_event_record_corr_id": record}}));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let trace = json!({"schemaVersion": 1, "traceEvents": events});
+    std::fs::write(dir.path().join("trace.json"), trace.to_string()).unwrap();
+    dir
+}
+
+/// The last two rules of torch's validator, with what calls of other makers are called; what was recorded before the first
+/// call of the file is not in it, and no fault.
+#[test]
+fn streams_wait_for_what_was_recorded_before() {
+    let counts = |records: &[(&str, u32, u32)], waits: &[(u32, i64)]| {
+        let dir = waits_for_events(records, waits);
+        let path = dir.path().join("trace.json");
+        ["wait_record", "wait_in_past"].map(|check| {
+            let row = checked(&path, check);
+            (row["count"].as_u64(), row["of"].as_u64())
+        })
+    };
+    for name in ["cudaEventRecord", "cudaEventRecordWithFlags", "cuEventRecord", "hipEventRecord"] {
+        let records = [(name, 10, 5), (name, 50, 6)];
+        let found = counts(&records, &[(20, 5), (30, 6), (60, 6), (70, -1)]);
+        assert_eq!(found, [(Some(1), Some(4)), (Some(1), Some(3))], "{name}");
+    }
+    let records =
+        [("cudaLaunchKernel", 1, 4), ("cudaEventRecord", 10, 5), ("cudaEventRecord", 50, 9)];
+    let found = counts(&records, &[(20, 3), (21, 5), (22, 7)]);
+    assert_eq!(found[1], (Some(1), Some(2)), "3 was before the file, 7 is lost from it");
+    assert_eq!(counts(&records, &[]), [(None, Some(0)), (None, Some(0))], "nothing to tell from");
+    let Some(root) = common::shared_traces() else { return };
+    for (trace, count, of) in [
+        ("own/h100_graphs/stream_events.pt.trace.json.gz", 18, 18),
+        ("public/cuda_event_sync/event_sync_trace.json.gz", 1, 4),
+        ("public/kineto_docs/before_fix_trace.json", 2, 2),
+    ] {
+        let row = checked(&root.join(trace), "wait_record");
+        assert_eq!((&row["count"], &row["of"]), (&count.into(), &of.into()), "{trace}");
+    }
+}

@@ -343,3 +343,37 @@ fn merge_says_which_arguments_are_renumbered() {
         String::from_utf8(said.stdout).unwrap().contains("the arguments correlation, External id")
     );
 }
+
+/// Clocks are aligned by the kernels that communicate; which do is said by rules, in `merge` as in `analyze`.
+#[test]
+fn rules_of_communication_tell_merge_what_to_align_by() {
+    let folder = folder("merge_comm_rules");
+    let ends: Vec<f64> =
+        (0..40).map(|i| 1000.0 + 200.0 * f64::from(i) + f64::from(i * i % 37)).collect();
+    let mut paths = Vec::new();
+    for (n, ahead) in [(0, 0.0), (1, 5_000.0)] {
+        let path = folder.join(format!("rank{n}.json"));
+        let args =
+            json!({"Process Group Name": "0", "Process Group Ranks": "[0, 1]", "Group size": 2});
+        let kernels: Vec<_> = ends
+            .iter()
+            .map(|end| ("house_AllGather".to_owned(), args.clone(), end - 20.0 + ahead, 20.0))
+            .collect();
+        let mut members = rank(n);
+        members["baseTimeNanoseconds"] = json!(1_700_000_000_000_000_000_i64);
+        trace(&path, &members, &kernels);
+        paths.push(path);
+    }
+    let rules = folder.join("house.rules");
+    fs::write(&rules, "none - house_*\n").unwrap();
+    let out = folder.join("merged.json");
+    let merged = |more: &[&str]| {
+        let args = [&[text(&paths[0]), text(&paths[1]), "-o", text(&out)], more].concat();
+        run("merge", &args).0["inputs"][1].clone()
+    };
+    let by_default = merged(&[]);
+    assert_eq!(by_default["matched"], 40, "its name says what it does");
+    assert_eq!(by_default["correction_ns"], -5_000_000);
+    let with_rules = merged(&["--comm-rules", text(&rules)]);
+    assert_eq!((&with_rules["matched"], &with_rules["correction_ns"]), (&json!(0), &json!(0)));
+}

@@ -357,3 +357,34 @@ fn filters_take_what_they_say() {
             .any(|row| row["gone_events"].as_u64() > Some(0))
     );
 }
+
+/// Members of the trace that slim sets itself stand in what it writes once, with the values that the trace gives them.
+#[test]
+fn members_are_written_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, out) = (dir.path().join("in.json"), dir.path().join("out.json"));
+    let trace = r#"{"displayTimeUnit":"ns","schemaVersion":1,"traceEvents":[
+        {"ph":"X","cat":"cpu_op","name":"a","pid":1,"tid":1,"ts":1,"dur":2}],"omniTraceSlim":true}"#;
+    std::fs::write(&path, trace).unwrap();
+    let merged = dir.path().join("merged.json");
+    for (input, command) in
+        [(&path, "slim"), (&path, "merge"), (&merged, "slim"), (&merged, "merge")]
+    {
+        let to = if command == "merge" && input == &path { &merged } else { &out };
+        let run = omni_trace(&[command, text(input), "-o", text(to), "-q"]);
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let written = std::fs::read_to_string(to).unwrap();
+        let top: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&written).unwrap();
+        for key in top.keys() {
+            // Members of inputs stand again inside the list of inputs, as text of their own.
+            let of_inputs = top
+                .get("omniTraceInputs")
+                .map_or(0, |parts| parts.to_string().matches(&format!("\"{key}\"")).count());
+            let all = written.matches(&format!("\"{key}\"")).count();
+            assert_eq!(all - of_inputs, 1, "{command} {}: {key}", input.display());
+        }
+        let is_alone = command == "slim" && input == &path;
+        assert!(!is_alone || top["displayTimeUnit"] == "ns", "{written}");
+    }
+}

@@ -88,6 +88,9 @@ fn the_public_ascend_sample_has_its_kernels() {
     let kernels = rows(&report, "kernels").iter();
     let count: i64 = kernels.filter_map(|row| row["count"].as_i64()).sum();
     assert_eq!(count, 276);
+    let steps = rows(&report, "iterations").iter();
+    let steps: Vec<_> = steps.map(|row| (&row["name"], &row["n_kernels"])).collect();
+    assert_eq!(steps, [(&"ProfilerStep#1".into(), &274.into())], "by operator, but the two copies");
     let mut trust = rows(&report, "trust").iter();
     let without = trust.find(|row| row["check"] == "activity_without_launch");
     assert_eq!(without.expect("the check is there")["count"], 2, "two copies have no arrow");
@@ -254,4 +257,46 @@ fn onnx_runtime_nodes_are_operators_and_a_pid_is_no_device() {
     assert_eq!(rows(&report, "devices")[0]["device"], Value::Null, "a process id is no device");
     let mut ops = rows(&report, "key_averages").iter();
     assert!(ops.any(|row| row["name"] == "conv_kernel_time" && row["device_type"] == "cpu"));
+}
+
+/// Ends of flows pair by equal ids, whatever the ids are: numbers, digits to base 16 with and without `0x`, any text.
+#[test]
+fn ids_of_flows_are_any_text() {
+    let mut events = vec![
+        r#"{"ph":"M","name":"process_name","pid":2,"args":{"name":"Ascend Hardware"}}"#.to_owned(),
+        r#"{"ph":"M","name":"process_name","pid":1,"args":{"name":"CANN"}}"#.to_owned(),
+    ];
+    let ids = [
+        "7",
+        "\"7f\"",
+        "\"0x9A\"",
+        "\"HostToDevice12\"",
+        "\"99999999999999999999999\"",
+        "-3",
+        "\"a-b\"",
+    ];
+    for (n, id) in ids.iter().enumerate() {
+        let (call, kernel) = (10 * n, 10 * n + 5);
+        events.push(format!(
+            r#"{{"ph":"X","name":"Node@launch","pid":1,"tid":1,"ts":{call},"dur":3}}"#
+        ));
+        events.push(format!(
+            r#"{{"ph":"X","name":"k{n}","pid":2,"tid":3,"ts":{kernel},"dur":2,"args":{{"Task Type":"AI_CORE"}}}}"#
+        ));
+        for (ph, pid, tid, ts) in [("s", 1, 1, call + 1), ("f", 2, 3, kernel)] {
+            events.push(format!(
+                r#"{{"ph":"{ph}","cat":"HostToDevice","name":"a","bp":"e","id":{id},"pid":{pid},"tid":{tid},"ts":{ts}}}"#
+            ));
+        }
+    }
+    let path = written("flow_ids.json", &format!("[{}]", events.join(",")));
+    let report = analyze(&path);
+    assert_eq!(rows(&report, "issues").iter().find(|row| row["kind"] == "unreadable_event"), None);
+    let mut trust = rows(&report, "trust").iter();
+    let without = trust.find(|row| row["check"] == "activity_without_launch").expect("the check");
+    assert_eq!(
+        (&without["count"], &without["of"]),
+        (&0.into(), &ids.len().into()),
+        "all are linked"
+    );
 }

@@ -30,6 +30,8 @@ pub enum TrustKind {
     LinkMismatch,
     /// Device activity that names an operator which is not there.
     OperatorMissing,
+    /// Numbers of events of the host that no event has.
+    EventsMissing,
     /// Events that stand in the file more than once.
     Duplicates,
     /// Long waits for a device on which next to nothing runs.
@@ -44,6 +46,10 @@ pub enum TrustKind {
     BackwardSequence,
     /// Synchronizations of a stream that begin while it runs a kernel.
     SyncOverlap,
+    /// Waits for an event that do not say which call recorded it.
+    WaitRecord,
+    /// Streams that wait for an event which is recorded later, or nowhere.
+    WaitInPast,
     /// Kernels that overlap another one of their stream.
     StreamOverlap,
     /// Kernels that run far past the next start of their stream.
@@ -89,6 +95,7 @@ impl TrustKind {
             Self::Causality => "causality",
             Self::LinkMismatch => "link_mismatch",
             Self::OperatorMissing => "operator_missing",
+            Self::EventsMissing => "events_missing",
             Self::Duplicates => "duplicates",
             Self::DeviceWorkMissing => "device_work_missing",
             Self::ImpossibleThroughput => "impossible_throughput",
@@ -96,6 +103,8 @@ impl TrustKind {
             Self::NcclMetadata => "nccl_metadata",
             Self::BackwardSequence => "backward_sequence",
             Self::SyncOverlap => "sync_overlap",
+            Self::WaitRecord => "wait_record",
+            Self::WaitInPast => "wait_in_past",
             Self::StreamOverlap => "stream_overlap",
             Self::StreamOverrun => "stream_overrun",
             Self::ImpossibleDuration => "impossible_duration",
@@ -143,6 +152,7 @@ impl TrustLine {
             TrustKind::Causality
             | TrustKind::LinkMismatch
             | TrustKind::OperatorMissing
+            | TrustKind::EventsMissing
             | TrustKind::Duplicates
             | TrustKind::DeviceWorkMissing
             | TrustKind::ImpossibleThroughput
@@ -159,12 +169,13 @@ impl TrustLine {
 /// The panel of one input, in the order of [`TrustKind`]. `diag` is what reading it reported.
 pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> {
     // Each goes over much of the store, and none needs another.
-    let checks: [&(dyn Fn() -> TrustLine + Sync); 23] = [
+    let checks: [&(dyn Fn() -> TrustLine + Sync); 26] = [
         &|| activity_without_launch(store, base),
         &|| launch_without_activity(store, base),
         &|| links::causality(store, base),
         &|| links::link_mismatch(store, base),
         &|| links::operator_missing(store, base),
+        &|| links::events_missing(store, base),
         &|| times::duplicates(store),
         &|| times::device_work_missing(store, base),
         &|| times::impossible_throughput(store, base),
@@ -172,6 +183,8 @@ pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> 
         &|| torch_rules::nccl_metadata(store),
         &|| torch_rules::backward_sequence(store),
         &|| torch_rules::sync_overlap(store, base),
+        &|| torch_rules::wait_record(store),
+        &|| torch_rules::wait_in_past(store),
         &|| stream_overlap(base),
         &|| impossible_duration(store),
         &|| longer_than_window(base),

@@ -18,7 +18,7 @@ use crate::analyze::window::{WindowConfig, windows};
 use crate::ask::issues;
 use crate::read::{Progress, SLIM_ENDING};
 use crate::schema;
-use crate::store::{BASE_KEY, LANES_KEY, LAYOUT_KEY, PARTS_KEY, SHIFT_KEY};
+use crate::store::{BASE_KEY, LANES_KEY, LAYOUT_KEY, PARTS_KEY, SHIFT_KEY, SLIM_KEY};
 use crate::table::{OutputRow, SCHEMA_VERSION, SlimReport, SlimRow, Table};
 use crate::write::{
     Collapsed, Edit, InputPlan, Pass, PlanInput, Source, Tally, Written, merged_members,
@@ -199,7 +199,7 @@ pub(super) fn plan_of(
     let input = &first.input;
     let meta = &input.store.meta;
     if meta.entry(PARTS_KEY).is_some() {
-        let (plan, members) = (plan_same(&input.store), meta.entries.clone());
+        let (plan, members) = (plan_same(&input.store), slimmed(meta.entries.clone()));
         return Ok(SlimPlan { plan, members, base_time_ns: meta.base_time_ns });
     }
     let (path, identity, store) = (&input.path, &input.identity, &input.store);
@@ -223,7 +223,7 @@ pub(super) fn plan_of(
         shift_ns,
         clock_offset_ns: 0,
     }]);
-    let members = merged_members(base_time_ns, &plans)?;
+    let members = slimmed(merged_members(base_time_ns, &plans)?);
     let plan = plans.into_iter().next().unwrap_or_default();
     Ok(SlimPlan { plan, members, base_time_ns })
 }
@@ -247,7 +247,14 @@ fn members_alone(
     if !threads.is_empty() {
         members.push((LANES_KEY.to_owned(), serde_json::to_string(&threads)?));
     }
-    Ok(members)
+    Ok(slimmed(members))
+}
+
+/// The members of a trace from which events were left out: said once, last, so that slimming again writes the same.
+fn slimmed(mut members: Vec<(String, String)>) -> Vec<(String, String)> {
+    members.retain(|(key, _)| key != SLIM_KEY);
+    members.push((SLIM_KEY.to_owned(), "true".to_owned()));
+    members
 }
 
 fn categories(tally: &Tally) -> Vec<SlimRow> {

@@ -7,7 +7,7 @@ use super::chrome::decode::{Decoder, flow_id};
 use super::chrome::event::{RawEvent, RawValue};
 use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
-use super::ids::{id_space, original_id};
+use super::ids::{ID_ARGUMENTS, id_space, original_id, was_renumbered};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::time::write_us;
 use crate::store::{ADDED_KEY, Chunk, ORIGINAL_KEY, Part};
@@ -43,6 +43,8 @@ fn json(name: &Option<String>) -> Option<Vec<u8>> {
 struct PartPlan {
     shift_ns: i64,
     id_offset: u64,
+    /// The arguments that were renumbered, where the file says it.
+    renumbered: Option<Vec<String>>,
     /// What each renumbered (pid, tid) was.
     threads: BTreeMap<(Vec<u8>, Vec<u8>), Thread>,
 }
@@ -63,6 +65,7 @@ impl SplitPlan {
             plan.parts.push(PartPlan {
                 shift_ns: part.shift_ns,
                 id_offset: part.id_offset,
+                renumbered: part.renumbered.clone(),
                 threads: part.threads.iter().map(thread).collect(),
             });
         }
@@ -180,13 +183,13 @@ fn restore_metadata<'a>(
 struct Numbers {
     ts: Option<(usize, usize)>,
     id: Option<(usize, usize)>,
-    args: [Option<(usize, usize, usize)>; 4],
+    args: [Option<(usize, usize, usize)>; ID_ARGUMENTS.len()],
 }
 
 impl Numbers {
     /// Writes the numbers that differ.
     fn write(event: &RawEvent<'_>, plan: &PartPlan, out: &mut Vec<u8>) -> Self {
-        let mut numbers = Self { ts: None, id: None, args: [None; 4] };
+        let mut numbers = Self { ts: None, id: None, args: [None; ID_ARGUMENTS.len()] };
         if plan.shift_ns != 0
             && let Some(ts_ns) = event.ts.as_ns()
         {
@@ -202,6 +205,7 @@ impl Numbers {
         let mut n = 0;
         for (i, &(key, value)) in event.args.iter().enumerate() {
             if let Some(space) = id_space(key)
+                && was_renumbered(plan.renumbered.as_deref(), key)
                 && let Some(id) = original_id(space, value, plan.id_offset)
                 && n < numbers.args.len()
             {

@@ -12,7 +12,7 @@ use super::pipeline::{Finished, Opened, PassError};
 use super::{Progress, ReadError, ReadOptions};
 use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
-use crate::store::{Layout, Part, Store, StoreBuilder, parts_of, report_own_losses};
+use crate::store::{Layout, Part, SLIM_KEY, Store, StoreBuilder, parts_of, report_own_losses};
 
 /// What a trace file gave.
 pub(super) struct ReadTrace {
@@ -62,6 +62,7 @@ pub(super) fn read_parts(
         return Ok(vec![read_opened(path, opened, options, keeps_order)?]);
     }
     let plan = SplitPlan::new(&parts);
+    let slim = opened.head.entries.iter().find(|(key, _)| key == SLIM_KEY).cloned();
     let mut builders: Vec<StoreBuilder> =
         parts.iter().map(|_| StoreBuilder::new(keeps_order)).collect();
     let mut reporters = vec![Reporter::default(); parts.len()];
@@ -87,13 +88,26 @@ pub(super) fn read_parts(
         parts.into_iter().zip(builders).zip(reporters).zip(indexes)
     {
         let truncated = part.truncated || finished.truncated;
-        let meta = meta::trace_meta(part.entries(), part.layout(), truncated, &mut reporter);
+        let meta = meta::trace_meta(
+            entries_of(&part, slim.as_ref()),
+            part.layout(),
+            truncated,
+            &mut reporter,
+        );
         let store = builder.finish(meta, &mut reporter);
         note_window_end(&store, &mut reporter);
         let json_bytes = if traces.is_empty() { finished.json_bytes } else { 0 };
         traces.push((ReadTrace { store, reporter, json_bytes, part: Some(part) }, index));
     }
     Ok(traces)
+}
+
+/// The top-level members of an input of a merged file; of one from which events were left out since, that as well.
+fn entries_of(part: &Part, slim: Option<&(String, String)>) -> Vec<(String, String)> {
+    let mut entries = part.entries();
+    let is_known = entries.iter().any(|(key, _)| key == SLIM_KEY);
+    entries.extend(slim.filter(|_| !is_known).cloned());
+    entries
 }
 
 fn read_opened(

@@ -126,6 +126,7 @@ impl StoreBuilder {
         maps.tracks = chunk.tracks.iter().map(|&key| self.track(key, &maps)).collect();
         self.store.n_events += chunk.n_events;
         self.store.meta.has_window_end |= chunk.has_window_end;
+        self.store.event_numbers.join(chunk.event_numbers);
         self.append_small_tables(&chunk, &maps);
         self.append_details(&chunk, &maps);
         self.append_slices(chunk, &maps);
@@ -252,6 +253,9 @@ impl StoreBuilder {
             config: r.config.map(|c| configs[c as usize]),
             ..*r
         }));
+        store.syncs.extend(
+            chunk.syncs.iter().map(|r| super::SyncRow { slice: maps.slice(r.slice), ..*r }),
+        );
         store.copies.extend(
             chunk.copies.iter().map(|r| super::CopyRow { slice: maps.slice(r.slice), ..*r }),
         );
@@ -493,6 +497,7 @@ fn place_details(store: &mut Store, new_of_old: &[AtomicU32], rank: &[StrId]) {
     let slice = |old: &mut u32| *old = new_of_old[*old as usize].load(Ordering::Relaxed);
     let string = |s: StrId| rank[s.0 as usize];
     store.device_rows.par_iter_mut().with_min_len(1 << 12).for_each(|r| slice(&mut r.slice));
+    store.syncs.iter_mut().for_each(|r| slice(&mut r.slice));
     store.copies.iter_mut().for_each(|r| slice(&mut r.slice));
     store.modules.par_iter_mut().with_min_len(1 << 12).for_each(|r| slice(&mut r.slice));
     for row in &mut store.asides {
@@ -516,6 +521,7 @@ fn place_details(store: &mut Store, new_of_old: &[AtomicU32], rank: &[StrId]) {
         shapes.concrete = shapes.concrete.map(string);
     }
     store.device_rows.par_sort_unstable_by_key(|r| r.slice);
+    store.syncs.sort_unstable_by_key(|r| r.slice);
     store.copies.par_sort_unstable_by_key(|r| r.slice);
     store.collectives.par_sort_unstable_by_key(|r| r.slice);
     store.ops.par_sort_unstable_by_key(|r| r.slice);

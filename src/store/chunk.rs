@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, FlowPhase, LaunchConfig, MemoryRow,
-    ModuleRow, OpRow, Shapes, StrId, TrackId, strings::Interner,
+    AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, EventNumbers, FlowPhase,
+    LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes, StrId, SyncRow, TrackId, strings::Interner,
 };
 
 /// A string of one chunk.
@@ -111,6 +111,8 @@ pub struct Chunk {
     pub(super) id_a: CompactColumn,
     pub(super) id_b: CompactColumn,
     pub(super) device_rows: Vec<DeviceRow>,
+    pub(super) syncs: Vec<SyncRow>,
+    pub(super) event_numbers: EventNumbers,
     pub(super) launch_configs: Vec<LaunchConfig>,
     pub(super) copies: Vec<CopyRow>,
     pub(super) collectives: Vec<CollectiveRow>,
@@ -216,6 +218,17 @@ impl ChunkBuilder {
             })
         });
         self.chunk.device_rows.push(row);
+    }
+
+    /// Adds what a wait for an event waits for.
+    pub fn sync(&mut self, row: SyncRow) {
+        self.chunk.syncs.push(row);
+    }
+
+    /// Notes the number that the writer gave to an event of the host.
+    #[inline]
+    pub fn event_number(&mut self, number: u64) {
+        self.chunk.event_numbers.add(number);
     }
 
     /// Adds the size of a copy.

@@ -80,6 +80,7 @@ impl Store {
             launch_configs: self.launch_configs.clone(),
             shapes: self.shapes.clone(),
             n_events: self.n_events,
+            event_numbers: self.event_numbers,
             repairs: self.repairs,
             ..Self::default()
         }
@@ -102,6 +103,7 @@ impl Store {
             kept
         }
         part.device_rows = copy(&self.device_rows, new_of_old, |row| &mut row.slice);
+        part.syncs = copy(&self.syncs, new_of_old, |row| &mut row.slice);
         part.copies = copy(&self.copies, new_of_old, |row| &mut row.slice);
         part.collectives = copy(&self.collectives, new_of_old, |row| &mut row.slice);
         part.ops = copy(&self.ops, new_of_old, |row| &mut row.slice);

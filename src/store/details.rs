@@ -17,6 +17,50 @@ pub struct DeviceRow {
     pub config: Option<u32>,
 }
 
+/// What a wait for an event says that it waits for: one row for every `Stream Wait Event` and `Event Sync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncRow {
+    /// The slice.
+    pub slice: u32,
+    /// Whether a stream waits (`Stream Wait Event`), not the host (`Event Sync`).
+    pub is_stream_wait: bool,
+    /// `wait_on_cuda_event_record_corr_id`: correlation of the call that recorded the event. `None` where it is missing or
+    /// negative, which is how writers say that they do not know.
+    pub record_correlation: Option<u64>,
+    /// `wait_on_stream`: the stream on which the event was recorded.
+    pub on_stream: Option<u32>,
+}
+
+/// How many events of the host carry a number of their own (`Ev Idx`), and the largest: a profiler numbers all that it
+/// records from 0, so that what is missing between shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventNumbers {
+    /// Operators, annotations, Python frames and memory events with a number.
+    pub count: u64,
+    /// The largest number; `None` where there is none.
+    pub last: Option<u64>,
+}
+
+impl EventNumbers {
+    /// Counts one event, with its number.
+    #[inline]
+    pub(super) fn add(&mut self, number: u64) {
+        self.count += 1;
+        self.last = self.last.max(Some(number));
+    }
+
+    /// Adds those of another part of the input.
+    pub(super) fn join(&mut self, other: Self) {
+        self.count += other.count;
+        self.last = self.last.max(other.last);
+    }
+
+    /// Numbers up to the largest that no event has, at least: numbers that are there twice hide as many.
+    pub fn missing(&self) -> Option<u64> {
+        self.last.map(|last| last.saturating_add(1).saturating_sub(self.count))
+    }
+}
+
 /// How a kernel was launched; equal configurations are stored once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaunchConfig {

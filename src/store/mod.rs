@@ -28,12 +28,13 @@ pub use build::StoreBuilder;
 pub use chunk::{AsyncEdge, Chunk, ChunkBuilder, LocalStr, LocalTrack, SliceRow};
 pub use column::CompactColumn;
 pub use details::{
-    AsideRow, CollectiveRow, CopyRow, DeviceRow, LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes,
+    AsideRow, CollectiveRow, CopyRow, DeviceRow, EventNumbers, LaunchConfig, MemoryRow, ModuleRow,
+    OpRow, Shapes, SyncRow,
 };
 pub use losses::{LOSSES_KEY, carry_losses, report_losses, report_own_losses};
 pub use parts::{
     ADDED_KEY, BASE_KEY, LANES_KEY, LAYOUT_KEY, ORIGINAL_KEY, PARTS_KEY, PERFETTO_METADATA, Part,
-    PartProcess, PartThread, SHIFT_KEY, parts_of,
+    PartProcess, PartThread, SHIFT_KEY, SLIM_KEY, parts_of,
 };
 pub use repairs::Repairs;
 pub use strings::{StrId, Strings};

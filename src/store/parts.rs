@@ -26,6 +26,9 @@ pub const BASE_KEY: &str = "baseTimeNanoseconds";
 /// The top-level key that keeps which writer laid the events out, once they were written anew.
 pub const LAYOUT_KEY: &str = "omniTraceLayout";
 
+/// The top-level key of a trace of which events were left out: their numbers (`Ev Idx`) have gaps that are no loss.
+pub const SLIM_KEY: &str = "omniTraceSlim";
+
 /// The category of the Perfetto instant whose arguments are the top-level members of a trace.
 pub const PERFETTO_METADATA: &str = "omni_trace.metadata";
 
@@ -70,8 +73,11 @@ pub struct Part {
     pub shift_ns: i64,
     /// The part of the shift that corrects the input's clock.
     pub clock_offset_ns: i64,
-    /// What was added to every flow, correlation, external and Python id.
+    /// What was added to every id of a flow, and to the arguments that `renumbered` lists.
     pub id_offset: u64,
+    /// The arguments to whose values it was added; `None` in files of versions that did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renumbered: Option<Vec<String>>,
     /// Processes.
     pub processes: Vec<PartProcess>,
     /// Threads that were renumbered: lanes of overlapping slices, and ids that are no numbers.

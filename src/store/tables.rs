@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, LaunchConfig, MemoryRow, ModuleRow,
-    OpRow, Repairs, Shapes, StrId, Strings,
+    AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, EventNumbers, LaunchConfig,
+    MemoryRow, ModuleRow, OpRow, Repairs, Shapes, StrId, Strings, SyncRow,
 };
 use crate::model::EventKind;
 
@@ -242,6 +242,8 @@ pub struct Store {
     pub slices: Slices,
     /// Where device events ran.
     pub device_rows: Vec<DeviceRow>,
+    /// What waits for events wait for.
+    pub syncs: Vec<SyncRow>,
     /// Distinct launch configurations.
     pub launch_configs: Vec<LaunchConfig>,
     /// Copies and memsets with sizes.
@@ -264,6 +266,8 @@ pub struct Store {
     pub memory: Vec<MemoryRow>,
     /// Events read, of every phase.
     pub n_events: u64,
+    /// The numbers that the writer gave to events of the host, of the whole input.
+    pub event_numbers: EventNumbers,
     /// What was taken for times that the input lacks.
     pub repairs: Repairs,
     /// While a store is made: what events state that may turn out to be a device's.

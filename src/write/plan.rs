@@ -11,6 +11,7 @@ use super::edit::ByEvent;
 use super::flows::FlowLanes;
 use super::lanes::lanes_of;
 use crate::model::Identity;
+use crate::read::ID_ARGUMENTS;
 use crate::store::{Part, PartProcess, PartThread, Store, StrId, Track, TrackId};
 
 /// Numbers of threads that had none, and of lanes, start here.
@@ -216,6 +217,7 @@ fn part_of(input: &PlanInput<'_>, plan: &InputPlan) -> Part {
         shift_ns: plan.shift_ns,
         clock_offset_ns: input.clock_offset_ns,
         id_offset: plan.id_offset,
+        renumbered: Some(ID_ARGUMENTS.map(str::to_owned).to_vec()),
         processes,
         threads: plan.threads(),
         metadata: meta.entries.iter().filter_map(raw).collect(),

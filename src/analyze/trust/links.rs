@@ -10,7 +10,7 @@ use crate::analyze::devices::ActivityKind;
 use crate::analyze::launches::correlation;
 use crate::diag::Severity;
 use crate::model::EventKind;
-use crate::store::Store;
+use crate::store::{SLIM_KEY, Store};
 
 /// Device activity with the call that started it.
 fn linked<'a>(
@@ -70,6 +70,21 @@ pub(super) fn link_mismatch(store: &Store, base: &TimeBase) -> TrustLine {
 
 fn external(store: &Store, slice: usize) -> Option<u64> {
     store.external_id(slice).filter(|&id| id != 0)
+}
+
+/// Operators, annotations, Python frames and memory events that are gone: the profiler numbers them without gaps. Of a trace
+/// from which events were left out knowingly, nothing can be said. A doubt only where device activity does not tell: beside
+/// it, what is gone is mostly that somebody cut out a part.
+pub(super) fn events_missing(store: &Store, base: &TimeBase) -> TrustLine {
+    let meaning = "numbers of operators, annotations, Python frames and memory events that no event of the file has: these events are missing from counts and sums";
+    let missing = store.event_numbers.missing().filter(|_| store.meta.entry(SLIM_KEY).is_none());
+    let is_told = activities(base).any(|row| external(store, row.slice as usize).is_some());
+    let severity = if is_told { Severity::Info } else { Severity::Notice };
+    let mut line = line(TrustKind::EventsMissing, missing.unwrap_or(0), 0, severity, meaning);
+    line.effect_ns = None;
+    line.of = store.event_numbers.last.map(|last| last.saturating_add(1));
+    line.count = missing;
+    line
 }
 
 /// Device activity that names an operator which is not there, where that of others is. Writers that give the correlation as

@@ -26,11 +26,7 @@ pub(super) fn nccl_metadata(store: &Store) -> TrustLine {
         count += u64::from(!is_whole);
     }
     let severity = if count == of { Severity::Info } else { Severity::Notice };
-    let mut line = line(TrustKind::NcclMetadata, count, 0, severity, meaning);
-    line.effect_ns = None;
-    line.of = Some(of);
-    line.count = line.count.filter(|_| of > 0);
-    line
+    counted(TrustKind::NcclMetadata, count, of, severity, meaning)
 }
 
 /// A sequence number belongs to one operator of the backward pass.
@@ -55,10 +51,87 @@ pub(super) fn backward_sequence(store: &Store) -> TrustLine {
         known.1 |= known.0 != name;
     }
     let count = names.values().filter(|(_, is_shared)| *is_shared).count() as u64;
-    let mut line = line(TrustKind::BackwardSequence, count, 0, Severity::Notice, meaning);
+    let of = names.len() as u64;
+    counted(TrustKind::BackwardSequence, count, of, Severity::Notice, meaning)
+}
+
+/// Waits for an event must say which call recorded it. Where none does, the writer cannot.
+pub(super) fn wait_record(store: &Store) -> TrustLine {
+    let meaning = "waits for an event that do not say which call recorded it: what they waited for is not known";
+    let of = store.syncs.len() as u64;
+    let count = store.syncs.iter().filter(|row| row.record_correlation.is_none()).count() as u64;
+    let severity = if count == of { Severity::Info } else { Severity::Notice };
+    counted(TrustKind::WaitRecord, count, of, severity, meaning)
+}
+
+/// A stream waits for what was recorded before. Torch looks for the call by correlation and by external id, and takes what it
+/// does not find for wrong; what was recorded before the profiler started is not in the file, and right.
+pub(super) fn wait_in_past(store: &Store) -> TrustLine {
+    let meaning =
+        "streams that wait for an event which the file shows to be recorded later, or not at all";
+    let waits = || store.syncs.iter().filter(|row| row.is_stream_wait);
+    let named = || waits().filter_map(|row| Some((row.slice as usize, row.record_correlation?)));
+    let calls = if named().next().is_some() { Calls::of(store) } else { Calls::default() };
+    let (mut of, mut count) = (0, 0);
+    for (slice, record) in named() {
+        let is_past = match calls.records.get(&record) {
+            Some(&ts_ns) => ts_ns <= store.slices.ts_ns[slice],
+            None if calls.first_correlation.is_none_or(|first| record < first) => continue,
+            None => false,
+        };
+        of += 1;
+        count += u64::from(!is_past);
+    }
+    counted(TrustKind::WaitInPast, count, of, Severity::Notice, meaning)
+}
+
+/// What the calls of a file tell about events.
+#[derive(Default)]
+struct Calls {
+    /// The first start of the calls that record events, by correlation and by external id.
+    records: HashMap<u64, i64>,
+    /// The smallest correlation of all calls: they count up.
+    first_correlation: Option<u64>,
+}
+
+impl Calls {
+    fn of(store: &Store) -> Self {
+        let mut calls = Self::default();
+        for slice in (0..store.slices.len()).filter(|&slice| store.kind(slice).is_api_call()) {
+            let correlation = store.correlation(slice).filter(|&id| id != 0);
+            calls.first_correlation =
+                [calls.first_correlation, correlation].into_iter().flatten().min();
+            if !records_event(store.name(slice)) {
+                continue;
+            }
+            let ts_ns = store.slices.ts_ns[slice];
+            for id in [correlation, store.external_id(slice)].into_iter().flatten() {
+                let first = calls.records.entry(id).or_insert(ts_ns);
+                *first = ts_ns.min(*first);
+            }
+        }
+        calls
+    }
+}
+
+/// Whether a call records an event: `cudaEventRecord`, `cudaEventRecordWithFlags`, `cuEventRecord`, `hipEventRecord`, each
+/// with its variants, and `aclrtRecordEvent`.
+fn records_event(name: &str) -> bool {
+    name.contains("EventRecord") || name.contains("RecordEvent")
+}
+
+/// A line about some of a number of records; that number 0 tells nothing.
+fn counted(
+    kind: TrustKind,
+    count: u64,
+    of: u64,
+    severity: Severity,
+    meaning: &'static str,
+) -> TrustLine {
+    let mut line = line(kind, count, 0, severity, meaning);
     line.effect_ns = None;
-    line.of = Some(names.len() as u64);
-    line.count = line.count.filter(|_| !names.is_empty());
+    line.of = Some(of);
+    line.count = line.count.filter(|_| of > 0);
     line
 }
 
@@ -89,9 +162,5 @@ pub(super) fn sync_overlap(store: &Store, base: &TimeBase) -> TrustLine {
         let first = spans.partition_point(|&(start_ns, _)| start_ns < ts_ns);
         count += u64::from(first > 0 && spans[first - 1].1 > ts_ns);
     }
-    let mut line = line(TrustKind::SyncOverlap, count, 0, Severity::Info, meaning);
-    line.effect_ns = None;
-    line.of = Some(of);
-    line.count = line.count.filter(|_| of > 0);
-    line
+    counted(TrustKind::SyncOverlap, count, of, Severity::Info, meaning)
 }

@@ -9,7 +9,7 @@ use crate::model::limits::MAX_TEXT_BYTES;
 use crate::store::{
     AsideRow, AsyncEdge, Chunk, ChunkBuilder, CollectiveRow, CopyRow, DeviceRow, FlowPhase,
     LaunchConfig, LocalStr, LocalTrack, MemoryRow, ModuleRow, OpRow, Shapes, SliceRow, StrId,
-    TrackId,
+    SyncRow, TrackId,
 };
 
 /// Decodes the events of one block into a [`ChunkBuilder`].
@@ -86,9 +86,12 @@ impl Decoder {
         let (category, kind) = self.category(event.cat, offset);
         let name = self.string(event.name, offset);
         let track = self.track(event, offset);
-        let (id_a, id_b) = ids(event, kind);
+        let Ids { id_a, id_b, number } = ids(event, kind);
         let row = SliceRow { ts_ns, dur_ns, name, category, track, id_a, id_b };
         let slice = self.builder.slice(row);
+        if let Some(number) = number {
+            self.builder.event_number(number);
+        }
         match kind {
             EventKind::PythonFunction => self.module(event, slice),
             EventKind::CpuOp | EventKind::UserAnnotation => self.op(event, slice, offset),
@@ -200,9 +203,24 @@ impl Decoder {
                 to_device: arg(b"toDevice"),
             });
         }
-        if kind == EventKind::Kernel {
-            self.collective(event, slice, offset);
+        match kind {
+            EventKind::Kernel => self.collective(event, slice, offset),
+            EventKind::CudaSync => self.sync(event, slice),
+            _ => {}
         }
+    }
+
+    /// What a wait for an event waits for.
+    fn sync(&mut self, event: &RawEvent<'_>, slice: u32) {
+        let kind = event.arg(b"cuda_sync_kind").map(RawValue::inner);
+        let is_stream_wait = kind == Some(b"Stream Wait Event");
+        if !is_stream_wait && kind != Some(b"Event Sync") {
+            return;
+        }
+        let record_correlation =
+            event.arg(b"wait_on_cuda_event_record_corr_id").and_then(RawValue::as_u64);
+        let on_stream = event.arg(b"wait_on_stream").and_then(RawValue::as_u32);
+        self.builder.sync(SyncRow { slice, is_stream_wait, record_correlation, on_stream });
     }
 
     /// What an event of an unknown category states, should it be a device's.
@@ -318,6 +336,9 @@ impl Decoder {
         let Some(bytes) = event.arg(b"Bytes").and_then(RawValue::as_i64) else { return };
         let signed = |key: &[u8]| event.arg(key).and_then(RawValue::as_i64);
         let unsigned = |key: &[u8]| event.arg(key).and_then(RawValue::as_u64);
+        if let Some(number) = unsigned(b"Ev Idx") {
+            self.builder.event_number(number);
+        }
         self.builder.memory(MemoryRow {
             instant,
             bytes,
@@ -398,22 +419,33 @@ fn size_of_details(details: RawValue<'_>) -> Option<u64> {
     RawValue(&text[at..at + n_digits]).as_u64()
 }
 
-/// The two id columns of a slice; see [`SliceRow`].
-fn ids(event: &RawEvent<'_>, kind: EventKind) -> (Option<u64>, Option<u64>) {
+/// The numbers by which an event is known.
+struct Ids {
+    /// See [`SliceRow`].
+    id_a: Option<u64>,
+    /// See [`SliceRow`].
+    id_b: Option<u64>,
+    /// `Ev Idx` of an event of the host. Kernels that repeat the arguments of their operator repeat its number too.
+    number: Option<u64>,
+}
+
+fn ids(event: &RawEvent<'_>, kind: EventKind) -> Ids {
     let (a, b): (&[u8], &[u8]) = match kind {
         EventKind::PythonFunction => (b"Python id", b"Python parent id"),
         EventKind::CpuOp | EventKind::UserAnnotation => (b"Sequence number", b"External id"),
         _ => (b"correlation", b"External id"),
     };
-    let (mut id_a, mut id_b) = (None, None);
+    let (mut id_a, mut id_b, mut number) = (None, None, None);
     for &(key, value) in &event.args {
         if key == a || (kind == EventKind::Other && is_correlation(key)) {
             id_a = value.as_u64();
         } else if key == b || (b == b"External id" && key == b"external id") {
             id_b = value.as_u64();
+        } else if key == b"Ev Idx" && kind.is_on_host() {
+            number = value.as_u64();
         }
     }
-    (id_a, id_b)
+    Ids { id_a, id_b, number }
 }
 
 /// Names that writers of unknown categories give a correlation.
@@ -428,13 +460,30 @@ fn stream_of(tid: RawValue<'_>) -> Option<u32> {
     RawValue(digits).as_u32()
 }
 
-/// A flow id: a number, or a string of digits or `0x` hex.
+/// Ids that are made of text have this bit and not the highest, so that they are none that a writer counts up to.
+const ID_OF_TEXT: u64 = 1 << 62;
+
+/// The id of a flow as a number. As importers do: a string is a number to base 16, `0x` before it or not. What is no number
+/// to them is one by its bytes, since viewers pair equal ids whatever they are.
 pub(crate) fn flow_id(id: RawValue<'_>) -> Option<u64> {
-    let hex = id
-        .inner()
-        .strip_prefix(b"0x")
-        .and_then(|hex| u64::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-    hex.or_else(|| id.as_u64())
+    let text = id.inner();
+    if !id.is_string() {
+        let is_number = text.first().is_some_and(|&b| b == b'-' || b.is_ascii_digit());
+        return id.as_u64().or_else(|| is_number.then(|| id_of_text(text)));
+    }
+    let digits = text.strip_prefix(b"0x").unwrap_or(text);
+    let is_hex = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
+    let hex = std::str::from_utf8(digits).ok().filter(|_| is_hex);
+    let hex = hex.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    hex.or_else(|| (!text.is_empty()).then(|| id_of_text(text)))
+}
+
+/// FNV-1a of an id that is no number.
+fn id_of_text(text: &[u8]) -> u64 {
+    let hash = text.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash >> 2) | ID_OF_TEXT
 }
 
 fn launch_config(event: &RawEvent<'_>) -> Option<LaunchConfig> {

@@ -31,6 +31,9 @@ fn sentence(number: usize, row: &TrustRow) -> Option<Sentence> {
         "operator_missing" => counted(
             " device activities name an operator that is not in the file: operators are missing.",
         ),
+        "events_missing" => counted(
+            " numbered operators, annotations, frames and memory events are not in the file: counts and sums are lower bounds.",
+        ),
         "duplicates" => counted(
             " events stand in the file more than once: counts and sums hold them more than once.",
         ),
