@@ -94,6 +94,12 @@ fn check_sums(input: &Input, window: WindowConfig) {
         assert_eq!(idle.causes.iter().filter_map(|&(_, ns)| ns).sum::<i64>(), time.idle_ns);
         let is_share = |share: f64| share > 0.0 && share <= 100.0;
         assert!(idle.largest.iter().all(|gap| gap.cause_pct.is_some_and(is_share)));
+        for gap in &idle.largest {
+            assert_eq!(gap.causes.iter().map(|cause| cause.ns).sum::<i64>(), gap.dur_ns);
+            let most = gap.causes.iter().map(|cause| cause.ns).max();
+            let main = gap.causes.iter().find(|cause| cause.cause == gap.cause);
+            assert_eq!(main.map(|cause| cause.ns), most, "the cause is the one with the most time");
+        }
         assert!(time.exposed_comm_ns <= time.comm_busy_ns && time.kernel_busy_ns <= time.busy_ns);
     }
 }

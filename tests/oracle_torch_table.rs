@@ -289,3 +289,35 @@ fn trace_of_rank(folder: &Path, rank: usize) -> PathBuf {
     };
     entries.into_iter().find(is_trace).unwrap_or_else(|| panic!("no trace in {}", folder.display()))
 }
+
+/// Torch has no cell for what was not recorded. Its text stays as it is; how many cells that are is said beside it.
+#[test]
+fn cells_that_were_not_recorded_are_counted_on_standard_error() {
+    let Some(root) = common::shared_traces() else { return };
+    let run = |path: &Path, more: &[&str]| {
+        let command = std::process::Command::new(env!("CARGO_BIN_EXE_omni-trace"))
+            .args(["analyze", path.to_str().unwrap()])
+            .args(more)
+            .output();
+        let output = command.unwrap();
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    for (path, n_rows) in [
+        ("public/u64_integer/rank-70.Mar_25_20_48_12.2861.pt.trace.json.gz", 1),
+        ("../cases/22_tf_timeline.json", 1),
+        ("own/h100_graphs/small_eager_modules.pt.trace.json.gz", 0),
+    ] {
+        let path = root.join(path);
+        let report: serde_json::Value =
+            serde_json::from_str(&run(&path, &["--format", "json"])[0]).unwrap();
+        let rows = report["key_averages"].as_array().unwrap().iter();
+        assert_eq!(rows.filter(|row| row["self_device_ns"].is_null()).count(), n_rows, "{path:?}");
+        let [text, said] = run(&path, &["--torch-layout"]);
+        let note = format!("note: {} cells of device times were not recorded", 4 * n_rows);
+        assert_eq!(said.contains(&note), n_rows > 0, "{said}");
+        assert_eq!(said.contains("were not recorded"), n_rows > 0, "{said}");
+        assert!(n_rows == 0 || text.contains("0.000us"), "{text}");
+        let quiet = run(&path, &["--torch-layout", "--quiet"]);
+        assert_eq!(quiet, [text, String::new()]);
+    }
+}

@@ -75,7 +75,25 @@ tables! {
         between: String, Text, All / End, "between", "the operators (or else the activities) that launched what is before and after";
         before: Option<GapEdgeRow>, Count, Machines, "before", "the activity before it";
         after: Option<GapEdgeRow>, Count, Machines, "after", "the activity after it";
+        causes: Vec<GapCause>, Count, Machines, "causes", "all that the launching thread did meanwhile; they sum to the gap";
     }
+}
+
+/// One cause of a gap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GapCause {
+    /// What the launching thread did.
+    pub cause: &'static str,
+    /// For how much of the gap, in nanoseconds; causes without any are left out.
+    pub ns: i64,
+}
+
+carried!(GapCause { cause: &'static str, ns: i64, });
+
+impl Value for Vec<GapCause> {
+    const KIND: Kind = Kind::Rows;
+
+    fn put(&self, _to: &mut Values) {}
 }
 
 /// One activity beside a gap.
@@ -221,6 +239,8 @@ fn shown_gap(store: &Store, base: &TimeBase, activity: &DeviceActivity, gap: &Ra
     };
     let (before, after) = (gap.before.map(edge), gap.after.map(edge));
     let cause = most.unwrap_or(Class::Unattributed);
+    let causes = Class::ALL.into_iter().map(|class| (class, gap.causes.get(class)));
+    let causes = causes.filter(|&(_, ns)| ns != 0);
     GapRow {
         input: base.input,
         device: activity.device,
@@ -236,6 +256,7 @@ fn shown_gap(store: &Store, base: &TimeBase, activity: &DeviceActivity, gap: &Ra
         ),
         before,
         after,
+        causes: causes.map(|(class, ns)| GapCause { cause: cause_name(class), ns }).collect(),
     }
 }
 

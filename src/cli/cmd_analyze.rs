@@ -25,7 +25,7 @@ use crate::read::logs::LogInput;
 use crate::render::human;
 use crate::render::layout::Names;
 use crate::render::screen::screen;
-use crate::render::torch_table::{TorchTableOptions, torch_table};
+use crate::render::torch_table::{TorchTableOptions, torch_table, unrecorded_cells};
 use crate::schema::Source;
 use crate::table::figure::analyze_figures;
 use crate::table::page::Page;
@@ -64,7 +64,7 @@ pub(super) fn torch_text(trace: PathBuf) -> anyhow::Result<String> {
     in_pool(plan.common.read.threads, || {
         let inputs = read_traces(&plan.inputs, &plan.common)?;
         let answers = Answers::of(&plan.question, &inputs);
-        Ok(torch_layout(&plan, &inputs, &answers.results))
+        Ok(torch_layout(&plan, &inputs, &answers.results).0)
     })
 }
 
@@ -104,7 +104,9 @@ fn show(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
     refuse_outside(plan.window, answers.windows().map(|windows| windows.whole))?;
     let overview = plan.page.as_ref().map(|_| pages::overview_of(&inputs, &answers));
     let output = if plan.is_torch_layout {
-        torch_layout(plan, &inputs, &answers.results)
+        let (text, n_unrecorded) = torch_layout(plan, &inputs, &answers.results);
+        say_unrecorded(n_unrecorded, plan.common.is_quiet);
+        text
     } else {
         let report = answers.into_report(&plan.question, &inputs);
         if let (Some(path), Some(overview)) = (&plan.page, overview) {
@@ -190,9 +192,19 @@ pub(super) fn warn_of_clocks<'a>(blame: &Blame, paths: impl Iterator<Item = &'a 
     }
 }
 
-/// Torch's own table of every input, under its path where there are several.
-fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[InputAnswers]) -> String {
-    let mut out = String::new();
+/// Torch's table has no cell for what was not recorded: says how many stand as 0.
+fn say_unrecorded(n_cells: u64, is_quiet: bool) {
+    if n_cells > 0 && !is_quiet {
+        say(&format!(
+            "note: {n_cells} cells of device times were not recorded: torch's table has 0.000us there, and so has this one; \
+             --format json has null"
+        ));
+    }
+}
+
+/// Torch's own table of every input, under its path where there are several, and how many of its cells were not recorded.
+fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[InputAnswers]) -> (String, u64) {
+    let (mut out, mut n_unrecorded) = (String::new(), 0);
     for (input, results) in inputs.iter().zip(results) {
         let Some(averages) = &results.key_averages else { continue };
         let times = torch_times(&input.store, &plan.question.key_averages, averages);
@@ -208,8 +220,9 @@ fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[InputAnswers]) 
         }
         out.push_str(&torch_table(&table, &options));
         out.push('\n');
+        n_unrecorded += unrecorded_cells(&table, &options);
     }
-    out
+    (out, n_unrecorded)
 }
 
 /// What torch's own table is sorted by; torch cannot sort by name and keeps the order of first starts.

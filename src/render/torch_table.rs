@@ -34,6 +34,9 @@ impl Default for TorchTableOptions {
 
 const COLUMN_WIDTH: usize = 12;
 
+/// Columns of device times: own, share of it, total, average.
+const DEVICE_TIMES: u64 = 4;
+
 /// Which columns there are, and how wide.
 struct Columns {
     device_time: bool,
@@ -56,10 +59,7 @@ pub fn torch_table(table: &TorchTable, options: &TorchTableOptions) -> String {
     if table.rows.is_empty() {
         return String::new();
     }
-    let mut rows: Vec<&TorchRow> = table.rows.iter().collect();
-    if let Some(sort) = options.sort_by {
-        rows.sort_by(|a, b| sort.compare(b, a));
-    }
+    let rows = sorted(table, options);
     let columns = Columns::new(table, options);
     let totals = Totals {
         self_cpu_us: rows.iter().fold(0.0, |sum, row| sum + row.times.self_cpu_us),
@@ -86,6 +86,22 @@ pub fn torch_table(table: &TorchTable, options: &TorchTableOptions) -> String {
     text
 }
 
+/// How many of the cells that [`torch_table`] prints say 0 of a device time that the trace does not tell.
+pub fn unrecorded_cells(table: &TorchTable, options: &TorchTableOptions) -> u64 {
+    let shown = sorted(table, options).into_iter().take(options.row_limit.unwrap_or(usize::MAX));
+    let n_rows = shown.filter(|row| row.lacks_device_time).count() as u64;
+    if Columns::new(table, options).device_time { n_rows * DEVICE_TIMES } else { 0 }
+}
+
+/// The rows in the order of the table.
+fn sorted<'a>(table: &'a TorchTable, options: &TorchTableOptions) -> Vec<&'a TorchRow> {
+    let mut rows: Vec<&TorchRow> = table.rows.iter().collect();
+    if let Some(sort) = options.sort_by {
+        rows.sort_by(|a, b| sort.compare(b, a));
+    }
+    rows
+}
+
 impl Columns {
     fn new(table: &TorchTable, options: &TorchTableOptions) -> Self {
         let rows = &table.rows;
@@ -106,7 +122,7 @@ impl Columns {
                 .is_some()
                 .then(|| limited(longest(frames()), options.max_source_width)),
             n_numbers: 6
-                + 4 * usize::from(device_time)
+                + DEVICE_TIMES as usize * usize::from(device_time)
                 + 2 * usize::from(table.has_memory)
                 + 2 * usize::from(device_memory),
         }

@@ -27,6 +27,8 @@ pub struct TorchRow {
     pub times: TorchTimes,
     /// Number of events.
     pub count: u64,
+    /// Whether the trace does not tell its device times, which torch prints as 0.
+    pub lacks_device_time: bool,
     /// Whether the row's device time is part of the total of all devices: device rows that are no annotations.
     pub is_device_activity: bool,
     /// Asynchronous rows have no share of the host total.
@@ -144,6 +146,7 @@ impl TorchRow {
             name: row.name.clone(),
             times,
             count: row.count,
+            lacks_device_time: !row.is_device_time_known,
             is_device_activity: row.device_type == DeviceType::Device && !row.is_annotation,
             is_async: row.is_async,
             cpu_bytes,

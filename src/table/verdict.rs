@@ -20,13 +20,13 @@ pub use self::row::{VerdictRow, verdict_summary};
 
 use super::{
     ActivityRow, AnalyzeReport, BlameCellRow, BlameRow, BreakdownRow, Cell, DeviceRow, IdleRow,
-    IterationSummaryRow, KernelClassRow, KernelRow, KeyAverageRow, StartupRow, StragglerRow,
-    ThreadClassRow, ThreadRow, percent,
+    IterationSummaryRow, KernelClassRow, KernelRow, KeyAverageRow, MemoryRow, StartupRow,
+    StragglerRow, ThreadClassRow, ThreadRow, percent,
 };
 use crate::schema::{Row as _, Spec};
 
 /// Tables that the verdict is made from.
-pub const VERDICT_OF: [&Spec; 12] = [
+pub const VERDICT_OF: [&Spec; 13] = [
     BreakdownRow::SPEC,
     ThreadClassRow::SPEC,
     DeviceRow::SPEC,
@@ -37,6 +37,7 @@ pub const VERDICT_OF: [&Spec; 12] = [
     KernelRow::SPEC,
     KernelClassRow::SPEC,
     ActivityRow::SPEC,
+    MemoryRow::SPEC,
     BlameCellRow::SPEC,
     StragglerRow::SPEC,
 ];
@@ -201,8 +202,7 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
     let mut out = Vec::new();
     let devices: Vec<_> = own(&report.devices, input, |row| row.input).collect();
     for &(number, device) in &devices {
-        let is_missing = doubts::is_doubted(report, input, "device_work_missing");
-        out.extend(device_time(number, device, is_missing));
+        out.extend(device_time(report, number, device));
     }
     if devices.is_empty() {
         out.push(no_device(report, input).tone(Tone::Caution).see("trust"));
@@ -234,11 +234,30 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
 /// That nothing is known of devices, and whether that is because something was not read.
 fn no_device(report: &AnalyzeReport, input: usize) -> Line {
     match own(&report.issues, input, |row| row.input).find(|(_, row)| row.kind == "unread_activity") {
-        None => Line::new("No device activity was recorded: nothing can be said of devices."),
+        None => unrecorded_device(report, input),
         Some((number, row)) => Line::new("No device activity was read, but ")
             .figure(Cell::Count(row.count), format!("/issues/{number}/count"))
             .words(" pieces of activity are of kinds that are not read: devices may have been recorded in them."),
     }
+}
+
+/// That no device activity was recorded, and what tells of devices all the same: launches, memory.
+fn unrecorded_device(report: &AnalyzeReport, input: usize) -> Line {
+    let mut trust = own(&report.trust, input, |row| row.input);
+    let launches = trust.find(|(_, row)| row.check == "launch_without_activity");
+    let launches = launches.and_then(|(number, row)| Some((number, row.count.filter(|&n| n > 0)?)));
+    if let Some((number, count)) = launches {
+        return Line::new("No device activity was recorded, though ")
+            .figure(Cell::Count(count), format!("/trust/{number}/count"))
+            .words(if count == 1 { " launch was" } else { " launches were" })
+            .words(": what devices did is not in the file.");
+    }
+    let has_memory =
+        own(&report.memory, input, |row| row.input).any(|(_, row)| row.device.is_some());
+    Line::new(match has_memory {
+        true => "No device activity was recorded: of devices nothing is known but their memory.",
+        false => "No device activity was recorded: nothing can be said of devices.",
+    })
 }
 
 /// The spans with the most time among those that no other table has.
@@ -248,20 +267,23 @@ fn other_activity(report: &AnalyzeReport, input: usize) -> Option<(usize, &Activ
 }
 
 /// `Device 0: kernels were busy 2.1 % of 45.7 ms; idle 97.9 %, of which 76.7 % while …`
-fn device_time(number: usize, row: &DeviceRow, is_missing: bool) -> Option<Sentence> {
+fn device_time(report: &AnalyzeReport, number: usize, row: &DeviceRow) -> Option<Sentence> {
+    let is_missing = doubts::is_doubted(report, row.input, "device_work_missing");
     let path = |field: &str| format!("/devices/{number}/{field}");
     let whole = (row.window_ns, path("window_ns"));
     percent(row.idle_ns, row.window_ns)?;
     let name = device_name(row);
-    let mut line = Line::new(format!("{name}: compute kernels busy for "))
+    let [at_least, at_most] =
+        if is_bound(report, row) { ["at least ", "at most "] } else { [""; 2] };
+    let mut line = Line::new(format!("{name}: compute kernels busy for {at_least}"))
         .share((row.compute_busy_ns, path("compute_busy_ns")), whole.clone())
         .words(" of ")
         .figure(Cell::Ns(row.window_ns), path("window_ns"));
     if row.comm_busy_ns > 0 {
         let share = (row.comm_busy_ns, path("comm_busy_ns"));
-        line = line.words(", communication for ").share(share, whole.clone());
+        line = line.words(format!(", communication for {at_least}")).share(share, whole.clone());
     }
-    line = line.words(", idle for ").share((row.idle_ns, path("idle_ns")), whole);
+    line = line.words(format!(", idle for {at_most}")).share((row.idle_ns, path("idle_ns")), whole);
     let mut causes: Vec<(usize, &'static str, i64)> = row
         .idle_by_cause
         .iter()
@@ -291,6 +313,12 @@ fn is_circular(row: &DeviceRow, cause: &str) -> bool {
     cause == "gpu_sync" && percent(waited_ns, row.idle_ns).is_some_and(|pct| pct > 50.0)
 }
 
+/// Whether activity of a device is known to be missing from its times: they are lower bounds, idle times upper ones.
+fn is_bound(report: &AnalyzeReport, row: &DeviceRow) -> bool {
+    doubts::is_doubted(report, row.input, "device_work_missing")
+        || times::lacks_activity(report, row.input)
+}
+
 /// What the launching thread was doing, after a share of idle time; `is_missing`: it waited for what is not in the file.
 fn cause_words(cause: &str, is_missing: bool) -> &'static str {
     match cause {
@@ -317,11 +345,16 @@ fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec
         return Vec::new();
     }
     let tid = row.tid.as_ref().map_or(String::new(), |tid| format!(" {tid}"));
-    let mut line = Line::new(format!("Lead thread{tid}: "))
+    let is_blind = lead_of(report, row).is_some_and(|(_, thread)| is_blind(thread));
+    let at_least = if is_blind { "at least " } else { "" };
+    let mut line = Line::new(format!("Lead thread{tid}: {at_least}"))
         .share((row.execution_ns, path("execution_ns")), whole())
         .words(" execution");
     if let Some(waiting_ns) = row.waiting_ns {
-        line = line.words(", ").share((waiting_ns, path("waiting_ns")), whole()).words(" waiting");
+        line = line
+            .words(format!(", {at_least}"))
+            .share((waiting_ns, path("waiting_ns")), whole())
+            .words(" waiting");
         line = waits_of(report, row, line);
     }
     if row.unattributed_ns > 0 {
@@ -331,21 +364,37 @@ fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec
             .words(" that no event explains");
     }
     let mut out = vec![line.words(".").see("breakdown")];
-    if row.lacks(crate::analyze::timeline::Class::IpcWait) {
-        let words = "Without Python frames nobody can tell how long the lead thread waited for other processes: such time is in what no event explains.";
+    if is_blind {
+        let words = match row.lacks(crate::analyze::timeline::Class::IpcWait) {
+            true => {
+                "Without Python frames the lead thread's waits for other processes do not show: they are in what no event explains, and take at most that."
+            }
+            false => {
+                "Without Python frames only those waits for other processes show that annotations name: their time is a lower bound."
+            }
+        };
         out.push(Line::new(words).tone(Tone::Caution).see("trust"));
     }
     out
 }
 
-/// The waits of the lead thread by class, in brackets.
-fn waits_of(report: &AnalyzeReport, row: &BreakdownRow, mut line: Line) -> Line {
+/// Whether a thread has time that no event explains and no Python frames, which would tell Python and waits for other
+/// processes: what is known of execution and waiting are lower bounds.
+fn is_blind(thread: &ThreadRow) -> bool {
+    let ns = |class: &str| thread.classes.iter().find(|row| row.class == class).map(|row| row.ns);
+    ns("python") == Some(None) && ns("unattributed").flatten().is_some_and(|ns| ns > 0)
+}
+
+/// The lead thread of a breakdown with its number among the threads.
+fn lead_of<'a>(report: &'a AnalyzeReport, row: &BreakdownRow) -> Option<(usize, &'a ThreadRow)> {
     let is_lead =
         |thread: &ThreadRow| thread.kind == "work" && Some(&thread.tid) == row.tid.as_ref();
-    let own = own(&report.threads, row.input, |thread| thread.input);
-    let Some((t, thread)) = own.into_iter().find(|(_, thread)| is_lead(thread)) else {
-        return line;
-    };
+    own(&report.threads, row.input, |thread| thread.input).find(|(_, thread)| is_lead(thread))
+}
+
+/// The waits of the lead thread by class, in brackets.
+fn waits_of(report: &AnalyzeReport, row: &BreakdownRow, mut line: Line) -> Line {
+    let Some((t, thread)) = lead_of(report, row) else { return line };
     let mut opened = false;
     for (c, class) in thread.classes.iter().enumerate() {
         let (Some(ns), words) = (class.ns, wait_words(class.class)) else { continue };
@@ -378,7 +427,10 @@ fn waited_for(report: &AnalyzeReport, number: usize, row: &BlameRow) -> Option<S
     let nobody_ns = row.nobody_ns?;
     let path = |field: &str| format!("/blame/{number}/{field}");
     let whole = || (wait_ns, path("wait_ns"));
-    let mut line = Line::new("While it waited for other processes (")
+    let mut own = own(&report.threads, row.input, |thread| thread.input);
+    let is_bound = own.any(|(_, thread)| thread.kind == "work" && is_blind(thread));
+    let at_least = if is_bound { "at least " } else { "" };
+    let mut line = Line::new(format!("While it waited for other processes ({at_least}"))
         .figure(Cell::Ns(wait_ns), path("wait_ns"))
         .words("), ");
     let mut busy: Vec<_> =
@@ -458,7 +510,7 @@ fn losses(report: &AnalyzeReport) -> impl Iterator<Item = Sentence> + '_ {
             Line::new(format!("Data was lost{place}: "))
                 .figure(Cell::Count(issue.count), format!("/issues/{number}/count"))
                 .words(" × ")
-                .words(issue.message.clone())
+                .figure(Cell::Text(issue.message.clone()), format!("/issues/{number}/message"))
                 .tone(Tone::Loss)
                 .see("issues")
         },

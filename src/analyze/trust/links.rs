@@ -72,15 +72,16 @@ fn external(store: &Store, slice: usize) -> Option<u64> {
     store.external_id(slice).filter(|&id| id != 0)
 }
 
-/// Operators, annotations, Python frames and memory events that are gone: the profiler numbers them without gaps. Of a trace
-/// from which events were left out knowingly, nothing can be said. A doubt only where device activity does not tell: beside
-/// it, what is gone is mostly that somebody cut out a part.
+/// Operators, annotations, Python frames and memory events that are gone: the profiler numbers them without gaps. Nothing can
+/// be said of a trace from which events were left out knowingly, nor where device activity names operators, which tells what
+/// is lost: gaps are there mostly where somebody cut out a part.
 pub(super) fn events_missing(store: &Store, base: &TimeBase) -> TrustLine {
     let meaning = "numbers of operators, annotations, Python frames and memory events that no event of the file has: these events are missing from counts and sums";
+    let is_told = || activities(base).any(|row| external(store, row.slice as usize).is_some());
     let missing = store.event_numbers.missing().filter(|_| store.meta.entry(SLIM_KEY).is_none());
-    let is_told = activities(base).any(|row| external(store, row.slice as usize).is_some());
-    let severity = if is_told { Severity::Info } else { Severity::Notice };
-    let mut line = line(TrustKind::EventsMissing, missing.unwrap_or(0), 0, severity, meaning);
+    let missing = missing.filter(|&n| n == 0 || !is_told());
+    let count = missing.unwrap_or(0);
+    let mut line = line(TrustKind::EventsMissing, count, 0, Severity::Notice, meaning);
     line.effect_ns = None;
     line.of = store.event_numbers.last.map(|last| last.saturating_add(1));
     line.count = missing;

@@ -1,6 +1,6 @@
 //! What holds across inputs: the range of each share, the longest idle time of one cause, who came last.
 
-use super::{Line, Sentence, Tone, cause_words, is_circular};
+use super::{Line, Sentence, Tone, cause_words, is_blind, is_bound, is_circular, lead_of};
 use crate::analyze::clock::PlacedBy;
 use crate::table::{AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, percent};
 
@@ -25,10 +25,11 @@ pub(super) fn across(report: &AnalyzeReport) -> Vec<Sentence> {
     sentences.into_iter().flatten().collect()
 }
 
-/// A share of one row: number of the row, what it is of, part and whole in nanoseconds.
+/// A share of one row: number of the row, what it is of, whether it is a lower bound, part and whole in nanoseconds.
 struct Share {
     number: usize,
     name: String,
+    is_bound: bool,
     part_ns: i64,
     whole_ns: i64,
 }
@@ -54,11 +55,13 @@ const SAME_PCT: f64 = 0.05;
 fn range(line: Line, (least, most): (Share, Share), [table, part, whole]: [&str; 3]) -> Line {
     let share = |line: Line, share: Share| {
         let path = |field: &str| format!("/{table}/{}/{field}", share.number);
-        line.share((share.part_ns, path(part)), (share.whole_ns, path(whole)))
+        line.words(if share.is_bound { "at least " } else { "" })
+            .share((share.part_ns, path(part)), (share.whole_ns, path(whole)))
             .words(format!(" ({})", share.name))
     };
     if most.percent() - least.percent() < SAME_PCT {
-        return share(line.words("at most "), most);
+        let line = if most.is_bound { line } else { line.words("at most ") };
+        return share(line, most);
     }
     share(share(line, least).words(" to "), most)
 }
@@ -69,6 +72,7 @@ fn busy_kernels(report: &AnalyzeReport) -> Option<Sentence> {
         let share = |(number, row): (usize, &DeviceRow)| Share {
             number,
             name: device_name(report, row),
+            is_bound: is_bound(report, row),
             part_ns: part(row),
             whole_ns: row.window_ns,
         };
@@ -89,7 +93,8 @@ fn waiting_threads(report: &AnalyzeReport) -> Option<Sentence> {
     let leads = report.breakdown.iter().enumerate().filter(|(_, row)| row.scope == "lead");
     let share = |(number, row): (usize, &BreakdownRow)| {
         let name = report.name_of(row.input);
-        Some(Share { number, name, part_ns: row.waiting_ns?, whole_ns: row.total_ns })
+        let is_bound = lead_of(report, row).is_some_and(|(_, thread)| is_blind(thread));
+        Some(Share { number, name, is_bound, part_ns: row.waiting_ns?, whole_ns: row.total_ns })
     };
     let shares = extremes(leads.filter_map(share).collect())?;
     if shares.1.part_ns == 0 {
@@ -156,7 +161,7 @@ fn straggler(report: &AnalyzeReport) -> Option<Sentence> {
     Some(line.words(".").see("stragglers"))
 }
 
-/// `Inputs are of 2 runs: nothing is summed or compared across them.`
+/// `The inputs are of 2 runs (run 0 is #0; run 1 is #1): …`
 fn several_runs(report: &AnalyzeReport) -> Option<Sentence> {
     let last = report.inputs.iter().max_by_key(|row| (row.run, std::cmp::Reverse(row.input)))?;
     let n_runs = u64::from(last.run) + 1;
@@ -167,12 +172,14 @@ fn several_runs(report: &AnalyzeReport) -> Option<Sentence> {
     };
     let runs: Vec<String> = (0..=last.run).take(MAX_RUNS_NAMED).map(of_run).collect();
     let more = if runs.len() as u64 == n_runs { "" } else { ", …" };
-    let words = format!(
-        "The inputs are of {n_runs} runs ({}{more}): kernels and profiler rows are summed within each, and nothing is \
-         compared across them. --one-run takes all as one.",
-        runs.join("; ")
-    );
-    (n_runs > 1).then(|| Line::new(words).tone(Tone::Caution).see("inputs"))
+    let line = Line::new("The inputs are of ")
+        .figure(Cell::Count(n_runs), "/runs".to_owned())
+        .words(format!(
+            " runs ({}{more}): kernels and profiler rows are summed within each, and nothing is compared across them. \
+             --one-run takes all as one.",
+            runs.join("; ")
+        ));
+    (n_runs > 1).then(|| line.tone(Tone::Caution).see("inputs"))
 }
 
 /// `#1 front end runs no part of the model: it is in no sum over inputs.`
@@ -200,8 +207,8 @@ fn corrected_clock(report: &AnalyzeReport) -> Option<Sentence> {
     let path = |field: &str| format!("/placements/{number}/{field}");
     let line = match corrected().count() {
         1 => Line::new(format!("The clock of {} is off", report.name_of(row.input))),
-        n => Line::new(format!(
-            "The clocks of {n} inputs are off, most that of {}",
+        _ => Line::new(format!(
+            "The clocks of several inputs are off, most that of {}",
             report.name_of(row.input)
         )),
     };

@@ -1,6 +1,7 @@
 //! Cautions that hold for several inputs, said once.
 
-use super::{Part, Sentence, Tone};
+use super::{Line, Part, Sentence, Tone};
+use crate::table::Cell;
 
 /// Takes the cautions that several inputs share out of their sentences, and says each once with the inputs' numbers.
 pub(super) fn shared(own: &mut [Vec<Sentence>]) -> Vec<Sentence> {
@@ -29,19 +30,19 @@ fn is_caution_in_words(sentence: &Sentence) -> bool {
 
 /// The sentence after the inputs that it is about, of `n`.
 fn naming(mut sentence: Sentence, inputs: &[usize], n: usize) -> Sentence {
-    let about = if inputs.len() == n {
-        format!("All {n} inputs: ")
+    let line = if inputs.len() == n {
+        let line = Line::new("All ").figure(Cell::Count(n as u64), "/inputs".to_owned());
+        line.words(" inputs: ")
     } else {
         let numbers: Vec<String> = inputs.iter().map(|input| format!("#{input}")).collect();
-        format!("{}: ", numbers.join(", "))
+        Line::new(format!("{}: ", numbers.join(", ")))
     };
-    sentence.parts.insert(0, Part::Words(about));
+    sentence.parts.splice(0..0, line.parts);
     sentence
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Line;
     use super::*;
 
     fn words(sentence: &Sentence) -> String {
@@ -71,6 +72,6 @@ mod tests {
         );
         assert_eq!(own[2], [finding(), caution("No thread.")]);
         let mut both = vec![vec![caution("No frames.")], vec![caution("No frames.")]];
-        assert_eq!(words(&shared(&mut both)[0]), "All 2 inputs: No frames.");
+        assert_eq!(words(&shared(&mut both)[0]), "All ? inputs: No frames.");
     }
 }

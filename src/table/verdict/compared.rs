@@ -151,19 +151,19 @@ fn gates(comparison: &Comparison) -> Vec<Sentence> {
 
 /// The first causes of an account.
 fn causes(table: &'static str, rows: &[CauseRow], total: &LaneRow) -> Option<Sentence> {
-    let is_worth = |row: &&CauseRow| {
+    let is_worth = |&(_, row): &(usize, &CauseRow)| {
         percent(row.diff_ns, total.a_ns).is_some_and(|pct| pct.abs() >= CAUSE_WORTH_TELLING_PCT)
     };
-    let mut told = rows.iter().take(N_CAUSES).filter(is_worth).peekable();
-    let account = match told.peek()?.account {
+    let mut told = rows.iter().enumerate().take(N_CAUSES).filter(is_worth).peekable();
+    let account = match told.peek()?.1.account {
         "device" => "On the device: ",
         _ => "On the lead thread: ",
     };
     let mut said = line(account);
-    for (number, row) in told.enumerate() {
+    for (nth, (number, row)) in told.enumerate() {
         let path = |field: &str| format!("/{table}/{number}/{field}");
         said = said
-            .words(format!("{}{} ", if number > 0 { "; " } else { "" }, row.class))
+            .words(format!("{}{} ", if nth > 0 { "; " } else { "" }, row.class))
             .name(&row.name)
             .words(" ")
             .figure(ns(row.diff_ns), path("diff_ns"))

@@ -15,12 +15,11 @@ pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
     {
         let n = timed.count();
         let path = |field: &str| format!("/requests/{number}/{field}");
-        let of =
-            if n == 1 { "The request".to_owned() } else { format!("The slowest of {n} requests,") };
-        let mut line = Line::of_logs(format!("{of} "))
-            .name(&row.request)
-            .words(" took ")
-            .figure(Cell::Ns(e2e_ns), path("e2e_ns"));
+        let mut line = match n {
+            1 => Line::of_logs("The request "),
+            _ => Line::of_logs("The slowest request, "),
+        };
+        line = line.name(&row.request).words(" took ").figure(Cell::Ns(e2e_ns), path("e2e_ns"));
         for (ns, words, field) in [
             (row.generation_ns, " generation", "generation_ns"),
             (row.transfers_ns, " transfers", "transfers_ns"),
@@ -44,9 +43,10 @@ pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
             .enumerate()
             .filter_map(|(i, row)| Some((i, row, row.generation_ns?)));
         if let Some((number, row, ns)) = sums.max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i))) {
-            let line =
-                Line::of_logs(format!("By the log, stage {} generated longest: ", row.stage))
-                    .figure(Cell::Ns(ns), format!("/stages/{number}/generation_ns"));
+            let line = Line::of_logs("By the log, stage ")
+                .figure(Cell::Count(u64::from(row.stage)), format!("/stages/{number}/stage"))
+                .words(" generated longest: ")
+                .figure(Cell::Ns(ns), format!("/stages/{number}/generation_ns"));
             sentences.push(line.words(" in all.").see("stages"));
         }
     }
@@ -54,7 +54,9 @@ pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
         let n = found.flags.len();
         let word = if n == 1 { "figure" } else { "figures" };
         sentences.push(
-            Line::of_logs(format!("{n} printed {word} of the logs should be read with care."))
+            Line::of_logs("")
+                .figure(Cell::Count(n as u64), "/flags".to_owned())
+                .words(format!(" printed {word} of the logs should be read with care."))
                 .tone(Tone::Caution)
                 .see("flags"),
         );

@@ -12,7 +12,7 @@ tables! {
         about: String, Text, All, "of", "what the sentence is about: an input as it is called, or all of them";
         tone: &'static str, Text, All, "tone", "finding, caution (what cannot be told, or only with care) or loss (data was lost)";
         table: &'static str, Text, Machines, "table", "the table with its figures";
-        sentence: Vec<Part>, Prose, All / Last, "sentence", "what the figures come to; in the machine output its parts: words, a name of the trace, or a figure with its exact value, the unit, the JSON pointer path of the field, and of, that of the whole, where the figure is a share";
+        sentence: Vec<Part>, Prose, All / Last, "sentence", "what the figures come to; in the machine output its parts: words, a name of the trace, or a figure with its exact value, the unit, the JSON pointer path of the field, and of, that of the whole, where the figure is a share; the path of a list stands for its length";
     }
 }
 

@@ -70,6 +70,11 @@ fn overrun(number: usize, row: &DeviceRow) -> Option<Sentence> {
     Some(line.words(".").tone(Tone::Caution).see("devices"))
 }
 
+/// Whether kernels, copies or memsets are left out of busy times for want of a start.
+pub(super) fn lacks_activity(report: &AnalyzeReport, input: usize) -> bool {
+    Check::found(report, input, "untimed_activity").is_some()
+}
+
 fn untimed(report: &AnalyzeReport, input: usize) -> Option<Sentence> {
     let events = Check::found(report, input, "untimed_events")?;
     let mut line = events.share(Line::new(""));
