@@ -300,3 +300,31 @@ fn ids_of_flows_are_any_text() {
         "all are linked"
     );
 }
+
+/// Torch on Intel devices, as it writes since 2.10: SYCL's names of launches, queues of Level Zero as text, no streams.
+#[test]
+fn launches_of_sycl_are_launches() {
+    let kernel = r#"{"ph":"X","cat":"kernel","name":"gemm_kernel","pid":0,"tid":0,"ts":700,"dur":9,
+        "args":{"External id":5,"kernel_id":1,"l0 queue":"0x55d0","sycl queue":64,"context":"0x55d1","correlation":41,
+        "device":0,"submitted":1790952812114058336,"appended":1790952812114058336}},"#;
+    let trace = |kernel: &str| {
+        format!(
+            r#"{{"schemaVersion":1,"traceEvents":[{kernel}
+            {{"ph":"X","cat":"cpu_op","name":"aten::addmm","pid":9,"tid":9,"ts":10,"dur":950,"args":{{"External id":5}}}},
+            {{"ph":"X","cat":"xpu_runtime","name":"urEnqueueKernelLaunch","pid":9,"tid":9,"ts":100,"dur":600,
+            "args":{{"External id":5,"correlation":41}}}}]}}"#
+        )
+    };
+    let report = analyze(&written("xpu.json", &trace(kernel)));
+    let op = rows(&report, "key_averages").iter().find(|row| row["name"] == "aten::addmm");
+    assert_eq!(op.expect("it is a row")["device_total_ns"], 9_000);
+    let launches = |report: &Value| {
+        let mut trust = rows(report, "trust").iter();
+        let row = trust.find(|row| row["check"] == "launch_without_activity").expect("the check");
+        (row["count"].clone(), row["of"].clone())
+    };
+    assert_eq!(launches(&report), (0.into(), 1.into()));
+    let lost = analyze(&written("xpu_lost.json", &trace("")));
+    assert_eq!(launches(&lost), (1.into(), 1.into()));
+    assert!(lost["verdict"].to_string().contains("No device activity was recorded, though "));
+}

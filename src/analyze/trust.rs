@@ -30,6 +30,8 @@ pub enum TrustKind {
     LinkMismatch,
     /// Device activity that names an operator which is not there.
     OperatorMissing,
+    /// Arrows to devices and annotations on them that lead to nothing.
+    LaunchesMissing,
     /// Numbers of events of the host that no event has.
     EventsMissing,
     /// Events that stand in the file more than once.
@@ -95,6 +97,7 @@ impl TrustKind {
             Self::Causality => "causality",
             Self::LinkMismatch => "link_mismatch",
             Self::OperatorMissing => "operator_missing",
+            Self::LaunchesMissing => "launches_missing",
             Self::EventsMissing => "events_missing",
             Self::Duplicates => "duplicates",
             Self::DeviceWorkMissing => "device_work_missing",
@@ -152,6 +155,7 @@ impl TrustLine {
             TrustKind::Causality
             | TrustKind::LinkMismatch
             | TrustKind::OperatorMissing
+            | TrustKind::LaunchesMissing
             | TrustKind::EventsMissing
             | TrustKind::Duplicates
             | TrustKind::DeviceWorkMissing
@@ -169,12 +173,13 @@ impl TrustLine {
 /// The panel of one input, in the order of [`TrustKind`]. `diag` is what reading it reported.
 pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> {
     // Each goes over much of the store, and none needs another.
-    let checks: [&(dyn Fn() -> TrustLine + Sync); 26] = [
+    let checks: [&(dyn Fn() -> TrustLine + Sync); 27] = [
         &|| activity_without_launch(store, base),
         &|| launch_without_activity(store, base),
         &|| links::causality(store, base),
         &|| links::link_mismatch(store, base),
         &|| links::operator_missing(store, base),
+        &|| links::launches_missing(store, base),
         &|| links::events_missing(store, base),
         &|| times::duplicates(store),
         &|| times::device_work_missing(store, base),
@@ -279,7 +284,7 @@ fn launch_without_activity(store: &Store, base: &TimeBase) -> TrustLine {
 
 /// Whether a runtime or driver call starts kernels.
 pub(super) fn is_launch(name: &str) -> bool {
-    ["LaunchKernel", "LaunchCooperativeKernel", "GraphLaunch", "ModuleLaunch"]
+    ["LaunchKernel", "KernelLaunch", "LaunchCooperativeKernel", "GraphLaunch", "ModuleLaunch"]
         .iter()
         .any(|part| name.contains(part))
 }

@@ -315,7 +315,9 @@ fn is_circular(row: &DeviceRow, cause: &str) -> bool {
 
 /// Whether activity of a device is known to be missing from its times: they are lower bounds, idle times upper ones.
 fn is_bound(report: &AnalyzeReport, row: &DeviceRow) -> bool {
-    doubts::is_doubted(report, row.input, "device_work_missing")
+    ["device_work_missing", "launches_missing"]
+        .iter()
+        .any(|check| doubts::is_doubted(report, row.input, check))
         || times::lacks_activity(report, row.input)
 }
 

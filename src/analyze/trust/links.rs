@@ -10,7 +10,7 @@ use crate::analyze::devices::ActivityKind;
 use crate::analyze::launches::correlation;
 use crate::diag::Severity;
 use crate::model::EventKind;
-use crate::store::{SLIM_KEY, Store};
+use crate::store::{DeviceRow, Flow, SLIM_KEY, Store};
 
 /// Device activity with the call that started it.
 fn linked<'a>(
@@ -70,6 +70,63 @@ pub(super) fn link_mismatch(store: &Store, base: &TimeBase) -> TrustLine {
 
 fn external(store: &Store, slice: usize) -> Option<u64> {
     store.external_id(slice).filter(|&id| id != 0)
+}
+
+/// How far from the start of its first activity an annotation on a device may begin, in nanoseconds: writers of 2024 are up to
+/// 2 µs off.
+const ANNOTATION_SLACK_NS: i64 = 3_000;
+
+/// Launches that are gone with what they started. The profiler draws an arrow for each call that starts something, with its
+/// correlation as id, and lets an annotation on a device begin with the first activity in it: arrows without either end and
+/// annotations without activity are left. Nothing can be said of a part of a trace.
+pub(super) fn launches_missing(store: &Store, base: &TimeBase) -> TrustLine {
+    let meaning = "arrows from host to device of which both call and activity are gone, and annotations on a device that begin with no activity: launches and their kernels are missing from the file; idle times are upper bounds, busy times lower ones";
+    let is_whole = !base.windows.is_clipped && store.meta.entry(SLIM_KEY).is_none();
+    let found = is_whole.then(|| [loose_arrows(store), empty_annotations(store)]);
+    let [count, of] = [0, 1].map(|part: usize| {
+        let pairs = found.iter().flatten().map(|pair| [pair.0, pair.1][part]);
+        pairs.sum::<u64>()
+    });
+    let mut line = line(TrustKind::LaunchesMissing, count, 0, Severity::Notice, meaning);
+    line.effect_ns = None;
+    line.of = Some(of);
+    line.count = line.count.filter(|_| of > 0);
+    line
+}
+
+/// Arrows of which no event of the file is an end, and all arrows.
+fn loose_arrows(store: &Store) -> (u64, u64) {
+    let is_arrow = |flow: &&Flow| store.strings.get(flow.category) == "ac2g";
+    let mut arrows: Vec<u64> = store.flows.iter().filter(is_arrow).map(|flow| flow.id).collect();
+    arrows.dedup();
+    if arrows.is_empty() {
+        return (0, 0);
+    }
+    let ids = (0..store.slices.len()).filter_map(|slice| store.correlation(slice));
+    let known: HashSet<u64, FixedState> = ids.collect();
+    let loose = arrows.iter().filter(|id| !known.contains(id)).count();
+    (loose as u64, arrows.len() as u64)
+}
+
+/// Annotations on devices that begin with no activity of their device, and all of them.
+fn empty_annotations(store: &Store) -> (u64, u64) {
+    let kind = |row: &DeviceRow| store.kind(row.slice as usize);
+    let ts_ns = |row: &DeviceRow| store.slices.ts_ns[row.slice as usize];
+    let is_annotation = |row: &&DeviceRow| kind(row) == EventKind::GpuUserAnnotation;
+    let annotations: Vec<&DeviceRow> = store.device_rows.iter().filter(is_annotation).collect();
+    let mut starts: Vec<(Option<u32>, i64)> = Vec::new();
+    if !annotations.is_empty() {
+        let activity = store.device_rows.iter().filter(|row| kind(row).is_device_activity());
+        starts.extend(activity.map(|row| (row.device, ts_ns(row))));
+        starts.sort_unstable();
+    }
+    let is_empty = |row: &&&DeviceRow| {
+        let first = (row.device, ts_ns(row) - ANNOTATION_SLACK_NS);
+        let next = starts.partition_point(|&start| start < first);
+        let last = (row.device, ts_ns(row) + ANNOTATION_SLACK_NS);
+        starts.get(next).is_none_or(|&start| start > last)
+    };
+    (annotations.iter().filter(is_empty).count() as u64, annotations.len() as u64)
 }
 
 /// Operators, annotations, Python frames and memory events that are gone: the profiler numbers them without gaps. Nothing can

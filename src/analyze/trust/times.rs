@@ -16,6 +16,8 @@ const WORTH_TIMING_BYTES: u64 = 1 << 16;
 const HOST_LINK_BYTES_PER_NS: u64 = 1_000;
 /// Bytes a nanosecond that no memory reaches (the fastest of today: 8).
 const MEMORY_BYTES_PER_NS: u64 = 20_000;
+/// No copy takes less, however small, in nanoseconds: the shortest of real traces take 670.
+const SHORTEST_COPY_NS: i64 = 200;
 /// A wait that is worth asking what it waited for, in nanoseconds.
 const LONG_WAIT_NS: i64 = 1_000_000;
 /// A start of the window without any event that is worth telling, in nanoseconds.
@@ -105,23 +107,25 @@ pub(super) fn device_work_missing(store: &Store, base: &TimeBase) -> TrustLine {
     line
 }
 
-/// Copies faster than any link or memory.
+/// Copies faster than any link or memory, or shorter than any copy.
 pub(super) fn impossible_throughput(store: &Store, base: &TimeBase) -> TrustLine {
-    let meaning = "copies faster than any link or memory: their bytes or their durations are wrong";
+    let meaning = "copies faster than any link or memory, or shorter than any: their bytes or their durations are wrong";
     let (mut of, mut count, mut ns) = (0, 0, 0);
     for row in activities(base) {
         let slice = row.slice as usize;
         let Some(copy) = store.copy_row(slice) else { continue };
+        let dur_ns = store.slices.dur_ns(slice);
+        // Writers of whole microseconds have copies of 0.
+        let is_short = copy.bytes > 0 && dur_ns > 0 && dur_ns < SHORTEST_COPY_NS;
         let is_copy = store.kind(slice) == EventKind::Memcpy;
-        if !is_copy || copy.bytes < WORTH_TIMING_BYTES {
+        if !is_copy || (copy.bytes < WORTH_TIMING_BYTES && !is_short) {
             continue;
         }
         of += 1;
         let name = store.name(slice);
         let is_with_host = name.contains("HtoD") || name.contains("DtoH");
         let most = if is_with_host { HOST_LINK_BYTES_PER_NS } else { MEMORY_BYTES_PER_NS };
-        let dur_ns = store.slices.dur_ns(slice).max(1).unsigned_abs();
-        if copy.bytes > most.saturating_mul(dur_ns) {
+        if is_short || copy.bytes > most.saturating_mul(dur_ns.max(1).unsigned_abs()) {
             count += 1;
             ns += row.span.len_ns();
         }

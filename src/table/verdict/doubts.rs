@@ -31,6 +31,9 @@ fn sentence(number: usize, row: &TrustRow) -> Option<Sentence> {
         "operator_missing" => counted(
             " device activities name an operator that is not in the file: operators are missing.",
         ),
+        "launches_missing" => counted(
+            " arrows to devices and annotations on them lead to nothing: launches and their kernels are missing from the file; idle times are upper bounds, busy times lower ones.",
+        ),
         "events_missing" => counted(
             " numbered operators, annotations, frames and memory events are not in the file: counts and sums are lower bounds.",
         ),
@@ -38,7 +41,7 @@ fn sentence(number: usize, row: &TrustRow) -> Option<Sentence> {
             " events stand in the file more than once: counts and sums hold them more than once.",
         ),
         "impossible_throughput" => counted(
-            " copies are faster than any link or memory: their bytes or durations are wrong.",
+            " copies are faster than any link or memory, or shorter than any: their bytes or durations are wrong.",
         ),
         "activity_without_launch" => counted(
             " device activities were started by no recorded call: what follows from links (causes of idle time, iterations, device times of operators) lacks them.",
