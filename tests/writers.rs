@@ -328,3 +328,27 @@ fn launches_of_sycl_are_launches() {
     assert_eq!(launches(&lost), (1.into(), 1.into()));
     assert!(lost["verdict"].to_string().contains("No device activity was recorded, though "));
 }
+
+/// MTIA's writer calls everything that the device does by one category: copies are copies, and events no kernels.
+#[test]
+fn mtias_copies_are_no_kernels_and_its_waits_nothing() {
+    let Some(traces) = common::shared_traces() else { return };
+    let path = traces.join("public/mtia_inference/mtia_inference_rank_0.json.gz");
+    let report = analyze(&path);
+    let of = |category: &str| -> Vec<(String, i64)> {
+        let rows = rows(&report, "kernels").iter().filter(|row| row["category"] == category);
+        let mut found: Vec<_> = rows
+            .map(|row| {
+                (
+                    row["name"].as_str().unwrap_or_default().to_owned(),
+                    row["count"].as_i64().unwrap_or(0),
+                )
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    let named = |name: &str, count: i64| (name.to_owned(), count);
+    assert_eq!(of("kernel"), [named("merge", 36), named("pe_exe", 24), named("remote", 37)]);
+    assert_eq!(of("gpu_memcpy"), [named("dma_request", 877)]);
+}

@@ -48,6 +48,15 @@ pub fn ascend_kind(task: &str) -> Option<EventKind> {
     }
 }
 
+/// The kind of what MTIA's writer calls an event of the device, by its name; `None` where it is a kernel.
+pub fn mtia_kind(name: &str) -> Option<EventKind> {
+    match name {
+        "dma_request" => Some(EventKind::Memcpy),
+        "event_record" | "event_wait" => Some(EventKind::DeviceMark),
+        _ => None,
+    }
+}
+
 /// Whether a task records or awaits an event and computes nothing.
 fn is_mark(name: &str) -> bool {
     let starts = ["EVENT_", "EVENT ", "NOTIFY", "Notify", "PLACE_HOLDER", "PROFILER_"];

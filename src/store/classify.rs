@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use super::flow_links;
 use super::writers::{self, ProcessRole, Role, Writers};
 use super::{AsideRow, CopyRow, DeviceProperties, DeviceRow, Store, StrId, TrackId};
-use crate::model::activity_name::{ascend_kind, device_kind, is_api_call};
+use crate::model::activity_name::{ascend_kind, device_kind, is_api_call, mtia_kind};
 use crate::model::{EventKind, limits::MAX_CATEGORIES};
 
 /// Gives slices their kinds, device activity its devices, and links activity with what launched it.
 pub(super) fn classify(store: &mut Store) {
+    settle_mtia(store);
     let asides = std::mem::take(&mut store.asides);
     let writers = Writers::of(store.tracks.iter().map(|track| process_name(store, track)));
     let roles = roles(store, writers);
@@ -38,6 +39,24 @@ pub(super) fn classify(store: &mut Store) {
     store.device_rows.sort_unstable_by_key(|row| row.slice);
     store.copies.sort_unstable_by_key(|row| row.slice);
     flow_links::link(store);
+}
+
+/// MTIA's writer has one category for all that the device does: its copies and its waits for events are no kernels.
+fn settle_mtia(store: &mut Store) {
+    if !has_categories(store, &["mtia_ccp_events"]) {
+        return;
+    }
+    let mut numbers = BTreeMap::new();
+    for slice in 0..store.slices.len() {
+        if store.kind(slice) == EventKind::Kernel
+            && let Some(kind) = mtia_kind(store.name(slice))
+        {
+            set_kind(&mut numbers, store, slice, kind);
+        }
+    }
+    let mut rows = std::mem::take(&mut store.device_rows);
+    rows.retain(|row| store.kind(row.slice as usize) != EventKind::DeviceMark);
+    store.device_rows = rows;
 }
 
 /// What a track holds and of which device.
@@ -109,7 +128,7 @@ impl Pass {
         for slice in store.tracks[track].slices.clone() {
             let old = store.kind(slice);
             let Some(kind) = self.kind(store, slice, old, of.role) else { continue };
-            if !self.set_kind(store, slice, kind) || !kind.is_device_activity() {
+            if !set_kind(&mut self.numbers, store, slice, kind) || !kind.is_device_activity() {
                 continue;
             }
             let aside = self.aside(slice);
@@ -169,24 +188,30 @@ impl Pass {
     fn is_call(&mut self, store: &Store, name: StrId) -> bool {
         *self.calls[name.0 as usize].get_or_insert_with(|| is_api_call(store.strings.get(name)))
     }
+}
 
-    /// Changes the kind of a slice; false where the file has more categories than there are numbers.
-    fn set_kind(&mut self, store: &mut Store, slice: usize, kind: EventKind) -> bool {
-        let old = store.slices.category[slice];
-        let categories = &mut store.categories;
-        let number = match self.numbers.get(&(old, kind)) {
-            Some(&known) => known,
-            None if categories.len() >= MAX_CATEGORIES => return false,
-            None => {
-                categories.push((categories[usize::from(old)].0, kind));
-                let number = (categories.len() - 1) as u8;
-                self.numbers.insert((old, kind), number);
-                number
-            }
-        };
-        store.slices.category[slice] = number;
-        true
-    }
+/// Changes the kind of a slice; false where the file has more categories than there are numbers. `numbers`: the category with
+/// the text of another and a kind.
+fn set_kind(
+    numbers: &mut BTreeMap<(u8, EventKind), u8>,
+    store: &mut Store,
+    slice: usize,
+    kind: EventKind,
+) -> bool {
+    let old = store.slices.category[slice];
+    let categories = &mut store.categories;
+    let number = match numbers.get(&(old, kind)) {
+        Some(&known) => known,
+        None if categories.len() >= MAX_CATEGORIES => return false,
+        None => {
+            categories.push((categories[usize::from(old)].0, kind));
+            let number = (categories.len() - 1) as u8;
+            numbers.insert((old, kind), number);
+            number
+        }
+    };
+    store.slices.category[slice] = number;
+    true
 }
 
 /// Annotations of steps, which torch_npu writes as operators.

@@ -193,9 +193,13 @@ impl Decoder {
         };
         let config = if kind == EventKind::Kernel { launch_config(event) } else { None };
         self.builder.device_row(row, config);
-        if matches!(kind, EventKind::Memcpy | EventKind::Memset)
-            && let Some(bytes) = event.arg(b"bytes").and_then(RawValue::as_u64)
-        {
+        let bytes = match kind {
+            EventKind::Memcpy | EventKind::Memset => event.arg(b"bytes"),
+            // MTIA's copies turn out to be copies once all names are known.
+            EventKind::Kernel if event.name.inner() == b"dma_request" => event.arg(b"size"),
+            _ => None,
+        };
+        if let Some(bytes) = bytes.and_then(RawValue::as_u64) {
             self.builder.copy(CopyRow {
                 slice,
                 bytes,
