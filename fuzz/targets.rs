@@ -35,7 +35,8 @@ fn file(target: &str) -> PathBuf {
 fn read(target: &str, bytes: &[u8], force_slow_path: bool) -> Result<Input, ReadError> {
     let path = file(target);
     std::fs::write(&path, bytes).expect("there is room for a file");
-    let input = read_input(&path, &ReadOptions { threads: 1, force_slow_path });
+    let input =
+        read_input(&path, &ReadOptions { threads: 1, force_slow_path, ..ReadOptions::default() });
     std::fs::remove_file(&path).expect("the file was just written");
     input
 }

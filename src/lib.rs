@@ -94,5 +94,5 @@ pub mod cli;
 
 pub use ask::{Logs, Of, Question, TableInfo, Traces, tables};
 pub use model::Dictionary;
-pub use read::ReadError;
+pub use read::{ReadError, ReadOptions};
 pub use schema::{Cells, Column, Kind, Lists, Source, Spec, Table, Texts, Unit, Values};

@@ -43,7 +43,7 @@ fn read(bytes: &[u8]) -> Result<Input, ReadError> {
     // The name says nothing: formats are told apart by content.
     let path = dir.path().join("trace");
     std::fs::write(&path, bytes).unwrap();
-    read_input(&path, &ReadOptions { threads: 2, force_slow_path: false })
+    read_input(&path, &ReadOptions { threads: 2, ..ReadOptions::default() })
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn bytes_an_event() {
     write_trace(&path, n_events);
     let before = LIVE.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
-    let input = read_input(&path, &ReadOptions { threads: 2, force_slow_path: false }).unwrap();
+    let input = read_input(&path, &ReadOptions { threads: 2, ..ReadOptions::default() }).unwrap();
     let peak = PEAK.load(Ordering::Relaxed) - before;
     let held = LIVE.load(Ordering::Relaxed) - before;
     assert_eq!(input.store.slices.len(), n_events);

@@ -81,7 +81,7 @@ fn every_small_trace_is_read_alike() {
         let view = ask(&python, &[out.to_str().unwrap()]);
         assert_eq!(view["broken"], Value::Array(Vec::new()), "{}", path.display());
         let store =
-            read_input(&path, &ReadOptions { threads: 2, force_slow_path: false }).unwrap().store;
+            read_input(&path, &ReadOptions { threads: 2, ..ReadOptions::default() }).unwrap().store;
         let mut ours: BTreeMap<(String, String), (u64, i64)> = BTreeMap::new();
         let mut correlations = 0_u128;
         for slice in 0..store.slices.len() {

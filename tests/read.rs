@@ -10,7 +10,7 @@ use omni_trace::diag::IssueKind;
 use omni_trace::read::{Input, ReadOptions, read_input};
 
 fn read(path: &Path, threads: usize, force_slow_path: bool) -> Input {
-    read_input(path, &ReadOptions { threads, force_slow_path }).unwrap()
+    read_input(path, &ReadOptions { threads, force_slow_path, ..ReadOptions::default() }).unwrap()
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn read_text(text: &[u8]) -> Result<Input, omni_trace::read::ReadError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("trace.json");
     std::fs::write(&path, text).unwrap();
-    read_input(&path, &ReadOptions { threads: 2, force_slow_path: false })
+    read_input(&path, &ReadOptions { threads: 2, ..ReadOptions::default() })
 }
 
 #[test]

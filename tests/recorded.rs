@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use omni_trace::{Kind, Of, Question, Source, Traces, Values, tables};
+use omni_trace::{Kind, Of, Question, ReadOptions, Source, Traces, Values, tables};
 
 fn ints(source: &Source<'_>, key: &str) -> Vec<Option<i64>> {
     match source.column(key, 0..source.n_rows) {
@@ -226,4 +226,44 @@ fn texts_of_one_input_share_a_dictionary() {
     let distinct: BTreeSet<&str> = both.iter().collect();
     assert_eq!(distinct.len(), both.len());
     assert_eq!(distinct.len(), words(&events, "name").into_iter().collect::<BTreeSet<_>>().len());
+}
+
+/// Every argument of every complete event is a row, whichever the event; and nothing else of the store changes.
+#[test]
+fn arguments_are_kept_where_they_are_asked_for() {
+    let path = fixture("h100_rust_light").join("cap_light.pt.trace.json.gz");
+    let options = ReadOptions { keeps_arguments: true, threads: 2, ..ReadOptions::default() };
+    let traces = Traces::read_with([&path], &options).unwrap();
+    columns_are_as_listed(&traces);
+    let table = source(&traces, "event_arguments");
+    let (keys, texts) = (words(&table, "key"), words(&table, "text"));
+    let (events, numbers) = (ints(&table, "event"), ints(&table, "number"));
+    let mut found: BTreeMap<(i64, String), Vec<String>> = BTreeMap::new();
+    for (i, key) in keys.into_iter().enumerate() {
+        let value = numbers[i].map_or_else(|| texts[i].clone(), |number| number.to_string());
+        found.entry((events[i].unwrap(), key)).or_default().push(value);
+    }
+    let events = source(&traces, "kernel_events");
+    let ids = ints(&events, "event").into_iter().zip(ints(&events, "correlation"));
+    for (event, correlation) in ids {
+        let key = (event.unwrap(), "correlation".to_owned());
+        assert_eq!(found[&key], [correlation.unwrap().to_string()]);
+        assert!(found.contains_key(&(key.0, "context".to_owned())));
+    }
+    let mut reader = flate2::read::MultiGzDecoder::new(std::fs::File::open(&path).unwrap());
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let complete = json["traceEvents"].as_array().unwrap().iter().filter(|one| one["ph"] == "X");
+    let n: usize =
+        complete.map(|one| one["args"].as_object().map_or(0, serde_json::Map::len)).sum();
+    assert_eq!((table.n_rows, n > 1000), (n, true));
+    let plain = Traces::read([&path]).unwrap();
+    // Nobody asked to keep them: they are read again.
+    assert!(plain.inputs()[0].store.arguments.is_none());
+    let again = source(&plain, "event_arguments");
+    assert_eq!(words(&again, "key"), words(&table, "key"));
+    assert_eq!(ints(&again, "event"), ints(&table, "event"));
+    assert_eq!(plain.inputs()[0].store.slices.len(), traces.inputs()[0].store.slices.len());
+    assert_eq!(words(&source(&plain, "events"), "name"), words(&source(&traces, "events"), "name"));
 }

@@ -28,7 +28,7 @@ fn slim(path: &Path, out: &Path, flags: &[&str]) -> serde_json::Value {
 }
 
 fn store(path: &Path) -> Store {
-    read_input(path, &ReadOptions { threads: 2, force_slow_path: false }).unwrap().store
+    read_input(path, &ReadOptions { threads: 2, ..ReadOptions::default() }).unwrap().store
 }
 
 /// Kernels, waits of every thread, and iterations, in words without slice numbers.

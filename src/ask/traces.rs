@@ -1,7 +1,7 @@
 //! The short way from files to tables.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
@@ -24,6 +24,8 @@ use crate::table::{AnalyzeReport, BandwidthReport};
 pub struct Traces {
     inputs: Vec<Input>,
     known: Vec<Known>,
+    /// The same inputs with the arguments of events, once somebody asked for them.
+    again: OnceLock<Option<Box<Traces>>>,
 }
 
 impl Traces {
@@ -34,10 +36,23 @@ impl Traces {
     ///
     /// A path of which nothing can be read.
     pub fn read<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, ReadError> {
+        Self::read_with(paths, &ReadOptions::default())
+    }
+
+    /// As [`Self::read`], with as many threads as said, and with the arguments of every event where they are to be kept: the
+    /// table `event_arguments` has them.
+    ///
+    /// # Errors
+    ///
+    /// A path of which nothing can be read.
+    pub fn read_with<P: AsRef<Path>>(
+        paths: impl IntoIterator<Item = P>,
+        options: &ReadOptions,
+    ) -> Result<Self, ReadError> {
         let paths: Vec<PathBuf> = paths.into_iter().map(|path| path.as_ref().to_owned()).collect();
         let found = discover(&paths)?;
         let progress = Arc::new(Progress::default());
-        let mut inputs = read_inputs(&found.paths, &ReadOptions::default(), &progress)?;
+        let mut inputs = read_inputs(&found.paths, options, &progress)?;
         for input in &mut inputs {
             input.identity = refine_identity(&input.path, &input.identity, &input.store, &[]);
         }
@@ -47,7 +62,7 @@ impl Traces {
     /// Traces that were read already.
     pub fn of(inputs: Vec<Input>) -> Self {
         let known = inputs.iter().map(|_| Known::default()).collect();
-        Self { inputs, known }
+        Self { inputs, known, again: OnceLock::new() }
     }
 
     /// The inputs: their events, who wrote them, what was odd or lost.
@@ -56,10 +71,14 @@ impl Traces {
     }
 
     /// The table of a name ([`TableInfo::name`]). A summary asks its analysis and no other; a table of events costs nothing
-    /// before a column is asked for. `None` where there is no such table of traces.
+    /// before a column is asked for; for `event_arguments` the files are read again, unless the reader was asked to keep them.
+    /// `None` where there is no such table of traces, or where what it needs cannot be read again.
     pub fn source(&self, name: &str, question: &Question) -> Option<Source<'_>> {
         let info = tables().iter().find(|info| info.name == name)?;
         match info.of {
+            Of::Events if info.key == recorded::ARGUMENTS => {
+                recorded::source(info.spec, &self.with_arguments()?.recorded(question))
+            }
             Of::Events => recorded::source(info.spec, &self.recorded(question)),
             Of::Analyze => {
                 let mut wanted = vec![info.spec];
@@ -73,6 +92,29 @@ impl Traces {
             }
             Of::Stages => None,
         }
+    }
+
+    /// The same with the arguments of every event: read again, once, where they were not kept. `None` where that cannot be.
+    fn with_arguments(&self) -> Option<&Self> {
+        if self.inputs.iter().all(|input| input.store.arguments.is_some()) {
+            return Some(self);
+        }
+        self.again.get_or_init(|| self.read_again().map(Box::new)).as_deref()
+    }
+
+    fn read_again(&self) -> Option<Self> {
+        let mut paths: Vec<PathBuf> = self.inputs.iter().map(|input| input.path.clone()).collect();
+        paths.dedup();
+        if paths.iter().any(|path| path == Path::new("-")) {
+            return None;
+        }
+        let options = ReadOptions { keeps_arguments: true, ..ReadOptions::default() };
+        let again = read_inputs(&paths, &options, &Arc::new(Progress::default())).ok()?;
+        let lengths = |inputs: &[Input]| -> Vec<usize> {
+            inputs.iter().map(|input| input.store.slices.len()).collect()
+        };
+        // A file that changed meanwhile has other events.
+        (lengths(&again) == lengths(&self.inputs)).then(|| Self::of(again))
     }
 
     fn recorded(&self, question: &Question) -> Vec<Recorded<'_>> {

@@ -53,12 +53,14 @@ pub struct ReadOptions {
     pub threads: usize,
     /// Reads every event with the tolerant parser: slow, for comparing the two.
     pub force_slow_path: bool,
+    /// Keeps the arguments of every complete event, also those that no column is made of: for who asks for them alone.
+    pub keeps_arguments: bool,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { threads, force_slow_path: false }
+        Self { threads, force_slow_path: false, keeps_arguments: false }
     }
 }
 

@@ -10,7 +10,7 @@ use super::chrome::walk::Sink;
 use super::ids::{ID_ARGUMENTS, id_space, original_id, was_renumbered};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::time::write_us;
-use crate::store::{ADDED_KEY, Chunk, ORIGINAL_KEY, Part};
+use crate::store::{ADDED_KEY, Chunk, Keep, ORIGINAL_KEY, Part};
 
 /// How events find their input.
 pub(super) struct SplitPlan {
@@ -123,8 +123,8 @@ pub(super) struct PartsSink<'p> {
 }
 
 impl<'p> PartsSink<'p> {
-    pub(super) fn new(plan: &'p SplitPlan, keeps_order: bool) -> Self {
-        let decoders = plan.parts.iter().map(|_| Decoder::new(keeps_order)).collect();
+    pub(super) fn new(plan: &'p SplitPlan, keep: Keep) -> Self {
+        let decoders = plan.parts.iter().map(|_| Decoder::new(keep)).collect();
         Self { restorer: Restorer::new(plan), decoders, reporter: Reporter::default() }
     }
 }

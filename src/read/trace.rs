@@ -12,7 +12,9 @@ use super::pipeline::{Finished, Opened, PassError};
 use super::{Progress, ReadError, ReadOptions};
 use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
-use crate::store::{Layout, Part, SLIM_KEY, Store, StoreBuilder, parts_of, report_own_losses};
+use crate::store::{
+    Keep, Layout, Part, SLIM_KEY, Store, StoreBuilder, parts_of, report_own_losses,
+};
 
 /// What a trace file gave.
 pub(super) struct ReadTrace {
@@ -63,11 +65,12 @@ pub(super) fn read_parts(
     }
     let plan = SplitPlan::new(&parts);
     let slim = opened.head.entries.iter().find(|(key, _)| key == SLIM_KEY).cloned();
+    let keep = Keep { order: keeps_order, arguments: options.keeps_arguments };
     let mut builders: Vec<StoreBuilder> =
         parts.iter().map(|_| StoreBuilder::new(keeps_order)).collect();
     let mut reporters = vec![Reporter::default(); parts.len()];
     let mut indexes = vec![EventIndex::default(); parts.len()];
-    let make = |_: u64| PartsSink::new(&plan, keeps_order);
+    let make = |_: u64| PartsSink::new(&plan, keep);
     let finished = opened.run(options, &make, &mut |offset, chunks| {
         for (i, (chunk, reporter)) in chunks.into_iter().enumerate() {
             if keeps_order {
@@ -119,7 +122,8 @@ fn read_opened(
     let mut builder = StoreBuilder::new(keeps_order);
     let mut index = EventIndex::default();
     let anew = Anew::take(&mut opened.head.entries);
-    let make = |_: u64| Former::new(&anew, Decoder::new(keeps_order));
+    let keep = Keep { order: keeps_order, arguments: options.keeps_arguments };
+    let make = |_: u64| Former::new(&anew, Decoder::new(keep));
     let finished = opened.run(options, &make, &mut |offset, chunk| {
         if keeps_order {
             index.first_of_block.insert(offset, builder.n_events());

@@ -4,7 +4,7 @@ use super::events;
 use super::view::{Rows, View};
 use crate::model::{EventKind, MODULE_FRAME};
 use crate::schema::Coded;
-use crate::store::{CollectiveRow, LaunchConfig, Shapes};
+use crate::store::{Argument, ArgumentRow, CollectiveRow, LaunchConfig, Shapes};
 
 impl<'v, T> View<'v, T> {
     fn config(&self, slice: usize) -> Option<&'v LaunchConfig> {
@@ -67,6 +67,10 @@ impl<'v, T> View<'v, T> {
     /// What is around a slice, from the inside out.
     fn around(&self, slice: usize) -> impl Iterator<Item = usize> {
         std::iter::successors(self.parent(slice), |&slice| self.parent(slice))
+    }
+
+    fn argument(&self, row: usize) -> &'v ArgumentRow {
+        &self.store().arguments.as_deref().unwrap_or_default()[row]
     }
 
     fn collective(&self, row: usize) -> &'v CollectiveRow {
@@ -187,5 +191,16 @@ events! {
         dst_rank: Option<u32>, Count, "destination", "receiving rank of a point-to-point operation", |v, i| v.collective(i).dst_rank;
         sequence: Option<u64>, Count, "sequence", "number of the collective in its group", |v, i| v.collective(i).seq;
         comms_id: Option<Coded<'v>>, Text, "communicator", "id of the communicator", |v, i| Some(v.text(v.collective(i).comms_id?));
+    }
+}
+
+events! {
+    /// Arguments of events.
+    EventArguments<'v>: "event_arguments", "Arguments of events", "What else does the trace say of each event?", |store| Rows::All(store.arguments.as_ref().map_or(0, Vec::len)) => {
+        input: usize, Count, "#", "number of the input", |v, _| v.number();
+        event: usize, Count, "event", "number of the event in the table events of its input", |v, i| v.argument(i).slice as usize;
+        key: Coded<'v>, Text, "key", "name of the argument", |v, i| v.text(v.argument(i).key);
+        number: Option<i64>, Count, "number", "its value, where it is a whole number", |v, i| match v.argument(i).value { Argument::Number(number) => Some(number), Argument::Text(_) => None };
+        text: Option<Coded<'v>>, Text, "text", "its value, where it is none: a text, or JSON as the trace writes it", |v, i| match v.argument(i).value { Argument::Text(text) => Some(v.text(text)), Argument::Number(_) => None };
     }
 }

@@ -19,6 +19,9 @@ use define::{Stored, events};
 pub use view::Known;
 use view::View;
 
+/// Key of the table that is there only where the arguments of events were kept.
+pub const ARGUMENTS: &str = <details::EventArguments as Stored>::SPEC.key;
+
 /// One input whose events are asked for.
 #[derive(Clone, Copy)]
 pub struct Recorded<'v> {
@@ -56,6 +59,7 @@ all! {
     details::CallEvents
     details::PythonEvents
     details::CollectiveEvents
+    details::EventArguments
     points::MemoryEvents
     points::InstantEvents
     points::CounterEvents

@@ -275,6 +275,11 @@ impl StoreBuilder {
             task: r.task.map(string),
             ..*r
         }));
+        if let Some(arguments) = &chunk.arguments {
+            let renamed = |r: &super::ArgumentRow| r.renamed(maps.slice(r.slice), string);
+            let all = store.arguments.get_or_insert_default();
+            all.extend(arguments.iter().map(renamed));
+        }
         store.modules.extend(
             chunk.modules.iter().map(|r| super::ModuleRow { slice: maps.slice(r.slice), ..*r }),
         );
@@ -514,6 +519,9 @@ fn place_details(store: &mut Store, new_of_old: &[AtomicU32], rank: &[StrId]) {
         row.stack = row.stack.map(string);
         row.modules = row.modules.map(string);
     });
+    for row in store.arguments.iter_mut().flatten() {
+        *row = row.renamed(new_of_old[row.slice as usize].load(Ordering::Relaxed), string);
+    }
     for shapes in &mut store.shapes {
         shapes.dims = shapes.dims.map(string);
         shapes.types = shapes.types.map(string);
@@ -526,6 +534,8 @@ fn place_details(store: &mut Store, new_of_old: &[AtomicU32], rank: &[StrId]) {
     store.collectives.par_sort_unstable_by_key(|r| r.slice);
     store.ops.par_sort_unstable_by_key(|r| r.slice);
     store.modules.par_sort_unstable_by_key(|r| r.slice);
+    // Those of a slice stay in the order of the trace.
+    store.arguments.iter_mut().for_each(|all| all.par_sort_by_key(|row| row.slice));
 }
 
 fn place_small_tables(

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, EventNumbers, FlowPhase,
-    LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes, StrId, SyncRow, TrackId, strings::Interner,
+    ArgumentRow, AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, EventNumbers,
+    FlowPhase, Keep, LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes, StrId, SyncRow, TrackId,
+    strings::Interner,
 };
 
 /// A string of one chunk.
@@ -119,6 +120,7 @@ pub struct Chunk {
     pub(super) ops: Vec<OpRow>,
     pub(super) shapes: Vec<Shapes>,
     pub(super) modules: Vec<ModuleRow>,
+    pub(super) arguments: Option<Vec<ArgumentRow>>,
     pub(super) flows: Vec<LocalFlow>,
     pub(super) counters: Vec<LocalCounter>,
     pub(super) instants: Vec<LocalInstant>,
@@ -152,9 +154,22 @@ pub struct ChunkBuilder {
 }
 
 impl ChunkBuilder {
-    /// Whether the store is to remember where in the file each slice stood (four bytes an event more).
-    pub fn keep_order(&mut self, keep: bool) {
-        self.keeps_order = keep;
+    /// A builder of a chunk that keeps more than it does by itself.
+    pub fn new(keep: Keep) -> Self {
+        let arguments = keep.arguments.then(Vec::new);
+        let chunk = Chunk { arguments, ..Chunk::default() };
+        Self { chunk, keeps_order: keep.order, ..Self::default() }
+    }
+
+    /// Whether arguments are kept.
+    #[inline]
+    pub fn keeps_arguments(&self) -> bool {
+        self.chunk.arguments.is_some()
+    }
+
+    /// Adds an argument of a slice, where they are kept.
+    pub fn argument(&mut self, row: ArgumentRow) {
+        self.chunk.arguments.iter_mut().for_each(|arguments| arguments.push(row));
     }
 
     /// The chunk.

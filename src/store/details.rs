@@ -170,6 +170,46 @@ pub struct AsideRow {
     pub task: Option<StrId>,
 }
 
+/// What a store keeps only where it is asked to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Where in the file each slice stood: four bytes an event more.
+    pub order: bool,
+    /// The arguments of every slice: 16 bytes an argument, and its text.
+    pub arguments: bool,
+}
+
+/// The value of an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// A whole number.
+    Number(i64),
+    /// A text, or the JSON of anything else.
+    Text(StrId),
+}
+
+/// One argument of a slice, kept where the reader was asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArgumentRow {
+    /// The slice.
+    pub slice: u32,
+    /// Its name.
+    pub key: StrId,
+    /// Its value.
+    pub value: Argument,
+}
+
+impl ArgumentRow {
+    /// The same with other numbers of slices and texts.
+    pub(super) fn renamed(self, slice: u32, string: impl Fn(StrId) -> StrId) -> Self {
+        let value = match self.value {
+            Argument::Text(text) => Argument::Text(string(text)),
+            number => number,
+        };
+        Self { slice, key: string(self.key), value }
+    }
+}
+
 /// The `Python module id` of an `nn.Module` frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModuleRow {

@@ -28,8 +28,8 @@ pub use build::StoreBuilder;
 pub use chunk::{AsyncEdge, Chunk, ChunkBuilder, LocalStr, LocalTrack, SliceRow};
 pub use column::CompactColumn;
 pub use details::{
-    AsideRow, CollectiveRow, CopyRow, DeviceRow, EventNumbers, LaunchConfig, MemoryRow, ModuleRow,
-    OpRow, Shapes, SyncRow,
+    Argument, ArgumentRow, AsideRow, CollectiveRow, CopyRow, DeviceRow, EventNumbers, Keep,
+    LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes, SyncRow,
 };
 pub use losses::{LOSSES_KEY, carry_losses, report_losses, report_own_losses};
 pub use parts::{

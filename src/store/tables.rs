@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, EventNumbers, LaunchConfig,
-    MemoryRow, ModuleRow, OpRow, Repairs, Shapes, StrId, Strings, SyncRow,
+    ArgumentRow, AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, EventNumbers,
+    LaunchConfig, MemoryRow, ModuleRow, OpRow, Repairs, Shapes, StrId, Strings, SyncRow,
 };
 use crate::model::EventKind;
 
@@ -256,6 +256,8 @@ pub struct Store {
     pub shapes: Vec<Shapes>,
     /// `nn.Module` frames.
     pub modules: Vec<ModuleRow>,
+    /// The arguments of every slice; `None` unless the reader was asked to keep them.
+    pub arguments: Option<Vec<ArgumentRow>>,
     /// Flow ends, by (category, id, time).
     pub flows: Vec<Flow>,
     /// Counter samples, by time.

@@ -82,7 +82,7 @@ fn event(layout: usize, i: usize) -> String {
 fn read(bytes: &[u8]) -> Result<Input, ReadError> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
-    read_input(file.path(), &ReadOptions { threads: 2, force_slow_path: false })
+    read_input(file.path(), &ReadOptions { threads: 2, ..ReadOptions::default() })
 }
 
 /// How often each event is in a store, by its number.

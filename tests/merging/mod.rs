@@ -8,7 +8,7 @@ use omni_trace::read::{Input, Progress, ReadOptions, read_input, read_inputs};
 use crate::program::omni_trace;
 
 pub(crate) fn options() -> ReadOptions {
-    ReadOptions { threads: 2, force_slow_path: false }
+    ReadOptions { threads: 2, ..ReadOptions::default() }
 }
 
 pub(crate) fn text(path: &Path) -> &str {

@@ -1,15 +1,15 @@
 //! A raw event to rows of a chunk: the meaning of keys, per phase and category.
 
-use super::event::{RawEvent, RawValue};
+use super::event::{RawEvent, RawValue, key_text};
 use super::tolerant::Reading;
 use super::walk::Sink;
 use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
 use crate::model::limits::MAX_TEXT_BYTES;
 use crate::store::{
-    AsideRow, AsyncEdge, Chunk, ChunkBuilder, CollectiveRow, CopyRow, DeviceRow, FlowPhase,
-    LaunchConfig, LocalStr, LocalTrack, MemoryRow, ModuleRow, OpRow, Shapes, SliceRow, StrId,
-    SyncRow, TrackId,
+    Argument, ArgumentRow, AsideRow, AsyncEdge, Chunk, ChunkBuilder, CollectiveRow, CopyRow,
+    DeviceRow, FlowPhase, Keep, LaunchConfig, LocalStr, LocalTrack, MemoryRow, ModuleRow, OpRow,
+    Shapes, SliceRow, StrId, SyncRow, TrackId,
 };
 
 /// Decodes the events of one block into a [`ChunkBuilder`].
@@ -38,11 +38,9 @@ impl Sink for Decoder {
 }
 
 impl Decoder {
-    /// A decoder; `keep_order` has the store remember where in the file each slice stood.
-    pub(crate) fn new(keep_order: bool) -> Self {
-        let mut decoder = Self::default();
-        decoder.builder.keep_order(keep_order);
-        decoder
+    /// A decoder that has the store keep more than it does by itself.
+    pub(crate) fn new(keep: Keep) -> Self {
+        Self { builder: ChunkBuilder::new(keep), ..Self::default() }
     }
 
     /// Adds one event that starts at byte `offset` of the decompressed input.
@@ -91,6 +89,9 @@ impl Decoder {
         let slice = self.builder.slice(row);
         if let Some(number) = number {
             self.builder.event_number(number);
+        }
+        if self.builder.keeps_arguments() {
+            self.arguments(event, slice, offset);
         }
         match kind {
             EventKind::PythonFunction => self.module(event, slice),
@@ -305,6 +306,18 @@ impl Decoder {
         });
     }
 
+    /// Every argument as the trace writes it.
+    fn arguments(&mut self, event: &RawEvent<'_>, slice: u32, offset: u64) {
+        for &(key, value) in &event.args {
+            let key = StrId::from(self.builder.string(&key_text(key).0));
+            let value = match value.as_i64().filter(|_| !value.is_string()) {
+                Some(number) => Argument::Number(number),
+                None => Argument::Text(self.string(value, offset).into()),
+            };
+            self.builder.argument(ArgumentRow { slice, key, value });
+        }
+    }
+
     fn module(&mut self, event: &RawEvent<'_>, slice: u32) {
         if let Some(module_id) = event.arg(b"Python module id").and_then(RawValue::as_u64) {
             self.builder.module(ModuleRow { slice, module_id });
@@ -372,7 +385,7 @@ impl Decoder {
         let track = self.track(event, offset);
         for &(key, value) in &event.args {
             let Some(value) = value.as_f64() else { continue };
-            let (series, _) = super::event::key_text(key);
+            let (series, _) = key_text(key);
             let series = self.builder.string(&series);
             self.builder.counter(ts_ns, track, name, series, value);
         }
