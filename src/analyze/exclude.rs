@@ -6,10 +6,50 @@
 use super::base::TimeBase;
 use super::host::ThreadKind;
 use super::intervals::{CoverIndex, Span};
+use super::percent;
+use super::threads::ThreadRow;
 use super::timeline::Class;
 use super::window::slice_span;
 use crate::model::EventKind;
+use crate::schema::{IdCell, tables};
 use crate::store::{Store, StrId};
+
+tables! {
+    /// What was left out of one work thread, as the machine output gives it.
+    ExcludedRow: "excluded", "Left out of the work threads", "What did --exclude leave out, and where?", groups 3, carried whole {
+        input: usize, Count, All, "#", "number of the input";
+        pid: IdCell, Text, All, "pid", "process";
+        tid: IdCell, Text, All, "tid", "thread";
+        class: Class, Text, All / End, "class", "class of time that was left out";
+        excluded_ns: i64, Ns, All, "excluded", "what was left out";
+        excluded_pct: Option<f64>, Percent, All, "share", "of the whole window";
+        whole_window_ns: i64, Ns, All / Lead, "whole window", "window with everything";
+        kept_window_ns: i64, Ns, All / Lead, "kept", "window less what was left out";
+    }
+}
+
+impl ExcludedRow {
+    /// The rows of an input, one for each work thread and class.
+    pub fn of(input: usize, threads: &[ThreadRow], exclusion: &Exclusion) -> Vec<Self> {
+        let mut rows = Vec::new();
+        for part in &exclusion.threads {
+            let found = threads.iter().find(|thread| thread.track == part.track);
+            let id =
+                |id: fn(&ThreadRow) -> &IdCell| found.map_or(IdCell::of(""), |one| id(one).clone());
+            rows.extend(part.by_class.iter().map(|&(class, ns)| Self {
+                input,
+                pid: id(|thread| &thread.pid),
+                tid: id(|thread| &thread.tid),
+                class,
+                excluded_ns: ns,
+                excluded_pct: percent(ns, part.window_ns),
+                whole_window_ns: part.window_ns,
+                kept_window_ns: part.kept_ns,
+            }));
+        }
+        rows
+    }
+}
 
 /// What is excluded of one work thread.
 #[derive(Clone, Debug, PartialEq, Eq)]

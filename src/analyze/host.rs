@@ -11,6 +11,7 @@ use super::timeline::{Class, Owner, Role, Sweep, Timeline};
 use super::wait_rules::{Rule, RuleEffect};
 use super::window::{is_unplaced, slice_span};
 use crate::model::EventKind;
+use crate::schema::words_of;
 use crate::store::{Store, StrId, TrackId};
 
 /// What a host thread is there for.
@@ -24,9 +25,11 @@ pub enum ThreadKind {
     Idle,
 }
 
+words_of!(ThreadKind { Work Background Idle });
+
 impl ThreadKind {
     /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Work => "work",
             Self::Background => "background",

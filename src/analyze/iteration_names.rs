@@ -1,5 +1,7 @@
 //! What the name of an annotation says of a step: who wrote it, what kind of step it was, requests and tokens.
 
+use crate::schema::words_of;
+
 /// Which annotations an iteration comes from. Gaps are between iterations of one scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
@@ -38,9 +40,14 @@ pub enum Phase {
     Unknown,
 }
 
+words_of! {
+    Scheme { Execute Step Forward Executor Diffusion DenoiseStep TrainStep OneForwardOneBackward ProfilerStep }
+    Phase { Prefill Decode Mixed Empty Unknown }
+}
+
 impl Scheme {
     /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Execute => "execute",
             Self::Step => "step",
@@ -57,7 +64,7 @@ impl Scheme {
 
 impl Phase {
     /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Prefill => "prefill",
             Self::Decode => "decode",

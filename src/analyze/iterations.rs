@@ -15,75 +15,89 @@ use super::quantiles::Quantiles;
 use super::timeline::Class;
 use super::window::{is_unplaced, slice_span};
 use crate::model::EventKind;
+use crate::schema::{IdCell, tables, words};
 use crate::store::{Store, TrackId};
 
-/// One iteration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Iteration {
-    /// The annotation.
-    pub slice: u32,
-    /// Its track.
-    pub track: usize,
-    /// Its name.
-    pub name: String,
-    /// Scheme of the name.
-    pub scheme: Scheme,
-    /// Phase.
-    pub phase: Phase,
-    /// Requests and tokens.
-    pub batch: Batch,
-    /// Start of the annotation, or of the window where that comes later.
-    pub start_ns: i64,
-    /// Its length on the CPU inside the window, less what is excluded.
-    pub cpu_ns: i64,
-    /// What [`Iterations::leave_out`] took out of its length.
-    pub excluded_ns: i64,
-    /// Kernels launched inside.
-    pub n_kernels: u64,
-    /// Sum over these kernels; `None` where the trace has no device activity.
-    pub kernel_sum_ns: Option<i64>,
-    /// Time in which one of these kernels runs.
-    pub kernel_busy_ns: Option<i64>,
-    /// From the first start to the last end of what was launched inside.
-    pub device_span_ns: Option<i64>,
-    /// IPC wait of the thread between the previous iteration (or the start of the window) and this one; `None` where no
-    /// Python frames show it.
-    pub ipc_wait_before_ns: Option<i64>,
-    /// IPC wait inside it.
-    pub ipc_wait_inside_ns: Option<i64>,
-    /// From its end to the start of the next one of the scheme on the thread; `None` for the last. Negative where they
-    /// overlap.
-    pub gap_to_next_ns: Option<i64>,
+words! {
+    /// A figure of iterations.
+    IterationFigure {
+        /// Length on the CPU.
+        Cpu "cpu",
+        /// Union of the kernels.
+        KernelBusy "kernel_busy",
+        /// Sum of the kernels.
+        KernelSum "kernel_sum",
+        /// IPC wait since the previous one.
+        IpcWaitBefore "ipc_wait_before",
+        /// From the end to the next start.
+        GapToNext "gap_to_next",
+    }
 }
 
-/// Percentiles over the iterations of one scheme and phase.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PhaseSummary {
-    /// Scheme.
-    pub scheme: Scheme,
-    /// Phase.
-    pub phase: Phase,
-    /// Iterations.
-    pub count: u64,
-    /// Length on the CPU.
-    pub cpu: Option<Quantiles>,
-    /// Kernel busy time.
-    pub kernel_busy: Option<Quantiles>,
-    /// Kernel sum.
-    pub kernel_sum: Option<Quantiles>,
-    /// IPC wait before.
-    pub ipc_wait_before: Option<Quantiles>,
-    /// Gap to the next.
-    pub gap_to_next: Option<Quantiles>,
+tables! {
+    /// One iteration of one input, as the machine output gives it.
+    IterationRow: "iterations", "Iterations", "What did each iteration take?", groups 0, shown Request, carried whole {
+        input: usize, Count, All / First, "#", "number of the input";
+        pid: IdCell, Text, Machines, "pid", "process";
+        tid: IdCell, Text, Room / First, "tid", "thread";
+        name: String, Text, All / Subject, "name", "name of the annotation";
+        scheme: Scheme, Text, Machines, "scheme", "which annotations: execute, step, forward, executor, diffusion, denoise_step, train_step, 1f1b or profiler_step";
+        phase: Phase, Text, All, "phase", "prefill, decode, mixed, empty or unknown";
+        context_requests: Option<u64>, Count, All, "ctx", "requests in context";
+        context_tokens: Option<u64>, Count, All, "tokens", "their tokens";
+        generation_requests: Option<u64>, Count, All, "gen", "requests in generation";
+        generation_tokens: Option<u64>, Count, All, "tokens", "their tokens";
+        start_ns: i64, Ns, Machines, "start", "start, in the time of the trace";
+        offset_ns: i64, Ns, All / Lead, "at", "start, after the start of the window";
+        cpu_ns: i64, Ns, All, "CPU", "length on the CPU";
+        excluded_ns: i64, Ns, All, "excluded", "what was left out of the length";
+        n_kernels: u64, Count, All, "kernels", "kernels launched inside";
+        kernel_busy_ns: Option<i64>, Ns, All, "kernel busy", "union of these kernels";
+        kernel_sum_ns: Option<i64>, Ns, Room, "kernel sum", "sum of these kernels";
+        device_span_ns: Option<i64>, Ns, Machines, "device span", "first start to last end of what was launched inside";
+        ipc_wait_before_ns: Option<i64>, Ns, All, "IPC before", "IPC wait since the previous one";
+        ipc_wait_inside_ns: Option<i64>, Ns, Machines, "ipc wait inside", "IPC wait inside it";
+        gap_to_next_ns: Option<i64>, Ns, Room, "gap to next", "from its end to the next start";
+        context_sk: Option<u64>, Count, All, "ctx sk", "keys of the requests in context";
+        context_sqsq: Option<u64>, Count, All, "ctx sqsq", "sum of tokens squared, in context";
+        context_sqsk: Option<u64>, Count, All, "ctx sqsk", "sum of tokens by keys, in context";
+        generation_sk: Option<u64>, Count, All, "gen sk", "keys of the requests in generation";
+        generation_sqsq: Option<u64>, Count, All, "gen sqsq", "sum of tokens squared, in generation";
+        generation_sqsk: Option<u64>, Count, All, "gen sqsk", "sum of tokens by keys, in generation";
+    } + {
+        /// The annotation.
+        slice: u32,
+        /// Index into [`Store::tracks`].
+        track: usize,
+        /// Requests and tokens.
+        batch: Batch,
+    }
+}
+
+tables! {
+    /// Percentiles of one figure over the iterations of one scheme and phase of one input.
+    IterationSummaryRow: "iteration_summary", "Iterations by phase", "How do iterations spread, by phase?", groups 3, carried whole {
+        input: usize, Count, All, "#", "number of the input";
+        scheme: Scheme, Text, All, "scheme", "which annotations";
+        phase: Phase, Text, All, "phase", "prefill, decode, mixed, empty or unknown";
+        figure: IterationFigure, Text, All, "figure", "length on the CPU, kernels, wait before, gap";
+        count: u64, Count, All, "count", "iterations that have the figure";
+        sum_ns: i64, Ns, Room, "sum", "sum";
+        min_ns: i64, Ns, Room, "min", "the smallest";
+        p50_ns: i64, Ns, All, "p50", "the median, nearest rank";
+        p90_ns: i64, Ns, Room, "p90", "the 90th percentile, nearest rank";
+        p99_ns: i64, Ns, Room, "p99", "the 99th percentile, nearest rank";
+        max_ns: i64, Ns, All, "max", "the largest";
+    }
 }
 
 /// The iterations of one input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Iterations {
     /// By track, then start.
-    pub rows: Vec<Iteration>,
-    /// By scheme, then phase.
-    pub phases: Vec<PhaseSummary>,
+    pub rows: Vec<IterationRow>,
+    /// By scheme, phase and figure, those that the trace records.
+    pub summary: Vec<IterationSummaryRow>,
 }
 
 impl Iterations {
@@ -94,13 +108,13 @@ impl Iterations {
             row.excluded_ns = exclusion.excluded_ns(row.track, row.start_ns, end_ns);
             row.cpu_ns -= row.excluded_ns;
         }
-        self.phases = summaries(&self.rows);
+        self.summary = summary(&self.rows);
     }
 }
 
 /// The iterations of a store inside the file window.
 pub fn iterations(store: &Store, base: &TimeBase) -> Iterations {
-    let mut by_thread: BTreeMap<usize, Vec<(usize, Scheme, Phase, Batch)>> = BTreeMap::new();
+    let mut by_thread: BTreeMap<usize, Vec<Named>> = BTreeMap::new();
     for thread in base.work_threads() {
         let found = annotations(store, thread, base.windows.file);
         if !found.is_empty() {
@@ -129,8 +143,11 @@ pub fn iterations(store: &Store, base: &TimeBase) -> Iterations {
             rows.extend(thread_rows(store, base, thread, found, &mine));
         }
     }
-    Iterations { phases: summaries(&rows), rows }
+    Iterations { summary: summary(&rows), rows }
 }
+
+/// An annotation that stands for a step, and what its name says.
+type Named = (usize, Scheme, Phase, Batch);
 
 /// An activity: when it was launched, its span, whether it is a kernel.
 type Launched = (i64, Span, bool);
@@ -178,11 +195,7 @@ fn operators_by_id(store: &Store) -> HashMap<u64, usize> {
     found
 }
 
-fn annotations(
-    store: &Store,
-    thread: &HostThread,
-    window: Span,
-) -> Vec<(usize, Scheme, Phase, Batch)> {
+fn annotations(store: &Store, thread: &HostThread, window: Span) -> Vec<Named> {
     let marks: Vec<bool> =
         store.categories.iter().map(|&(_, kind)| kind == EventKind::UserAnnotation).collect();
     store.tracks[thread.track]
@@ -202,15 +215,16 @@ fn thread_rows(
     store: &Store,
     base: &TimeBase,
     thread: &HostThread,
-    found: &[(usize, Scheme, Phase, Batch)],
+    found: &[Named],
     launched: &[Launched],
-) -> Vec<Iteration> {
+) -> Vec<IterationRow> {
     let waiting = thread.timeline.set_of(|class| class == Class::IpcWait).index();
     let shows_waits = thread.has_frames || waiting.total_ns() > 0;
     let mut previous_end: BTreeMap<Scheme, i64> = BTreeMap::new();
     let mut last_row: BTreeMap<Scheme, usize> = BTreeMap::new();
-    let mut rows: Vec<Iteration> = Vec::with_capacity(found.len());
-    for &(slice, scheme, phase, batch) in found {
+    let mut rows: Vec<IterationRow> = Vec::with_capacity(found.len());
+    for &named in found {
+        let (slice, scheme, ..) = named;
         let span = slice_span(store, slice).clip(base.windows.file);
         let from = previous_end.get(&scheme).copied().unwrap_or(base.windows.file.start_ns);
         let wait = |start, end| shows_waits.then(|| covered(&waiting, start, end));
@@ -221,26 +235,61 @@ fn thread_rows(
                 Some(span.start_ns - (rows[last].start_ns + rows[last].cpu_ns));
         }
         previous_end.insert(scheme, from.max(span.end_ns));
-        rows.push(Iteration {
-            slice: slice as u32,
-            track: thread.track,
-            name: store.name(slice).to_owned(),
-            scheme,
-            phase,
-            batch,
-            start_ns: span.start_ns,
-            cpu_ns: span.len_ns(),
-            excluded_ns: 0,
+        rows.push(IterationRow {
             n_kernels: device.n_kernels,
             kernel_sum_ns: has_device.then_some(device.kernel_sum_ns),
             kernel_busy_ns: has_device.then_some(device.kernel_busy_ns),
             device_span_ns: has_device.then_some(device.span_ns),
             ipc_wait_before_ns: wait(from, span.start_ns),
             ipc_wait_inside_ns: wait(span.start_ns, span.end_ns),
-            gap_to_next_ns: None,
+            ..row_of_name(store, base, thread.track, named, span)
         });
     }
     rows
+}
+
+/// The row of an annotation by its name and its span: nothing else is known yet.
+fn row_of_name(
+    store: &Store,
+    base: &TimeBase,
+    track: usize,
+    (slice, scheme, phase, batch): Named,
+    span: Span,
+) -> IterationRow {
+    let id = |id| IdCell::of(&store.track_id_text(id));
+    let (context, generation) = (batch.context_sums, batch.generation_sums);
+    IterationRow {
+        input: base.input,
+        pid: id(&store.tracks[track].pid),
+        tid: id(&store.tracks[track].tid),
+        name: store.name(slice).to_owned(),
+        scheme,
+        phase,
+        context_requests: batch.context_requests,
+        context_tokens: batch.context_tokens,
+        generation_requests: batch.generation_requests,
+        generation_tokens: batch.generation_tokens,
+        start_ns: span.start_ns,
+        offset_ns: span.start_ns.saturating_sub(base.windows.file.start_ns),
+        cpu_ns: span.len_ns(),
+        excluded_ns: 0,
+        n_kernels: 0,
+        kernel_busy_ns: None,
+        kernel_sum_ns: None,
+        device_span_ns: None,
+        ipc_wait_before_ns: None,
+        ipc_wait_inside_ns: None,
+        gap_to_next_ns: None,
+        context_sk: context.sk,
+        context_sqsq: context.sqsq,
+        context_sqsk: context.sqsk,
+        generation_sk: generation.sk,
+        generation_sqsq: generation.sqsq,
+        generation_sqsk: generation.sqsk,
+        slice: slice as u32,
+        track,
+        batch,
+    }
 }
 
 fn covered(index: &CoverIndex, start_ns: i64, end_ns: i64) -> i64 {
@@ -270,25 +319,40 @@ fn device_side(span: Span, launched: &[Launched]) -> DeviceSide {
     }
 }
 
-fn summaries(rows: &[Iteration]) -> Vec<PhaseSummary> {
-    let mut groups: BTreeMap<(Scheme, Phase), Vec<&Iteration>> = BTreeMap::new();
+/// A figure of an iteration; `None` where it was not recorded.
+type FigureOf = fn(&IterationRow) -> Option<i64>;
+
+/// Percentiles by scheme and phase: a row for each figure that the trace records.
+fn summary(rows: &[IterationRow]) -> Vec<IterationSummaryRow> {
+    let mut groups: BTreeMap<(Scheme, Phase), Vec<&IterationRow>> = BTreeMap::new();
     for row in rows {
         groups.entry((row.scheme, row.phase)).or_default().push(row);
     }
-    let summary = |((scheme, phase), rows): ((Scheme, Phase), Vec<&Iteration>)| {
-        let of = |value: &dyn Fn(&Iteration) -> Option<i64>| {
-            Quantiles::of(rows.iter().filter_map(|row| value(row)))
-        };
-        PhaseSummary {
-            scheme,
-            phase,
-            count: rows.len() as u64,
-            cpu: of(&|row| Some(row.cpu_ns)),
-            kernel_busy: of(&|row| row.kernel_busy_ns),
-            kernel_sum: of(&|row| row.kernel_sum_ns),
-            ipc_wait_before: of(&|row| row.ipc_wait_before_ns),
-            gap_to_next: of(&|row| row.gap_to_next_ns),
-        }
-    };
-    groups.into_iter().map(summary).collect()
+    let figures: [(IterationFigure, FigureOf); 5] = [
+        (IterationFigure::Cpu, |row| Some(row.cpu_ns)),
+        (IterationFigure::KernelBusy, |row| row.kernel_busy_ns),
+        (IterationFigure::KernelSum, |row| row.kernel_sum_ns),
+        (IterationFigure::IpcWaitBefore, |row| row.ipc_wait_before_ns),
+        (IterationFigure::GapToNext, |row| row.gap_to_next_ns),
+    ];
+    let mut summary = Vec::new();
+    for ((scheme, phase), rows) in groups {
+        summary.extend(figures.iter().filter_map(|&(figure, value)| {
+            let q = Quantiles::of(rows.iter().filter_map(|row| value(row)))?;
+            Some(IterationSummaryRow {
+                input: rows[0].input,
+                scheme,
+                phase,
+                figure,
+                count: q.count,
+                sum_ns: q.sum_ns,
+                min_ns: q.min_ns,
+                p50_ns: q.p50_ns,
+                p90_ns: q.p90_ns,
+                p99_ns: q.p99_ns,
+                max_ns: q.max_ns,
+            })
+        }));
+    }
+    summary
 }

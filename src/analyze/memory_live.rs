@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::base::TimeBase;
-use super::iterations::{Iteration, Iterations};
+use super::iterations::{IterationRow, Iterations};
 use super::memory::MemoryPlace;
 use super::percent;
 use crate::model::{EventKind, MODULE_FRAME};
@@ -181,7 +181,7 @@ pub fn memory_iterations(
     base: &TimeBase,
     iterations: &Iterations,
 ) -> Vec<MemoryIterationRow> {
-    let span = |one: &Iteration| (one.start_ns, one.start_ns + one.cpu_ns + one.excluded_ns);
+    let span = |one: &IterationRow| (one.start_ns, one.start_ns + one.cpu_ns + one.excluded_ns);
     let by_device = events(store, base);
     if by_device.is_empty() {
         return Vec::new();

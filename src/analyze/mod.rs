@@ -10,6 +10,7 @@ pub mod across;
 pub mod activity;
 pub mod base;
 pub mod blame;
+pub mod breakdown;
 pub mod clock;
 pub mod collectives;
 mod comm_kernels;

@@ -2,44 +2,95 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::base::TimeBase;
+use super::breakdown::{BreakdownRow, breakdown};
 use super::exclude::Exclusion;
 use super::host::{HostThread, ThreadKind, WaitFrame};
-use super::timeline::{Class, ClassNs};
+use super::percent;
+use super::timeline::Class;
 use super::wait_rules::{WaitRules, group_name};
 use super::window::slice_span;
 use crate::model::EventKind;
-use crate::schema::tables;
+use crate::schema::{IdCell, carried, tables};
 use crate::store::Store;
 
-/// The time account of one host thread.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ThreadTime {
-    /// Index into [`Store::tracks`].
-    pub track: usize,
-    /// Process id as the trace gives it.
-    pub pid: String,
-    /// Thread id as the trace gives it.
-    pub tid: String,
+tables! {
+    /// One class of a thread's time.
+    ThreadClassRow: "threads", "Threads", "What did each thread do with its window?", groups 6, inside "threads" "classes", shown Folded, carried whole {
+        #[serde(skip)]
+        input: usize, Count, All, "#", "number of the input";
+        #[serde(skip)]
+        pid: IdCell, Text, All, "pid", "process";
+        #[serde(skip)]
+        tid: IdCell, Text, All, "tid", "thread";
+        #[serde(skip)]
+        kind: ThreadKind, Text, All, "kind", "work, background or idle";
+        #[serde(skip)]
+        name: Option<String>, Text, All, "thread", "name of the thread";
+        #[serde(skip)]
+        window_ns: i64, Ns, All, "window", "the thread's window";
+        #[serde(skip)]
+        excluded_ns: i64, Ns, Machines, "excluded", "what was left out of the window";
+        class: Class, Text, All, "class", "what the thread was doing";
+        ns: Option<i64>, Ns, All, "time", "time in the class; none where the trace records nothing that would show it";
+        pct: Option<f64>, Percent, All, "share", "time in the class, of the window";
+    }
+}
+
+/// One host thread of one input, as the machine output gives it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ThreadRow {
+    /// Number of the input.
+    pub input: usize,
+    /// Process.
+    pub pid: IdCell,
+    /// Thread.
+    pub tid: IdCell,
     /// `thread_name`, without the trailing spaces that writers leave.
     pub name: Option<String>,
     /// What the thread is there for.
     pub kind: ThreadKind,
     /// The file window less what is excluded of a work thread; the classes partition it.
     pub window_ns: i64,
-    /// What [`Threads::leave_out`] took out of the window.
+    /// Every class in the order of [`Class::ALL`], without those that were left out. The times that are there sum to the
+    /// window.
+    pub classes: Vec<ThreadClassRow>,
+    /// What was left out of the window.
     pub excluded_ns: i64,
-    /// Whether Python frames were recorded on it.
-    pub has_frames: bool,
-    /// Every class in the order of [`Class::ALL`], with its time; `None` where the trace does not record what would
-    /// show it. The times that are there sum to the window.
-    pub classes: Vec<(Class, Option<i64>)>,
+    /// Index into [`Store::tracks`].
+    #[serde(skip)]
+    pub track: usize,
 }
 
-impl ThreadTime {
+carried!(ThreadRow {
+    input: usize,
+    pid: IdCell,
+    tid: IdCell,
+    name: Option<String>,
+    kind: ThreadKind,
+    window_ns: i64,
+    classes: Vec<ThreadClassRow>,
+    excluded_ns: i64,
+} track);
+
+impl ThreadRow {
     /// Time of a class; 0 where it is not recorded.
     pub fn class_ns(&self, class: Class) -> i64 {
-        self.classes.iter().find(|&&(known, _)| known == class).and_then(|&(_, ns)| ns).unwrap_or(0)
+        self.classes.iter().find(|row| row.class == class).and_then(|row| row.ns).unwrap_or(0)
+    }
+
+    /// Takes an excluded part out of the window, and its classes out of the row.
+    fn leave_out(&mut self, exclusion: &Exclusion) {
+        let found = exclusion.threads.iter().find(|part| part.track == self.track);
+        self.excluded_ns = found.map_or(0, |part| part.excluded_ns);
+        self.window_ns -= self.excluded_ns;
+        self.classes.retain(|row| !exclusion.classes.contains(&row.class));
+        for row in &mut self.classes {
+            (row.window_ns, row.excluded_ns) = (self.window_ns, self.excluded_ns);
+            row.pct = row.ns.and_then(|ns| percent(ns, self.window_ns));
+        }
     }
 }
 
@@ -57,53 +108,34 @@ tables! {
     }
 }
 
-/// Execution, waiting and the rest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Breakdown {
-    /// Threads summed.
-    pub n_threads: u64,
-    /// Time in operators, calls, loading, Python and the profiler.
-    pub execution_ns: i64,
-    /// Time in IPC waits, GPU synchronization and other waits.
-    pub waiting_ns: i64,
-    /// Time that no event explains.
-    pub unattributed_ns: i64,
-    /// Sum of the windows of the threads: execution, waiting and unattributed.
-    pub total_ns: i64,
-    /// What was excluded of these threads; in none of the above.
-    pub excluded_ns: i64,
-}
-
 /// The host side of one input.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Threads {
     /// The threads: work, then background, then idle ones; by track.
-    pub threads: Vec<ThreadTime>,
+    pub threads: Vec<ThreadRow>,
     /// Waits of the work threads, by class, then sum descending.
     pub waits: Vec<WaitRow>,
     /// Waits of the background threads, in the same order; part of no total.
     pub background_waits: Vec<WaitRow>,
     /// Index into `threads` of the lead: the work thread of which the trace explains the most time.
     pub lead: Option<usize>,
-    /// Execution, waiting and total of the lead, so that the total is time on the wall.
-    pub breakdown: Breakdown,
-    /// The same, summed over all work threads.
-    pub breakdown_all: Breakdown,
+    /// Execution, waiting and total of the lead, so that the total is time on the wall; the same of all work threads, where
+    /// there is more than one.
+    pub breakdown: Vec<BreakdownRow>,
 }
 
 /// The time account of the host threads.
 pub fn threads(store: &Store, base: &TimeBase, rules: &WaitRules) -> Threads {
     let shown = Recorded::of(store);
-    let mut threads: Vec<ThreadTime> =
-        base.threads.iter().map(|thread| thread_time(store, thread, shown)).collect();
+    let row = |thread| thread_row(store, base.input, thread, shown);
+    let mut threads: Vec<ThreadRow> = base.threads.iter().map(row).collect();
     threads.sort_by_key(|thread| (thread.kind, thread.track));
     let works = threads.iter().filter(|thread| thread.kind == ThreadKind::Work);
-    let explained = |thread: &ThreadTime| thread.window_ns - thread.class_ns(Class::Unattributed);
+    let explained = |thread: &ThreadRow| thread.window_ns - thread.class_ns(Class::Unattributed);
     let lead = (0..works.clone().count()).min_by_key(|&i| (-explained(&threads[i]), i));
     Threads {
         lead,
-        breakdown: breakdown(lead.map(|i| &threads[i])),
-        breakdown_all: breakdown(works),
+        breakdown: breakdown(&threads, lead),
         threads,
         waits: wait_rows(store, base, rules, ThreadKind::Work),
         background_waits: wait_rows(store, base, rules, ThreadKind::Background),
@@ -114,15 +146,9 @@ impl Threads {
     /// Takes excluded classes out of the windows of the work threads, their classes and the breakdown. The waits stay:
     /// they are where the excluded time is.
     pub fn leave_out(&mut self, exclusion: &Exclusion) {
-        for thread in self.threads.iter_mut().filter(|thread| thread.kind == ThreadKind::Work) {
-            let found = exclusion.threads.iter().find(|part| part.track == thread.track);
-            thread.excluded_ns = found.map_or(0, |part| part.excluded_ns);
-            thread.window_ns -= thread.excluded_ns;
-            thread.classes.retain(|(class, _)| !exclusion.classes.contains(class));
-        }
-        self.breakdown = breakdown(self.lead.map(|i| &self.threads[i]));
-        let is_work = |thread: &&ThreadTime| thread.kind == ThreadKind::Work;
-        self.breakdown_all = breakdown(self.threads.iter().filter(is_work));
+        let works = self.threads.iter_mut().filter(|thread| thread.kind == ThreadKind::Work);
+        works.for_each(|thread| thread.leave_out(exclusion));
+        self.breakdown = breakdown(&self.threads, self.lead);
     }
 }
 
@@ -158,43 +184,43 @@ impl Recorded {
     }
 }
 
-fn thread_time(store: &Store, thread: &HostThread, shown: Recorded) -> ThreadTime {
+fn thread_row(store: &Store, input: usize, thread: &HostThread, shown: Recorded) -> ThreadRow {
     let track = &store.tracks[thread.track];
     let sums = thread.timeline.totals();
     let shows = |class| match thread.kind {
         ThreadKind::Idle => matches!(class, Class::OtherWait | Class::Unattributed),
         _ => shown.shows(class, thread.has_frames),
     };
+    let [pid, tid] = [&track.pid, &track.tid].map(|id| IdCell::of(&store.track_id_text(id)));
+    let name = track.thread_name.map(|name| store.strings.get(name).trim_end().to_owned());
+    let window_ns = thread.timeline.window().len_ns();
     let row = |class| {
         let ns = sums.get(class);
-        (class, (ns > 0 || shows(class)).then_some(ns))
+        let ns = (ns > 0 || shows(class)).then_some(ns);
+        ThreadClassRow {
+            input,
+            pid: pid.clone(),
+            tid: tid.clone(),
+            kind: thread.kind,
+            name: name.clone(),
+            window_ns,
+            excluded_ns: 0,
+            class,
+            ns,
+            pct: ns.and_then(|ns| percent(ns, window_ns)),
+        }
     };
-    ThreadTime {
-        track: thread.track,
-        pid: store.track_id_text(&track.pid),
-        tid: store.track_id_text(&track.tid),
-        name: track.thread_name.map(|name| store.strings.get(name).trim_end().to_owned()),
-        kind: thread.kind,
-        window_ns: thread.timeline.window().len_ns(),
-        excluded_ns: 0,
-        has_frames: thread.has_frames,
+    ThreadRow {
+        input,
         classes: Class::ALL.into_iter().map(row).collect(),
+        pid,
+        tid,
+        name,
+        kind: thread.kind,
+        window_ns,
+        excluded_ns: 0,
+        track: thread.track,
     }
-}
-
-fn breakdown<'a>(threads: impl IntoIterator<Item = &'a ThreadTime>) -> Breakdown {
-    let mut sums = ClassNs::default();
-    let mut sum = Breakdown::default();
-    for thread in threads {
-        sum.n_threads += 1;
-        sum.total_ns += thread.window_ns;
-        sum.excluded_ns += thread.excluded_ns;
-        thread.classes.iter().for_each(|&(class, ns)| sums.add(class, ns.unwrap_or(0)));
-    }
-    sum.unattributed_ns = sums.get(Class::Unattributed);
-    sum.waiting_ns = Class::ALL.into_iter().filter(|c| c.is_wait()).map(|c| sums.get(c)).sum();
-    sum.execution_ns = sums.total_ns() - sum.waiting_ns - sum.unattributed_ns;
-    sum
 }
 
 fn wait_rows(store: &Store, base: &TimeBase, rules: &WaitRules, kind: ThreadKind) -> Vec<WaitRow> {

@@ -22,8 +22,7 @@ use crate::model::Identity;
 use crate::read::Input;
 use crate::schema::Row as _;
 use crate::table::{
-    AnalyzeReport, BreakdownRow, ComponentRow, DeviceRow, ExcludedRow, IterationRow,
-    IterationSummaryRow, KeyAverageRow, ThreadRow, TotalsRow, TrustRow,
+    AnalyzeReport, ComponentRow, DeviceRow, ExcludedRow, KeyAverageRow, TotalsRow, TrustRow,
 };
 
 /// What is known of one input.
@@ -157,28 +156,20 @@ fn add_input(
     let windows = &results.base.windows;
     let threads = &results.threads;
     report.inputs.push(rows::input(number, input, diag, windows));
-    report.threads.extend(threads.threads.iter().map(|t| ThreadRow::of(number, t)));
-    report.breakdown.extend(BreakdownRow::of(number, threads));
+    report.threads.extend_from_slice(&threads.threads);
+    report.breakdown.extend_from_slice(&threads.breakdown);
     if let Some(exclusion) = &results.exclusion {
-        report.excluded.extend(ExcludedRow::of(number, threads, exclusion));
+        report.excluded.extend(ExcludedRow::of(number, &threads.threads, exclusion));
     }
     let devices = results.devices.iter().zip(&results.idle);
     report.devices.extend(
         devices.map(|(row, idle)| DeviceRow { idle_by_cause: idle.rows(number), ..row.clone() }),
     );
-    let start_ns = windows.file.start_ns;
     report.startup.extend_from_slice(&results.startup);
     report.idle_gaps.extend(results.idle.iter().flat_map(|idle| &idle.largest).cloned());
     report.waits.extend_from_slice(&threads.waits);
-    for row in &results.iterations.rows {
-        let track = &input.store.tracks[row.track];
-        let ids = [&track.pid, &track.tid].map(|id| input.store.track_id_text(id));
-        report.iterations.push(IterationRow::of(number, (&ids[0], &ids[1]), start_ns, row));
-    }
-    let phases = results.iterations.phases.iter();
-    report
-        .iteration_summary
-        .extend(phases.flat_map(|phase| IterationSummaryRow::of(number, phase)));
+    report.iterations.extend_from_slice(&results.iterations.rows);
+    report.iteration_summary.extend_from_slice(&results.iterations.summary);
     report.memory.extend_from_slice(&results.memory);
     report.issues.extend(rows::issues(number, diag));
 }

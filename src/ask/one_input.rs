@@ -182,7 +182,7 @@ fn of_names(
 /// The classes of the work threads with their times.
 fn work_classes(threads: &Threads) -> impl Iterator<Item = (Class, i64)> + '_ {
     let work = threads.threads.iter().filter(|thread| thread.kind == ThreadKind::Work);
-    work.flat_map(|thread| &thread.classes).filter_map(|&(class, ns)| Some((class, ns?)))
+    work.flat_map(|thread| &thread.classes).filter_map(|row| Some((row.class, row.ns?)))
 }
 
 fn recorded(threads: &Threads) -> Vec<Class> {

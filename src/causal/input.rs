@@ -1,7 +1,7 @@
 //! One input as this room takes it.
 
 use crate::analyze::base::TimeBase;
-use crate::analyze::iterations::Iteration;
+use crate::analyze::iterations::IterationRow;
 use crate::analyze::units::UnitSpans;
 use crate::store::Store;
 
@@ -23,7 +23,7 @@ pub struct CausalInput<'a> {
     /// Its time base.
     pub base: &'a TimeBase,
     /// Its iterations, of every scheme.
-    pub iterations: Vec<Iteration>,
+    pub iterations: Vec<IterationRow>,
     /// Those of its lead thread, each up to the next one: what predictions are about.
     pub units: UnitSpans,
     /// What to add to its times.

@@ -262,9 +262,9 @@ fn word(text: &str) -> Option<&'static str> {
     Some(kept)
 }
 
-/// Makes a struct a value that can be carried, and a row of columns.
+/// Makes a struct a value that can be carried, and a row of columns. Fields named behind them are not carried.
 macro_rules! carried {
-    ($row:ident { $($field:ident: $type:ty,)+ }) => {
+    ($row:ident { $($field:ident: $type:ty,)+ } $($beside:ident)*) => {
         impl $crate::schema::Carry for $row {
             fn shape(to: &mut String) {
                 *to += "{";
@@ -285,6 +285,7 @@ macro_rules! carried {
                         from.begin(stringify!($field));
                         $crate::schema::Carry::take(from)?
                     },)+
+                    $($beside: Default::default(),)*
                 })
             }
         }
@@ -314,6 +315,7 @@ macro_rules! carried {
                         column.begin(stringify!($field));
                         $crate::schema::Carry::take(column)?
                     },)+
+                    $($beside: Default::default(),)*
                 })
             }
         }

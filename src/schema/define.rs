@@ -4,7 +4,8 @@
 /// belongs to, perhaps where the rows stand inside another table's (`inside "devices" "idle_by_cause"`; fields that the
 /// outer row says are then `#[serde(skip)]`), when it is shown (`shown Request`) and whether partial results carry its rows
 /// (`carried whole`); then one line a field: name, type,
-/// [`Unit`](super::Unit), [`Seen`](super::Seen) with perhaps a [`Place`](super::Place) behind a slash, heading, meaning.
+/// [`Unit`](super::Unit), [`Seen`](super::Seen) with perhaps a [`Place`](super::Place) behind a slash, heading, meaning. What other
+/// analyses ask of a row, and no output has, stands behind a `+`; it is not carried, and has its default in a row that was.
 macro_rules! tables {
     ($(
         $(#[$doc:meta])*
@@ -14,12 +15,15 @@ macro_rules! tables {
                 $(#[$attribute:meta])*
                 $field:ident: $type:ty, $unit:ident, $seen:ident $(/ $place:ident)?, $name:literal, $meaning:literal;
             )+
-        }
+        } $(+ {
+            $($(#[$beside_doc:meta])* $beside:ident: $beside_type:ty,)+
+        })?
     )+) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, ::serde::Serialize)]
         pub struct $row {
             $(#[doc = $meaning] $(#[$attribute])* pub $field: $type,)+
+            $($($(#[$beside_doc])* #[serde(skip)] pub $beside: $beside_type,)+)?
         }
 
         impl $crate::schema::Row for $row {
@@ -50,10 +54,12 @@ macro_rules! tables {
             }
         }
 
-        $crate::schema::tables!(@carried [$($carried)?] $row { $($field: $type,)+ });
+        $crate::schema::tables!(@carried [$($carried)?] $row { $($field: $type,)+ } [$($($beside)+)?]);
     )+};
     (@carried [] $($row:tt)+) => {};
-    (@carried [whole] $($row:tt)+) => { $crate::schema::carried!($($row)+); };
+    (@carried [whole] $row:ident $fields:tt [$($beside:ident)*]) => {
+        $crate::schema::carried!($row $fields $($beside)*);
+    };
     (@shown) => { $crate::schema::Shown::Rows };
     (@shown $shown:ident) => { $crate::schema::Shown::$shown };
     (@place) => { $crate::schema::Place::Defined };

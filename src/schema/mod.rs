@@ -9,6 +9,7 @@
 mod carry;
 mod cells;
 mod define;
+mod id;
 mod source;
 mod table;
 mod texts;
@@ -20,6 +21,7 @@ pub(crate) use carry::carried;
 pub use carry::{CarriedRow, Carry, Taken, TextList};
 pub use cells::Cells;
 pub(crate) use define::{tables, words};
+pub use id::IdCell;
 pub use source::{Columnar, Source};
 pub use table::{Row, Table};
 pub use texts::{Coded, Lists, Texts};

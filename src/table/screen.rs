@@ -6,6 +6,8 @@ use super::verdict::{Part, VerdictRow};
 use super::{
     AnalyzeReport, BreakdownRow, Cell, Column, DeviceRow, IterationSummaryRow, Table, Unit, percent,
 };
+use crate::analyze::breakdown::Scope;
+use crate::analyze::iterations::IterationFigure;
 use crate::schema::Seen;
 
 /// Findings that a screen has at most.
@@ -202,7 +204,7 @@ impl DeviceSums {
 fn row(report: &AnalyzeReport, input: usize, name: &str) -> Vec<Cell> {
     let sums = DeviceSums::of(report, input);
     let share = |part: fn(&DeviceSums) -> i64| Cell::or_none(sums.share(part), figure);
-    let lead = report.breakdown.iter().find(|row| row.input == input && row.scope == "lead");
+    let lead = report.breakdown.iter().find(|row| row.input == input && row.scope == Scope::Lead);
     let waits = lead.and_then(|row: &BreakdownRow| row.waiting_pct);
     let iterations = iterations(report, input);
     vec![
@@ -214,7 +216,7 @@ fn row(report: &AnalyzeReport, input: usize, name: &str) -> Vec<Cell> {
         share(|sums| sums.copy_ns),
         Cell::or_none(waits, figure),
         idle(report, input, &sums),
-        Cell::or_none(iterations, |row| Cell::Text(row.phase.to_owned())),
+        Cell::or_none(iterations, |row| Cell::Text(row.phase.as_str().to_owned())),
         Cell::or_none(iterations, mean),
     ]
 }
@@ -245,7 +247,7 @@ fn idle(report: &AnalyzeReport, input: usize, sums: &DeviceSums) -> Cell {
 /// The phase with the most iterations.
 fn iterations(report: &AnalyzeReport, input: usize) -> Option<&IterationSummaryRow> {
     let own = report.iteration_summary.iter().filter(|row| row.input == input);
-    own.filter(|row| row.figure == "cpu").rev().max_by_key(|row| row.count)
+    own.filter(|row| row.figure == IterationFigure::Cpu).rev().max_by_key(|row| row.count)
 }
 
 /// `3 × 2.565 ms`, or the time of the only one.

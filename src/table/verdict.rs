@@ -23,6 +23,11 @@ use super::{
     IterationSummaryRow, KernelClassRow, KernelRow, KeyAverageRow, MemoryRow, StartupRow,
     StragglerRow, ThreadClassRow, ThreadRow, percent,
 };
+use crate::analyze::breakdown::Scope;
+use crate::analyze::host::ThreadKind;
+use crate::analyze::iteration_names::Phase;
+use crate::analyze::iterations::IterationFigure;
+use crate::analyze::timeline::Class;
 use crate::schema::{Row as _, Spec};
 
 /// Tables that the verdict is made from.
@@ -209,7 +214,8 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
     }
     out.extend(times::cautions(report, input));
     out.extend(doubts::doubts(report, input));
-    let lead = own(&report.breakdown, input, |row| row.input).find(|(_, row)| row.scope == "lead");
+    let lead =
+        own(&report.breakdown, input, |row| row.input).find(|(_, row)| row.scope == Scope::Lead);
     if let Some((number, row)) = lead {
         out.extend(lead_thread(report, number, row));
     } else if let Some((number, row)) = other_activity(report, input) {
@@ -227,7 +233,11 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
         out.extend(exposed(number, device));
     }
     let lengths = own(&report.iteration_summary, input, |row| row.input);
-    out.extend(lengths.filter(|(_, row)| row.figure == "cpu").map(|(n, row)| iterations(n, row)));
+    out.extend(
+        lengths
+            .filter(|(_, row)| row.figure == IterationFigure::Cpu)
+            .map(|(n, row)| iterations(n, row)),
+    );
     out
 }
 
@@ -367,7 +377,7 @@ fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec
     }
     let mut out = vec![line.words(".").see("breakdown")];
     if is_blind {
-        let words = match row.lacks(crate::analyze::timeline::Class::IpcWait) {
+        let words = match row.lacks(Class::IpcWait) {
             true => {
                 "Without Python frames the lead thread's waits for other processes do not show: they are in what no event explains, and take at most that."
             }
@@ -383,14 +393,15 @@ fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec
 /// Whether a thread has time that no event explains and no Python frames, which would tell Python and waits for other
 /// processes: what is known of execution and waiting are lower bounds.
 fn is_blind(thread: &ThreadRow) -> bool {
-    let ns = |class: &str| thread.classes.iter().find(|row| row.class == class).map(|row| row.ns);
-    ns("python") == Some(None) && ns("unattributed").flatten().is_some_and(|ns| ns > 0)
+    let ns = |class| thread.classes.iter().find(|row| row.class == class).map(|row| row.ns);
+    ns(Class::Python) == Some(None) && ns(Class::Unattributed).flatten().is_some_and(|ns| ns > 0)
 }
 
 /// The lead thread of a breakdown with its number among the threads.
 fn lead_of<'a>(report: &'a AnalyzeReport, row: &BreakdownRow) -> Option<(usize, &'a ThreadRow)> {
-    let is_lead =
-        |thread: &ThreadRow| thread.kind == "work" && Some(&thread.tid) == row.tid.as_ref();
+    let is_lead = |thread: &ThreadRow| {
+        thread.kind == ThreadKind::Work && Some(&thread.tid) == row.tid.as_ref()
+    };
     own(&report.threads, row.input, |thread| thread.input).find(|(_, thread)| is_lead(thread))
 }
 
@@ -399,7 +410,7 @@ fn waits_of(report: &AnalyzeReport, row: &BreakdownRow, mut line: Line) -> Line 
     let Some((t, thread)) = lead_of(report, row) else { return line };
     let mut opened = false;
     for (c, class) in thread.classes.iter().enumerate() {
-        let (Some(ns), words) = (class.ns, wait_words(class.class)) else { continue };
+        let (Some(ns), words) = (class.ns, wait_words(class.class.as_str())) else { continue };
         let is_told = percent(ns, thread.window_ns).is_some_and(|pct| pct >= WORTH_TELLING_PCT);
         let Some(words) = words.filter(|_| is_told) else { continue };
         line = line
@@ -430,7 +441,7 @@ fn waited_for(report: &AnalyzeReport, number: usize, row: &BlameRow) -> Option<S
     let path = |field: &str| format!("/blame/{number}/{field}");
     let whole = || (wait_ns, path("wait_ns"));
     let mut own = own(&report.threads, row.input, |thread| thread.input);
-    let is_bound = own.any(|(_, thread)| thread.kind == "work" && is_blind(thread));
+    let is_bound = own.any(|(_, thread)| thread.kind == ThreadKind::Work && is_blind(thread));
     let at_least = if is_bound { "at least " } else { "" };
     let mut line = Line::new(format!("While it waited for other processes ({at_least}"))
         .figure(Cell::Ns(wait_ns), path("wait_ns"))
@@ -478,12 +489,12 @@ fn exposed(number: usize, row: &DeviceRow) -> Option<Sentence> {
 /// `8 decode iterations: median 2.1 ms on the CPU, longest 5.0 ms.`
 fn iterations(number: usize, row: &IterationSummaryRow) -> Sentence {
     let path = |field: &str| format!("/iteration_summary/{number}/{field}");
-    let phase = if row.phase == "unknown" { "" } else { row.phase };
+    let phase = if row.phase == Phase::Unknown { "" } else { row.phase.as_str() };
     let space = if phase.is_empty() { "" } else { " " };
     let word = if row.count == 1 { "iteration" } else { "iterations" };
     let line = Line::new("")
         .figure(Cell::Count(row.count), path("count"))
-        .words(format!("{space}{phase} {word} ({}): ", row.scheme));
+        .words(format!("{space}{phase} {word} ({}): ", row.scheme.as_str()));
     let line = if row.count == 1 {
         line.figure(Cell::Ns(row.p50_ns), path("p50_ns")).words(" on the CPU")
     } else if row.count == 2 {

@@ -178,7 +178,7 @@ impl IterationIndex {
     /// Of the iterations of one input.
     pub(super) fn new(iterations: &Iterations) -> Self {
         let rows = iterations.rows.iter().enumerate();
-        let span = |(i, row): (usize, &crate::analyze::iterations::Iteration)| {
+        let span = |(i, row): (usize, &crate::analyze::iterations::IterationRow)| {
             (row.start_ns, row.start_ns + row.cpu_ns + row.excluded_ns, i)
         };
         let mut spans: Vec<_> = rows.map(span).collect();

@@ -6,7 +6,7 @@ use super::Bucket;
 use crate::analyze::base::TimeBase;
 use crate::analyze::intervals::Span;
 use crate::analyze::iteration_names::{Batch, Phase, Scheme};
-use crate::analyze::iterations::Iteration;
+use crate::analyze::iterations::IterationRow;
 use crate::analyze::timeline::Class;
 
 /// A unit's place.
@@ -38,15 +38,16 @@ pub struct UnitSpans {
 }
 
 /// The units of an input with these iterations.
-pub fn unit_spans(rows: &[Iteration], base: &TimeBase) -> UnitSpans {
+pub fn unit_spans(rows: &[IterationRow], base: &TimeBase) -> UnitSpans {
     let Some(scheme) = rows.iter().map(|row| row.scheme).min() else { return whole_window(base) };
-    let mut by_track: BTreeMap<usize, Vec<&Iteration>> = BTreeMap::new();
+    let mut by_track: BTreeMap<usize, Vec<&IterationRow>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.scheme == scheme) {
         by_track.entry(row.track).or_default().push(row);
     }
     let n_threads = by_track.len() as u64;
     let outermost = by_track.into_iter().map(|(track, rows)| (track, outermost(&rows)));
-    let weight = |rows: &[&Iteration]| (rows.len(), rows.iter().map(|row| row.cpu_ns).sum::<i64>());
+    let weight =
+        |rows: &[&IterationRow]| (rows.len(), rows.iter().map(|row| row.cpu_ns).sum::<i64>());
     let lead = outermost.max_by_key(|(track, rows)| (weight(rows), std::cmp::Reverse(*track)));
     let Some((track, rows)) = lead else { return whole_window(base) };
     let (units, buckets) = units_of(&rows);
@@ -55,7 +56,7 @@ pub fn unit_spans(rows: &[Iteration], base: &TimeBase) -> UnitSpans {
 }
 
 /// Without those that lie inside an earlier one.
-fn outermost<'a>(rows: &[&'a Iteration]) -> Vec<&'a Iteration> {
+fn outermost<'a>(rows: &[&'a IterationRow]) -> Vec<&'a IterationRow> {
     let mut end_ns = i64::MIN;
     let mut kept = Vec::with_capacity(rows.len());
     for row in rows {
@@ -72,8 +73,8 @@ const TILING_GAP_PCT: i64 = 1;
 
 /// Each iteration with the time up to the next one. The last has no next one: it counts where the iterations tile the
 /// time, and where it is the only one.
-fn units_of(rows: &[&Iteration]) -> (Vec<UnitSpan>, Vec<Bucket>) {
-    let end_ns = |row: &Iteration| row.start_ns + row.cpu_ns;
+fn units_of(rows: &[&IterationRow]) -> (Vec<UnitSpan>, Vec<Bucket>) {
+    let end_ns = |row: &IterationRow| row.start_ns + row.cpu_ns;
     let starts = rows.iter().skip(1).map(|row| row.start_ns);
     let is_tiled = rows.iter().zip(starts.clone()).all(|(row, next_ns)| {
         (next_ns - end_ns(row)).saturating_mul(100) <= row.cpu_ns.saturating_mul(TILING_GAP_PCT)

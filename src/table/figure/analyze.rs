@@ -6,6 +6,9 @@ use super::{
     BarPart, BarRow, BarScale, Bars, Figure, FigureKind, Lane, LaneSpan, Lanes, Matrix, MatrixRow,
     Role, empty, inputs_in_words,
 };
+use crate::analyze::breakdown::Scope;
+use crate::analyze::host::ThreadKind;
+use crate::analyze::iteration_names::Phase;
 use crate::schema::{Row as _, Spec};
 use crate::table::{
     AnalyzeReport, BlameCellRow, BreakdownRow, DeviceRow, IdleRow, IterationRow, KernelRow,
@@ -69,7 +72,7 @@ impl<'a> Figures<'a> {
     fn breakdown(&self) -> Figure {
         const TITLE: &str =
             "Where the time went: lead work thread of each input, share of its window";
-        let leads = self.report.breakdown.iter().filter(|row| row.scope == "lead");
+        let leads = self.report.breakdown.iter().filter(|row| row.scope == Scope::Lead);
         let rows: Vec<BarRow> = leads.clone().map(|row| self.lead_bar(row)).collect();
         if rows.iter().all(|row| row.whole_ns <= 0) {
             return self.empty("breakdown", TITLE, "no work thread was recorded");
@@ -100,15 +103,17 @@ impl<'a> Figures<'a> {
     fn lead_bar(&self, row: &BreakdownRow) -> BarRow {
         let is_lead = |thread: &&ThreadRow| {
             thread.input == row.input
-                && thread.kind == "work"
+                && thread.kind == ThreadKind::Work
                 && Some(&thread.tid) == row.tid.as_ref()
                 && thread.window_ns == row.total_ns
         };
         let thread = self.report.threads.iter().find(is_lead);
         let mut parts: Vec<BarPart> = match thread {
             Some(thread) => {
-                let known =
-                    thread.classes.iter().filter_map(|class| Some((class.class, class.ns?)));
+                let known = thread
+                    .classes
+                    .iter()
+                    .filter_map(|class| Some((class.class.as_str(), class.ns?)));
                 known.map(|(class, ns)| class_part(class, ns)).collect()
             }
             None => vec![
@@ -162,7 +167,7 @@ impl<'a> Figures<'a> {
         let mut lanes: BTreeMap<(usize, String, &str), Vec<&IterationRow>> = BTreeMap::new();
         for row in &self.report.iterations {
             let thread = format!("{} {}", row.pid, row.tid);
-            lanes.entry((row.input, thread, row.scheme)).or_default().push(row);
+            lanes.entry((row.input, thread, row.scheme.as_str())).or_default().push(row);
         }
         if lanes.is_empty() {
             let because = "no execute_*, diffusion_* or ProfilerStep# annotation was recorded";
@@ -279,13 +284,13 @@ impl<'a> Figures<'a> {
 /// An iteration of an input whose window starts at `window_ns` of the axis.
 fn iteration_span(row: &IterationRow, window_ns: i64) -> LaneSpan {
     let role = match row.phase {
-        "prefill" => Role::Prefill,
-        "decode" => Role::Decode,
-        "mixed" => Role::Mixed,
-        "empty" => Role::Unattributed,
-        _ => Role::Other,
+        Phase::Prefill => Role::Prefill,
+        Phase::Decode => Role::Decode,
+        Phase::Mixed => Role::Mixed,
+        Phase::Empty => Role::Unattributed,
+        Phase::Unknown => Role::Other,
     };
-    let kind = if role == Role::Other { "iteration" } else { row.phase };
+    let kind = if role == Role::Other { "iteration" } else { row.phase.as_str() };
     LaneSpan {
         role,
         kind: kind.to_owned(),

@@ -1,6 +1,7 @@
 //! What holds across inputs: the range of each share, the longest idle time of one cause, who came last.
 
 use super::{Line, Sentence, Tone, cause_words, is_blind, is_bound, is_circular, lead_of};
+use crate::analyze::breakdown::Scope;
 use crate::analyze::clock::PlacedBy;
 use crate::table::{AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, percent};
 
@@ -90,7 +91,7 @@ fn busy_kernels(report: &AnalyzeReport) -> Option<Sentence> {
 
 /// `Lead threads waited for 77.1 % (#0 …) to 83.1 % (#1 …) of the window.`
 fn waiting_threads(report: &AnalyzeReport) -> Option<Sentence> {
-    let leads = report.breakdown.iter().enumerate().filter(|(_, row)| row.scope == "lead");
+    let leads = report.breakdown.iter().enumerate().filter(|(_, row)| row.scope == Scope::Lead);
     let share = |(number, row): (usize, &BreakdownRow)| {
         let name = report.name_of(row.input);
         let is_bound = lead_of(report, row).is_some_and(|(_, thread)| is_blind(thread));
