@@ -13,7 +13,7 @@ use omni_trace::analyze::key_averages::{
 };
 use omni_trace::analyze::threads::{Threads, threads};
 use omni_trace::analyze::timeline::Class;
-use omni_trace::analyze::trust::{TrustKind, TrustLine, report_notices, trust};
+use omni_trace::analyze::trust::{TrustKind, TrustRow, report_notices, trust};
 use omni_trace::analyze::window::WindowConfig;
 use omni_trace::diag::{IssueKind, Reporter, Severity};
 use omni_trace::read::{Input, read_input};
@@ -139,8 +139,9 @@ fn check_exclusion(input: &Input) {
         assert_eq!(all.rows.len(), kept.rows.len());
         for (row, left) in all.rows.iter().zip(&kept.rows) {
             assert_eq!(row.name, left.name);
-            assert_eq!(row.cpu_total_ns, left.cpu_total_ns + left.excluded_cpu_ns, "{}", row.name);
-            assert!(left.excluded_cpu_ns >= 0 && left.cpu_total_ns >= 0, "{}", row.name);
+            let excluded_ns = left.excluded_cpu_ns.unwrap_or(0);
+            assert_eq!(row.cpu_total_ns, left.cpu_total_ns + excluded_ns, "{}", row.name);
+            assert!(excluded_ns >= 0 && left.cpu_total_ns >= 0, "{}", row.name);
             assert_eq!(row.device_total_ns, left.device_total_ns);
         }
     }
@@ -191,8 +192,8 @@ fn the_table_loses_exactly_the_wait() {
     }
 }
 
-fn line(lines: &[TrustLine], kind: TrustKind) -> &TrustLine {
-    lines.iter().find(|line| line.kind == kind).expect("every line is always there")
+fn line(lines: &[TrustRow], kind: TrustKind) -> &TrustRow {
+    lines.iter().find(|line| line.check == kind).expect("every line is always there")
 }
 
 /// The trust panel of a trace with published oddities, of one without device activity, and of a broken one.

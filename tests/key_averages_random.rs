@@ -101,8 +101,8 @@ proptest! {
             let ns = |us: f64| (us * 1_000.0).round() as i64;
             prop_assert_eq!(row.self_cpu_ns, ns(times.self_cpu_us), "{:?}", row);
             prop_assert_eq!(row.cpu_total_ns, ns(times.cpu_total_us), "{:?}", row);
-            prop_assert_eq!(row.self_device_ns, ns(times.self_device_us), "{:?}", row);
-            prop_assert_eq!(row.device_total_ns, ns(times.device_total_us), "{:?}", row);
+            prop_assert_eq!(row.self_device_ns.unwrap_or(0), ns(times.self_device_us), "{:?}", row);
+            prop_assert_eq!(row.device_total_ns.unwrap_or(0), ns(times.device_total_us), "{:?}", row);
         }
     }
 }

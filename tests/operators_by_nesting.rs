@@ -83,7 +83,9 @@ fn device_time_by_operator(events: &[Event]) -> BTreeMap<&str, i64> {
 
 fn host_device_time(table: &KeyAverages) -> BTreeMap<&str, i64> {
     let rows = table.rows.iter().filter(|r| r.device_type == DeviceType::Cpu);
-    rows.filter(|r| r.self_device_ns != 0).map(|r| (r.name.as_str(), r.self_device_ns)).collect()
+    rows.map(|r| (r.name.as_str(), r.self_device_ns.unwrap_or(0)))
+        .filter(|one| one.1 != 0)
+        .collect()
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use omni_trace::analyze::key_averages::{
-    Choice, DeviceType, KeyAverages, KeyAveragesConfig, KeyRow, key_averages, torch_times,
+    Choice, DeviceType, KeyAverageRow, KeyAverages, KeyAveragesConfig, key_averages, torch_times,
 };
 use omni_trace::read::{ReadOptions, read_input};
 use omni_trace::store::Store;
@@ -127,7 +127,7 @@ fn compare_table(dump: &Path, theirs: &Value, ours: &KeyAverages, tally: &mut Ta
     tally.tables += 1;
     let theirs = theirs.as_array().unwrap();
     let by_shape = ours.rows.iter().any(|row| row.input_shapes.is_some());
-    let mut left: BTreeMap<Key, &KeyRow> = BTreeMap::new();
+    let mut left: BTreeMap<Key, &KeyAverageRow> = BTreeMap::new();
     for row in &ours.rows {
         let shapes = row.input_shapes.clone();
         let key = (row.name.clone(), row.device_type, row.is_annotation, shapes);
@@ -236,12 +236,13 @@ fn agree(path: &Path, store: &Store, config: &KeyAveragesConfig) -> usize {
         let pairs = [
             (row.self_cpu_ns, times.self_cpu_us),
             (row.cpu_total_ns, times.cpu_total_us),
-            (row.self_device_ns, times.self_device_us),
-            (row.device_total_ns, times.device_total_us),
+            (row.self_device_ns.unwrap_or(0), times.self_device_us),
+            (row.device_total_ns.unwrap_or(0), times.device_total_us),
         ];
         for (exact, float) in pairs {
             let off = (float * 1_000.0 - exact as f64).abs();
-            let allowed = 0.5 + 1e-6 * row.cpu_total_ns.max(row.device_total_ns) as f64;
+            let allowed =
+                0.5 + 1e-6 * row.cpu_total_ns.max(row.device_total_ns.unwrap_or(0)) as f64;
             assert!(off <= allowed, "{}: {row:?} against {times:?}", path.display());
         }
     }
@@ -288,14 +289,14 @@ fn dumped_cells(row: &Value) -> Vec<Cell> {
 }
 
 /// Our values, in the order of [`dumped_cells`]. Torch has 0 bytes where no memory was recorded.
-fn our_cells(row: &KeyRow) -> [i64; 9] {
+fn our_cells(row: &KeyAverageRow) -> [i64; 9] {
     let memory = row.memory.unwrap_or_default();
     [
         row.count as i64,
         row.self_cpu_ns,
         row.cpu_total_ns,
-        row.self_device_ns,
-        row.device_total_ns,
+        row.self_device_ns.unwrap_or(0),
+        row.device_total_ns.unwrap_or(0),
         memory.cpu_bytes,
         memory.self_cpu_bytes,
         memory.device_bytes,

@@ -11,7 +11,7 @@ use crate::store::{Store, StrId};
 
 tables! {
     /// All spans of one device or process, kind and name, as the machine output gives them.
-    ActivityRow: "activity", "Activity by device or process, and name", "What does any trace hold, by device or process and name?", groups 0, carried whole {
+    ActivityRow: "activity", "Activity by device or process, and name", "What does any trace hold, by device or process and name?", groups 0, on Kernels 4, carried whole {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         process: Option<String>, Text, All, "process", "process of what is no device's";

@@ -12,7 +12,7 @@ use crate::schema::tables;
 
 tables! {
     /// One input, while another one waited.
-    BlameCellRow: "blame", "Who was busy while one waited for another process", "Who was busy while one input waited for another process?", groups 3, inside "blame" "busy" {
+    BlameCellRow: "blame", "Who was busy while one waited for another process", "Who was busy while one input waited for another process?", groups 3, on Waits 2, inside "blame" "busy" {
         #[serde(skip)]
         input: usize, Count, All, "#", "number of the input that waited";
         #[serde(skip)]
@@ -45,7 +45,7 @@ pub struct BlameRow {
 
 tables! {
     /// One rank's way to the collectives that it shares with others.
-    StragglerRow: "stragglers", "Who comes late to shared collectives", "Which rank comes late to shared collectives?", groups 0 {
+    StragglerRow: "stragglers", "Who comes late to shared collectives", "Which rank comes late to shared collectives?", groups 0, on Waits 3 {
         input: usize, Count, All, "#", "number of the input";
         n_matched: u64, Count, All, "shared", "collectives that another input shows";
         n_last: u64, Count, All, "last", "how often it was the last to start";

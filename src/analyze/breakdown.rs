@@ -18,7 +18,7 @@ words! {
 
 tables! {
     /// Execution and waiting of the lead work thread of one input, or of all its work threads.
-    BreakdownRow: "breakdown", "Breakdown", "How much of each input is execution, how much waiting?", groups 0, carried whole {
+    BreakdownRow: "breakdown", "Breakdown", "How much of each input is execution, how much waiting?", groups 0, on Breakdown 1, carried whole {
         input: usize, Count, Machines, "input", "number of the input";
         scope: Scope, Text, Machines, "scope", "lead: the work thread of which the trace explains the most time; all: the sum over all work threads";
         n_threads: u64, Count, Machines, "threads", "work threads summed";

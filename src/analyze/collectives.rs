@@ -78,7 +78,7 @@ words_of!(Operation { AllReduce AllGather ReduceScatter Broadcast Reduce AllToAl
 
 tables! {
     /// Collectives of one group, operation, type and size.
-    CollectiveRow: "collectives", "Collectives", "How fast were collectives, and how much waiting is in them?", groups 0, shown Always {
+    CollectiveRow: "collectives", "Collectives", "How fast were collectives, and how much waiting is in them?", groups 0, on Collectives 1, shown Always {
         stage: Option<u32>, Count, Room, "stage", "stage of the group";
         group: Option<String>, Text, Room, "group", "process group";
         group_description: Option<String>, Text, Request, "description", "its description";
@@ -102,7 +102,7 @@ tables! {
 
     /// One input's waiting in matched collectives.
     #[derive(Default)]
-    RankWaitRow: "rank_waits", "Waiting for other ranks", "How long did each rank wait for others in collectives?", groups 0 {
+    RankWaitRow: "rank_waits", "Waiting for other ranks", "How long did each rank wait for others in collectives?", groups 0, on Collectives 2 {
         input: usize, Count, All, "#", "number of the input";
         count: u64, Count, All, "collectives", "instances matched over ranks";
         sum_ns: i64, Ns, All, "time", "sum of its kernels' durations";
@@ -112,7 +112,7 @@ tables! {
     }
 
     /// One of the slowest collectives.
-    InstanceRow: "slowest", "Slowest collectives", "Which single collectives took longest?", groups 0, shown Folded {
+    InstanceRow: "slowest", "Slowest collectives", "Which single collectives took longest?", groups 0, on Collectives 3, shown Folded {
         max_ns: i64, Ns, All, "longest", "the longest rank";
         min_ns: Option<i64>, Ns, All, "shortest", "the shortest rank, where several were matched";
         last_input: Option<usize>, Count, All, "last #", "input of the shortest rank: the last to arrive";

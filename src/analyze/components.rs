@@ -22,7 +22,7 @@ use crate::store::{Store, StrId};
 tables! {
     /// The time of one operator name on the work threads; the parts sum to the total. `None`: nothing would show the part.
     #[derive(Default)]
-    ComponentRow: "components", "Operators by what is inside them", "What is inside slow operators?", groups 0, shown Folded, carried whole {
+    ComponentRow: "components", "Operators by what is inside them", "What is inside slow operators?", groups 0, on Profiler 2, shown Folded, carried whole {
         name: String, Text, All / Subject, "name", "name of the operator";
         count: u64, Count, All / End, "count", "outermost operators of this name";
         total_ns: i64, Ns, All, "total", "time of the operators of this name";

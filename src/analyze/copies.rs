@@ -38,7 +38,7 @@ pub struct CopiesConfig {
 
 tables! {
     /// Copies of one input, device and direction.
-    DirectionRow: "directions", "Copies by direction", "How long did copies take, and what hid them?", groups 1, shown Always {
+    DirectionRow: "directions", "Copies by direction", "How long did copies take, and what hid them?", groups 1, on Copies 1, shown Always {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         direction: String, Text, All, "direction", "HtoD, DtoH, DtoD, PtoP, HtoH, Memset, kernel (a kernel that copies) or unknown";
@@ -55,7 +55,7 @@ tables! {
     }
 
     /// Copies of one input, device, route and size.
-    CopyRow: "copies", "Copies by route and size", "How fast were copies, and how near the peak of their link?", groups 1 {
+    CopyRow: "copies", "Copies by route and size", "How fast were copies, and how near the peak of their link?", groups 1, on Copies 2 {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         direction: String, Text, All, "direction", "from where to where";
@@ -73,7 +73,7 @@ tables! {
     }
 
     /// Copies from one device to another.
-    PeerRow: "peers", "Copies between devices", "How fast did devices copy to each other?", groups 1 {
+    PeerRow: "peers", "Copies between devices", "How fast did devices copy to each other?", groups 1, on Copies 3 {
         input: usize, Count, All, "#", "number of the input";
         from_device: u32, Count, All, "from", "source device";
         to_device: u32, Count, All, "to", "destination device";
@@ -85,7 +85,7 @@ tables! {
     }
 
     /// Where copies were launched.
-    CallSiteRow: "call_sites", "Where copies come from", "Which operators and frames launched copies?", groups 1, shown Folded {
+    CallSiteRow: "call_sites", "Where copies come from", "Which operators and frames launched copies?", groups 1, on Copies 6, shown Folded {
         input: usize, Count, All, "#", "number of the input";
         route: String, Text, All, "route", "direction and kinds of memory";
         count: u64, Count, All, "count", "copies";
@@ -96,7 +96,7 @@ tables! {
     }
 
     /// Bytes of one direction in one stretch of time.
-    SeriesRow: "series", "Bytes over time", "When was how much moved?", groups 1, shown Request {
+    SeriesRow: "series", "Bytes over time", "When was how much moved?", groups 1, on Copies 7, shown Request {
         input: usize, Count, All, "#", "number of the input";
         direction: String, Text, All, "direction", "from where to where";
         ts_ns: i64, Ns, All, "start", "start, in the trace's own time";

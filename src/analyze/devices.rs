@@ -80,7 +80,7 @@ impl ActivityKind {
 tables! {
     /// One device of one input, as the machine output gives it.
     #[derive(Default)]
-    DeviceRow: "devices", "Devices", "What did each device do with its window?", groups 0, shown Always, carried whole {
+    DeviceRow: "devices", "Devices", "What did each device do with its window?", groups 0, on Breakdown 3, shown Always, carried whole {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         name: Option<String>, Text, Room / Subject, "name", "name of the device";

@@ -16,7 +16,7 @@ use crate::store::{Store, StrId};
 
 tables! {
     /// What was left out of one work thread, as the machine output gives it.
-    ExcludedRow: "excluded", "Left out of the work threads", "What did --exclude leave out, and where?", groups 3, carried whole {
+    ExcludedRow: "excluded", "Left out of the work threads", "What did --exclude leave out, and where?", groups 3, on Breakdown 4, carried whole {
         input: usize, Count, All, "#", "number of the input";
         pid: IdCell, Text, All, "pid", "process";
         tid: IdCell, Text, All, "tid", "thread";

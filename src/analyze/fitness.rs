@@ -84,8 +84,8 @@ tables! {
         question: Asked, Text, All, "question", "what is asked";
         fit: Fit, Text, All, "fit", "yes, partly or no";
         needs: String, Text, Room, "needs", "what must have been recorded";
-        count: Option<u64>, Count, All, "found", "how much of that was recorded";
-        of: Option<u64>, Count, All, "of", "of how many";
+        count: Option<u64>, Count summed, All, "found", "how much of that was recorded";
+        of: Option<u64>, Count summed, All, "of", "of how many";
         meaning: &'static str, Prose, All / Last, "meaning", "what it means for the answer";
     }
 

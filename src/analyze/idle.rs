@@ -17,17 +17,50 @@ use super::threads::Recorded;
 use super::timeline::{Class, ClassNs};
 use super::wait_rules::group_name;
 use crate::model::EventKind;
-use crate::schema::{Kind, Value, Values, carried, tables};
+use crate::schema::{Kind, Value, Values, carried, tables, words};
 use crate::store::Store;
 
 /// Gaps that are listed one by one.
 const N_LARGEST: usize = 10;
 
-/// The name of a class as a cause of idle time: what no event explains is not recorded.
-pub fn cause_name(class: Class) -> &'static str {
-    match class {
-        Class::Unattributed => "not_recorded",
-        _ => class.as_str(),
+words! {
+    /// Why a device idled: what the thread was doing that launched what came next.
+    Cause {
+        /// Waiting for another process.
+        IpcWait "ipc_wait",
+        /// Waiting for the device.
+        GpuSync "gpu_sync",
+        /// In a runtime or driver call that does not wait.
+        Runtime "runtime",
+        /// Loading or compiling device code.
+        ModuleLoading "module_loading",
+        /// In an operator.
+        CpuOp "cpu_op",
+        /// In Python.
+        Python "python",
+        /// Another wait.
+        OtherWait "other_wait",
+        /// In the profiler itself.
+        Profiler "profiler",
+        /// No event says what, or no launch is known.
+        NotRecorded "not_recorded",
+    }
+}
+
+impl Cause {
+    /// A class of time as a cause: what no event explains is not recorded.
+    pub fn of(class: Class) -> Self {
+        match class {
+            Class::IpcWait => Self::IpcWait,
+            Class::GpuSync => Self::GpuSync,
+            Class::Runtime => Self::Runtime,
+            Class::ModuleLoading => Self::ModuleLoading,
+            Class::CpuOp => Self::CpuOp,
+            Class::Python => Self::Python,
+            Class::OtherWait => Self::OtherWait,
+            Class::Profiler => Self::Profiler,
+            Class::Unattributed => Self::NotRecorded,
+        }
     }
 }
 
@@ -38,7 +71,7 @@ pub struct DeviceIdle {
     pub device: Option<u32>,
     /// Idle time; the causes sum to it.
     pub idle_ns: i64,
-    /// Every cause in the order of [`Class::ALL`], named by [`cause_name`]; `None` where the trace does not record what
+    /// Every cause in the order of [`Class::ALL`], see [`Cause::of`]; `None` where the trace does not record what
     /// would show it.
     pub causes: Vec<(Class, Option<i64>)>,
     /// Number of gaps.
@@ -49,14 +82,14 @@ pub struct DeviceIdle {
 
 tables! {
     /// One part of a device's idle time.
-    IdleRow: "idle", "Device idle time by what the launching thread was doing", "Why was each device idle?", groups 3, inside "devices" "idle_by_cause", carried whole {
+    IdleRow: "idle", "Device idle time by what the launching thread was doing", "Why was each device idle?", groups 3, on Breakdown 2, inside "devices" "idle_by_cause", carried whole {
         #[serde(skip)]
         input: usize, Count, All, "#", "number of the input";
         #[serde(skip)]
         device: Option<u32>, Count, All, "device", "device index";
         #[serde(skip)]
         idle_ns: i64, Ns, All, "idle", "idle time of the device";
-        cause: &'static str, Text, All / End, "cause", "what the launching thread was doing";
+        cause: Cause, Text, All / End, "cause", "what the launching thread was doing";
         ns: Option<i64>, Ns, All, "time", "idle time while the launching thread did this; none where the trace records nothing that would show it";
         pct: Option<f64>, Percent, All, "share", "of the idle time";
     }
@@ -64,13 +97,13 @@ tables! {
 
 tables! {
     /// One gap of one device, as the machine output gives it.
-    GapRow: "idle_gaps", "Longest gaps of the devices", "Which single gaps were longest, and what lay around them?", groups 0, shown Folded, carried whole {
+    GapRow: "idle_gaps", "Longest gaps of the devices", "Which single gaps were longest, and what lay around them?", groups 0, on Breakdown 5, shown Folded, carried whole {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         start_ns: i64, Ns, Machines, "start", "start, in the time of the trace";
         offset_ns: i64, Ns, All, "at", "start, after the start of the window";
         dur_ns: i64, Ns, All, "gap", "length";
-        cause: &'static str, Text, All, "cause", "what the launching thread did for most of it";
+        cause: Cause, Text, All, "cause", "what the launching thread did for most of it";
         cause_pct: Option<f64>, Percent, All, "of gap", "the cause, of the gap";
         between: String, Text, All / End, "between", "the operators (or else the activities) that launched what is before and after";
         before: Option<GapEdgeRow>, Count, Machines, "before", "the activity before it";
@@ -83,12 +116,12 @@ tables! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GapCause {
     /// What the launching thread did.
-    pub cause: &'static str,
+    pub cause: Cause,
     /// For how much of the gap, in nanoseconds; causes without any are left out.
     pub ns: i64,
 }
 
-carried!(GapCause { cause: &'static str, ns: i64, });
+carried!(GapCause { cause: Cause, ns: i64 });
 
 impl Value for Vec<GapCause> {
     const KIND: Kind = Kind::Rows;
@@ -127,7 +160,7 @@ impl DeviceIdle {
             input,
             device: self.device,
             idle_ns: self.idle_ns,
-            cause: cause_name(class),
+            cause: Cause::of(class),
             ns,
             pct: ns.and_then(|ns| percent(ns, self.idle_ns)),
         };
@@ -247,7 +280,7 @@ fn shown_gap(store: &Store, base: &TimeBase, activity: &DeviceActivity, gap: &Ra
         start_ns: gap.span.start_ns,
         offset_ns: gap.span.start_ns.saturating_sub(base.windows.file.start_ns),
         dur_ns: gap.span.len_ns(),
-        cause: cause_name(cause),
+        cause: Cause::of(cause),
         cause_pct: percent(gap.causes.get(cause), gap.span.len_ns()),
         between: format!(
             "{} -> {}",
@@ -256,7 +289,7 @@ fn shown_gap(store: &Store, base: &TimeBase, activity: &DeviceActivity, gap: &Ra
         ),
         before,
         after,
-        causes: causes.map(|(class, ns)| GapCause { cause: cause_name(class), ns }).collect(),
+        causes: causes.map(|(class, ns)| GapCause { cause: Cause::of(class), ns }).collect(),
     }
 }
 

@@ -36,7 +36,7 @@ words! {
 
 tables! {
     /// One iteration of one input, as the machine output gives it.
-    IterationRow: "iterations", "Iterations", "What did each iteration take?", groups 0, shown Request, carried whole {
+    IterationRow: "iterations", "Iterations", "What did each iteration take?", groups 0, on Iterations 2, shown Request, carried whole {
         input: usize, Count, All / First, "#", "number of the input";
         pid: IdCell, Text, Machines, "pid", "process";
         tid: IdCell, Text, Room / First, "tid", "thread";
@@ -76,7 +76,7 @@ tables! {
 
 tables! {
     /// Percentiles of one figure over the iterations of one scheme and phase of one input.
-    IterationSummaryRow: "iteration_summary", "Iterations by phase", "How do iterations spread, by phase?", groups 3, carried whole {
+    IterationSummaryRow: "iteration_summary", "Iterations by phase", "How do iterations spread, by phase?", groups 3, on Iterations 1, carried whole {
         input: usize, Count, All, "#", "number of the input";
         scheme: Scheme, Text, All, "scheme", "which annotations";
         phase: Phase, Text, All, "phase", "prefill, decode, mixed, empty or unknown";

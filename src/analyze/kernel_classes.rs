@@ -174,7 +174,7 @@ pub(super) fn class_of(rules: &CommRules, kind: ActivityKind, name: &str) -> Ker
 
 tables! {
     /// All kernels of one class.
-    KernelClassRow: "kernel_classes", "Kernels by class", "Which kinds of work took the devices' time?", groups 0 {
+    KernelClassRow: "kernel_classes", "Kernels by class", "Which kinds of work took the devices' time?", groups 0, on Kernels 1 {
         run: u32, Count, All / First, "run", "number of the run: sums stay within one";
         class: KernelClass, Text, All, "class", "kind of work, by the names of the kernels";
         names: u64, Count, All, "names", "different names";

@@ -58,7 +58,7 @@ pub struct ActivityDurations {
 
 tables! {
     /// All device activity of one name, as the machine output gives it.
-    KernelRow: "kernels", "Kernels", "Which kernels, copies and memsets took the devices' time?", groups 0 {
+    KernelRow: "kernels", "Kernels", "Which kernels, copies and memsets took the devices' time?", groups 0, on Kernels 2 {
         name: String, Text, All / Subject, "name", "name";
         category: &'static str, Text, Machines, "category", "kernel, gpu_memcpy or gpu_memset";
         class: KernelClass, Text, All / End, "class", "kind of work, by the name: gemm, attention, communication, copy, …";

@@ -22,7 +22,9 @@ mod torch_times;
 mod tree;
 
 use rayon::prelude::*;
+use serde::Serialize;
 
+use crate::schema::{Kind, Value, Values, carried, tables, words};
 use crate::store::{Layout, Store};
 
 pub use origins::LinkSource;
@@ -59,17 +61,20 @@ pub struct KeyAveragesConfig {
     pub group_by_stack_n: usize,
 }
 
-/// Where an event ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DeviceType {
-    /// On a host thread.
-    Cpu,
-    /// On a device.
-    Device,
+words! {
+    /// Where an event ran.
+    #[derive(Default)]
+    DeviceType {
+        /// On a host thread.
+        #[default]
+        Cpu "cpu",
+        /// On a device.
+        Device "device",
+    }
 }
 
 /// Memory allocated less memory released, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct KeyMemory {
     /// Host memory, from start to end of the events, on any thread.
     pub cpu_bytes: i64,
@@ -81,47 +86,59 @@ pub struct KeyMemory {
     pub self_device_bytes: i64,
 }
 
-/// One row: all events of one name on one kind of device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRow {
-    /// Name; all `ProfilerStep#N` are `ProfilerStep*`.
-    pub name: String,
-    /// Host or device.
-    pub device_type: DeviceType,
-    /// A `record_function` range of the user, or its span on a device. A span on a device is in no total.
-    pub is_annotation: bool,
-    /// An annotation that ends on another thread than it starts on: outside the nesting, without self time.
-    pub is_async: bool,
-    /// Events, after folding.
-    pub count: u64,
-    /// Host time less that of the children.
-    pub self_cpu_ns: i64,
-    /// Host time from start to end.
-    pub cpu_total_ns: i64,
-    /// Device time of a device row; of a host row, that of the device events it launched itself.
-    pub self_device_ns: i64,
-    /// The same with what its children launched.
-    pub device_total_ns: i64,
-    /// Whether the device times are known: those of host rows are not where nothing tells what launched device events.
-    pub is_device_time_known: bool,
-    /// Host time that the caller's exclusion took out of [`Self::cpu_total_ns`]; 0 without one.
-    pub excluded_cpu_ns: i64,
-    /// `None` where the trace recorded no memory.
-    pub memory: Option<KeyMemory>,
-    /// The row's input shapes as torch prints them, `[[4, 64], []]`; `None` unless grouped by input shape.
-    pub input_shapes: Option<String>,
-    /// The row's frames, innermost first; empty unless grouped by stack and recorded.
-    pub stack: Vec<String>,
+carried!(KeyMemory {
+    cpu_bytes: i64,
+    self_cpu_bytes: i64,
+    device_bytes: i64,
+    self_device_bytes: i64,
+});
+
+impl Value for KeyMemory {
+    const KIND: Kind = Kind::Rows;
+
+    fn put(&self, _to: &mut Values) {}
+}
+
+tables! {
+    /// All events of one name on one kind of device: a row of the profiler table. Shares and averages are known once all
+    /// rows of a run are.
+    #[derive(Default)]
+    KeyAverageRow: "key_averages", "Profiler table", "What does torch's own table say?", groups 0, on Profiler 1, carried whole {
+        name: String, Text, All / Subject, "name", "name; all ProfilerStep#N are ProfilerStep*";
+        device_type: DeviceType, Text, All / Late, "on", "cpu or device";
+        is_annotation: bool, Text, Machines, "is annotation", "whether it is a range of the user, or the span of one on a device, which is in no total";
+        count: u64, Count, All / End, "calls", "how often, after folding";
+        self_cpu_ns: i64, Ns, All, "self CPU", "CPU time less that of the children";
+        self_cpu_pct: Option<f64>, Percent, All, "self CPU %", "of all self CPU";
+        cpu_total_ns: i64, Ns, All, "CPU total", "CPU time with the children";
+        cpu_avg_ns: Option<i64>, Ns, Room, "CPU avg", "CPU total over calls";
+        self_device_ns: Option<i64>, Ns, All, "self device", "time of its own device events; none of host rows where nothing tells what launched device events";
+        self_device_pct: Option<f64>, Percent, Room, "self device %", "of all device events; annotations have no share";
+        device_total_ns: Option<i64>, Ns, All, "device total", "device time with the children";
+        device_avg_ns: Option<i64>, Ns, Room, "device avg", "device total over calls";
+        run: u32, Count, All / First, "run", "number of the run: sums stay within one";
+        excluded_cpu_ns: Option<i64>, Ns, Machines, "excluded cpu", "what was left out of the CPU total";
+        memory: Option<KeyMemory>, Count, Machines, "memory", "memory allocated less memory released, as the columns in bytes; none where the trace recorded no memory";
+        input_shapes: Option<String>, Text, All / Late, "input shapes", "input shapes as torch prints them; none unless grouped by them";
+        stack: Option<Vec<String>>, Text, All / Late, "stack", "innermost Python frames; none unless grouped by them and recorded";
+        cpu_bytes: Option<i64>, Bytes, Machines, "CPU memory", "host memory allocated less released; none where the trace recorded no memory";
+        self_cpu_bytes: Option<i64>, Bytes, Machines, "self CPU memory", "the same less that of the children";
+        device_bytes: Option<i64>, Bytes, Machines, "device memory", "device memory allocated less released";
+        self_device_bytes: Option<i64>, Bytes, Machines, "self device memory", "the same less that of the children";
+    } + {
+        /// An annotation that ends on another thread than it starts on: outside the nesting, without self time.
+        is_async: bool,
+    }
 }
 
 /// The table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KeyAverages {
     /// The rows, by first start; torch's order before sorting.
-    pub rows: Vec<KeyRow>,
-    /// Sum of [`KeyRow::self_cpu_ns`].
+    pub rows: Vec<KeyAverageRow>,
+    /// Sum of [`KeyAverageRow::self_cpu_ns`].
     pub self_cpu_ns: i64,
-    /// Sum of [`KeyRow::self_device_ns`] of the device rows that are no annotations: the sum of all device activity.
+    /// Sum of [`KeyAverageRow::self_device_ns`] of the device rows that are no annotations: the sum of all device activity.
     pub self_device_ns: i64,
     /// Whether Python frames are rows.
     pub python_rows: bool,
@@ -194,7 +211,7 @@ pub fn key_averages_excluding(
         self_device_ns: rows
             .iter()
             .filter(|row| row.device_type == DeviceType::Device && !row.is_annotation)
-            .map(|row| row.self_device_ns)
+            .filter_map(|row| row.self_device_ns)
             .sum(),
         excluded_self_cpu_ns,
         rows,

@@ -35,7 +35,7 @@ impl MemoryPlace {
 
 tables! {
     /// The memory of one device of one input, or of the host.
-    MemoryRow: "memory", "Memory", "How much memory did the allocators hold at most?", groups 1, carried whole {
+    MemoryRow: "memory", "Memory", "How much memory did the allocators hold at most?", groups 1, on Kernels 3, carried whole {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index; none for the host";
         allocated_peak_bytes: Option<u64>, Bytes, All, "allocated", "most that was allocated after an allocation or release";

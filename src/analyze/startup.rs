@@ -72,7 +72,7 @@ impl CostKind {
 tables! {
     /// The start of the window, or one cost that is paid once, of one input.
     #[derive(Default)]
-    StartupRow: "startup", "Before the first device activity, and one-time costs", "What comes before the first device activity, and what is paid once?", groups 1, carried whole {
+    StartupRow: "startup", "Before the first device activity, and one-time costs", "What comes before the first device activity, and what is paid once?", groups 1, on Breakdown 6, carried whole {
         input: usize, Count, All, "#", "number of the input";
         cost: &'static str, Text, All, "what", "the time before the first device activity, or a one-time cost";
         ns: i64, Ns, All, "time", "its time; of a cost, on the work threads";

@@ -18,7 +18,7 @@ use crate::store::Store;
 
 tables! {
     /// One class of a thread's time.
-    ThreadClassRow: "threads", "Threads", "What did each thread do with its window?", groups 6, inside "threads" "classes", shown Folded, carried whole {
+    ThreadClassRow: "threads", "Threads", "What did each thread do with its window?", groups 6, on Breakdown 7, inside "threads" "classes", shown Folded, carried whole {
         #[serde(skip)]
         input: usize, Count, All, "#", "number of the input";
         #[serde(skip)]
@@ -96,7 +96,7 @@ impl ThreadRow {
 
 tables! {
     /// One name that threads waited in, as the machine output gives it.
-    WaitRow: "waits", "Waits", "What did threads wait in?", groups 0, carried whole {
+    WaitRow: "waits", "Waits", "What did threads wait in?", groups 0, on Waits 1, carried whole {
         input: usize, Count, All / First, "#", "number of the input";
         class: Class, Text, All / First, "class", "class of the wait";
         name: String, Text, All / Subject, "name", "outermost frame of the wait";

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::base::TimeBase;
 use super::overruns::overruns;
-use super::trust::{TrustKind, TrustLine};
+use super::trust::{TrustKind, TrustRow};
 use super::window::{WindowSource, is_unplaced};
 use crate::diag::Severity;
 use crate::model::EventKind;
@@ -12,32 +12,32 @@ use crate::model::limits::CROSSING_NS;
 use crate::store::Store;
 
 /// The lines of one input.
-pub(super) fn lines(store: &Store, base: &TimeBase) -> Vec<TrustLine> {
+pub(super) fn lines(store: &Store, base: &TimeBase) -> Vec<TrustRow> {
     let mut lines = vec![unclosed_frames(store), open_begins(store), beyond_window(store, base)];
     lines.push(stream_overrun(store, base));
     lines.extend(untimed(store));
     lines
 }
 
-fn line(kind: TrustKind, (count, effect_ns): (u64, i64), meaning: &'static str) -> TrustLine {
+fn line(check: TrustKind, (count, effect_ns): (u64, i64), meaning: &'static str) -> TrustRow {
     let severity = if count == 0 { Severity::Info } else { Severity::Notice };
-    TrustLine { kind, count: Some(count), of: None, effect_ns: Some(effect_ns), severity, meaning }
+    super::trust::line(check, count, effect_ns, severity, meaning)
 }
 
-fn unclosed_frames(store: &Store) -> TrustLine {
+fn unclosed_frames(store: &Store) -> TrustRow {
     let meaning = "Python frames whose end was not recorded: taken to end with the frame around them, shorter by the effect than written";
     let (count, ns) = (store.repairs.n_unclosed_frames, store.repairs.unclosed_frames_ns);
     line(TrustKind::UnclosedFrames, (count, ns), meaning)
 }
 
-fn open_begins(store: &Store) -> TrustLine {
+fn open_begins(store: &Store) -> TrustRow {
     let meaning = "begin events without an end: taken to end with the event around them, or with the trace; the effect is their time";
     let (count, ns) = (store.repairs.n_open_begins, store.repairs.open_begins_ns);
     line(TrustKind::OpenBegins, (count, ns), meaning)
 }
 
 /// Operators, annotations and frames that end after the profiler stopped. Calls of other threads do so in sound traces.
-fn beyond_window(store: &Store, base: &TimeBase) -> TrustLine {
+fn beyond_window(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "operators, annotations and frames that end after the profiled window: what lies beyond it is in no time account";
     let until_ns = base.windows.whole.end_ns;
     let is_ours: Vec<bool> = store
@@ -64,7 +64,7 @@ fn beyond_window(store: &Store, base: &TimeBase) -> TrustLine {
     line(TrustKind::BeyondWindow, found, meaning)
 }
 
-fn stream_overrun(store: &Store, base: &TimeBase) -> TrustLine {
+fn stream_overrun(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "kernels that run far past the next start of their stream, which a stream does not allow: their ends are corrupt and are counted as written";
     let all = base.devices.iter().flat_map(|activity| overruns(store, activity));
     let found = all.fold((0, 0), |(n, ns), one| (n + 1, ns + one.over_ns));
@@ -72,7 +72,7 @@ fn stream_overrun(store: &Store, base: &TimeBase) -> TrustLine {
 }
 
 /// Events without a start, and the device activity among them.
-fn untimed(store: &Store) -> [TrustLine; 2] {
+fn untimed(store: &Store) -> [TrustRow; 2] {
     let events = "events with a duration and no usable start: left out of windows, busy times and classes, but not of sums by name";
     let activity = "kernels, copies and memsets without a usable start: busy times lack the effect, sums by name hold it";
     let mut activities = (0, 0, 0);
@@ -90,7 +90,7 @@ fn untimed(store: &Store) -> [TrustLine; 2] {
     let of_events = line(TrustKind::UntimedEvents, (store.repairs.n_untimed, 0), events);
     let of_activity = line(TrustKind::UntimedActivity, (activities.0, activities.1), activity);
     [
-        TrustLine { of: Some(store.slices.len() as u64), effect_ns: None, ..of_events },
-        TrustLine { of: (activities.2 > 0).then_some(activities.2), ..of_activity },
+        TrustRow { of: Some(store.slices.len() as u64), effect_ns: None, ..of_events },
+        TrustRow { of: (activities.2 > 0).then_some(activities.2), ..of_activity },
     ]
 }

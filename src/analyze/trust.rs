@@ -13,145 +13,126 @@ use super::host::ThreadKind;
 use super::launches::correlation;
 use super::window::is_impossible;
 use crate::align::{ClockBase, base_of};
-use crate::diag::{IssueKind, Reporter, Severity};
+pub use crate::diag::Severity;
+use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
+use crate::schema::{tables, words, words_of};
 use crate::store::Store;
 
-/// What a line of the panel is about. The order is the order of the panel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TrustKind {
-    /// Kernels, copies and memsets that no recorded call started.
-    ActivityWithoutLaunch,
-    /// Kernel and graph launches without device activity.
-    LaunchWithoutActivity,
-    /// Device activity that begins before the call that started it.
-    Causality,
-    /// Device activity linked to a call that cannot have started it.
-    LinkMismatch,
-    /// Device activity that names an operator which is not there.
-    OperatorMissing,
-    /// Arrows to devices and annotations on them that lead to nothing.
-    LaunchesMissing,
-    /// Numbers of events of the host that no event has.
-    EventsMissing,
-    /// Events that stand in the file more than once.
-    Duplicates,
-    /// Long waits for a device on which next to nothing runs.
-    DeviceWorkMissing,
-    /// Copies faster than any link or memory.
-    ImpossibleThroughput,
-    /// A window whose start holds no event.
-    EmptyStart,
-    /// Collectives that do not say what was sent.
-    NcclMetadata,
-    /// Sequence numbers that different operators of the backward pass share.
-    BackwardSequence,
-    /// Synchronizations of a stream that begin while it runs a kernel.
-    SyncOverlap,
-    /// Waits for an event that do not say which call recorded it.
-    WaitRecord,
-    /// Streams that wait for an event which is recorded later, or nowhere.
-    WaitInPast,
-    /// Kernels that overlap another one of their stream.
-    StreamOverlap,
-    /// Kernels that run far past the next start of their stream.
-    StreamOverrun,
-    /// Events longer than a capture can be.
-    ImpossibleDuration,
-    /// Events without a usable start.
-    UntimedEvents,
-    /// Kernels, copies and memsets without a usable start.
-    UntimedActivity,
-    /// Python frames without a recorded end.
-    UnclosedFrames,
-    /// Begin events without an end.
-    OpenBegins,
-    /// Host events that end after the file window.
-    BeyondWindow,
-    /// Device activity longer than the whole file window.
-    LongerThanWindow,
-    /// Device activity outside the file window.
-    OutsideWindow,
-    /// The file or its window ended early.
-    Truncated,
-    /// No device activity.
-    NoDevice,
-    /// Work threads without Python frames.
-    NoFrames,
-    /// Events that were dropped or could not be read.
-    LostEvents,
-    /// Events that were repaired, and other oddities of the file.
-    OddEvents,
-    /// Rows of the profiler's own overhead.
-    ProfilerOverhead,
-    /// Which clock the times are on.
-    Clock,
-}
-
-impl TrustKind {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ActivityWithoutLaunch => "activity_without_launch",
-            Self::LaunchWithoutActivity => "launch_without_activity",
-            Self::Causality => "causality",
-            Self::LinkMismatch => "link_mismatch",
-            Self::OperatorMissing => "operator_missing",
-            Self::LaunchesMissing => "launches_missing",
-            Self::EventsMissing => "events_missing",
-            Self::Duplicates => "duplicates",
-            Self::DeviceWorkMissing => "device_work_missing",
-            Self::ImpossibleThroughput => "impossible_throughput",
-            Self::EmptyStart => "empty_start",
-            Self::NcclMetadata => "nccl_metadata",
-            Self::BackwardSequence => "backward_sequence",
-            Self::SyncOverlap => "sync_overlap",
-            Self::WaitRecord => "wait_record",
-            Self::WaitInPast => "wait_in_past",
-            Self::StreamOverlap => "stream_overlap",
-            Self::StreamOverrun => "stream_overrun",
-            Self::ImpossibleDuration => "impossible_duration",
-            Self::UntimedEvents => "untimed_events",
-            Self::UntimedActivity => "untimed_activity",
-            Self::UnclosedFrames => "unclosed_frames",
-            Self::OpenBegins => "open_begins",
-            Self::BeyondWindow => "beyond_window",
-            Self::LongerThanWindow => "longer_than_window",
-            Self::OutsideWindow => "outside_window",
-            Self::Truncated => "truncated",
-            Self::NoDevice => "no_device",
-            Self::NoFrames => "no_frames",
-            Self::LostEvents => "lost_events",
-            Self::OddEvents => "odd_events",
-            Self::ProfilerOverhead => "profiler_overhead",
-            Self::Clock => "clock",
-        }
+words! {
+    /// What a line of the panel is about. The order is the order of the panel.
+    TrustKind {
+        /// Kernels, copies and memsets that no recorded call started.
+        ActivityWithoutLaunch "activity_without_launch",
+        /// Kernel and graph launches without device activity.
+        LaunchWithoutActivity "launch_without_activity",
+        /// Device activity that begins before the call that started it.
+        Causality "causality",
+        /// Device activity linked to a call that cannot have started it.
+        LinkMismatch "link_mismatch",
+        /// Device activity that names an operator which is not there.
+        OperatorMissing "operator_missing",
+        /// Arrows to devices and annotations on them that lead to nothing.
+        LaunchesMissing "launches_missing",
+        /// Numbers of events of the host that no event has.
+        EventsMissing "events_missing",
+        /// Events that stand in the file more than once.
+        Duplicates "duplicates",
+        /// Long waits for a device on which next to nothing runs.
+        DeviceWorkMissing "device_work_missing",
+        /// Copies faster than any link or memory.
+        ImpossibleThroughput "impossible_throughput",
+        /// A window whose start holds no event.
+        EmptyStart "empty_start",
+        /// Collectives that do not say what was sent.
+        NcclMetadata "nccl_metadata",
+        /// Sequence numbers that different operators of the backward pass share.
+        BackwardSequence "backward_sequence",
+        /// Synchronizations of a stream that begin while it runs a kernel.
+        SyncOverlap "sync_overlap",
+        /// Waits for an event that do not say which call recorded it.
+        WaitRecord "wait_record",
+        /// Streams that wait for an event which is recorded later, or nowhere.
+        WaitInPast "wait_in_past",
+        /// Kernels that overlap another one of their stream.
+        StreamOverlap "stream_overlap",
+        /// Kernels that run far past the next start of their stream.
+        StreamOverrun "stream_overrun",
+        /// Events longer than a capture can be.
+        ImpossibleDuration "impossible_duration",
+        /// Events without a usable start.
+        UntimedEvents "untimed_events",
+        /// Kernels, copies and memsets without a usable start.
+        UntimedActivity "untimed_activity",
+        /// Python frames without a recorded end.
+        UnclosedFrames "unclosed_frames",
+        /// Begin events without an end.
+        OpenBegins "open_begins",
+        /// Host events that end after the file window.
+        BeyondWindow "beyond_window",
+        /// Device activity longer than the whole file window.
+        LongerThanWindow "longer_than_window",
+        /// Device activity outside the file window.
+        OutsideWindow "outside_window",
+        /// The file or its window ended early.
+        Truncated "truncated",
+        /// No device activity.
+        NoDevice "no_device",
+        /// Work threads without Python frames.
+        NoFrames "no_frames",
+        /// Events that were dropped or could not be read.
+        LostEvents "lost_events",
+        /// Events that were repaired, and other oddities of the file.
+        OddEvents "odd_events",
+        /// Rows of the profiler's own overhead.
+        ProfilerOverhead "profiler_overhead",
+        /// Which clock the times are on.
+        Clock "clock",
     }
 }
 
-/// One line of the panel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustLine {
-    /// What it is about.
-    pub kind: TrustKind,
-    /// How often. `None` where the trace cannot tell.
-    pub count: Option<u64>,
-    /// Of how many, where that is a number.
-    pub of: Option<u64>,
-    /// Time that is affected, where it is a time.
-    pub effect_ns: Option<i64>,
-    /// How much it matters: `Info` where nothing is wrong.
-    pub severity: Severity,
-    /// What it means for the figures, in one sentence.
-    pub meaning: &'static str,
+words_of!(Severity { Info Notice DataLoss Error });
+
+tables! {
+    /// One kind of issue of one input.
+    IssueRow: "issues", "Issues", "What was odd or lost?", groups 0, carried whole {
+        severity: Severity, Text, All, "severity", "info, notice, data_loss or error";
+        kind: &'static str, Text, Room, "kind", "kind of the issue";
+        count: u64, Count summed, All, "count", "how often";
+        first_offset: Option<u64>, Count, Room, "first at byte", "offset of the first one in the decompressed input";
+        message: String, Prose, All / Last, "meaning", "what it means for the figures";
+        input: usize, Count, All / First, "#", "number of the input";
+    }
+
+    /// One line of the panel of one input.
+    TrustRow: "trust", "Trust", "How far can the figures be trusted?", groups 0, carried whole {
+        input: usize, Count, All / First, "#", "number of the input";
+        check: TrustKind, Text, Room / End, "check", "what was checked";
+        severity: Severity, Text, All, "severity", "info, where nothing is wrong, notice or data_loss";
+        count: Option<u64>, Count summed, All, "count", "how often; none where the trace cannot tell";
+        of: Option<u64>, Count summed, Room, "of", "of how many";
+        effect_ns: Option<i64>, Ns summed, Room, "effect", "time that is affected";
+        meaning: &'static str, Prose, All / Last, "meaning", "what it means for the figures";
+        is_doubt: bool, Text, Machines, "is doubt", "whether the verdict warns of it";
+    }
 }
 
-impl TrustLine {
+impl TrustRow {
+    /// Whether something was found.
+    pub fn is_found(&self) -> bool {
+        self.count.is_some_and(|count| count > 0)
+    }
+
+    /// Whether it was checked and nothing was found.
+    pub fn is_fine(&self) -> bool {
+        self.count == Some(0)
+    }
+
     /// Whether the figures are in doubt for it: what a verdict warns of.
-    pub fn is_doubt(&self) -> bool {
+    fn makes_doubt(&self) -> bool {
         let count = self.count.unwrap_or(0);
         let is_found = count > 0 && self.severity >= Severity::Notice;
-        match self.kind {
+        match self.check {
             TrustKind::Causality
             | TrustKind::LinkMismatch
             | TrustKind::OperatorMissing
@@ -171,9 +152,9 @@ impl TrustLine {
 }
 
 /// The panel of one input, in the order of [`TrustKind`]. `diag` is what reading it reported.
-pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> {
+pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustRow> {
     // Each goes over much of the store, and none needs another.
-    let checks: [&(dyn Fn() -> TrustLine + Sync); 27] = [
+    let checks: [&(dyn Fn() -> TrustRow + Sync); 27] = [
         &|| activity_without_launch(store, base),
         &|| launch_without_activity(store, base),
         &|| links::causality(store, base),
@@ -202,9 +183,12 @@ pub fn trust(store: &Store, base: &TimeBase, diag: &Reporter) -> Vec<TrustLine> 
         &|| profiler_overhead(store),
         &|| clock(store),
     ];
-    let mut lines: Vec<TrustLine> = checks.par_iter().map(|check| check()).collect();
+    let mut lines: Vec<TrustRow> = checks.par_iter().map(|check| check()).collect();
     lines.extend(super::times::lines(store, base));
-    lines.sort_by_key(|line| line.kind);
+    lines.sort_by_key(|line| line.check);
+    for line in &mut lines {
+        (line.input, line.is_doubt) = (base.input, line.makes_doubt());
+    }
     lines
 }
 
@@ -221,16 +205,18 @@ pub fn report_notices(base: &TimeBase, diag: &mut Reporter) {
     }
 }
 
-/// A line that is a problem of some severity where its count is not 0.
-fn line(
-    kind: TrustKind,
+/// A line that is a problem of some severity where its count is not 0; the panel gives it its input.
+pub(super) fn line(
+    check: TrustKind,
     count: u64,
     effect_ns: i64,
     severity: Severity,
     meaning: &'static str,
-) -> TrustLine {
+) -> TrustRow {
     let severity = if count == 0 { Severity::Info } else { severity };
-    TrustLine { kind, count: Some(count), of: None, effect_ns: Some(effect_ns), severity, meaning }
+    let (input, of, is_doubt) = (0, None, false);
+    let (count, effect_ns) = (Some(count), Some(effect_ns));
+    TrustRow { input, check, severity, count, of, effect_ns, meaning, is_doubt }
 }
 
 fn activities(base: &TimeBase) -> impl Iterator<Item = &ActivityRow> {
@@ -241,7 +227,7 @@ fn records_calls(store: &Store) -> bool {
     store.categories.iter().any(|(_, kind)| kind.is_api_call())
 }
 
-fn activity_without_launch(store: &Store, base: &TimeBase) -> TrustLine {
+fn activity_without_launch(store: &Store, base: &TimeBase) -> TrustRow {
     let orphans =
         activities(base).filter(|row| base.launches.call_of(store, row.slice as usize).is_none());
     let (count, ns) = orphans.fold((0, 0), |(n, ns), row| (n + 1, ns + row.span.len_ns()));
@@ -254,7 +240,7 @@ fn activity_without_launch(store: &Store, base: &TimeBase) -> TrustLine {
     line
 }
 
-fn launch_without_activity(store: &Store, base: &TimeBase) -> TrustLine {
+fn launch_without_activity(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning =
         "launches whose kernels the trace does not show: kernel times are too small by them";
     let (mut launches, mut lost) = (0, 0);
@@ -289,7 +275,7 @@ pub(super) fn is_launch(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
-fn stream_overlap(base: &TimeBase) -> TrustLine {
+fn stream_overlap(base: &TimeBase) -> TrustRow {
     let meaning = "kernels that overlap an earlier one of their stream: counted twice in the kernel sum, once in busy";
     let overlaps = base.devices.iter().map(stream_overlaps);
     let (count, ns) = overlaps.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
@@ -300,7 +286,7 @@ fn stream_overlap(base: &TimeBase) -> TrustLine {
     line(TrustKind::StreamOverlap, count, ns, severity, meaning)
 }
 
-fn impossible_duration(store: &Store) -> TrustLine {
+fn impossible_duration(store: &Store) -> TrustRow {
     let meaning = "events longer than a day: left out of windows, busy times and classes, but not of sums by name";
     let long =
         (0..store.slices.len()).map(|i| store.slices.dur_ns(i)).filter(|&ns| is_impossible(ns));
@@ -308,7 +294,7 @@ fn impossible_duration(store: &Store) -> TrustLine {
     line(TrustKind::ImpossibleDuration, count, ns, Severity::DataLoss, meaning)
 }
 
-fn longer_than_window(base: &TimeBase) -> TrustLine {
+fn longer_than_window(base: &TimeBase) -> TrustRow {
     let meaning = "device activity longer than the profiled window: its duration may be corrupt; it is counted as written";
     let window = base.windows.whole.len_ns();
     let long =
@@ -317,14 +303,14 @@ fn longer_than_window(base: &TimeBase) -> TrustLine {
     line(TrustKind::LongerThanWindow, count, ns, Severity::Notice, meaning)
 }
 
-fn outside_window(base: &TimeBase) -> TrustLine {
+fn outside_window(base: &TimeBase) -> TrustRow {
     let meaning = "devices with activity outside the profiled window: their windows were stretched to hold it";
     let stretched = base.devices.iter().map(|device| device.stretched_ns).filter(|&ns| ns > 0);
     let (count, ns) = stretched.fold((0, 0), |(n, sum), ns| (n + 1, sum + ns));
     line(TrustKind::OutsideWindow, count, ns, Severity::Info, meaning)
 }
 
-fn truncated(store: &Store, diag: &Reporter) -> TrustLine {
+fn truncated(store: &Store, diag: &Reporter) -> TrustRow {
     let cut = [IssueKind::TruncatedFile, IssueKind::TruncatedGzip, IssueKind::CorruptGzip];
     let is_cut = store.meta.truncated || cut.iter().any(|&kind| diag.count(kind) > 0);
     let meaning = "the file ends early: everything after the cut is missing from every figure";
@@ -333,7 +319,7 @@ fn truncated(store: &Store, diag: &Reporter) -> TrustLine {
     line
 }
 
-fn no_device(base: &TimeBase, diag: &Reporter) -> TrustLine {
+fn no_device(base: &TimeBase, diag: &Reporter) -> TrustRow {
     let meaning = if diag.count(IssueKind::UnreadActivity) > 0 {
         "no device activity was read, and activity of kinds that are not read was passed over: devices may have been recorded"
     } else {
@@ -345,7 +331,7 @@ fn no_device(base: &TimeBase, diag: &Reporter) -> TrustLine {
     line
 }
 
-fn no_frames(base: &TimeBase) -> TrustLine {
+fn no_frames(base: &TimeBase) -> TrustRow {
     let meaning = "work threads without Python frames: waiting and Python cannot be told apart in what is unattributed";
     let blind = base.work_threads().filter(|thread| !thread.has_frames);
     let ns = |thread: &super::host::HostThread| {
@@ -363,7 +349,7 @@ fn issues_of(diag: &Reporter, severity: Severity, skip: &[IssueKind]) -> u64 {
     mine.filter(|issue| !skip.contains(&issue.kind)).map(|issue| issue.count).sum()
 }
 
-fn lost_events(diag: &Reporter) -> TrustLine {
+fn lost_events(diag: &Reporter) -> TrustRow {
     let meaning = "events that were dropped or could not be read: missing from every figure";
     let cuts = [IssueKind::TruncatedFile, IssueKind::TruncatedGzip, IssueKind::CorruptGzip];
     let count = issues_of(diag, Severity::DataLoss, &cuts);
@@ -372,7 +358,7 @@ fn lost_events(diag: &Reporter) -> TrustLine {
     line
 }
 
-fn odd_events(diag: &Reporter) -> TrustLine {
+fn odd_events(diag: &Reporter) -> TrustRow {
     let meaning = "oddities of the file that were repaired or passed over: see the list of issues";
     let shown_elsewhere = [
         IssueKind::WindowStretched,
@@ -387,7 +373,7 @@ fn odd_events(diag: &Reporter) -> TrustLine {
     line
 }
 
-fn profiler_overhead(store: &Store) -> TrustLine {
+fn profiler_overhead(store: &Store) -> TrustRow {
     let meaning = "overhead rows of the profiler and of module loading: time that a run without profiler spends less of";
     let rows = |slice: &usize| store.kind(*slice) == EventKind::Overhead;
     let has_any = store.categories.iter().any(|&(_, kind)| kind == EventKind::Overhead);
@@ -397,7 +383,7 @@ fn profiler_overhead(store: &Store) -> TrustLine {
     line(TrustKind::ProfilerOverhead, count, ns, Severity::Info, meaning)
 }
 
-fn clock(store: &Store) -> TrustLine {
+fn clock(store: &Store) -> TrustRow {
     let has_unix_time = base_of(store) != ClockBase::Unknown;
     let meaning = if has_unix_time {
         "times are Unix time of the host: files of one host share a clock, other hosts may differ"

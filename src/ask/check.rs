@@ -8,7 +8,7 @@ use crate::analyze::window::{WindowSource, Windows};
 use crate::diag::{Issue, IssueKind, Reporter, Severity};
 use crate::model::Role;
 use crate::read::{Input, ReadError, events_in};
-use crate::table::{CheckReport, Condition, FileRow, LossRow, SCHEMA_VERSION, TrustRow};
+use crate::table::{CheckReport, Condition, FileRow, LossRow, SCHEMA_VERSION};
 
 /// Kinds of issues of a file that does not hold what its format asks for. What is odd about times is for the checks of trust.
 const DAMAGE: [IssueKind; 9] = [
@@ -52,7 +52,7 @@ pub fn check_report(files: &[Result<Input, ReadError>], needs: &[Need]) -> Check
 
 fn add_input(report: &mut CheckReport, number: usize, input: &Input, must: impl Fn(Need) -> bool) {
     let store = &input.store;
-    let base = TimeBase::new(store, &TimeConfig::default());
+    let base = TimeBase::new(store, &TimeConfig::default()).numbered(number);
     let diag = inputs::with_findings(input, &base, None);
     let losses: Vec<LossRow> =
         lost(&diag).map(|issue| loss(number, input, &base.windows, issue)).collect();
@@ -64,8 +64,7 @@ fn add_input(report: &mut CheckReport, number: usize, input: &Input, must: impl 
         let (met, count) = evidence.meets(need);
         NeedRow { input: number, need, met, asked: must(need), count }
     }));
-    let lines = trust(store, &base, &diag);
-    report.trust.extend(lines.iter().map(|line| TrustRow::of(number, line)));
+    report.trust.extend(trust(store, &base, &diag));
     report.issues.extend(issues(number, &diag));
 }
 

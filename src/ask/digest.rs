@@ -16,13 +16,13 @@ use crate::analyze::memory_live::{
 };
 use crate::analyze::roofline::{RooflineRow, UtilizationRow, roofline};
 use crate::analyze::timeline::Class;
-use crate::analyze::trust::TrustLine;
 use crate::diag::Reporter;
 use crate::model::Identity;
 use crate::read::Input;
 use crate::schema::Row as _;
 use crate::table::{
     AnalyzeReport, ComponentRow, DeviceRow, ExcludedRow, KeyAverageRow, TotalsRow, TrustRow,
+    own_tables,
 };
 
 /// What is known of one input.
@@ -64,7 +64,7 @@ impl Digest {
         number: usize,
         (input, diag): (&Input, &Reporter),
         (mut results, across): (InputAnswers, Across),
-        panel: &[TrustLine],
+        panel: Vec<TrustRow>,
     ) -> Self {
         let mut report = AnalyzeReport::default();
         add_input(&mut report, number, (input, diag), &results);
@@ -87,7 +87,7 @@ impl Digest {
         if question.needs(&[StreamRow::SPEC]) {
             report.streams.extend(streams(&input.store, &results.base));
         }
-        add_trust(&mut report, number, panel);
+        add_trust(&mut report, panel);
         Self {
             path: input.path.clone(),
             identity: input.identity.clone(),
@@ -107,28 +107,10 @@ impl Digest {
     pub(super) fn add_rows(&mut self, run: u32, report: &mut AnalyzeReport) {
         let rows = &mut self.rows;
         rows.inputs.iter_mut().for_each(|row| row.run = run);
-        report.inputs.append(&mut rows.inputs);
-        report.threads.append(&mut rows.threads);
-        report.devices.append(&mut rows.devices);
-        report.waits.append(&mut rows.waits);
-        report.issues.append(&mut rows.issues);
-        report.trust.append(&mut rows.trust);
-        report.excluded.append(&mut rows.excluded);
-        report.breakdown.append(&mut rows.breakdown);
-        report.idle_gaps.append(&mut rows.idle_gaps);
-        report.iterations.append(&mut rows.iterations);
-        report.iteration_summary.append(&mut rows.iteration_summary);
-        report.startup.append(&mut rows.startup);
-        report.activity.append(&mut rows.activity);
-        report.memory.append(&mut rows.memory);
-        report.memory_peak.append(&mut rows.memory_peak);
-        report.memory_iterations.append(&mut rows.memory_iterations);
-        report.streams.append(&mut rows.streams);
-        report.launches.append(&mut rows.launches);
-        report.roofline.append(&mut rows.roofline);
-        report.utilization.append(&mut rows.utilization);
-        report.modules.append(&mut rows.modules);
-        report.layers.append(&mut rows.layers);
+        macro_rules! append {
+            ($($field:ident)+) => { $(report.$field.append(&mut rows.$field);)+ };
+        }
+        own_tables!(append);
     }
 }
 
@@ -138,7 +120,7 @@ impl Sums {
         let rows = results.key_averages.into_iter().flat_map(|averages| averages.rows);
         Self {
             totals,
-            key_averages: rows.map(KeyAverageRow::from).collect(),
+            key_averages: rows.collect(),
             durations: results.durations,
             components: results.components,
             recorded: results.recorded,
@@ -175,10 +157,10 @@ fn add_input(
 }
 
 /// Adds the checks of an input, and to its row what they doubt.
-fn add_trust(report: &mut AnalyzeReport, number: usize, panel: &[TrustLine]) {
-    report.trust.extend(panel.iter().map(|line| TrustRow::of(number, line)));
-    let doubtful = panel.iter().filter(|line| line.is_doubt());
-    let doubts: Vec<&str> = doubtful.map(|line| line.kind.as_str()).collect();
+fn add_trust(report: &mut AnalyzeReport, panel: Vec<TrustRow>) {
+    let doubtful = panel.iter().filter(|line| line.is_doubt);
+    let doubts: Vec<&str> = doubtful.map(|line| line.check.as_str()).collect();
+    report.trust.extend(panel);
     if let (Some(row), false) = (report.inputs.last_mut(), doubts.is_empty()) {
         row.trust += &format!(", in doubt: {}", doubts.join(", "));
     }

@@ -79,7 +79,7 @@ fn trust(diag: &Reporter) -> String {
 /// The issues of an input.
 pub fn issues(number: usize, diag: &Reporter) -> impl Iterator<Item = IssueRow> + '_ {
     diag.issues().map(move |issue| IssueRow {
-        severity: issue.kind.severity().as_str(),
+        severity: issue.kind.severity(),
         kind: issue.kind.as_str(),
         count: issue.count,
         first_offset: issue.first_offset,

@@ -10,7 +10,7 @@ use crate::analyze::across::{Across, AcrossNeeds};
 use crate::analyze::blame::Blame;
 use crate::analyze::joined::{JoinConfig, Joined};
 use crate::analyze::modules::{LayerRow, Modules, NnModuleRow, modules};
-use crate::analyze::trust::{TrustLine, trust};
+use crate::analyze::trust::{TrustRow, trust};
 use crate::analyze::window::Windows;
 use crate::diag::Reporter;
 use crate::diag::timings::timed;
@@ -25,7 +25,7 @@ struct Each {
     /// What is compared between them.
     compared: Vec<Across>,
     diags: Vec<Reporter>,
-    panels: Vec<Vec<TrustLine>>,
+    panels: Vec<Vec<TrustRow>>,
 }
 
 impl Each {
@@ -53,10 +53,10 @@ impl Each {
     /// The inputs without their events.
     fn into_digests(self, question: &Question, inputs: &[Input]) -> Vec<Digest> {
         let found = self.modules(question, inputs);
-        let parts = self.results.into_par_iter().zip(self.compared).enumerate();
-        let digest = |(number, results): (usize, (InputAnswers, Across))| {
+        let parts = self.results.into_par_iter().zip(self.compared).zip(self.panels).enumerate();
+        let digest = |(number, (results, panel)): (usize, ((InputAnswers, Across), _))| {
             let (input, diag) = (&inputs[number], &self.diags[number]);
-            Digest::of(question, number, (input, diag), results, &self.panels[number])
+            Digest::of(question, number, (input, diag), results, panel)
         };
         let mut digests: Vec<Digest> = parts.map(digest).collect();
         found.modules.into_iter().for_each(|row| digests[row.input].rows.modules.push(row));
@@ -96,7 +96,7 @@ pub struct Answers {
     /// What is compared between them.
     compared: Vec<Across>,
     /// The checks of each input.
-    panels: Vec<Vec<TrustLine>>,
+    panels: Vec<Vec<TrustRow>>,
 }
 
 impl Answers {

@@ -209,7 +209,8 @@ fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[InputAnswers]) 
         let Some(averages) = &results.key_averages else { continue };
         let times = torch_times(&input.store, &plan.question.key_averages, averages);
         let table = TorchTable::new(averages, &times, device_label(&input.store));
-        let has_device = averages.rows.iter().any(|row| row.self_device_ns > 0);
+        let has_device =
+            averages.rows.iter().any(|row| row.self_device_ns.is_some_and(|ns| ns > 0));
         let options = TorchTableOptions {
             sort_by: torch_sort(plan.question.sort, has_device),
             row_limit: Some(plan.choice.top()),

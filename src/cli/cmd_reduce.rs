@@ -51,8 +51,7 @@ fn show(plan: &AnalyzePlan, digests: Vec<Digest>) -> anyhow::Result<Outcome> {
 }
 
 fn is_lossy(report: &AnalyzeReport) -> bool {
-    let losses = [Severity::DataLoss, Severity::Error].map(Severity::as_str);
-    report.issues.iter().any(|issue| losses.contains(&issue.severity))
+    report.issues.iter().any(|issue| issue.severity >= Severity::DataLoss)
 }
 
 /// Says what is missing, or only estimated.

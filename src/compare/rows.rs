@@ -30,7 +30,7 @@ words! {
 
 tables! {
     /// One thing in which the two sides are set up differently.
-    DifferenceRow: "differences", "What is compared", "Are the two sides set up alike?", groups 1 {
+    DifferenceRow: "differences", "What is compared", "Are the two sides set up alike?", groups 1, on Trust 1 {
         lane: Option<usize>, Count, Room, "lane", "number of the lane; none where it is about all";
         what: String, Text, All, "what", "what differs";
         a: Option<String>, Text, All, "A", "of A; none where the trace does not say";
@@ -40,7 +40,7 @@ tables! {
 
     /// One lane: a stage and rank of both sides, whose iterations are compared.
     #[derive(Default)]
-    LaneRow: "lanes", "Iterations", "Which side is faster, by how much, and is it real?", groups 1 {
+    LaneRow: "lanes", "Iterations", "Which side is faster, by how much, and is it real?", groups 1, on Breakdown 2 {
         lane: usize, Count, All, "lane", "number of the lane";
         label: String, Text, All, "who", "stage and rank, as A calls them";
         unit: String, Text, All, "unit", "which annotations are the iterations: execute, step, forward, executor, diffusion, denoise_step, train_step, 1f1b, profiler_step; window where there are none";
@@ -74,7 +74,7 @@ tables! {
     }
 
     /// One kind of iteration of a lane.
-    BucketRow: "buckets", "Kinds of iteration", "Did equal iterations change, or their mix?", groups 1 {
+    BucketRow: "buckets", "Kinds of iteration", "Did equal iterations change, or their mix?", groups 1, on Breakdown 4 {
         lane: usize, Count, All, "lane", "number of the lane";
         bucket: String, Text, All, "iterations", "phase, and requests or tokens, rounded up to a quarter of an octave beyond 16";
         n_a: u64, Count, All, "n A", "iterations of A";
@@ -107,7 +107,7 @@ tables! {
     }
 
     /// One class of time of an account.
-    ClassRow: "classes", "Where an iteration goes", "What kind of time grew or shrank?", groups 2 {
+    ClassRow: "classes", "Where an iteration goes", "What kind of time grew or shrank?", groups 2, on Breakdown 3 {
         lane: usize, Count, All, "lane", "number of the lane";
         account: &'static str, Text, All, "account", "device or lead";
         class: String, Text, All, "class", "of the device kernel, comm, copy or idle; of the lead thread its class of time; mix for what comes of other iterations";
@@ -144,7 +144,7 @@ tables! {
     }
 
     /// One gate.
-    GateRow: "gates", "Gates", "Is what was asked for within its limit?", groups 1 {
+    GateRow: "gates", "Gates", "Is what was asked for within its limit?", groups 1, on Breakdown 1 {
         lane: usize, Count, All, "lane", "number of the lane";
         gate: String, Text, All, "gate", "what is held to the limit";
         limit_pct: f64, Percent, All, "limit", "by how much B may exceed A";
@@ -156,7 +156,7 @@ tables! {
     }
 
     /// One of several runs.
-    TrendRow: "trend", "Trend", "How did iterations change from run to run?", groups 1 {
+    TrendRow: "trend", "Trend", "How did iterations change from run to run?", groups 1, on Breakdown 5 {
         lane: usize, Count, All, "lane", "number of the lane";
         run: usize, Count, All, "run", "number of the run, in the order given";
         n: u64, Count, All, "n", "its iterations";
@@ -170,7 +170,7 @@ tables! {
     }
 
     /// One thing to keep in mind.
-    CautionRow: "cautions", "To be read with care", "What can these figures not tell?", groups 0 {
+    CautionRow: "cautions", "To be read with care", "What can these figures not tell?", groups 0, on Trust 2 {
         text: String, Prose, All, "caution", "what cannot be told, or only with care";
     }
 }

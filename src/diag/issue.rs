@@ -17,7 +17,7 @@ pub enum Severity {
 
 impl Severity {
     /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Info => "info",
             Self::Notice => "notice",

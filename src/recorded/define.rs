@@ -81,6 +81,7 @@ macro_rules! events {
                 question: $question,
                 n_groups: 0,
                 shown: $crate::schema::Shown::Request,
+                page: None,
                 inside: None,
                 columns: &[$($crate::schema::Column {
                     name: $name,
@@ -90,6 +91,7 @@ macro_rules! events {
                     is_nullable: <$type as $crate::schema::Value>::IS_NULLABLE,
                     seen: $crate::schema::Seen::All,
                     place: $crate::schema::Place::Defined,
+                    is_summed: false,
                     doc: $meaning,
                 },)+],
             };

@@ -264,7 +264,7 @@ fn word(text: &str) -> Option<&'static str> {
 
 /// Makes a struct a value that can be carried, and a row of columns. Fields named behind them are not carried.
 macro_rules! carried {
-    ($row:ident { $($field:ident: $type:ty,)+ } $($beside:ident)*) => {
+    ($row:ident { $($field:ident: $type:ty),+ $(,)? } $($beside:ident)*) => {
         impl $crate::schema::Carry for $row {
             fn shape(to: &mut String) {
                 *to += "{";

@@ -10,6 +10,7 @@ mod carry;
 mod cells;
 mod define;
 mod id;
+mod pointer;
 mod source;
 mod table;
 mod texts;
@@ -22,6 +23,8 @@ pub use carry::{CarriedRow, Carry, Taken, TextList};
 pub use cells::Cells;
 pub(crate) use define::{tables, words};
 pub use id::IdCell;
+pub use pointer::Pointer;
+pub(crate) use pointer::pointer;
 pub use source::{Columnar, Source};
 pub use table::{Row, Table};
 pub use texts::{Coded, Lists, Texts};
@@ -154,6 +157,8 @@ pub struct Column {
     pub seen: Seen,
     /// Where it stands for people.
     pub place: Place,
+    /// Whether values add up over inputs, so that rows which differ by nothing else can be said at once.
+    pub is_summed: bool,
     /// What it means, in one sentence.
     pub doc: &'static str,
 }
@@ -167,7 +172,7 @@ impl Column {
             Unit::Count | Unit::Ns | Unit::Bytes => Kind::Int,
         };
         let (seen, place) = (Seen::All, Place::Defined);
-        Self { name, key, unit, kind, is_nullable: true, seen, place, doc }
+        Self { name, key, unit, kind, is_nullable: true, seen, place, is_summed: false, doc }
     }
 
     /// Whether cells are aligned to the right: everything but words is.
@@ -187,6 +192,38 @@ pub enum Shown {
     Folded,
     /// To who asks for it; folded at first on a page.
     Request,
+}
+
+/// What a section of a page is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// Where the time went.
+    Breakdown,
+    /// Iterations.
+    Iterations,
+    /// The profiler table.
+    Profiler,
+    /// Device activity by name.
+    Kernels,
+    /// Waits, and who was busy meanwhile.
+    Waits,
+    /// Copies.
+    Copies,
+    /// Collectives.
+    Collectives,
+    /// Stages and requests.
+    Stages,
+    /// How far the figures can be trusted.
+    Trust,
+}
+
+/// Where a page shows a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnPage {
+    /// The section.
+    pub topic: Topic,
+    /// Its place among the tables of the section.
+    pub place: u8,
 }
 
 /// Where the rows of a table stand in the machine output.
@@ -223,6 +260,8 @@ pub struct Spec {
     pub n_groups: usize,
     /// When it is shown.
     pub shown: Shown,
+    /// Where a page shows it; only who asks for it sees others.
+    pub page: Option<OnPage>,
     /// Where its rows stand in the machine output, if not in a list of their own.
     pub inside: Option<Inside>,
     /// The columns, in the order of the machine output; of those of [`Kind::Rows`] each is a table of its own.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::{Row, Shown, Spec, Table, Values};
+use super::{OnPage, Row, Shown, Spec, Table, Values};
 
 /// Rows at most in one part.
 const PART_ROWS: usize = 1 << 20;
@@ -35,6 +35,8 @@ pub struct Source<'a> {
     pub spec: &'static Spec,
     /// When it is shown where none was chosen.
     pub shown: Shown,
+    /// Where a page shows it.
+    pub page: Option<OnPage>,
     /// Number of rows.
     pub n_rows: usize,
     origin: Origin<'a>,
@@ -68,7 +70,8 @@ impl<'a> Source<'a> {
     }
 
     fn new(spec: &'static Spec, n_rows: usize, origin: Origin<'a>) -> Self {
-        Self { key: spec.key, title: spec.title, spec, shown: spec.shown, n_rows, origin }
+        let Spec { key, title, shown, page, .. } = *spec;
+        Self { key, title, spec, shown, page, n_rows, origin }
     }
 
     /// The same, shown at other times than its definition says.
@@ -77,12 +80,19 @@ impl<'a> Source<'a> {
         Self { shown, ..self }
     }
 
+    /// The same, on no page.
+    #[must_use]
+    pub fn off_page(self) -> Self {
+        Self { page: None, ..self }
+    }
+
     /// What is made of the table before anyone sees it: another name, sentences under it.
     #[must_use]
     pub fn with(self, change: impl Fn(Table) -> Table + Send + Sync + 'a) -> Self {
-        let Self { key, title, spec, shown, n_rows, origin } = self;
+        let Self { key, title, spec, shown, page, n_rows, origin } = self;
         let make = Box::new(move || change(origin.make(spec, n_rows)));
-        Self { key, title, spec, shown, n_rows, origin: Origin::Whole(make, OnceLock::new()) }
+        let origin = Origin::Whole(make, OnceLock::new());
+        Self { key, title, spec, shown, page, n_rows, origin }
     }
 
     /// The same rows under another name.

@@ -86,7 +86,7 @@ impl BandwidthReport {
             Source::of(&self.directions).with(|table| noted(table, "", NO_COPIES)),
             Source::of(&self.copies).with(|table| noted(table, GB_PER_S, "")),
             Source::of(&self.peers),
-            Source::of(&self.peers).named("peer_matrix", PEER_MATRIX),
+            Source::of(&self.peers).named("peer_matrix", PEER_MATRIX).off_page(),
             Source::of(&self.call_sites),
             Source::of(&self.collectives).with(|table| self.with_notes(table)),
             log_clocks(&self.log_clocks),

@@ -93,7 +93,7 @@ impl CheckReport {
         if n_files < 2 {
             return table;
         }
-        let table = table.keeping(|column| !matches!(column.key, "count" | "of"));
+        let table = table.keeping(|column| !column.is_summed);
         let mut table = over_inputs::all_together(table, n_files);
         let question = |row: &Vec<Cell>| {
             self.fit.iter().position(|fit| row[1] == Cell::Text(fit.question.as_str().to_owned()))

@@ -4,8 +4,14 @@ use serde::Serialize;
 
 use super::verdict::{VerdictRow, verdict_of_comparison, verdict_view};
 use super::{SCHEMA_VERSION, Table};
-use crate::compare::Comparison;
-use crate::schema::{Seen, Shown, Source};
+use crate::compare::{CauseRow, Comparison};
+use crate::schema::{Row as _, Seen, Shown, Source};
+
+/// Key of the sentences.
+pub(super) const ANSWER: &str = "answer";
+
+/// Key of the causes by the account that says less.
+pub(super) const OTHER_CAUSES: &str = "other_causes";
 
 /// Everything that `diff` found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -36,14 +42,14 @@ impl DiffReport {
     pub fn tables(&self) -> Vec<Source<'_>> {
         let found = &self.comparison;
         vec![
-            Source::of(&self.answer).named("answer", "Which is faster, why, and is it real"),
+            Source::of(&self.answer).named(ANSWER, "Which is faster, why, and is it real"),
             Source::of(&found.differences),
             Source::of(&found.gates),
             Source::of(&found.lanes),
             Source::of(&found.classes),
             Source::of(&found.causes),
             Source::of(&found.other_causes)
-                .named("other_causes", "The same by the other account")
+                .named(OTHER_CAUSES, "The same by the other account")
                 .shown(Shown::Rows),
             Source::of(&found.buckets),
             Source::of(&found.counts),
@@ -59,12 +65,14 @@ impl DiffReport {
     /// A table as people read it.
     pub fn view(&self, source: &Source<'_>) -> Table {
         match source.key {
-            "answer" => {
+            ANSWER => {
                 let view = verdict_view(&self.answer);
                 Table { key: source.key, title: source.table().title.to_owned(), ..view }
             }
-            "causes" => self.titled(Table::view(&source.table()), self.comparison.causes.first()),
-            "other_causes" => {
+            key if key == CauseRow::SPEC.key => {
+                self.titled(Table::view(&source.table()), self.comparison.causes.first())
+            }
+            OTHER_CAUSES => {
                 self.titled(Table::view(&source.table()), self.comparison.other_causes.first())
             }
             _ => self.without_one_lane(Table::view(&source.table())),
@@ -72,7 +80,7 @@ impl DiffReport {
     }
 
     /// A table of causes that says whose account it is.
-    fn titled(&self, table: Table, first: Option<&crate::compare::CauseRow>) -> Table {
+    fn titled(&self, table: Table, first: Option<&CauseRow>) -> Table {
         let Some(first) = first else {
             return table.with_note("no part of an iteration differs between A and B");
         };

@@ -1,4 +1,4 @@
-//! The inputs and what was odd about them.
+//! The inputs.
 
 use crate::schema::tables;
 
@@ -25,15 +25,5 @@ tables! {
         dp_rank: Option<u32>, Count, Machines, "DP", "data-parallel rank";
         pp_rank: Option<u32>, Count, Machines, "PP", "pipeline-parallel rank";
         ep_rank: Option<u32>, Count, Machines, "EP", "expert-parallel rank";
-    }
-
-    /// One kind of issue of one input.
-    IssueRow: "issues", "Issues", "What was odd or lost?", groups 0, carried whole {
-        severity: &'static str, Text, All, "severity", "info, notice, data_loss or error";
-        kind: &'static str, Text, Room, "kind", "kind of the issue";
-        count: u64, Count, All, "count", "how often";
-        first_offset: Option<u64>, Count, Room, "first at byte", "offset of the first one in the decompressed input";
-        message: String, Prose, All / Last, "meaning", "what it means for the figures";
-        input: usize, Count, All / First, "#", "number of the input";
     }
 }

@@ -5,79 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Column, Table, percent};
-use crate::analyze::key_averages::{DeviceType, KeyMemory, KeyRow};
-use crate::schema::{Kind, Value, Values, carried, tables};
-
-tables! {
-    /// One row of the profiler table, as the machine output gives it.
-    #[derive(Default)]
-    KeyAverageRow: "key_averages", "Profiler table", "What does torch's own table say?", groups 0, carried whole {
-        name: String, Text, All / Subject, "name", "name";
-        device_type: &'static str, Text, All / Late, "on", "cpu or device";
-        is_annotation: bool, Text, Machines, "is annotation", "whether it is the span of a user annotation";
-        count: u64, Count, All / End, "calls", "how often";
-        self_cpu_ns: i64, Ns, All, "self CPU", "CPU time less that of the children";
-        self_cpu_pct: Option<f64>, Percent, All, "self CPU %", "of all self CPU";
-        cpu_total_ns: i64, Ns, All, "CPU total", "CPU time with the children";
-        cpu_avg_ns: Option<i64>, Ns, Room, "CPU avg", "CPU total over calls";
-        self_device_ns: Option<i64>, Ns, All, "self device", "time of its own device events";
-        self_device_pct: Option<f64>, Percent, Room, "self device %", "of all device events; annotations have no share";
-        device_total_ns: Option<i64>, Ns, All, "device total", "device time with the children";
-        device_avg_ns: Option<i64>, Ns, Room, "device avg", "device total over calls";
-        run: u32, Count, All / First, "run", "number of the run: sums stay within one";
-        excluded_cpu_ns: Option<i64>, Ns, Machines, "excluded cpu", "what was left out of the CPU total";
-        memory: Option<MemoryCells>, Count, Machines, "memory", "memory allocated less memory released; none where the trace recorded no memory";
-        input_shapes: Option<String>, Text, All / Late, "input shapes", "recorded input shapes";
-        stack: Option<Vec<String>>, Text, All / Late, "stack", "innermost Python frames";
-    }
-}
-
-/// Memory allocated less memory released, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct MemoryCells {
-    /// Host memory.
-    pub cpu_bytes: i64,
-    /// Host memory less that of the children.
-    pub self_cpu_bytes: i64,
-    /// Device memory.
-    pub device_bytes: i64,
-    /// Device memory less that of the children.
-    pub self_device_bytes: i64,
-}
-
-carried!(MemoryCells {
-    cpu_bytes: i64,
-    self_cpu_bytes: i64,
-    device_bytes: i64,
-    self_device_bytes: i64,
-});
-
-impl From<KeyRow> for KeyAverageRow {
-    fn from(row: KeyRow) -> Self {
-        Self {
-            name: row.name,
-            device_type: match row.device_type {
-                DeviceType::Cpu => "cpu",
-                DeviceType::Device => "device",
-            },
-            is_annotation: row.is_annotation,
-            count: row.count,
-            self_cpu_pct: None,
-            cpu_avg_ns: None,
-            self_device_pct: None,
-            device_avg_ns: None,
-            self_cpu_ns: row.self_cpu_ns,
-            cpu_total_ns: row.cpu_total_ns,
-            self_device_ns: row.is_device_time_known.then_some(row.self_device_ns),
-            device_total_ns: row.is_device_time_known.then_some(row.device_total_ns),
-            run: 0,
-            excluded_cpu_ns: (row.excluded_cpu_ns != 0).then_some(row.excluded_cpu_ns),
-            memory: row.memory.map(MemoryCells::from),
-            input_shapes: row.input_shapes,
-            stack: (!row.stack.is_empty()).then_some(row.stack),
-        }
-    }
-}
+use crate::analyze::key_averages::{DeviceType, KeyAverageRow, KeyMemory};
+use crate::schema::{Kind, Value, Values, carried};
 
 impl KeyAverageRow {
     /// Whether the row was nothing but time that is left out.
@@ -85,23 +14,12 @@ impl KeyAverageRow {
         self.excluded_cpu_ns.is_some()
             && [self.self_cpu_ns, self.cpu_total_ns] == [0; 2]
             && !self.has_device_time()
-            && self.memory.is_none_or(|memory| memory == MemoryCells::default())
+            && self.memory.is_none_or(|memory| memory == KeyMemory::default())
     }
 
     /// Whether device time is known and there.
     pub fn has_device_time(&self) -> bool {
         [self.self_device_ns, self.device_total_ns].into_iter().flatten().any(|ns| ns != 0)
-    }
-}
-
-impl From<KeyMemory> for MemoryCells {
-    fn from(memory: KeyMemory) -> Self {
-        Self {
-            cpu_bytes: memory.cpu_bytes,
-            self_cpu_bytes: memory.self_cpu_bytes,
-            device_bytes: memory.device_bytes,
-            self_device_bytes: memory.self_device_bytes,
-        }
     }
 }
 
@@ -190,13 +108,18 @@ carried!(TotalsRow {
 impl KeyAverageRow {
     /// Its shares of the totals of its run, and its averages.
     pub fn set_shares(&mut self, totals: &TotalsRow) {
-        let is_span = self.is_annotation && self.device_type == "device";
+        let is_span = self.is_annotation && self.device_type == DeviceType::Device;
         self.self_cpu_pct = percent(self.self_cpu_ns, totals.self_cpu_ns);
         self.cpu_avg_ns = average_ns(self.cpu_total_ns, self.count);
         // An annotation's span is no device activity and has no share.
         let share = self.self_device_ns.and_then(|ns| percent(ns, totals.self_device_ns));
         self.self_device_pct = share.filter(|_| !is_span);
         self.device_avg_ns = self.device_total_ns.and_then(|ns| average_ns(ns, self.count));
+        let bytes = |of: fn(&KeyMemory) -> i64| self.memory.as_ref().map(of);
+        (self.cpu_bytes, self.self_cpu_bytes) =
+            (bytes(|memory| memory.cpu_bytes), bytes(|memory| memory.self_cpu_bytes));
+        (self.device_bytes, self.self_device_bytes) =
+            (bytes(|memory| memory.device_bytes), bytes(|memory| memory.self_device_bytes));
     }
 }
 
@@ -206,12 +129,6 @@ fn average_ns(total_ns: i64, count: u64) -> Option<i64> {
 }
 
 impl Value for TotalsRow {
-    const KIND: Kind = Kind::Rows;
-
-    fn put(&self, _to: &mut Values) {}
-}
-
-impl Value for MemoryCells {
     const KIND: Kind = Kind::Rows;
 
     fn put(&self, _to: &mut Values) {}
@@ -233,14 +150,14 @@ pub(super) fn key_average_view(table: Table, rows: &[KeyAverageRow]) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyAverageRow, TotalsRow, key_average_view, merge_key_averages};
+    use super::{DeviceType, KeyAverageRow, TotalsRow, key_average_view, merge_key_averages};
     use crate::schema;
     use crate::table::Table;
 
     fn rows() -> Vec<KeyAverageRow> {
         let cpu = KeyAverageRow {
             name: "aten::mm".into(),
-            device_type: "cpu",
+            device_type: DeviceType::Cpu,
             count: 3,
             self_cpu_ns: 10,
             cpu_total_ns: 10,
@@ -250,7 +167,7 @@ mod tests {
         };
         let span = KeyAverageRow {
             name: "execute".into(),
-            device_type: "device",
+            device_type: DeviceType::Device,
             is_annotation: true,
             count: 1,
             self_device_ns: Some(3083),

@@ -43,21 +43,24 @@ pub use crate::analyze::idle::{GapEdgeRow, GapRow, IdleRow};
 pub use crate::analyze::iterations::{IterationFigure, IterationRow, IterationSummaryRow};
 pub use crate::analyze::kernel_classes::{KernelClass, KernelClassRow};
 pub use crate::analyze::kernels::KernelRow;
+pub use crate::analyze::key_averages::{DeviceType, KeyAverageRow, KeyMemory};
 pub use crate::analyze::memory::MemoryRow;
 pub(crate) use crate::analyze::percent;
 pub use crate::analyze::startup::StartupRow;
 pub use crate::analyze::threads::{ThreadClassRow, ThreadRow, WaitRow};
+pub use crate::analyze::trust::{IssueRow, Severity, TrustKind, TrustRow};
 pub use crate::schema::{Column, IdCell, Unit};
 pub use bandwidth::BandwidthReport;
 pub use check::{CheckReport, Condition, FileRow, LossRow};
-pub use input::{InputRow, IssueRow};
+pub use input::InputRow;
 pub use joined::joined_request_summary;
-pub use key_average::{KeyAverageRow, MemoryCells, TotalsRow, merge_key_averages};
+pub use key_average::{TotalsRow, merge_key_averages};
 pub use merge::{Base, ClockBy, MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
 pub use overview::{LaneData, OverviewClasses, OverviewData};
+pub(crate) use report::own_tables;
 pub use report::{AnalyzeReport, SCHEMA_VERSION};
 pub use runs::RunRow;
-pub use trust::{TrustRow, trust_summary};
+pub use trust::trust_summary;
 
 use crate::schema::Seen;
 

@@ -1,9 +1,7 @@
 //! Rows that several inputs share, said once with their numbers.
 
-use crate::table::{Cell, Column, Table, Unit};
-
-/// Columns that add up over inputs.
-const SUMMED: [&str; 3] = ["count", "of", "effect_ns"];
+use crate::schema::Value as _;
+use crate::table::{Cell, Column, Severity, Table, Unit};
 
 /// A table whose first column is the input's number, with rows that differ by input and sums alone put together.
 ///
@@ -25,9 +23,8 @@ fn together_where(
     if n_inputs < 2 {
         return table;
     }
-    let is_summed: Vec<bool> =
-        table.columns.iter().map(|column| SUMMED.contains(&column.key)).collect();
-    let severity = table.columns.iter().position(|column| column.key == "severity");
+    let is_summed: Vec<bool> = table.columns.iter().map(|column| column.is_summed).collect();
+    let severity = severity_of(&table);
     let mut groups: Vec<(Vec<u64>, Vec<Cell>)> = Vec::new();
     for row in table.rows {
         let Some(&Cell::Count(input)) = row.first() else { continue };
@@ -63,11 +60,16 @@ fn together_where(
 
 /// Whether nothing in a table is worse than good to know.
 pub(super) fn are_all_info(table: &Table) -> bool {
-    let severity = table.columns.iter().position(|column| column.key == "severity");
+    let severity = severity_of(table);
     let is_info = |row: &Vec<Cell>| {
         severity.is_some_and(|i| matches!(&row[i], Cell::Text(word) if word == "info"))
     };
     !table.rows.is_empty() && table.rows.iter().all(is_info)
+}
+
+/// The column that says how much a row matters.
+fn severity_of(table: &Table) -> Option<usize> {
+    table.columns.iter().position(|column| column.kind == Severity::KIND)
 }
 
 /// A sum is known where every part of it is.
@@ -92,9 +94,9 @@ pub(super) fn numbers(inputs: &[u64], n_inputs: usize, mark: &str) -> String {
 mod tests {
     use super::together;
     use crate::schema;
-    use crate::table::{Cell, IssueRow, Table};
+    use crate::table::{Cell, IssueRow, Severity, Table};
 
-    fn issue(input: usize, severity: &'static str, count: u64) -> IssueRow {
+    fn issue(input: usize, severity: Severity, count: u64) -> IssueRow {
         let message = "it means something".to_owned();
         IssueRow { severity, kind: "kind", count, first_offset: None, message, input }
     }
@@ -102,11 +104,11 @@ mod tests {
     #[test]
     fn mild_rows_of_several_inputs_are_one() {
         let rows = [
-            issue(0, "info", 2),
-            issue(0, "data_loss", 7),
-            issue(1, "info", 3),
-            issue(1, "data_loss", 9),
-            issue(2, "notice", 1),
+            issue(0, Severity::Info, 2),
+            issue(0, Severity::DataLoss, 7),
+            issue(1, Severity::Info, 3),
+            issue(1, Severity::DataLoss, 9),
+            issue(2, Severity::Notice, 1),
         ];
         let table = together(Table::view(&schema::Table::of(&rows)), 3);
         let seen: Vec<(&Cell, &Cell)> = table.rows.iter().map(|row| (&row[0], &row[3])).collect();
@@ -120,7 +122,7 @@ mod tests {
                 (&text("0, 1"), &Cell::Count(5)),
             ]
         );
-        let all = [issue(0, "info", 1), issue(1, "info", 1)];
+        let all = [issue(0, Severity::Info, 1), issue(1, Severity::Info, 1)];
         let table = together(Table::view(&schema::Table::of(&all)), 2);
         assert_eq!(table.rows[0][0], text("all 2"));
     }

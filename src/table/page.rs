@@ -2,7 +2,7 @@
 //!
 //! What a command does not know is a section that says why it is empty.
 
-use super::diff::DiffReport;
+use super::diff::{ANSWER, DiffReport};
 use super::figure::{
     Figure, analyze_figures, bandwidth_figures, diff_figures, merge_figures, stages_figures,
 };
@@ -10,12 +10,13 @@ use super::screen::Screen;
 use super::stages::StagesReport;
 use super::verdict::{Verdict, verdict, verdict_of_comparison, verdict_of_logs};
 use super::{
-    AnalyzeReport, BandwidthReport, Cell, Column, MergeReport, OverviewData, Table, TableRow, Unit,
-    over_inputs, trust_summary,
+    AnalyzeReport, BandwidthReport, Cell, Column, InputRow, IssueRow, MergeReport, OverviewData,
+    Table, TableRow, TrustRow, Unit, over_inputs, trust_summary,
 };
 
+use crate::analyze::stages::{FlagRow, LogRow, TransferRow};
 use crate::analyze::timeline::Class;
-use crate::schema::{Shown, Source};
+use crate::schema::{OnPage, Row as _, Shown, Source, Topic};
 
 /// A table of a page.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,10 +138,11 @@ pub struct Page {
     pub origin: Origin,
 }
 
-/// Tables by key, to be taken out section by section.
+/// Tables, to be taken out section by section.
 #[derive(Default)]
 struct Drawer {
-    tables: Vec<PageTable>,
+    /// Each with its place on the page.
+    tables: Vec<(Option<OnPage>, PageTable)>,
 }
 
 impl Drawer {
@@ -152,7 +154,7 @@ impl Drawer {
     ) -> Self {
         let table = |source: &Source<'_>| {
             let is_folded = matches!(source.shown, Shown::Folded | Shown::Request);
-            PageTable::of(command, view(source)).folded_if(is_folded)
+            (source.page, PageTable::of(command, view(source)).folded_if(is_folded))
         };
         Self { tables: tables.iter().map(table).collect() }
     }
@@ -169,19 +171,30 @@ impl Drawer {
         tables.unwrap_or_default()
     }
 
-    fn take(&mut self, keys: &[&str]) -> Vec<PageTable> {
-        let mut taken = Vec::new();
-        for key in keys {
-            if let Some(at) = self.tables.iter().position(|table| table.table.key == *key) {
-                taken.push(self.tables.remove(at));
-            }
-        }
-        taken
+    /// The tables of a section, in their order.
+    fn take(&mut self, topic: Topic) -> Vec<PageTable> {
+        let is_of = |on: Option<OnPage>| on.is_some_and(|on| on.topic == topic);
+        let (mut taken, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.tables).into_iter().partition(|(on, _)| is_of(*on));
+        self.tables = left;
+        taken.sort_by_key(|(on, _)| on.map(|on| on.place));
+        taken.into_iter().map(|(_, table)| table).collect()
+    }
+
+    /// One table.
+    fn take_one(&mut self, key: &str) -> Vec<PageTable> {
+        let at = self.tables.iter().position(|(_, table)| table.table.key == key);
+        at.map(|at| self.tables.remove(at).1).into_iter().collect()
+    }
+
+    /// What is left.
+    fn rest(self) -> impl Iterator<Item = PageTable> {
+        self.tables.into_iter().map(|(_, table)| table)
     }
 
     /// A table whose rows that several of `n` inputs share are said once.
     fn take_over_inputs(&mut self, key: &str, n: usize) -> Vec<PageTable> {
-        let taken = self.take(&[key]).into_iter();
+        let taken = self.take_one(key).into_iter();
         taken.map(|one| one.map_table(|table| over_inputs::together(table, n))).collect()
     }
 }
@@ -204,17 +217,17 @@ fn trust_tables(
     of_stages: &mut Drawer,
 ) -> Vec<PageTable> {
     let mut trust = vec![PageTable::of("analyze", trust_summary(&report.trust))];
-    let mut all_checks = drawer.take(&["trust"]);
+    let mut all_checks = drawer.take_one(TrustRow::SPEC.key);
     for table in &mut all_checks {
         table.table.title = "Every check".to_owned();
         table.anchor = "trust_all";
         table.is_folded = true;
     }
-    let mut issues = drawer.take_over_inputs("issues", report.inputs.len());
+    let mut issues = drawer.take_over_inputs(IssueRow::SPEC.key, report.inputs.len());
     // What is only good to know does not stand in the way.
     issues.iter_mut().for_each(|one| one.is_folded = over_inputs::are_all_info(&one.table));
     trust.extend(issues);
-    trust.extend(of_stages.take(&["flags"]));
+    trust.extend(of_stages.take_one(FlagRow::SPEC.key));
     trust.extend(all_checks);
     trust
 }
@@ -249,15 +262,7 @@ fn trace_sections(
             "Where the time went",
             "Execution and waiting of the work threads; busy and idle time of the devices, and why they idled.",
             "No work thread and no device was recorded.",
-            drawer.take(&[
-                "breakdown",
-                "idle",
-                "devices",
-                "excluded",
-                "idle_gaps",
-                "startup",
-                "threads",
-            ]),
+            drawer.take(Topic::Breakdown),
         ),
         section(
             Page::TIMELINE,
@@ -273,39 +278,34 @@ fn trace_sections(
 
 /// What the traces show in detail.
 fn detail_sections(report: &AnalyzeReport, drawer: &mut Drawer) -> Vec<Section> {
-    let device_tables: &[&str] = if report.has_other_activity() {
-        &["kernel_classes", "kernels", "copies", "memory", "activity"]
-    } else {
-        &["kernel_classes", "kernels", "copies", "memory"]
-    };
     vec![
         section(
             "iterations",
             "Iterations",
             "Steps of the engine, by the annotations that the trace holds.",
             "The trace holds no annotation of iterations (execute_*, step[…], diffusion_*, ProfilerStep#).",
-            drawer.take(&["iteration_summary", "iterations"]),
+            drawer.take(Topic::Iterations),
         ),
         section(
             "profiler",
             "Profiler table",
             "What key_averages() of the same run gives.",
             "No operator was recorded.",
-            drawer.take(&["key_averages", "components"]),
+            drawer.take(Topic::Profiler),
         ),
         section(
             "kernels",
             "Kernels",
             "Device activity by name, the largest sum first.",
             devices_absent(report),
-            drawer.take(device_tables),
+            drawer.take(Topic::Kernels),
         ),
         section(
             "waits",
             "Waits",
             "What work threads waited in, and who was busy meanwhile.",
             waits_absent(report),
-            drawer.take(&["waits", "blame", "stragglers"]),
+            drawer.take(Topic::Waits),
         ),
     ]
 }
@@ -376,14 +376,16 @@ impl Page {
         let mut drawer = Drawer::of("analyze", &tables, |source| report.view(source));
         let mut of_stages = Drawer::of_stages(stages);
         let trust = trust_tables(report, &mut drawer, &mut of_stages);
-        let mut inputs = drawer.take(&["inputs"]);
+        let mut inputs = drawer.take_one(InputRow::SPEC.key);
         let mut sections = trace_sections(report, &mut drawer, &overview);
         sections.extend(bandwidth_sections(bandwidth, "This page was made by a command that does not look at transfers; omni-trace report does."));
-        let joined = drawer.take(&["joined_stages", "joined_requests", "log_clocks"]);
+        let joined = drawer.take(Topic::Stages);
         // Transfers between stages stand among the copies where those are looked at.
         let has_transfers = bandwidth.is_some_and(|report| !report.stage_transfers.is_empty());
-        of_stages.take(if has_transfers { &["transfers"] } else { &[] });
-        inputs.extend(of_stages.take(&["logs"]));
+        if has_transfers {
+            of_stages.take_one(TransferRow::SPEC.key);
+        }
+        inputs.extend(of_stages.take_one(LogRow::SPEC.key));
         sections.push(stages_section(of_stages, stages.is_some(), joined));
         sections.push(section(
             "trust",
@@ -423,7 +425,7 @@ impl Page {
             "Can these numbers be trusted?",
             "What was odd about the inputs.",
             "Nothing was odd about the inputs.",
-            drawer.take_over_inputs("issues", report.inputs.len()),
+            drawer.take_over_inputs(IssueRow::SPEC.key, report.inputs.len()),
         )];
         sections.extend(bandwidth_sections(Some(report), ""));
         sections.push(section(
@@ -431,7 +433,7 @@ impl Page {
             "Inputs",
             "What was read, and how to do it again.",
             "",
-            drawer.take(&["inputs"]),
+            drawer.take_one(InputRow::SPEC.key),
         ));
         Self { title: "Transfers".to_owned(), sections, ..Self::default() }
             .with_figures(bandwidth_figures(report))
@@ -440,8 +442,9 @@ impl Page {
     /// The page of `stages`.
     pub fn of_stages(report: &StagesReport) -> Self {
         let mut drawer = Drawer::of_stages(Some(report));
-        let trust = drawer.take(&["flags", "issues"]);
-        let logs = drawer.take(&["logs"]);
+        let mut trust = drawer.take_one(FlagRow::SPEC.key);
+        trust.extend(drawer.take_one(IssueRow::SPEC.key));
+        let logs = drawer.take_one(LogRow::SPEC.key);
         let sections = vec![
             section(
                 "trust",
@@ -461,28 +464,28 @@ impl Page {
     /// The page of `diff`.
     pub fn of_diff(report: &DiffReport) -> Self {
         let mut drawer = Drawer::of("diff", &report.tables(), |source| report.view(source));
-        drop(drawer.take(&["answer"]));
+        drawer.take_one(ANSWER);
         let sections = vec![
             section(
                 "trust",
                 "Can these numbers be trusted?",
                 "How the two sides are set up, and what the figures cannot tell.",
                 "Both sides are set up alike, as far as the traces say.",
-                drawer.take(&["differences", "cautions"]),
+                drawer.take(Topic::Trust),
             ),
             section(
                 "breakdown",
                 "Which is faster",
                 "Iterations of both sides, gates, and every kind of iteration.",
                 "Nothing can be compared.",
-                drawer.take(&["gates", "lanes", "classes", "buckets", "trend"]),
+                drawer.take(Topic::Breakdown),
             ),
             section(
                 "kernels",
                 "What explains it",
                 "Two complete accounts of an iteration; each sums to the difference to the nanosecond.",
                 "No part of an iteration differs.",
-                drawer.tables,
+                drawer.rest().collect(),
             ),
         ];
         let verdicts = vec![verdict_of_comparison(&report.comparison)];
@@ -499,14 +502,14 @@ impl Page {
                 "Can these numbers be trusted?",
                 "What was odd about the inputs.",
                 "Nothing was odd about the inputs.",
-                drawer.take_over_inputs("issues", report.inputs.len()),
+                drawer.take_over_inputs(IssueRow::SPEC.key, report.inputs.len()),
             ),
             section(
                 "inputs",
                 "Inputs",
                 "What was merged, and how to do it again.",
                 "",
-                drawer.take(&["inputs"]),
+                drawer.take_one(InputRow::SPEC.key),
             ),
         ];
         Self { title: "Merged traces".to_owned(), sections, ..Self::default() }
@@ -565,22 +568,14 @@ fn bandwidth_sections(report: Option<&BandwidthReport>, unknown: &str) -> Vec<Se
             "Copies",
             "Copies by direction, route and size: bytes, GB/s (10^9 bytes a second), share of the link's peak, what was hidden behind kernels.",
             because("No copy or memset was recorded."),
-            drawer.take(&[
-                "directions",
-                "copies",
-                "peers",
-                "stage_transfers",
-                "traced_transfers",
-                "call_sites",
-                "series",
-            ]),
+            drawer.take(Topic::Copies),
         ),
         section(
             "collectives",
             "Collectives",
             "Collectives by group, operation and size, and what ranks waited for each other.",
             because("No communication kernel was recorded."),
-            drawer.take(&["collectives", "rank_waits", "slowest"]),
+            drawer.take(Topic::Collectives),
         ),
     ]
 }
@@ -593,7 +588,7 @@ fn stages_section(mut logs: Drawer, has_logs: bool, joined: Vec<PageTable>) -> S
         "No log was given: --logs LOG adds what the pipeline's own logs tell."
     };
     let mut all = joined;
-    all.extend(logs.take(&["requests", "percentiles", "request_stages", "waterfall", "stages"]));
-    all.extend(logs.tables);
+    all.extend(logs.take(Topic::Stages));
+    all.extend(logs.rest());
     section("stages", "Stages and requests", "What the pipeline's own logs tell.", absent, all)
 }

@@ -111,6 +111,19 @@ pub struct AnalyzeReport {
     pub kernel_classes: Vec<KernelClassRow>,
 }
 
+/// The tables of a report that are of one input alone, for a macro: their rows are carried in partial results, and those of
+/// several inputs stand one after the other.
+macro_rules! own_tables {
+    ($with:ident) => {
+        $with! {
+            inputs threads devices waits issues trust excluded breakdown idle_gaps iterations iteration_summary startup
+            activity memory memory_peak memory_iterations streams launches roofline utilization modules layers
+        }
+    };
+}
+
+pub(crate) use own_tables;
+
 impl AnalyzeReport {
     /// The tables in the order of reading: inputs and their trust first, where the time went, then the details.
     ///
@@ -143,7 +156,7 @@ impl AnalyzeReport {
             Source::of(&self.roofline).with(|table| or_note(table, NO_SHAPES)),
             Source::of(&self.layers).with(|table| or_note(table, NO_LAYERS)),
             Source::of(&self.modules).with(|table| or_note(table, NO_MODULES)),
-            named(&self.activity, |row| &row.name, &shows_name).shown(self.activity_shown()),
+            self.activity_source(named(&self.activity, |row| &row.name, &shows_name)),
             Source::of(&self.memory).with(|table| or_note(table, NO_MEMORY)),
             Source::of(&self.memory_peak).with(|table| or_note(table, NO_MEMORY)),
             Source::of(&self.memory_iterations).with(|table| or_note(table, NO_MEMORY)),
@@ -169,8 +182,12 @@ impl AnalyzeReport {
         self.activity.iter().any(ActivityRow::is_other)
     }
 
-    fn activity_shown(&self) -> Shown {
-        if self.has_other_activity() { Shown::Rows } else { Shown::Request }
+    /// Activity of any kind, which nobody sees unasked where other tables have all of it.
+    fn activity_source<'a>(&self, source: Source<'a>) -> Source<'a> {
+        match self.has_other_activity() {
+            true => source.shown(Shown::Rows),
+            false => source.shown(Shown::Request).off_page(),
+        }
     }
 
     /// A table as people read it.

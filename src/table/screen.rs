@@ -7,6 +7,7 @@ use super::{
     AnalyzeReport, BreakdownRow, Cell, Column, DeviceRow, IterationSummaryRow, Table, Unit, percent,
 };
 use crate::analyze::breakdown::Scope;
+use crate::analyze::idle::Cause;
 use crate::analyze::iterations::IterationFigure;
 use crate::schema::Seen;
 
@@ -231,7 +232,7 @@ fn idle(report: &AnalyzeReport, input: usize, sums: &DeviceSums) -> Cell {
     let Some(pct) = sums.share(|sums| sums.idle_ns) else { return Cell::NotRecorded };
     let own = report.devices.iter().filter(|row| row.input == input);
     let causes = own.flat_map(|row: &DeviceRow| &row.idle_by_cause);
-    let mut by_cause: Vec<(&str, i64)> = Vec::new();
+    let mut by_cause: Vec<(Cause, i64)> = Vec::new();
     for (cause, ns) in causes.filter_map(|cause| Some((cause.cause, cause.ns?))) {
         match by_cause.iter_mut().find(|(known, _)| *known == cause) {
             Some((_, sum)) => *sum = sum.saturating_add(ns),
@@ -240,7 +241,7 @@ fn idle(report: &AnalyzeReport, input: usize, sums: &DeviceSums) -> Cell {
     }
     let first = by_cause.into_iter().rev().max_by_key(|&(_, ns)| ns).filter(|&(_, ns)| ns > 0);
     let mut parts = vec![Part::plain(Cell::Percent(pct))];
-    parts.extend(first.map(|(cause, _)| Part::Words(format!(" {cause}"))));
+    parts.extend(first.map(|(cause, _)| Part::Words(format!(" {}", cause.as_str()))));
     Cell::Sentence(parts)
 }
 

@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 
 pub use crate::analyze::key_averages::TorchTimes;
-use crate::analyze::key_averages::{DeviceType, KeyAverages, KeyMemory, KeyRow};
+use crate::analyze::key_averages::{DeviceType, KeyAverageRow, KeyAverages, KeyMemory};
 
 /// Torch's table before sorting.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -129,7 +129,7 @@ impl TorchTable {
     /// The table of an analysis; `times` from [`crate::analyze::key_averages::torch_times`] of the same,
     /// `device_label` as torch's `use_device` in capitals: `CUDA`, `XPU`.
     pub fn new(averages: &KeyAverages, times: &[TorchTimes], device_label: &str) -> Self {
-        let row = |(row, &times): (&KeyRow, &TorchTimes)| TorchRow::new(row, times);
+        let row = |(row, &times): (&KeyAverageRow, &TorchTimes)| TorchRow::new(row, times);
         Self {
             rows: averages.rows.iter().zip(times).map(row).collect(),
             device_label: device_label.to_owned(),
@@ -139,14 +139,14 @@ impl TorchTable {
 }
 
 impl TorchRow {
-    fn new(row: &KeyRow, times: TorchTimes) -> Self {
+    fn new(row: &KeyAverageRow, times: TorchTimes) -> Self {
         let KeyMemory { cpu_bytes, self_cpu_bytes, device_bytes, self_device_bytes } =
             row.memory.unwrap_or_default();
         Self {
             name: row.name.clone(),
             times,
             count: row.count,
-            lacks_device_time: !row.is_device_time_known,
+            lacks_device_time: row.self_device_ns.is_none(),
             is_device_activity: row.device_type == DeviceType::Device && !row.is_annotation,
             is_async: row.is_async,
             cpu_bytes,
@@ -154,7 +154,7 @@ impl TorchRow {
             device_bytes,
             self_device_bytes,
             input_shapes: row.input_shapes.clone(),
-            stack: row.stack.clone(),
+            stack: row.stack.clone().unwrap_or_default(),
         }
     }
 }

@@ -2,44 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Cell, Table, over_inputs};
-use crate::analyze::trust::TrustLine;
-use crate::schema::{self, tables};
-
-tables! {
-    /// One line of the panel of one input, as the machine output gives it.
-    TrustRow: "trust", "Trust", "How far can the figures be trusted?", groups 0, carried whole {
-        input: usize, Count, All / First, "#", "number of the input";
-        check: &'static str, Text, Room / End, "check", "what was checked";
-        severity: &'static str, Text, All, "severity", "info, notice or data_loss";
-        count: Option<u64>, Count, All, "count", "how often";
-        of: Option<u64>, Count, Room, "of", "of how many";
-        effect_ns: Option<i64>, Ns, Room, "effect", "time that is affected";
-        meaning: &'static str, Prose, All / Last, "meaning", "what it means for the figures";
-        is_doubt: bool, Text, Machines, "is doubt", "whether the verdict warns of it";
-    }
-}
-
-impl TrustRow {
-    /// The row of a line.
-    pub fn of(input: usize, line: &TrustLine) -> Self {
-        Self {
-            input,
-            check: line.kind.as_str(),
-            severity: line.severity.as_str(),
-            count: line.count,
-            of: line.of,
-            effect_ns: line.effect_ns,
-            meaning: line.meaning,
-            is_doubt: line.is_doubt(),
-        }
-    }
-
-    /// Whether it was checked and nothing was found.
-    fn is_fine(&self) -> bool {
-        self.count == Some(0)
-    }
-}
+use super::{Cell, Table, TrustRow, over_inputs};
+use crate::schema;
 
 /// The panel with every line.
 pub(super) fn trust_table(rows: &[TrustRow]) -> Table {
@@ -54,14 +18,14 @@ pub(super) fn trust_table(rows: &[TrustRow]) -> Table {
 /// The panel with a line for what was found, which several inputs may share. What is fine, and what the trace cannot
 /// tell, is named under it, so that its absence never reads as unchecked.
 pub fn trust_summary(rows: &[TrustRow]) -> Table {
-    let found = rows.iter().filter(|row| row.count.is_some_and(|n| n > 0));
+    let found = rows.iter().filter(|row| row.is_found());
     let n_inputs = rows.iter().map(|row| row.input).collect::<BTreeSet<_>>().len();
     let mut table = over_inputs::together(Table::view(&schema::Table::of(found)), n_inputs);
     let kinds: [(&str, Option<u64>); 2] = [("checked and fine", Some(0)), ("not recorded", None)];
     for (words, count) in kinds {
         let mut by_input: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
         for row in rows.iter().filter(|row| row.count == count) {
-            by_input.entry(row.input).or_default().push(row.check);
+            by_input.entry(row.input).or_default().push(row.check.as_str());
         }
         let mut by_checks: BTreeMap<Vec<&str>, Vec<u64>> = BTreeMap::new();
         for (input, checks) in by_input {
@@ -79,14 +43,15 @@ pub fn trust_summary(rows: &[TrustRow]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::{TrustRow, trust_summary};
+    use crate::table::{Severity, TrustKind};
 
-    fn row(input: usize, check: &'static str, count: Option<u64>) -> TrustRow {
+    fn row(input: usize, check: TrustKind, count: Option<u64>) -> TrustRow {
         let meaning = "it means something";
         let effect_ns = Some(7);
         TrustRow {
             input,
             check,
-            severity: "info",
+            severity: Severity::Info,
             count,
             of: None,
             effect_ns,
@@ -97,17 +62,21 @@ mod tests {
 
     #[test]
     fn what_is_fine_is_named_and_what_is_not_has_a_line() {
+        let (a, b, c) = (TrustKind::Truncated, TrustKind::Clock, TrustKind::NoFrames);
         let rows = [
-            row(0, "a", Some(0)),
-            row(0, "b", Some(3)),
-            row(0, "c", None),
-            row(1, "a", Some(0)),
-            row(1, "b", Some(0)),
+            row(0, a, Some(0)),
+            row(0, b, Some(3)),
+            row(0, c, None),
+            row(1, a, Some(0)),
+            row(1, b, Some(0)),
         ];
         let table = trust_summary(&rows);
         assert_eq!(table.rows.len(), 1);
-        let notes =
-            ["checked and fine in #0: a", "checked and fine in #1: a, b", "not recorded in #0: c"];
+        let notes = [
+            "checked and fine in #0: truncated",
+            "checked and fine in #1: truncated, clock",
+            "not recorded in #0: no_frames",
+        ];
         assert_eq!(table.notes, notes);
     }
 }

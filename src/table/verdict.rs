@@ -19,16 +19,18 @@ pub(super) use self::row::verdict_view;
 pub use self::row::{VerdictRow, verdict_summary};
 
 use super::{
-    ActivityRow, AnalyzeReport, BlameCellRow, BlameRow, BreakdownRow, Cell, DeviceRow, IdleRow,
-    IterationSummaryRow, KernelClassRow, KernelRow, KeyAverageRow, MemoryRow, StartupRow,
-    StragglerRow, ThreadClassRow, ThreadRow, percent,
+    ActivityRow, AnalyzeReport, BlameCellRow, BlameRow, BreakdownRow, Cell, DeviceRow, ExcludedRow,
+    IdleRow, InputRow, IssueRow, IterationSummaryRow, KernelClassRow, KernelRow, KeyAverageRow,
+    MemoryRow, Severity, StartupRow, StragglerRow, ThreadClassRow, ThreadRow, TotalsRow, TrustKind,
+    TrustRow, percent,
 };
 use crate::analyze::breakdown::Scope;
 use crate::analyze::host::ThreadKind;
+use crate::analyze::idle::Cause;
 use crate::analyze::iteration_names::Phase;
 use crate::analyze::iterations::IterationFigure;
 use crate::analyze::timeline::Class;
-use crate::schema::{Row as _, Spec};
+use crate::schema::{Pointer, Row, Spec, pointer};
 
 /// Tables that the verdict is made from.
 pub const VERDICT_OF: [&Spec; 13] = [
@@ -159,7 +161,13 @@ impl Line {
         self
     }
 
-    fn see(self, table: &'static str) -> Sentence {
+    /// The sentence, whose figures a table has.
+    fn see<R: Row>(self) -> Sentence {
+        self.see_key(R::SPEC.key)
+    }
+
+    /// The same, of a table whose rows are also another's.
+    fn see_key(self, table: &'static str) -> Sentence {
         Sentence { tone: self.tone, parts: self.parts, table: (self.command, table) }
     }
 }
@@ -210,7 +218,7 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
         out.extend(device_time(report, number, device));
     }
     if devices.is_empty() {
-        out.push(no_device(report, input).tone(Tone::Caution).see("trust"));
+        out.push(no_device(report, input).tone(Tone::Caution).see::<TrustRow>());
     }
     out.extend(times::cautions(report, input));
     out.extend(doubts::doubts(report, input));
@@ -221,10 +229,11 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
     } else if let Some((number, row)) = other_activity(report, input) {
         out.push(names::other_span(number, row));
     } else if report.inputs[input].events > 0 {
+        let at = Pointer::<InputRow>::row(input);
         let line = Line::new("No work thread was recorded: none of ")
-            .figure(Cell::Count(report.inputs[input].events), format!("/inputs/{input}/events"))
+            .figure(Cell::Count(report.inputs[input].events), pointer!(at.events))
             .words(" events is an operator, or a runtime call that started something.");
-        out.push(line.tone(Tone::Caution).see("inputs"));
+        out.push(line.tone(Tone::Caution).see::<InputRow>());
     }
     if let Some((number, row)) = own(&report.blame, input, |row| row.input).next() {
         out.extend(waited_for(report, number, row));
@@ -243,22 +252,27 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
 
 /// That nothing is known of devices, and whether that is because something was not read.
 fn no_device(report: &AnalyzeReport, input: usize) -> Line {
-    match own(&report.issues, input, |row| row.input).find(|(_, row)| row.kind == "unread_activity") {
+    match own(&report.issues, input, |row| row.input).find(|(_, row)| row.kind == "unread_activity")
+    {
         None => unrecorded_device(report, input),
-        Some((number, row)) => Line::new("No device activity was read, but ")
-            .figure(Cell::Count(row.count), format!("/issues/{number}/count"))
-            .words(" pieces of activity are of kinds that are not read: devices may have been recorded in them."),
+        Some((number, row)) => {
+            let at = Pointer::<IssueRow>::row(number);
+            Line::new("No device activity was read, but ")
+                .figure(Cell::Count(row.count), pointer!(at.count))
+                .words(" pieces of activity are of kinds that are not read: devices may have been recorded in them.")
+        }
     }
 }
 
 /// That no device activity was recorded, and what tells of devices all the same: launches, memory.
 fn unrecorded_device(report: &AnalyzeReport, input: usize) -> Line {
     let mut trust = own(&report.trust, input, |row| row.input);
-    let launches = trust.find(|(_, row)| row.check == "launch_without_activity");
+    let launches = trust.find(|(_, row)| row.check == TrustKind::LaunchWithoutActivity);
     let launches = launches.and_then(|(number, row)| Some((number, row.count.filter(|&n| n > 0)?)));
     if let Some((number, count)) = launches {
+        let at = Pointer::<TrustRow>::row(number);
         return Line::new("No device activity was recorded, though ")
-            .figure(Cell::Count(count), format!("/trust/{number}/count"))
+            .figure(Cell::Count(count), pointer!(at.count))
             .words(if count == 1 { " launch was" } else { " launches were" })
             .words(": what devices did is not in the file.");
     }
@@ -278,23 +292,25 @@ fn other_activity(report: &AnalyzeReport, input: usize) -> Option<(usize, &Activ
 
 /// `Device 0: kernels were busy 2.1 % of 45.7 ms; idle 97.9 %, of which 76.7 % while …`
 fn device_time(report: &AnalyzeReport, number: usize, row: &DeviceRow) -> Option<Sentence> {
-    let is_missing = doubts::is_doubted(report, row.input, "device_work_missing");
-    let path = |field: &str| format!("/devices/{number}/{field}");
-    let whole = (row.window_ns, path("window_ns"));
+    let is_missing = doubts::is_doubted(report, row.input, TrustKind::DeviceWorkMissing);
+    let at = Pointer::<DeviceRow>::row(number);
+    let whole = (row.window_ns, pointer!(at.window_ns));
     percent(row.idle_ns, row.window_ns)?;
     let name = device_name(row);
     let [at_least, at_most] =
         if is_bound(report, row) { ["at least ", "at most "] } else { [""; 2] };
     let mut line = Line::new(format!("{name}: compute kernels busy for {at_least}"))
-        .share((row.compute_busy_ns, path("compute_busy_ns")), whole.clone())
+        .share((row.compute_busy_ns, pointer!(at.compute_busy_ns)), whole.clone())
         .words(" of ")
-        .figure(Cell::Ns(row.window_ns), path("window_ns"));
+        .figure(Cell::Ns(row.window_ns), pointer!(at.window_ns));
     if row.comm_busy_ns > 0 {
-        let share = (row.comm_busy_ns, path("comm_busy_ns"));
+        let share = (row.comm_busy_ns, pointer!(at.comm_busy_ns));
         line = line.words(format!(", communication for {at_least}")).share(share, whole.clone());
     }
-    line = line.words(format!(", idle for {at_most}")).share((row.idle_ns, path("idle_ns")), whole);
-    let mut causes: Vec<(usize, &'static str, i64)> = row
+    line = line
+        .words(format!(", idle for {at_most}"))
+        .share((row.idle_ns, pointer!(at.idle_ns)), whole);
+    let mut causes: Vec<(usize, Cause, i64)> = row
         .idle_by_cause
         .iter()
         .enumerate()
@@ -303,13 +319,14 @@ fn device_time(report: &AnalyzeReport, number: usize, row: &DeviceRow) -> Option
         .collect();
     causes.sort_by_key(|&(i, _, ns)| (-ns, i));
     for (nth, (i, cause, ns)) in causes.into_iter().take(2).enumerate() {
-        let part = (ns, path(&format!("idle_by_cause/{i}/ns")));
+        let inside = at.inside::<IdleRow>(i);
+        let part = (ns, pointer!(inside.ns));
         line = line
             .words(if nth == 0 { "; of that idle time " } else { ", " })
-            .share(part, (row.idle_ns, path("idle_ns")))
+            .share(part, (row.idle_ns, pointer!(at.idle_ns)))
             .words(format!(" {}", cause_words(cause, is_missing || is_circular(row, cause))));
     }
-    Some(line.words(".").see("idle"))
+    Some(line.words(".").see::<IdleRow>())
 }
 
 fn device_name(row: &DeviceRow) -> String {
@@ -317,42 +334,42 @@ fn device_name(row: &DeviceRow) -> String {
 }
 
 /// Whether most of the idle time is a wait for the device that idles: then what was waited for is not in the file.
-fn is_circular(row: &DeviceRow, cause: &str) -> bool {
-    let waited = row.idle_by_cause.iter().find(|one| one.cause == "gpu_sync");
+fn is_circular(row: &DeviceRow, cause: Cause) -> bool {
+    let waited = row.idle_by_cause.iter().find(|one| one.cause == Cause::GpuSync);
     let waited_ns = waited.and_then(|one| one.ns).unwrap_or(0);
-    cause == "gpu_sync" && percent(waited_ns, row.idle_ns).is_some_and(|pct| pct > 50.0)
+    cause == Cause::GpuSync && percent(waited_ns, row.idle_ns).is_some_and(|pct| pct > 50.0)
 }
 
 /// Whether activity of a device is known to be missing from its times: they are lower bounds, idle times upper ones.
 fn is_bound(report: &AnalyzeReport, row: &DeviceRow) -> bool {
-    ["device_work_missing", "launches_missing"]
-        .iter()
+    [TrustKind::DeviceWorkMissing, TrustKind::LaunchesMissing]
+        .into_iter()
         .any(|check| doubts::is_doubted(report, row.input, check))
         || times::lacks_activity(report, row.input)
 }
 
 /// What the launching thread was doing, after a share of idle time; `is_missing`: it waited for what is not in the file.
-fn cause_words(cause: &str, is_missing: bool) -> &'static str {
+fn cause_words(cause: Cause, is_missing: bool) -> &'static str {
     match cause {
-        "gpu_sync" if is_missing => {
+        Cause::GpuSync if is_missing => {
             "while its launching thread waited for device work that is not in the file"
         }
-        "ipc_wait" => "while its launching thread waited for another process",
-        "gpu_sync" => "while its launching thread waited for the device",
-        "other_wait" => "while its launching thread waited for a lock, a timer or another rank",
-        "runtime" => "while its launching thread was in runtime calls",
-        "module_loading" => "while its launching thread loaded device code",
-        "profiler" => "while its launching thread served the profiler itself",
-        "cpu_op" => "while its launching thread ran operators",
-        "python" => "while its launching thread ran Python",
-        _ => "for reasons that were not recorded",
+        Cause::IpcWait => "while its launching thread waited for another process",
+        Cause::GpuSync => "while its launching thread waited for the device",
+        Cause::OtherWait => "while its launching thread waited for a lock, a timer or another rank",
+        Cause::Runtime => "while its launching thread was in runtime calls",
+        Cause::ModuleLoading => "while its launching thread loaded device code",
+        Cause::Profiler => "while its launching thread served the profiler itself",
+        Cause::CpuOp => "while its launching thread ran operators",
+        Cause::Python => "while its launching thread ran Python",
+        Cause::NotRecorded => "for reasons that were not recorded",
     }
 }
 
 /// `The lead thread 594 waited 77.1 % of its time: ipc_wait 76.4 %, gpu_sync 0.7 %.`
 fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec<Sentence> {
-    let path = |field: &str| format!("/breakdown/{number}/{field}");
-    let whole = || (row.total_ns, path("total_ns"));
+    let at = Pointer::<BreakdownRow>::row(number);
+    let whole = || (row.total_ns, pointer!(at.total_ns));
     if row.total_ns == 0 {
         return Vec::new();
     }
@@ -360,22 +377,22 @@ fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec
     let is_blind = lead_of(report, row).is_some_and(|(_, thread)| is_blind(thread));
     let at_least = if is_blind { "at least " } else { "" };
     let mut line = Line::new(format!("Lead thread{tid}: {at_least}"))
-        .share((row.execution_ns, path("execution_ns")), whole())
+        .share((row.execution_ns, pointer!(at.execution_ns)), whole())
         .words(" execution");
     if let Some(waiting_ns) = row.waiting_ns {
         line = line
             .words(format!(", {at_least}"))
-            .share((waiting_ns, path("waiting_ns")), whole())
+            .share((waiting_ns, pointer!(at.waiting_ns)), whole())
             .words(" waiting");
         line = waits_of(report, row, line);
     }
     if row.unattributed_ns > 0 {
         line = line
             .words(", ")
-            .share((row.unattributed_ns, path("unattributed_ns")), whole())
+            .share((row.unattributed_ns, pointer!(at.unattributed_ns)), whole())
             .words(" that no event explains");
     }
-    let mut out = vec![line.words(".").see("breakdown")];
+    let mut out = vec![line.words(".").see::<BreakdownRow>()];
     if is_blind {
         let words = match row.lacks(Class::IpcWait) {
             true => {
@@ -385,7 +402,7 @@ fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec
                 "Without Python frames only those waits for other processes show that annotations name: their time is a lower bound."
             }
         };
-        out.push(Line::new(words).tone(Tone::Caution).see("trust"));
+        out.push(Line::new(words).tone(Tone::Caution).see::<TrustRow>());
     }
     out
 }
@@ -408,28 +425,27 @@ fn lead_of<'a>(report: &'a AnalyzeReport, row: &BreakdownRow) -> Option<(usize, 
 /// The waits of the lead thread by class, in brackets.
 fn waits_of(report: &AnalyzeReport, row: &BreakdownRow, mut line: Line) -> Line {
     let Some((t, thread)) = lead_of(report, row) else { return line };
+    let at = Pointer::<ThreadRow>::around::<ThreadClassRow>(t);
     let mut opened = false;
     for (c, class) in thread.classes.iter().enumerate() {
-        let (Some(ns), words) = (class.ns, wait_words(class.class.as_str())) else { continue };
+        let (Some(ns), words) = (class.ns, wait_words(class.class)) else { continue };
         let is_told = percent(ns, thread.window_ns).is_some_and(|pct| pct >= WORTH_TELLING_PCT);
         let Some(words) = words.filter(|_| is_told) else { continue };
+        let inside = at.inside::<ThreadClassRow>(c);
         line = line
             .words(if opened { ", " } else { " (" })
-            .share(
-                (ns, format!("/threads/{t}/classes/{c}/ns")),
-                (thread.window_ns, format!("/threads/{t}/window_ns")),
-            )
+            .share((ns, pointer!(inside.ns)), (thread.window_ns, pointer!(at.window_ns)))
             .words(words);
         opened = true;
     }
     if opened { line.words(")") } else { line }
 }
 
-fn wait_words(class: &str) -> Option<&'static str> {
+fn wait_words(class: Class) -> Option<&'static str> {
     match class {
-        "ipc_wait" => Some(" IPC wait"),
-        "gpu_sync" => Some(" waiting for the device"),
-        "other_wait" => Some(" other waits"),
+        Class::IpcWait => Some(" IPC wait"),
+        Class::GpuSync => Some(" waiting for the device"),
+        Class::OtherWait => Some(" other waits"),
         _ => None,
     }
 }
@@ -438,13 +454,13 @@ fn wait_words(class: &str) -> Option<&'static str> {
 fn waited_for(report: &AnalyzeReport, number: usize, row: &BlameRow) -> Option<Sentence> {
     let wait_ns = row.wait_ns.filter(|&ns| ns > 0)?;
     let nobody_ns = row.nobody_ns?;
-    let path = |field: &str| format!("/blame/{number}/{field}");
-    let whole = || (wait_ns, path("wait_ns"));
+    let at = Pointer::<BlameRow>::around::<BlameCellRow>(number);
+    let whole = || (wait_ns, pointer!(at.wait_ns));
     let mut own = own(&report.threads, row.input, |thread| thread.input);
     let is_bound = own.any(|(_, thread)| thread.kind == ThreadKind::Work && is_blind(thread));
     let at_least = if is_bound { "at least " } else { "" };
     let mut line = Line::new(format!("While it waited for other processes ({at_least}"))
-        .figure(Cell::Ns(wait_ns), path("wait_ns"))
+        .figure(Cell::Ns(wait_ns), pointer!(at.wait_ns))
         .words("), ");
     let mut busy: Vec<_> =
         row.busy.iter().enumerate().filter(|(_, c)| c.other != row.input).collect();
@@ -453,27 +469,28 @@ fn waited_for(report: &AnalyzeReport, number: usize, row: &BlameRow) -> Option<S
     busy.truncate(2);
     let and = if busy.is_empty() { "" } else { "and " };
     for (i, cell) in busy {
+        let inside = at.inside::<BlameCellRow>(i);
         line = line
             .words(format!("{} was busy for ", report.name_of(cell.other)))
-            .share((cell.busy_ns, path(&format!("busy/{i}/busy_ns"))), whole())
+            .share((cell.busy_ns, pointer!(inside.busy_ns)), whole())
             .words(" of it, ");
     }
     let line = line
         .words(format!("{and}nobody that was recorded was busy for "))
-        .share((nobody_ns, path("nobody_ns")), whole());
-    Some(line.words(" of it.").see("blame"))
+        .share((nobody_ns, pointer!(at.nobody_ns)), whole());
+    Some(line.words(" of it.").see::<BlameCellRow>())
 }
 
 /// Copies and collectives with no compute kernel beside them, where they cost a share of the window.
 fn exposed(number: usize, row: &DeviceRow) -> Option<Sentence> {
-    let path = |field: &str| format!("/devices/{number}/{field}");
+    let at = Pointer::<DeviceRow>::row(number);
     let parts = [
-        ("copies", row.exposed_copy_ns, "exposed_copy_ns"),
-        ("collectives", row.exposed_comm_ns, "exposed_comm_ns"),
+        ("copies", row.exposed_copy_ns, pointer!(at.exposed_copy_ns)),
+        ("collectives", row.exposed_comm_ns, pointer!(at.exposed_comm_ns)),
     ];
     let is_told = |ns: i64| percent(ns, row.window_ns).is_some_and(|pct| pct >= WORTH_TELLING_PCT);
     let mut line: Option<Line> = None;
-    for (what, ns, field) in parts.into_iter().filter(|part| is_told(part.1)) {
+    for (what, ns, path) in parts.into_iter().filter(|part| is_told(part.1)) {
         let start = match line.take() {
             Some(line) => line.words(format!(", {what} for ")),
             None => Line::new(format!(
@@ -481,63 +498,64 @@ fn exposed(number: usize, row: &DeviceRow) -> Option<Sentence> {
                 device_name(row)
             )),
         };
-        line = Some(start.share((ns, path(field)), (row.window_ns, path("window_ns"))));
+        line = Some(start.share((ns, path), (row.window_ns, pointer!(at.window_ns))));
     }
-    Some(line?.words(" of the window.").see("devices"))
+    Some(line?.words(" of the window.").see::<DeviceRow>())
 }
 
 /// `8 decode iterations: median 2.1 ms on the CPU, longest 5.0 ms.`
 fn iterations(number: usize, row: &IterationSummaryRow) -> Sentence {
-    let path = |field: &str| format!("/iteration_summary/{number}/{field}");
+    let at = Pointer::<IterationSummaryRow>::row(number);
     let phase = if row.phase == Phase::Unknown { "" } else { row.phase.as_str() };
     let space = if phase.is_empty() { "" } else { " " };
     let word = if row.count == 1 { "iteration" } else { "iterations" };
     let line = Line::new("")
-        .figure(Cell::Count(row.count), path("count"))
+        .figure(Cell::Count(row.count), pointer!(at.count))
         .words(format!("{space}{phase} {word} ({}): ", row.scheme.as_str()));
     let line = if row.count == 1 {
-        line.figure(Cell::Ns(row.p50_ns), path("p50_ns")).words(" on the CPU")
+        line.figure(Cell::Ns(row.p50_ns), pointer!(at.p50_ns)).words(" on the CPU")
     } else if row.count == 2 {
         // The median by nearest rank of two is the smaller one.
-        line.figure(Cell::Ns(row.min_ns), path("min_ns"))
+        line.figure(Cell::Ns(row.min_ns), pointer!(at.min_ns))
             .words(" and ")
-            .figure(Cell::Ns(row.max_ns), path("max_ns"))
+            .figure(Cell::Ns(row.max_ns), pointer!(at.max_ns))
             .words(" on the CPU")
     } else {
         line.words("median ")
-            .figure(Cell::Ns(row.p50_ns), path("p50_ns"))
+            .figure(Cell::Ns(row.p50_ns), pointer!(at.p50_ns))
             .words(" on the CPU, longest ")
-            .figure(Cell::Ns(row.max_ns), path("max_ns"))
+            .figure(Cell::Ns(row.max_ns), pointer!(at.max_ns))
     };
-    line.words(".").see("iteration_summary")
+    line.words(".").see::<IterationSummaryRow>()
 }
 
 fn losses(report: &AnalyzeReport) -> impl Iterator<Item = Sentence> + '_ {
-    let lost = |severity: &str| matches!(severity, "data_loss" | "error");
-    report.issues.iter().enumerate().filter(move |(_, issue)| lost(issue.severity)).map(
-        |(number, issue)| {
-            let place = match report.inputs.len() {
-                1 => String::new(),
-                _ => format!(" in {}", report.name_of(issue.input)),
-            };
-            Line::new(format!("Data was lost{place}: "))
-                .figure(Cell::Count(issue.count), format!("/issues/{number}/count"))
-                .words(" × ")
-                .figure(Cell::Text(issue.message.clone()), format!("/issues/{number}/message"))
-                .tone(Tone::Loss)
-                .see("issues")
-        },
-    )
+    let issues = report.issues.iter().enumerate();
+    issues.filter(|(_, issue)| issue.severity >= Severity::DataLoss).map(|(number, issue)| {
+        let at = Pointer::<IssueRow>::row(number);
+        let place = match report.inputs.len() {
+            1 => String::new(),
+            _ => format!(" in {}", report.name_of(issue.input)),
+        };
+        Line::new(format!("Data was lost{place}: "))
+            .figure(Cell::Count(issue.count), pointer!(at.count))
+            .words(" × ")
+            .figure(Cell::Text(issue.message.clone()), pointer!(at.message))
+            .tone(Tone::Loss)
+            .see::<IssueRow>()
+    })
 }
 
 fn excluded(report: &AnalyzeReport) -> Option<Sentence> {
     if report.excluded_classes.is_empty() {
         return None;
     }
+    let root = Pointer::<AnalyzeReport>::root();
+    let totals = Pointer::<TotalsRow>::at(pointer!(root.totals));
     let line = Line::new(format!(
         "Left out of windows, CPU totals and shares of work threads: {}, ",
         report.excluded_classes.join(", ")
     ))
-    .figure(Cell::Ns(report.totals.excluded_ns), "/totals/excluded_ns".to_owned());
-    Some(line.words(" in all.").tone(Tone::Caution).see("excluded"))
+    .figure(Cell::Ns(report.totals.excluded_ns), pointer!(totals.excluded_ns));
+    Some(line.words(" in all.").tone(Tone::Caution).see::<ExcludedRow>())
 }

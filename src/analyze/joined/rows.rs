@@ -17,7 +17,7 @@ words! {
 
 tables! {
     /// Where one log stands in Unix time.
-    LogClockRow: "log_clocks", "Logs on the time line", "Where does each log stand in time, and how is that known?", groups 0 {
+    LogClockRow: "log_clocks", "Logs on the time line", "Where does each log stand in time, and how is that known?", groups 0, on Stages 3 {
         log: usize, Count, All, "log", "number of the log";
         spans: u64, Count, All, "spans", "stages' work for requests that it tells the end of";
         placed_by: ClockSource, Text, All, "placed by", "unix_time, given, profiler, overlap, or none: not placed";
@@ -31,7 +31,7 @@ tables! {
 
     /// One stage of one run against one of its inputs.
     #[derive(Default)]
-    JoinedStageRow: "joined_stages", "Generation of each stage against its traces", "What did each stage's devices and threads do while it generated?", groups 2 {
+    JoinedStageRow: "joined_stages", "Generation of each stage against its traces", "What did each stage's devices and threads do while it generated?", groups 2, on Stages 1 {
         run: usize, Count, All, "run", "number of the run";
         stage: Option<u32>, Count, All, "stage", "stage index";
         input: Option<usize>, Count, All, "#", "number of the input; none where no input is the stage's";
@@ -51,7 +51,7 @@ tables! {
     }
 
     /// One stage's work for one request against one input.
-    JoinedRequestRow: "joined_requests", "Requests by stage against the traces", "What did each stage do for each request?", groups 2 {
+    JoinedRequestRow: "joined_requests", "Requests by stage against the traces", "What did each stage do for each request?", groups 2, on Stages 2 {
         run: usize, Count, All, "run", "number of the run";
         request: String, Text, All, "request", "request id; empty where the log counts calls only";
         stage: Option<u32>, Count, All, "stage", "stage index";
@@ -76,7 +76,7 @@ tables! {
     }
 
     /// What the traces of an edge's two stages saw while these generated.
-    TracedSideRow: "traced_transfers", "What the traces saw while these stages generated", "What did the traces see of the transfers between stages?", groups 3 {
+    TracedSideRow: "traced_transfers", "What the traces saw while these stages generated", "What did the traces see of the transfers between stages?", groups 3, on Copies 5 {
         run: usize, Count, All, "run", "number of the run";
         from_stage: u32, Count, All, "from", "sending stage";
         to_stage: u32, Count, All, "to", "receiving stage";

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 
 use super::memory::MemoryIndex;
 use super::origins::Origins;
-use super::{DeviceType, KeyAveragesConfig, KeyMemory, KeyRow};
+use super::{DeviceType, KeyAverageRow, KeyAveragesConfig, KeyMemory};
 use crate::model::EventKind;
 use crate::store::{Store, StrId, Strings};
 
@@ -306,26 +306,26 @@ impl Sums {
         groups: &Groups,
         has_memory: bool,
         links_known: bool,
-    ) -> Vec<KeyRow> {
+    ) -> Vec<KeyAverageRow> {
         self.rows.sort_by_key(|row| row.first);
         let row = |sums: RowSums| {
             let (input_shapes, stack) = groups.texts[sums.group as usize].clone();
-            KeyRow {
+            let device_type = match sums.class {
+                Class::Cpu | Class::CpuAnnotation => DeviceType::Cpu,
+                Class::Device | Class::DeviceAnnotation => DeviceType::Device,
+            };
+            let knows_device = links_known || device_type == DeviceType::Device;
+            KeyAverageRow {
                 name: names.text(&store.strings, sums.name),
-                device_type: match sums.class {
-                    Class::Cpu | Class::CpuAnnotation => DeviceType::Cpu,
-                    Class::Device | Class::DeviceAnnotation => DeviceType::Device,
-                },
+                device_type,
                 is_annotation: matches!(sums.class, Class::CpuAnnotation | Class::DeviceAnnotation),
                 is_async: sums.is_async,
                 count: sums.count,
                 self_cpu_ns: sums.self_cpu_ns,
                 cpu_total_ns: sums.cpu_total_ns,
-                self_device_ns: sums.self_device_ns,
-                device_total_ns: sums.device_total_ns,
-                is_device_time_known: links_known
-                    || matches!(sums.class, Class::Device | Class::DeviceAnnotation),
-                excluded_cpu_ns: sums.excluded_cpu_ns,
+                self_device_ns: knows_device.then_some(sums.self_device_ns),
+                device_total_ns: knows_device.then_some(sums.device_total_ns),
+                excluded_cpu_ns: (sums.excluded_cpu_ns != 0).then_some(sums.excluded_cpu_ns),
                 memory: has_memory.then_some(KeyMemory {
                     cpu_bytes: sums.memory[0],
                     self_cpu_bytes: sums.self_memory[0],
@@ -333,7 +333,8 @@ impl Sums {
                     self_device_bytes: sums.self_memory[1],
                 }),
                 input_shapes,
-                stack,
+                stack: (!stack.is_empty()).then_some(stack),
+                ..KeyAverageRow::default()
             }
         };
         self.rows.into_iter().map(row).collect()

@@ -33,7 +33,7 @@ tables! {
     }
 
     /// One request.
-    RequestRow: "requests", "Requests", "How long did each request take, and in what?", groups 1 {
+    RequestRow: "requests", "Requests", "How long did each request take, and in what?", groups 1, on Stages 4 {
         run: usize, Count, All, "run", "number of the run";
         e2e_ns: Option<i64>, Ns, All, "end to end", "end-to-end time";
         e2e_is_logged: bool, Text, Room, "logged", "whether the pipeline logs it; else it is by the orchestrator's lines";
@@ -50,7 +50,7 @@ tables! {
     }
 
     /// How one time spreads over the requests of a run.
-    PercentileRow: "percentiles", "Percentiles over requests", "How do the times of requests spread?", groups 2 {
+    PercentileRow: "percentiles", "Percentiles over requests", "How do the times of requests spread?", groups 2, on Stages 5 {
         run: usize, Count, All, "run", "number of the run";
         stage: Option<u32>, Count, All, "stage", "stage; none of whole requests";
         time: RequestTime, Text, All, "time", "end_to_end, prepare, queue, first_token, generation, transfers; of diffusion requests step and diffusion, the whole";
@@ -64,7 +64,7 @@ tables! {
     }
 
     /// One request in one stage.
-    RequestStageRow: "request_stages", "Requests by stage", "What did each request spend in each stage?", groups 2 {
+    RequestStageRow: "request_stages", "Requests by stage", "What did each request spend in each stage?", groups 2, on Stages 6 {
         run: usize, Count, All, "run", "number of the run";
         request: String, Text, All, "request", "request id";
         stage: u32, Count, All, "stage", "stage index";
@@ -84,7 +84,7 @@ tables! {
     }
 
     /// One span of a waterfall.
-    WaterfallRow: "waterfall", "Waterfall", "When was each request where?", groups 2 {
+    WaterfallRow: "waterfall", "Waterfall", "When was each request where?", groups 2, on Stages 7 {
         run: usize, Count, All, "run", "number of the run";
         request: String, Text, All, "request", "request id";
         stage: u32, Count, All, "stage", "stage; of a transfer the receiving one";
@@ -95,7 +95,7 @@ tables! {
     }
 
     /// One stage.
-    StageRow: "stages", "Stages", "What did each stage do?", groups 1 {
+    StageRow: "stages", "Stages", "What did each stage do?", groups 1, on Stages 8 {
         run: usize, Count, All, "run", "number of the run";
         stage: u32, Count, All, "stage", "stage index";
         requests: Option<i64>, Count, All, "requests", "requests";
@@ -110,7 +110,7 @@ tables! {
     }
 
     /// One edge.
-    TransferRow: "transfers", "Transfers between stages", "What moved between stages, and how fast?", groups 1 {
+    TransferRow: "transfers", "Transfers between stages", "What moved between stages, and how fast?", groups 1, on Copies 4 {
         run: usize, Count, All, "run", "number of the run";
         from_stage: u32, Count, All, "from", "sending stage";
         to_stage: u32, Count, All, "to", "receiving stage";

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use foldhash::fast::FixedState;
 
-use super::{TrustKind, TrustLine, activities, line, records_calls};
+use super::{TrustKind, TrustRow, activities, line, records_calls};
 use crate::analyze::base::TimeBase;
 use crate::analyze::devices::ActivityKind;
 use crate::analyze::launches::correlation;
@@ -30,7 +30,7 @@ fn of_linked(
     kind: TrustKind,
     meaning: &'static str,
     is_wrong: impl Fn(&super::ActivityRow, usize) -> bool,
-) -> TrustLine {
+) -> TrustRow {
     let (mut of, mut count, mut ns) = (0, 0, 0);
     for (row, call) in linked(store, base) {
         of += 1;
@@ -48,7 +48,7 @@ fn of_linked(
 }
 
 /// Nothing can run before it is started.
-pub(super) fn causality(store: &Store, base: &TimeBase) -> TrustLine {
+pub(super) fn causality(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "device activity that begins before the call that started it: clocks or links are wrong; causes of idle time, iterations and device times of operators are not to be trusted";
     of_linked(store, base, TrustKind::Causality, meaning, |row, call| {
         store.slices.ts_ns[row.slice as usize] < store.slices.ts_ns[call]
@@ -57,7 +57,7 @@ pub(super) fn causality(store: &Store, base: &TimeBase) -> TrustLine {
 
 /// A launch of a kernel starts no copy; call and activity name the same operator. (Copies and memsets may well be made by
 /// kernels.)
-pub(super) fn link_mismatch(store: &Store, base: &TimeBase) -> TrustLine {
+pub(super) fn link_mismatch(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "device activity linked to a call that cannot have started it: links are wrong; causes of idle time, iterations and device times of operators are not to be trusted";
     of_linked(store, base, TrustKind::LinkMismatch, meaning, |row, call| {
         let name = store.name(call);
@@ -79,7 +79,7 @@ const ANNOTATION_SLACK_NS: i64 = 3_000;
 /// Launches that are gone with what they started. The profiler draws an arrow for each call that starts something, with its
 /// correlation as id, and lets an annotation on a device begin with the first activity in it: arrows without either end and
 /// annotations without activity are left. Nothing can be said of a part of a trace.
-pub(super) fn launches_missing(store: &Store, base: &TimeBase) -> TrustLine {
+pub(super) fn launches_missing(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "arrows from host to device of which both call and activity are gone, and annotations on a device that begin with no activity: launches and their kernels are missing from the file; idle times are upper bounds, busy times lower ones";
     let is_whole = !base.windows.is_clipped && store.meta.entry(SLIM_KEY).is_none();
     let found = is_whole.then(|| [loose_arrows(store), empty_annotations(store)]);
@@ -132,7 +132,7 @@ fn empty_annotations(store: &Store) -> (u64, u64) {
 /// Operators, annotations, Python frames and memory events that are gone: the profiler numbers them without gaps. Nothing can
 /// be said of a trace from which events were left out knowingly, nor where device activity names operators, which tells what
 /// is lost: gaps are there mostly where somebody cut out a part.
-pub(super) fn events_missing(store: &Store, base: &TimeBase) -> TrustLine {
+pub(super) fn events_missing(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "numbers of operators, annotations, Python frames and memory events that no event of the file has: these events are missing from counts and sums";
     let is_told = || activities(base).any(|row| external(store, row.slice as usize).is_some());
     let missing = store.event_numbers.missing().filter(|_| store.meta.entry(SLIM_KEY).is_none());
@@ -147,7 +147,7 @@ pub(super) fn events_missing(store: &Store, base: &TimeBase) -> TrustLine {
 
 /// Device activity that names an operator which is not there, where that of others is. Writers that give the correlation as
 /// the operator's id name none.
-pub(super) fn operator_missing(store: &Store, base: &TimeBase) -> TrustLine {
+pub(super) fn operator_missing(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "device activity that names an operator which is not in the file: operators are missing from their counts and sums";
     let is_op =
         |&slice: &usize| matches!(store.kind(slice), EventKind::CpuOp | EventKind::UserAnnotation);

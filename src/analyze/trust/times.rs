@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{TrustKind, TrustLine, activities, line};
+use super::{TrustKind, TrustRow, activities, line};
 use crate::analyze::base::TimeBase;
 use crate::analyze::intervals::Intervals;
 use crate::analyze::window::is_impossible;
@@ -31,7 +31,7 @@ fn share(part: u64, whole: u64, percent: u64) -> bool {
 type What = (u32, i64, u16, Option<u64>, Option<u64>);
 
 /// Events that stand in the file more than once: same track, time, length, name and ids. A few among many are the writer's.
-pub(super) fn duplicates(store: &Store) -> TrustLine {
+pub(super) fn duplicates(store: &Store) -> TrustRow {
     let meaning = "events that stand in the file more than once, with the same track, time, length, name and ids: counts and sums hold them more than once";
     let (mut of, mut count, mut ns) = (0_u64, 0_u64, 0_i64);
     let mut has_device = false;
@@ -75,7 +75,7 @@ pub(super) fn duplicates(store: &Store) -> TrustLine {
 }
 
 /// Calls that wait long for a device while next to nothing runs on any.
-pub(super) fn device_work_missing(store: &Store, base: &TimeBase) -> TrustLine {
+pub(super) fn device_work_missing(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "waits of the host for a device, each over 1 ms, during which every device is over 90 % idle: device work is missing from the file; idle times are upper bounds, busy times lower ones";
     let mut busy = Intervals::default();
     for device in &base.devices {
@@ -108,7 +108,7 @@ pub(super) fn device_work_missing(store: &Store, base: &TimeBase) -> TrustLine {
 }
 
 /// Copies faster than any link or memory, or shorter than any copy.
-pub(super) fn impossible_throughput(store: &Store, base: &TimeBase) -> TrustLine {
+pub(super) fn impossible_throughput(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "copies faster than any link or memory, or shorter than any: their bytes or their durations are wrong";
     let (mut of, mut count, mut ns) = (0, 0, 0);
     for row in activities(base) {
@@ -136,7 +136,7 @@ pub(super) fn impossible_throughput(store: &Store, base: &TimeBase) -> TrustLine
 }
 
 /// A window whose start holds no event at all.
-pub(super) fn empty_start(store: &Store, base: &TimeBase) -> TrustLine {
+pub(super) fn empty_start(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "the window begins long before the first event: shares of the window are smaller than those of the time in which something ran";
     let window = base.windows.whole;
     let is_event = |&slice: &usize| {

@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{TrustKind, TrustLine, line};
+use super::{TrustKind, TrustRow, line};
 use crate::analyze::base::TimeBase;
 use crate::diag::Severity;
 use crate::model::EventKind;
 use crate::store::{Store, StrId};
 
 /// Collectives' operators must say what was sent. Old writers say nothing at any; then there is nothing odd about one.
-pub(super) fn nccl_metadata(store: &Store) -> TrustLine {
+pub(super) fn nccl_metadata(store: &Store) -> TrustRow {
     let meaning = "collectives without name, type, sizes or group, where others have them: bytes and partners of these are not known";
     let (mut of, mut count) = (0, 0);
     for slice in 0..store.slices.len() {
@@ -30,7 +30,7 @@ pub(super) fn nccl_metadata(store: &Store) -> TrustLine {
 }
 
 /// A sequence number belongs to one operator of the backward pass.
-pub(super) fn backward_sequence(store: &Store) -> TrustLine {
+pub(super) fn backward_sequence(store: &Store) -> TrustRow {
     let meaning = "sequence numbers that operators of the backward pass with different names share: forward and backward cannot be matched by them";
     let of_backward: HashSet<StrId> = store
         .strings
@@ -56,7 +56,7 @@ pub(super) fn backward_sequence(store: &Store) -> TrustLine {
 }
 
 /// Waits for an event must say which call recorded it. Where none does, the writer cannot.
-pub(super) fn wait_record(store: &Store) -> TrustLine {
+pub(super) fn wait_record(store: &Store) -> TrustRow {
     let meaning = "waits for an event that do not say which call recorded it: what they waited for is not known";
     let of = store.syncs.len() as u64;
     let count = store.syncs.iter().filter(|row| row.record_correlation.is_none()).count() as u64;
@@ -66,7 +66,7 @@ pub(super) fn wait_record(store: &Store) -> TrustLine {
 
 /// A stream waits for what was recorded before. Torch looks for the call by correlation and by external id, and takes what it
 /// does not find for wrong; what was recorded before the profiler started is not in the file, and right.
-pub(super) fn wait_in_past(store: &Store) -> TrustLine {
+pub(super) fn wait_in_past(store: &Store) -> TrustRow {
     let meaning =
         "streams that wait for an event which the file shows to be recorded later, or not at all";
     let waits = || store.syncs.iter().filter(|row| row.is_stream_wait);
@@ -127,7 +127,7 @@ fn counted(
     of: u64,
     severity: Severity,
     meaning: &'static str,
-) -> TrustLine {
+) -> TrustRow {
     let mut line = line(kind, count, 0, severity, meaning);
     line.effect_ns = None;
     line.of = Some(of);
@@ -139,7 +139,7 @@ fn counted(
 type StreamOf = (Option<u32>, Option<u32>);
 
 /// Synchronizations of a stream, as the device saw them, that begin while a kernel of the stream runs. Graphs do it.
-pub(super) fn sync_overlap(store: &Store, base: &TimeBase) -> TrustLine {
+pub(super) fn sync_overlap(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning =
         "synchronizations of a stream that begin, on the device, while a kernel of the stream runs";
     let mut running: HashMap<StreamOf, Vec<(i64, i64)>> = HashMap::new();

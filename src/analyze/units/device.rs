@@ -11,7 +11,7 @@ use super::layers::Tops;
 use crate::analyze::base::TimeBase;
 use crate::analyze::devices::{ActivityKind, ActivityRow, DeviceActivity};
 use crate::analyze::host::HostThread;
-use crate::analyze::idle::{cause_name, explained_gaps};
+use crate::analyze::idle::{Cause, explained_gaps};
 use crate::analyze::intervals::{Intervals, Span};
 use crate::analyze::timeline::Class;
 use crate::store::{Store, StrId};
@@ -103,7 +103,8 @@ fn parts_of(
 
 /// Enters the gaps by what the thread did that launched what ended them.
 fn idle(store: &Store, base: &TimeBase, device: &DeviceActivity, ledger: &mut Ledger<'_>) {
-    let parts = Class::ALL.map(|class| ledger.part(Side::Device, "idle", cause_name(class)));
+    let parts =
+        Class::ALL.map(|class| ledger.part(Side::Device, "idle", Cause::of(class).as_str()));
     for (gap, thread) in explained_gaps(store, base, device) {
         for unit in ledger.meeting(gap) {
             let inside = unit.clip(gap);

@@ -4,7 +4,7 @@ use omni_trace_proto::partial as proto;
 
 use super::container::PartialError;
 use crate::schema::{CarriedRow, Taken, TextList};
-use crate::table::{AnalyzeReport, TotalsRow};
+use crate::table::{AnalyzeReport, TotalsRow, own_tables};
 
 /// The columns of some rows.
 fn table<R: CarriedRow>(key: &str, rows: &[R], texts: &mut TextList) -> proto::Table {
@@ -74,7 +74,7 @@ impl Tables<'_> {
 const TOTALS: &str = "totals";
 
 /// The tables of a report that are of one input alone, each under its key.
-macro_rules! own_tables {
+macro_rules! carried_tables {
     ($($field:ident)+) => {
         /// The rows that are of an input alone.
         pub(super) fn own_tables(rows: &AnalyzeReport, texts: &mut TextList) -> Vec<proto::Table> {
@@ -93,11 +93,7 @@ macro_rules! own_tables {
     };
 }
 
-own_tables! {
-    inputs threads devices waits issues trust excluded breakdown idle_gaps iterations iteration_summary startup activity
-    memory streams launches roofline utilization modules layers memory_peak
-    memory_iterations
-}
+own_tables!(carried_tables);
 
 /// The table of rows that are summed over inputs.
 pub(super) fn summed_table<R: CarriedRow>(

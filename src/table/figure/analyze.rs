@@ -149,8 +149,8 @@ impl<'a> Figures<'a> {
         ];
         parts.extend(row.idle_by_cause.iter().filter_map(|cause| {
             Some(BarPart {
-                role: Role::of_class(cause.cause),
-                name: idle_name(cause.cause),
+                role: Role::of_class(cause.cause.as_str()),
+                name: idle_name(cause.cause.as_str()),
                 ns: cause.ns?,
                 is_idle: true,
             })

@@ -2,8 +2,12 @@
 
 use super::{Line, Sentence, Tone, cause_words, is_blind, is_bound, is_circular, lead_of};
 use crate::analyze::breakdown::Scope;
-use crate::analyze::clock::PlacedBy;
-use crate::table::{AnalyzeReport, BlameRow, BreakdownRow, Cell, DeviceRow, percent};
+use crate::analyze::clock::{PlacedBy, PlacementRow};
+use crate::schema::{Pointer, Row, pointer};
+use crate::table::{
+    AnalyzeReport, BlameCellRow, BlameRow, BreakdownRow, Cell, DeviceRow, IdleRow, InputRow,
+    StragglerRow, percent,
+};
 
 /// More runs than these are not named one by one.
 const MAX_RUNS_NAMED: usize = 8;
@@ -53,11 +57,15 @@ fn extremes(mut shares: Vec<Share>) -> Option<(Share, Share)> {
 const SAME_PCT: f64 = 0.05;
 
 /// `from 0.2 % (#2 …) to 0.4 % (#0 …)`, or the largest where all are about the same.
-fn range(line: Line, (least, most): (Share, Share), [table, part, whole]: [&str; 3]) -> Line {
+fn range<R: Row>(
+    line: Line,
+    (least, most): (Share, Share),
+    [part, whole]: [fn(&Pointer<R>) -> String; 2],
+) -> Line {
     let share = |line: Line, share: Share| {
-        let path = |field: &str| format!("/{table}/{}/{field}", share.number);
+        let at = Pointer::row(share.number);
         line.words(if share.is_bound { "at least " } else { "" })
-            .share((share.part_ns, path(part)), (share.whole_ns, path(whole)))
+            .share((share.part_ns, part(&at)), (share.whole_ns, whole(&at)))
             .words(format!(" ({})", share.name))
     };
     if most.percent() - least.percent() < SAME_PCT {
@@ -81,12 +89,13 @@ fn busy_kernels(report: &AnalyzeReport) -> Option<Sentence> {
     };
     let line = Line::new("Compute kernels were busy for ");
     let compute = shares(|row| row.compute_busy_ns)?;
-    let mut line = range(line, compute, ["devices", "compute_busy_ns", "window_ns"]);
+    let window: fn(&Pointer<DeviceRow>) -> String = |at| pointer!(at.window_ns);
+    let mut line = range::<DeviceRow>(line, compute, [|at| pointer!(at.compute_busy_ns), window]);
     if let Some(comm) = shares(|row| row.comm_busy_ns).filter(|(_, most)| most.part_ns > 0) {
         line = line.words(", communication for ");
-        line = range(line, comm, ["devices", "comm_busy_ns", "window_ns"]);
+        line = range::<DeviceRow>(line, comm, [|at| pointer!(at.comm_busy_ns), window]);
     }
-    Some(line.words(" of the window.").see("devices"))
+    Some(line.words(" of the window.").see::<DeviceRow>())
 }
 
 /// `Lead threads waited for 77.1 % (#0 …) to 83.1 % (#1 …) of the window.`
@@ -102,8 +111,10 @@ fn waiting_threads(report: &AnalyzeReport) -> Option<Sentence> {
         return None;
     }
     let line = Line::new("Lead threads waited for ");
-    let line = range(line, shares, ["breakdown", "waiting_ns", "total_ns"]);
-    Some(line.words(" of the window.").see("breakdown"))
+    let fields: [fn(&Pointer<BreakdownRow>) -> String; 2] =
+        [|at| pointer!(at.waiting_ns), |at| pointer!(at.total_ns)];
+    let line = range(line, shares, fields);
+    Some(line.words(" of the window.").see::<BreakdownRow>())
 }
 
 /// `The longest idle time of one cause: 37.8 ms of #1 … (82.8 % of its idle time) while its launching thread …`
@@ -115,17 +126,17 @@ fn longest_idle(report: &AnalyzeReport) -> Option<Sentence> {
     let (number, row, i, cause, ns) =
         causes.max_by_key(|&(number, _, i, _, ns)| (ns, std::cmp::Reverse((number, i))))?;
     percent(ns, row.idle_ns).filter(|_| ns > 0)?;
-    let path = |field: &str| format!("/devices/{number}/{field}");
-    let part = || path(&format!("idle_by_cause/{i}/ns"));
+    let at = Pointer::<DeviceRow>::row(number);
+    let inside = at.inside::<IdleRow>(i);
     let line = Line::new(format!(
         "The longest idle time of one cause: {} was idle for ",
         device_name(report, row)
     ))
-    .figure(Cell::Ns(ns), part())
+    .figure(Cell::Ns(ns), pointer!(inside.ns))
     .words(format!(" {}, ", cause_words(cause, is_circular(row, cause))))
-    .share((ns, part()), (row.idle_ns, path("idle_ns")))
+    .share((ns, pointer!(inside.ns)), (row.idle_ns, pointer!(at.idle_ns)))
     .words(" of its idle time.");
-    Some(line.see("idle"))
+    Some(line.see::<IdleRow>())
 }
 
 /// The input, and which of its devices where it has several.
@@ -145,21 +156,22 @@ fn straggler(report: &AnalyzeReport) -> Option<Sentence> {
     if row.n_last == 0 || is_within_error {
         return None;
     }
-    let path = |field: &str| format!("/stragglers/{number}/{field}");
+    let at = Pointer::<StragglerRow>::row(number);
     let mut line = Line::new(format!("{} was the last to start ", report.name_of(row.input)))
-        .figure(Cell::Count(row.n_last), path("n_last"))
+        .figure(Cell::Count(row.n_last), pointer!(at.n_last))
         .words(" of ")
-        .figure(Cell::Count(row.n_matched), path("n_matched"))
+        .figure(Cell::Count(row.n_matched), pointer!(at.n_matched))
         .words(" shared collectives; all others together waited ")
-        .figure(Cell::Ns(row.caused_wait_ns), path("caused_wait_ns"))
+        .figure(Cell::Ns(row.caused_wait_ns), pointer!(at.caused_wait_ns))
         .words(" for it");
     line = match row.error_ns {
-        Some(error_ns) => {
-            line.words(" (clocks agree to ").figure(Cell::Ns(error_ns), path("error_ns")).words(")")
-        }
+        Some(error_ns) => line
+            .words(" (clocks agree to ")
+            .figure(Cell::Ns(error_ns), pointer!(at.error_ns))
+            .words(")"),
         None => line.words(" (how far the clocks are apart is not known)"),
     };
-    Some(line.words(".").see("stragglers"))
+    Some(line.words(".").see::<StragglerRow>())
 }
 
 /// `The inputs are of 2 runs (run 0 is #0; run 1 is #1): …`
@@ -173,14 +185,15 @@ fn several_runs(report: &AnalyzeReport) -> Option<Sentence> {
     };
     let runs: Vec<String> = (0..=last.run).take(MAX_RUNS_NAMED).map(of_run).collect();
     let more = if runs.len() as u64 == n_runs { "" } else { ", …" };
+    let root = Pointer::<AnalyzeReport>::root();
     let line = Line::new("The inputs are of ")
-        .figure(Cell::Count(n_runs), "/runs".to_owned())
+        .figure(Cell::Count(n_runs), pointer!(root.runs))
         .words(format!(
             " runs ({}{more}): kernels and profiler rows are summed within each, and nothing is compared across them. \
              --one-run takes all as one.",
             runs.join("; ")
         ));
-    (n_runs > 1).then(|| line.tone(Tone::Caution).see("inputs"))
+    (n_runs > 1).then(|| line.tone(Tone::Caution).see::<InputRow>())
 }
 
 /// `#1 front end runs no part of the model: it is in no sum over inputs.`
@@ -192,7 +205,7 @@ fn not_summed(report: &AnalyzeReport) -> Option<Sentence> {
         "{} {verb} of no rank: kernels, operators and profiler rows over all inputs are summed without.",
         names.join(", ")
     );
-    (!names.is_empty()).then(|| Line::new(words).tone(Tone::Caution).see("inputs"))
+    (!names.is_empty()).then(|| Line::new(words).tone(Tone::Caution).see::<InputRow>())
 }
 
 /// `The clock of #3 rank 3 was 5.0 ms off by shared collectives: its times are corrected, good to 6.8 us.`
@@ -205,7 +218,7 @@ fn corrected_clock(report: &AnalyzeReport) -> Option<Sentence> {
     };
     let (number, row) =
         corrected().max_by_key(|(i, row)| (row.correction_ns.abs(), std::cmp::Reverse(*i)))?;
-    let path = |field: &str| format!("/placements/{number}/{field}");
+    let at = Pointer::<PlacementRow>::row(number);
     let line = match corrected().count() {
         1 => Line::new(format!("The clock of {} is off", report.name_of(row.input))),
         _ => Line::new(format!(
@@ -215,13 +228,15 @@ fn corrected_clock(report: &AnalyzeReport) -> Option<Sentence> {
     };
     let line = line
         .words(", by what it shares with other inputs: ")
-        .figure(Cell::Ns(row.correction_ns), path("correction_ns"))
+        .figure(Cell::Ns(row.correction_ns), pointer!(at.correction_ns))
         .words(" are added to its times");
     let line = match row.error_ns {
-        Some(error_ns) => line.words(", good to ").figure(Cell::Ns(error_ns), path("error_ns")),
+        Some(error_ns) => {
+            line.words(", good to ").figure(Cell::Ns(error_ns), pointer!(at.error_ns))
+        }
         None => line,
     };
-    Some(line.words(".").tone(Tone::Caution).see("stragglers"))
+    Some(line.words(".").tone(Tone::Caution).see::<StragglerRow>())
 }
 
 /// What is said across inputs whose clocks were never compared.
@@ -240,5 +255,5 @@ fn clocks_not_compared(report: &AnalyzeReport) -> Option<Sentence> {
          by times as recorded.",
         waited.join(", ")
     );
-    (!waited.is_empty()).then(|| Line::new(words).tone(Tone::Caution).see("blame"))
+    (!waited.is_empty()).then(|| Line::new(words).tone(Tone::Caution).see::<BlameCellRow>())
 }

@@ -1,7 +1,8 @@
 //! Cautions that hold for several inputs, said once.
 
 use super::{Line, Part, Sentence, Tone};
-use crate::table::Cell;
+use crate::schema::{Pointer, pointer};
+use crate::table::{AnalyzeReport, Cell};
 
 /// Takes the cautions that several inputs share out of their sentences, and says each once with the inputs' numbers.
 pub(super) fn shared(own: &mut [Vec<Sentence>]) -> Vec<Sentence> {
@@ -31,7 +32,8 @@ fn is_caution_in_words(sentence: &Sentence) -> bool {
 /// The sentence after the inputs that it is about, of `n`.
 fn naming(mut sentence: Sentence, inputs: &[usize], n: usize) -> Sentence {
     let line = if inputs.len() == n {
-        let line = Line::new("All ").figure(Cell::Count(n as u64), "/inputs".to_owned());
+        let root = Pointer::<AnalyzeReport>::root();
+        let line = Line::new("All ").figure(Cell::Count(n as u64), pointer!(root.inputs));
         line.words(" inputs: ")
     } else {
         let numbers: Vec<String> = inputs.iter().map(|input| format!("#{input}")).collect();
@@ -44,6 +46,7 @@ fn naming(mut sentence: Sentence, inputs: &[usize], n: usize) -> Sentence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::{DeviceRow, TrustRow};
 
     fn words(sentence: &Sentence) -> String {
         let words = |part: &Part| match part {
@@ -55,8 +58,8 @@ mod tests {
 
     #[test]
     fn what_several_inputs_share_is_said_once() {
-        let caution = |text: &str| Line::new(text).tone(Tone::Caution).see("trust");
-        let finding = || Line::new("Busy.").see("devices");
+        let caution = |text: &str| Line::new(text).tone(Tone::Caution).see::<TrustRow>();
+        let finding = || Line::new("Busy.").see::<DeviceRow>();
         let mut own = vec![
             vec![finding(), caution("No frames.")],
             vec![finding(), caution("No device.")],

@@ -1,7 +1,12 @@
 //! What a comparison of two sides comes to.
 
 use super::{Line, Sentence, Tone, Verdict};
-use crate::compare::{CauseRow, ClassRow, Comparison, LaneRow, Verdict as Word};
+use crate::compare::{
+    BucketRow, CauseRow, CautionRow, ClassRow, Comparison, CountRow, DifferenceRow, GateRow,
+    LaneRow, Verdict as Word,
+};
+use crate::schema::{Pointer, Row as _, pointer};
+use crate::table::diff::OTHER_CAUSES;
 use crate::table::{Cell, percent};
 
 /// Causes that are told.
@@ -17,14 +22,16 @@ pub fn verdict_of_comparison(comparison: &Comparison) -> Verdict {
         None => sentences.push(
             line("Nothing of A can be compared with anything of B: the cautions say why.")
                 .tone(Tone::Caution)
-                .see("cautions"),
+                .see::<CautionRow>(),
         ),
         Some(total) => {
             sentences.push(difference(total));
             sentences.extend(mix(total));
             sentences.extend(gates(comparison));
-            sentences.extend(causes("causes", &comparison.causes, total));
-            sentences.extend(causes("other_causes", &comparison.other_causes, total));
+            let root = Pointer::<Comparison>::root();
+            let (own, other) = (pointer!(root.causes), pointer!(root.other_causes));
+            sentences.extend(causes(CauseRow::SPEC.key, &own, &comparison.causes, total));
+            sentences.extend(causes(OTHER_CAUSES, &other, &comparison.other_causes, total));
             sentences.extend(device_classes(comparison, total));
             sentences.extend(launches(comparison, total));
         }
@@ -34,6 +41,12 @@ pub fn verdict_of_comparison(comparison: &Comparison) -> Verdict {
 
 fn line(words: impl Into<String>) -> Line {
     Line { command: "diff", ..Line::new(words) }
+}
+
+/// Where the lane that decides stands.
+fn total_at() -> Pointer<LaneRow> {
+    let root = Pointer::<Comparison>::root();
+    Pointer::at(pointer!(root.total))
 }
 
 fn ns(ns: i64) -> Cell {
@@ -51,16 +64,17 @@ fn setup(comparison: &Comparison) -> Option<Sentence> {
     let text = |value: &Option<String>| {
         Cell::Text(value.clone().unwrap_or_else(|| "not recorded".to_owned()))
     };
-    for (at, (number, row)) in rows.iter().enumerate() {
+    for (nth, (number, row)) in rows.iter().enumerate() {
+        let at = Pointer::<DifferenceRow>::row(*number);
         said = said
-            .words(format!("{}{} is ", if at > 0 { "; " } else { "" }, row.what))
-            .figure(text(&row.a), format!("/differences/{number}/a"))
+            .words(format!("{}{} is ", if nth > 0 { "; " } else { "" }, row.what))
+            .figure(text(&row.a), pointer!(at.a))
             .words(" in A and ")
-            .figure(text(&row.b), format!("/differences/{number}/b"))
+            .figure(text(&row.b), pointer!(at.b))
             .words(" in B");
     }
     let said = said.words(". What follows may come of that alone.");
-    Some(said.tone(Tone::Caution).see("differences"))
+    Some(said.tone(Tone::Caution).see::<DifferenceRow>())
 }
 
 /// Which side is faster, by how much, and how sure that is.
@@ -71,47 +85,49 @@ fn difference(total: &LaneRow) -> Sentence {
         Word::NoChangeShown => "No change is shown",
         Word::Inconclusive => "The data do not decide it",
     };
+    let at = total_at();
     let mut said = line(format!("{head}: an iteration ("))
         .words(format!("{}, ", total.unit))
-        .figure(Cell::Count(total.n_a), "/total/n_a".to_owned())
+        .figure(Cell::Count(total.n_a), pointer!(at.n_a))
         .words(" of A, ")
-        .figure(Cell::Count(total.n_b), "/total/n_b".to_owned())
+        .figure(Cell::Count(total.n_b), pointer!(at.n_b))
         .words(" of B) takes ")
-        .figure(ns(total.a_ns), "/total/a_ns".to_owned())
+        .figure(ns(total.a_ns), pointer!(at.a_ns))
         .words(" in A and ")
-        .figure(ns(total.b_ns), "/total/b_ns".to_owned())
+        .figure(ns(total.b_ns), pointer!(at.b_ns))
         .words(" in B, a difference of ")
-        .figure(ns(total.diff_ns), "/total/diff_ns".to_owned())
+        .figure(ns(total.diff_ns), pointer!(at.diff_ns))
         .words(" or ")
-        .figure(Cell::or_none(total.diff_pct, Cell::Percent), "/total/diff_pct".to_owned());
+        .figure(Cell::or_none(total.diff_pct, Cell::Percent), pointer!(at.diff_pct));
     if let (Some(low), Some(high)) = (total.low_ns, total.high_ns) {
         said = said
             .words(" (95 % interval ")
-            .figure(ns(low), "/total/low_ns".to_owned())
+            .figure(ns(low), pointer!(at.low_ns))
             .words(" to ")
-            .figure(ns(high), "/total/high_ns".to_owned())
+            .figure(ns(high), pointer!(at.high_ns))
             .words(")");
     }
     let is_open = matches!(total.verdict, Word::NoChangeShown | Word::Inconclusive);
     if let Some(detectable) = total.detectable_ns.filter(|_| is_open) {
         said = said
             .words("; these data could show one of ")
-            .figure(ns(detectable), "/total/detectable_ns".to_owned());
+            .figure(ns(detectable), pointer!(at.detectable_ns));
     }
     let tone = if total.verdict == Word::Inconclusive { Tone::Caution } else { Tone::Finding };
-    said.words(".").tone(tone).see("lanes")
+    said.words(".").tone(tone).see::<LaneRow>()
 }
 
 fn mix(total: &LaneRow) -> Option<Sentence> {
     (total.mix_ns != 0).then(|| {
+        let at = total_at();
         line("")
-            .figure(ns(total.mix_ns), "/total/mix_ns".to_owned())
+            .figure(ns(total.mix_ns), pointer!(at.mix_ns))
             .words(" of the difference come of another mix of iterations, ")
-            .figure(ns(total.rate_ns), "/total/rate_ns".to_owned())
+            .figure(ns(total.rate_ns), pointer!(at.rate_ns))
             .words(" of equal iterations: ")
-            .figure(Cell::or_none(total.rate_pct, Cell::Percent), "/total/rate_pct".to_owned())
+            .figure(Cell::or_none(total.rate_pct, Cell::Percent), pointer!(at.rate_pct))
             .words(" of theirs in A.")
-            .see("buckets")
+            .see::<BucketRow>()
     })
 }
 
@@ -123,34 +139,34 @@ fn gates(comparison: &Comparison) -> Vec<Sentence> {
         .filter(|(_, row)| matches!(row.verdict, Word::Regression | Word::Inconclusive));
     failed
         .map(|(number, row)| {
-            let path = |field: &str| format!("/gates/{number}/{field}");
+            let at = Pointer::<GateRow>::row(number);
             let percent = |value| Cell::or_none(value, Cell::Percent);
             let how = match row.verdict {
                 Word::Regression => " is exceeded: ",
                 _ => " is not decided: ",
             };
             let said = line(format!("The gate {} = ", row.gate))
-                .figure(Cell::Percent(row.limit_pct), path("limit_pct"))
+                .figure(Cell::Percent(row.limit_pct), pointer!(at.limit_pct))
                 .words(how)
-                .figure(percent(row.diff_pct), path("diff_pct"))
+                .figure(percent(row.diff_pct), pointer!(at.diff_pct))
                 .words(", 95 % interval ")
-                .figure(percent(row.low_pct), path("low_pct"))
+                .figure(percent(row.low_pct), pointer!(at.low_pct))
                 .words(" to ")
-                .figure(percent(row.high_pct), path("high_pct"));
+                .figure(percent(row.high_pct), pointer!(at.high_pct));
             let said = match row.n_needed {
                 Some(n) => said
                     .words("; about ")
-                    .figure(Cell::Count(n), path("n_needed"))
+                    .figure(Cell::Count(n), pointer!(at.n_needed))
                     .words(" iterations a side would decide it"),
                 None => said,
             };
-            said.words(".").see("gates")
+            said.words(".").see::<GateRow>()
         })
         .collect()
 }
 
 /// The first causes of an account.
-fn causes(table: &'static str, rows: &[CauseRow], total: &LaneRow) -> Option<Sentence> {
+fn causes(table: &'static str, list: &str, rows: &[CauseRow], total: &LaneRow) -> Option<Sentence> {
     let is_worth = |&(_, row): &(usize, &CauseRow)| {
         percent(row.diff_ns, total.a_ns).is_some_and(|pct| pct.abs() >= CAUSE_WORTH_TELLING_PCT)
     };
@@ -161,19 +177,19 @@ fn causes(table: &'static str, rows: &[CauseRow], total: &LaneRow) -> Option<Sen
     };
     let mut said = line(account);
     for (nth, (number, row)) in told.enumerate() {
-        let path = |field: &str| format!("/{table}/{number}/{field}");
+        let at = Pointer::<CauseRow>::nth(list, number);
         said = said
             .words(format!("{}{} ", if nth > 0 { "; " } else { "" }, row.class))
             .name(&row.name)
             .words(" ")
-            .figure(ns(row.diff_ns), path("diff_ns"))
+            .figure(ns(row.diff_ns), pointer!(at.diff_ns))
             .words(" (")
-            .figure(ns(row.a_ns), path("a_ns"))
+            .figure(ns(row.a_ns), pointer!(at.a_ns))
             .words(" to ")
-            .figure(ns(row.b_ns), path("b_ns"))
+            .figure(ns(row.b_ns), pointer!(at.b_ns))
             .words(if row.is_shown { ")" } else { ", not shown to be real)" });
     }
-    Some(said.words(".").see(table))
+    Some(said.words(".").see_key(table))
 }
 
 /// What kernels and idle time of the device came to.
@@ -182,14 +198,14 @@ fn device_classes(comparison: &Comparison, total: &LaneRow) -> Option<Sentence> 
     let of = |class: &str| rows().find(|(_, row)| row.account == "device" && row.class == class);
     let (kernel, idle) = (of("kernel")?, of("idle")?);
     let part = |said: Line, (number, row): (usize, &ClassRow)| {
-        let path = |field: &str| format!("/classes/{number}/{field}");
-        said.figure(ns(row.a_ns), path("a_ns"))
+        let at = Pointer::<ClassRow>::row(number);
+        said.figure(ns(row.a_ns), pointer!(at.a_ns))
             .words(" of an iteration in A and ")
-            .figure(ns(row.b_ns), path("b_ns"))
+            .figure(ns(row.b_ns), pointer!(at.b_ns))
             .words(" in B")
     };
     let said = part(line("Kernels ran for "), kernel).words("; the device was idle for ");
-    Some(part(said, idle).words(".").see("classes"))
+    Some(part(said, idle).words(".").see::<ClassRow>())
 }
 
 /// Changes below this many percent are no change of launches.
@@ -209,14 +225,15 @@ fn launches(comparison: &Comparison, total: &LaneRow) -> Option<Sentence> {
         return None;
     }
     let mut said = line("An iteration has ");
-    for (at, (number, row, is_changed)) in changed.iter().enumerate() {
+    for (nth, (number, row, is_changed)) in changed.iter().enumerate() {
+        let at = Pointer::<CountRow>::row(*number);
         let how = if *is_changed { " in B" } else { " in B, which is no change" };
         said = said
-            .words(if at > 0 { ", and " } else { "" })
-            .figure(Cell::Rate(row.a), format!("/counts/{number}/a"))
+            .words(if nth > 0 { ", and " } else { "" })
+            .figure(Cell::Rate(row.a), pointer!(at.a))
             .words(format!(" {} in A and ", row.what))
-            .figure(Cell::Rate(row.b), format!("/counts/{number}/b"))
+            .figure(Cell::Rate(row.b), pointer!(at.b))
             .words(how);
     }
-    Some(said.words(".").see("counts"))
+    Some(said.words(".").see::<CountRow>())
 }

@@ -1,6 +1,8 @@
 //! What pipeline logs come to.
 
 use super::{Line, Tone, Verdict};
+use crate::analyze::stages::{FlagRow, RequestRow, StageReport, StageRow};
+use crate::schema::{Pointer, pointer};
 use crate::table::Cell;
 use crate::table::stages::StagesReport;
 
@@ -14,27 +16,26 @@ pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
         timed.clone().max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i)))
     {
         let n = timed.count();
-        let path = |field: &str| format!("/requests/{number}/{field}");
+        let at = Pointer::<RequestRow>::row(number);
         let mut line = match n {
             1 => Line::of_logs("The request "),
             _ => Line::of_logs("The slowest request, "),
         };
-        line = line.name(&row.request).words(" took ").figure(Cell::Ns(e2e_ns), path("e2e_ns"));
-        for (ns, words, field) in [
-            (row.generation_ns, " generation", "generation_ns"),
-            (row.transfers_ns, " transfers", "transfers_ns"),
-            (row.queue_ns, " queue", "queue_ns"),
-            (row.next_stage_ns, " waiting for the next stage", "next_stage_ns"),
-            (row.other_ns.filter(|&ns| ns > 0), " other", "other_ns"),
+        line =
+            line.name(&row.request).words(" took ").figure(Cell::Ns(e2e_ns), pointer!(at.e2e_ns));
+        for (ns, words, path) in [
+            (row.generation_ns, " generation", pointer!(at.generation_ns)),
+            (row.transfers_ns, " transfers", pointer!(at.transfers_ns)),
+            (row.queue_ns, " queue", pointer!(at.queue_ns)),
+            (row.next_stage_ns, " waiting for the next stage", pointer!(at.next_stage_ns)),
+            (row.other_ns.filter(|&ns| ns > 0), " other", pointer!(at.other_ns)),
         ] {
             if let Some(ns) = ns {
-                line = line
-                    .words(", ")
-                    .share((ns, path(field)), (e2e_ns, path("e2e_ns")))
-                    .words(words);
+                line =
+                    line.words(", ").share((ns, path), (e2e_ns, pointer!(at.e2e_ns))).words(words);
             }
         }
-        sentences.push(line.words(".").see("requests"));
+        sentences.push(line.words(".").see::<RequestRow>());
     }
     if found.stages.len() > 1 {
         let sums = found
@@ -43,22 +44,24 @@ pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
             .enumerate()
             .filter_map(|(i, row)| Some((i, row, row.generation_ns?)));
         if let Some((number, row, ns)) = sums.max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i))) {
+            let at = Pointer::<StageRow>::row(number);
             let line = Line::of_logs("By the log, stage ")
-                .figure(Cell::Count(u64::from(row.stage)), format!("/stages/{number}/stage"))
+                .figure(Cell::Count(u64::from(row.stage)), pointer!(at.stage))
                 .words(" generated longest: ")
-                .figure(Cell::Ns(ns), format!("/stages/{number}/generation_ns"));
-            sentences.push(line.words(" in all.").see("stages"));
+                .figure(Cell::Ns(ns), pointer!(at.generation_ns));
+            sentences.push(line.words(" in all.").see::<StageRow>());
         }
     }
     if !found.flags.is_empty() {
         let n = found.flags.len();
         let word = if n == 1 { "figure" } else { "figures" };
+        let root = Pointer::<StageReport>::root();
         sentences.push(
             Line::of_logs("")
-                .figure(Cell::Count(n as u64), "/flags".to_owned())
+                .figure(Cell::Count(n as u64), pointer!(root.flags))
                 .words(format!(" printed {word} of the logs should be read with care."))
                 .tone(Tone::Caution)
-                .see("flags"),
+                .see::<FlagRow>(),
         );
     }
     (!sentences.is_empty()).then(|| Verdict {

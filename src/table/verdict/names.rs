@@ -1,13 +1,24 @@
 //! What has a name and takes the most time: a kernel, or an operator where no device was recorded.
 
 use super::{Line, Sentence, Tone, frames};
-use crate::table::{ActivityRow, AnalyzeReport, Cell, KernelClass, KernelRow, TotalsRow, percent};
+use crate::schema::{Pointer, pointer};
+use crate::table::{
+    ActivityRow, AnalyzeReport, Cell, DeviceType, KernelClass, KernelClassRow, KernelRow,
+    KeyAverageRow, RunRow, TotalsRow, percent,
+};
 
 /// The totals of a run, where the machine output has them, and what to add to a sentence where there are several.
-fn totals_of(report: &AnalyzeReport, run: u32) -> (&TotalsRow, String, String) {
-    match report.runs.get(run as usize).filter(|_| report.runs.len() > 1) {
-        Some(row) => (&row.totals, format!("/runs/{run}/totals"), format!(" of run {run}")),
-        None => (&report.totals, "/totals".to_owned(), String::new()),
+fn totals_of(report: &AnalyzeReport, run: u32) -> (&TotalsRow, Pointer<TotalsRow>, String) {
+    let number = run as usize;
+    match report.runs.get(number).filter(|_| report.runs.len() > 1) {
+        Some(row) => {
+            let at = Pointer::<RunRow>::row(number);
+            (&row.totals, Pointer::at(pointer!(at.totals)), format!(" of run {run}"))
+        }
+        None => {
+            let root = Pointer::<AnalyzeReport>::root();
+            (&report.totals, Pointer::at(pointer!(root.totals)), String::new())
+        }
     }
 }
 
@@ -21,12 +32,12 @@ pub(super) fn classes(report: &AnalyzeReport) -> Option<Sentence> {
     let mut line = Line::new(format!("Device time{place} by kind: "));
     let own = report.kernel_classes.iter().enumerate().filter(|(_, row)| row.run == run);
     for (nth, (number, row)) in own.take(N_CLASSES).enumerate() {
-        let path = format!("/kernel_classes/{number}/share_pct");
+        let at = Pointer::<KernelClassRow>::row(number);
         line = line
             .words(format!("{}{} ", if nth == 0 { "" } else { ", " }, row.class.as_str()))
-            .figure(Cell::or_none(row.share_pct, Cell::Percent), path);
+            .figure(Cell::or_none(row.share_pct, Cell::Percent), pointer!(at.share_pct));
     }
-    Some(line.words(" (sums).").see("kernel_classes"))
+    Some(line.words(" (sums).").see::<KernelClassRow>())
 }
 
 /// The kernel that computes, with the most time; communication waits for others and has a table of its own.
@@ -34,37 +45,37 @@ pub(super) fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
     let computes = |row: &KernelRow| row.is_kernel() && row.class != KernelClass::Communication;
     let kernels = report.kernels.iter().enumerate().filter(|(_, row)| computes(row));
     let (number, row) = kernels.min_by_key(|&(i, row)| (-row.sum_ns, i))?;
-    let path = |field: &str| format!("/kernels/{number}/{field}");
+    let at = Pointer::<KernelRow>::row(number);
     let (totals, of, place) = totals_of(report, row.run);
     percent(row.sum_ns, totals.self_device_ns)?;
     let word = if row.count == 1 { " launch, " } else { " launches, " };
     let line = Line::new("The compute kernel with the most time is ")
         .name(&row.name)
         .words(format!(" ({}): ", row.class.as_str()))
-        .figure(Cell::Ns(row.sum_ns), path("sum_ns"))
+        .figure(Cell::Ns(row.sum_ns), pointer!(at.sum_ns))
         .words(" in ")
-        .figure(Cell::Count(row.count), path("count"))
+        .figure(Cell::Count(row.count), pointer!(at.count))
         .words(word)
         .share(
-            (row.sum_ns, path("sum_ns")),
-            (totals.self_device_ns, format!("{of}/self_device_ns")),
+            (row.sum_ns, pointer!(at.sum_ns)),
+            (totals.self_device_ns, pointer!(of.self_device_ns)),
         )
         .words(format!(" of all kernels, copies and memsets{place} (sums)."));
-    Some(line.see("kernels"))
+    Some(line.see::<KernelRow>())
 }
 
 /// Where no operator, call or annotation was recorded: the span with the most time.
 pub(super) fn other_span(number: usize, row: &ActivityRow) -> Sentence {
-    let path = |field: &str| format!("/activity/{number}/{field}");
+    let at = Pointer::<ActivityRow>::row(number);
     Line::new("No work thread was recorded. The span with the most time is ")
         .name(&row.name)
         .words(": ")
-        .figure(Cell::Ns(row.sum_ns), path("sum_ns"))
+        .figure(Cell::Ns(row.sum_ns), pointer!(at.sum_ns))
         .words(" in ")
-        .figure(Cell::Count(row.count), path("count"))
+        .figure(Cell::Count(row.count), pointer!(at.count))
         .words(if row.count == 1 { " span." } else { " spans." })
         .tone(Tone::Caution)
-        .see("activity")
+        .see::<ActivityRow>()
 }
 
 /// Where no device was recorded: the operator with the most CPU time of its own.
@@ -74,21 +85,23 @@ pub(super) fn top_operator(report: &AnalyzeReport) -> Option<Sentence> {
     }
     let rows = report.key_averages.iter().enumerate();
     let ops = rows.filter(|(_, row)| {
-        row.device_type == "cpu" && !row.is_annotation && !frames::is_python_frame(&row.name)
+        row.device_type == DeviceType::Cpu
+            && !row.is_annotation
+            && !frames::is_python_frame(&row.name)
     });
     let (number, row) = ops.min_by_key(|&(i, row)| (-row.self_cpu_ns, i))?;
     let (totals, of, place) = totals_of(report, row.run);
     percent(row.self_cpu_ns, totals.self_cpu_ns)?;
-    let path = |field: &str| format!("/key_averages/{number}/{field}");
+    let at = Pointer::<KeyAverageRow>::row(number);
     let line = Line::new("The operator with the most CPU time of its own is ")
         .name(&row.name)
         .words(": ")
         .share(
-            (row.self_cpu_ns, path("self_cpu_ns")),
-            (totals.self_cpu_ns, format!("{of}/self_cpu_ns")),
+            (row.self_cpu_ns, pointer!(at.self_cpu_ns)),
+            (totals.self_cpu_ns, pointer!(of.self_cpu_ns)),
         )
         .words(format!(" of all self CPU{place} in "))
-        .figure(Cell::Count(row.count), path("count"))
+        .figure(Cell::Count(row.count), pointer!(at.count))
         .words(if row.count == 1 { " call." } else { " calls." });
-    Some(line.see("key_averages"))
+    Some(line.see::<KeyAverageRow>())
 }

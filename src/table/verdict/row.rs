@@ -118,3 +118,21 @@ fn value<S: SerializeStruct>(
 ) -> Result<&'static str, S::Error> {
     figure.serialize_field("value", value).map(|()| unit)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::schema::{Pointer, pointer};
+    use crate::table::{AnalyzeReport, BlameCellRow, BlameRow, DeviceRow, IdleRow};
+
+    #[test]
+    fn pointers_follow_the_definitions() {
+        let at = Pointer::<DeviceRow>::row(3);
+        assert_eq!(pointer!(at.busy_ns), "/devices/3/busy_ns");
+        let inside = at.inside::<IdleRow>(2);
+        assert_eq!(pointer!(inside.ns), "/devices/3/idle_by_cause/2/ns");
+        let around = Pointer::<BlameRow>::around::<BlameCellRow>(1);
+        assert_eq!(pointer!(around.busy), "/blame/1/busy");
+        let root = Pointer::<AnalyzeReport>::root();
+        assert_eq!(pointer!(root.inputs), "/inputs");
+    }
+}
