@@ -3,9 +3,9 @@
 //! They are those of `omni-trace schema`, with the same keys. A table whose rows are of one input each also has the stage
 //! and the rank of that input. Knows no trace: the names are the same for all.
 
+use omni_trace::schema::near;
 use omni_trace::{Column, Of, TableInfo, Unit, tables};
 
-use crate::near;
 use crate::trouble::Trouble;
 
 /// The column that says which input a row is of.

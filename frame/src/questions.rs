@@ -1,7 +1,8 @@
 //! Ready questions: SQL under a name, for what people ask of every trace. Each is plain SQL over the tables that everyone
 //! sees, to be read with `--list --ask NAME` and changed.
 
-use crate::near;
+use omni_trace::schema::near;
+
 use crate::trouble::Trouble;
 
 /// A ready question.

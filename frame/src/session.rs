@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use omni_trace::schema::near;
 use polars::prelude::{Column, DataFrame, IntoLazy as _, PlSmallStr, PolarsError};
 use polars::sql::SQLContext;
 
 use crate::catalog::{Catalog, INPUT, Known, Named};
 use crate::data::Data;
+use crate::functions;
 use crate::statement::{HELPERS, Run, Statement};
 use crate::trouble::Trouble;
-use crate::{functions, near};
 
 /// Where statements are run.
 pub struct Session<'a> {

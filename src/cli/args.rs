@@ -130,27 +130,8 @@ pub(super) struct AnalyzeArgs {
     #[arg(long, value_name = "LINK=GB/s")]
     pub(super) peak: Option<String>,
 
-    /// Tables to show, by key; CSV shows one. Default: one screen of all inputs; with --full and in Markdown all that have rows
-    /// but `iterations`; CSV: key_averages.
-    #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = keys_of("analyze"))]
-    pub(super) table: Vec<String>,
-
-    /// Every table that has rows, instead of one screen. --top and --name without --table mean it, too.
-    #[arg(long, conflicts_with_all = ["table", "torch_layout"])]
-    pub(super) full: bool,
-
-    /// Rows of a table for people, 0 for all; JSON and CSV always have every row. Default: 20; 10 for the longest gaps,
-    /// and 100 with --torch-layout.
-    #[arg(long, value_name = "N")]
-    pub(super) top: Option<usize>,
-
-    /// Order of the profiler table. Default: self-device where there is device time, else self-cpu.
-    #[arg(long, value_name = "COLUMN")]
-    pub(super) sort: Option<SortKey>,
-
-    /// Only rows whose name matches this regular expression; totals and shares stay those of the whole.
-    #[arg(long, value_name = "REGEX")]
-    pub(super) name: Option<Regex>,
+    #[command(flatten)]
+    pub(super) shown: ShownArgs,
 
     /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
     /// Events that reach over its edges are cut.
@@ -174,7 +155,7 @@ pub(super) struct AnalyzeArgs {
     pub(super) torch_compat: ChoiceArg,
 
     /// Print torch's own table text and nothing else, for `diff` with profiler_out_*.txt.
-    #[arg(long, conflicts_with_all = ["html", "png"])]
+    #[arg(long, conflicts_with_all = ["full", "html", "png"])]
     pub(super) torch_layout: bool,
 
     /// One row per name and recorded input shapes.
@@ -201,6 +182,32 @@ pub(super) struct AnalyzeArgs {
     /// With --partial: round nothing, whatever it takes; `reduce` then gives what `analyze` of all files gives, byte for byte.
     #[arg(long, requires = "partial")]
     pub(super) exact: bool,
+}
+
+/// What of the answers is shown.
+#[derive(Debug, ClapArgs)]
+pub(super) struct ShownArgs {
+    /// Tables to show, by key; CSV shows one. Default: one screen of all inputs; with --full and in Markdown all that have rows
+    /// but `iterations`; CSV: key_averages.
+    #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = keys_of("analyze"))]
+    pub(super) table: Vec<String>,
+
+    /// Every table that has rows, instead of one screen. --top and --name without --table mean it, too.
+    #[arg(long, conflicts_with = "table")]
+    pub(super) full: bool,
+
+    /// Rows of a table for people, 0 for all; JSON and CSV always have every row. Default: 20; 10 for the longest gaps,
+    /// 100 of torch's own layout.
+    #[arg(long, value_name = "N")]
+    pub(super) top: Option<usize>,
+
+    /// Order of the profiler table. Default: self-device where there is device time, else self-cpu.
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) sort: Option<SortKey>,
+
+    /// Only rows whose name matches this regular expression; totals and shares stay those of the whole.
+    #[arg(long, value_name = "REGEX")]
+    pub(super) name: Option<Regex>,
 }
 
 /// Everything that is known, as a page that opens from a mail attachment and needs no network.

@@ -3,11 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use regex::Regex;
 
-use super::args::{CommonArgs, FigureArgs, RunArgs};
-use super::tables::keys_of;
-use crate::ask::SortKey;
+use super::args::{CommonArgs, FigureArgs, RunArgs, ShownArgs};
 
 /// One answer from partial results: what `analyze` says of all their files, without reading these.
 ///
@@ -32,23 +29,6 @@ pub(super) struct ReduceArgs {
     #[arg(long)]
     pub(super) skip_unreadable: bool,
 
-    /// Tables to show, by key; CSV shows one. Default: all that have rows but `iterations`; CSV: key_averages.
-    #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = keys_of("analyze"))]
-    pub(super) table: Vec<String>,
-
-    /// All tables instead of one screen.
-    #[arg(long)]
-    pub(super) full: bool,
-
-    /// Rows of a table for people, 0 for all; JSON and CSV always have every row. Default: 20.
-    #[arg(long, value_name = "N")]
-    pub(super) top: Option<usize>,
-
-    /// Order of the profiler table. Default: self-device where there is device time, else self-cpu.
-    #[arg(long, value_name = "COLUMN")]
-    pub(super) sort: Option<SortKey>,
-
-    /// Only rows whose name matches this regular expression; totals and shares stay those of the whole.
-    #[arg(long, value_name = "REGEX")]
-    pub(super) name: Option<Regex>,
+    #[command(flatten)]
+    pub(super) shown: ShownArgs,
 }

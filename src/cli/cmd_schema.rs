@@ -6,10 +6,9 @@ use super::guard::{self, Output};
 use super::output::Target;
 use super::plan::style;
 use super::run::{Hinted, Outcome};
-use super::usage::nearest;
 use crate::ask::listing::{Listing, table_keys};
 use crate::render::{csv, json, markdown, text};
-use crate::schema::Table;
+use crate::schema::{Table, near};
 
 /// Runs the command.
 pub(super) fn run(args: &SchemaArgs) -> anyhow::Result<Outcome> {
@@ -29,21 +28,8 @@ fn known(key: &str) -> anyhow::Result<()> {
     if keys.contains(&key) {
         return Ok(());
     }
-    let mut near: Vec<&str> = keys.iter().copied().filter(|known| is_near(known, key)).collect();
-    if near.is_empty() {
-        near.extend(nearest(key, keys.iter().copied()));
-    }
-    let hint = if near.is_empty() {
-        "`omni-trace schema` lists them".to_owned()
-    } else {
-        format!("did you mean {}?", near.join(", "))
-    };
+    let hint = near::hint(key, keys).unwrap_or_else(|| "`omni-trace schema` lists them".to_owned());
     Err(Hinted { what: format!("there is no table `{key}`"), hint }.into())
-}
-
-/// Whether a word may be meant by another: one holds the other.
-fn is_near(known: &str, word: &str) -> bool {
-    known.contains(word) || word.contains(known)
 }
 
 fn rendered(args: &SchemaArgs, listing: &Listing, target: &Target) -> anyhow::Result<String> {

@@ -95,11 +95,11 @@ impl AnalyzePlan {
     /// Resolves the arguments.
     pub(super) fn of(args: &AnalyzeArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
-        let top = rows_shown(args.top, args.torch_layout);
+        let top = rows_shown(args.shown.top, args.torch_layout);
         let tables = if is_about_profiler_table(args, common.format) {
             vec![KeyAverageRow::SPEC.key.to_owned()]
         } else {
-            args.table.clone()
+            args.shown.table.clone()
         };
         let choice = TableChoice::of(&common, &tables, KeyAverageRow::SPEC, top)?;
         let excluded = excluded_classes(&args.exclude, args.exclude_ipc_wait);
@@ -119,8 +119,8 @@ impl AnalyzePlan {
                 group_by_input_shape: args.group_by_input_shape,
                 group_by_stack_n: args.group_by_stack.unwrap_or(0),
             },
-            sort: args.sort,
-            name: args.name.clone(),
+            sort: args.shown.sort,
+            name: args.shown.name.clone(),
             is_one_run: args.runs.one_run,
             roofline: RooflineConfig {
                 models: OP_MODELS.of(args.op_models.as_deref())?.1,
@@ -130,15 +130,18 @@ impl AnalyzePlan {
         };
         let is_screen = choice.is_default()
             && common.format == Format::Text
-            && !(args.full || args.torch_layout || args.top.is_some() || args.name.is_some());
+            && !(args.shown.full
+                || args.torch_layout
+                || args.shown.top.is_some()
+                || args.shown.name.is_some());
         let plan = Self {
             is_screen,
             typed: typed(&args.paths),
             inputs,
             common,
             choice,
-            top_gaps: args.top.map_or(N_GAPS, |_| top),
-            top_threads: args.top.map_or(usize::MAX, |_| top),
+            top_gaps: args.shown.top.map_or(N_GAPS, |_| top),
+            top_threads: args.shown.top.map_or(usize::MAX, |_| top),
             question,
             window: args.window,
             is_torch_layout: args.torch_layout,
@@ -153,15 +156,15 @@ impl AnalyzePlan {
     /// What `reduce` will do with partial results.
     pub(super) fn of_partials(args: &ReduceArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
-        let top = rows_shown(args.top, false);
+        let top = rows_shown(args.shown.top, false);
         guard::claim_results(args.common.output.as_deref(), None, &args.figures)?;
-        let choice = TableChoice::of(&common, &args.table, KeyAverageRow::SPEC, top)?;
+        let choice = TableChoice::of(&common, &args.shown.table, KeyAverageRow::SPEC, top)?;
         Ok(Self {
-            top_gaps: args.top.map_or(N_GAPS, |_| top),
-            top_threads: args.top.map_or(usize::MAX, |_| top),
+            top_gaps: args.shown.top.map_or(N_GAPS, |_| top),
+            top_threads: args.shown.top.map_or(usize::MAX, |_| top),
             question: Question {
-                sort: args.sort,
-                name: args.name.clone(),
+                sort: args.shown.sort,
+                name: args.shown.name.clone(),
                 is_one_run: args.runs.one_run,
                 ..Question::default()
             },
@@ -169,7 +172,7 @@ impl AnalyzePlan {
             inputs: Inputs::default(),
             is_screen: choice.is_default()
                 && common.format == Format::Text
-                && !(args.full || args.top.is_some() || args.name.is_some()),
+                && !(args.shown.full || args.shown.top.is_some() || args.shown.name.is_some()),
             typed: typed(&args.paths),
             choice,
             common,
@@ -246,12 +249,12 @@ impl AnalyzePlan {
 
 /// Whether options are given that are about the profiler table alone, and no table is named.
 fn is_about_profiler_table(args: &AnalyzeArgs, format: Format) -> bool {
-    let is_about = args.sort.is_some()
+    let is_about = args.shown.sort.is_some()
         || args.group_by_input_shape
         || args.group_by_stack.is_some()
         || args.python_rows != ChoiceArg::Auto
         || args.torch_compat != ChoiceArg::Auto;
-    let is_open = args.table.is_empty() && !args.full && !args.torch_layout;
+    let is_open = args.shown.table.is_empty() && !args.shown.full && !args.torch_layout;
     format == Format::Text && is_open && is_about
 }
 

@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use super::help;
 use super::run::say;
 use crate::ask::listing::{command_of, table_keys};
+use crate::schema::near::distance;
 
 /// Exit code of an error.
 const FAILED: u8 = 2;
@@ -246,30 +247,12 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     (near.0 * 3 <= word.chars().count().max(3)).then_some(near.1)
 }
 
-/// Letters to put in, take out or replace to get from one word to another.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let replaced = corner + usize::from(letter != *other);
-            corner = row[j + 1];
-            row[j + 1] = replaced.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{distance, nearest, no_command};
+    use super::{nearest, no_command};
 
     #[test]
     fn words_that_are_meant() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
         let commands = ["analyze", "merge", "slim", "stages"];
         let near = |word| nearest(word, commands.into_iter());
         assert_eq!(near("analyse"), Some("analyze"));

@@ -10,6 +10,7 @@ mod carry;
 mod cells;
 mod define;
 mod id;
+pub mod near;
 mod pointer;
 mod source;
 mod table;

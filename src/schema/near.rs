@@ -7,7 +7,7 @@ const MOST: usize = 4;
 const LONGEST: usize = 80;
 
 /// The names that a wrong one may mean, the nearest first: few letters away, or one holding the other.
-pub(crate) fn near<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+pub fn near<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wrong = wrong.to_lowercase();
     if wrong.chars().count() > LONGEST {
         return Vec::new();
@@ -27,13 +27,13 @@ pub(crate) fn near<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// A hint that names them; `None` where nothing is near.
-pub(crate) fn hint<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn hint<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let near = near(wrong, known);
     (!near.is_empty()).then(|| format!("did you mean {}?", near.join(", ")))
 }
 
 /// Letters to change, add, leave out or swap with the next (Damerau and Levenshtein, each place once).
-fn distance(a: &str, b: &str) -> usize {
+pub fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before = vec![0; b.len() + 1];
     let mut above: Vec<usize> = (0..=b.len()).collect();
