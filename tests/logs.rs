@@ -406,17 +406,26 @@ fn served(n: usize) -> String {
     (0..n).map(line).collect()
 }
 
+/// Seconds that a processor has spent on this thread: what other programs take of it does not count.
+#[cfg(target_os = "linux")]
+fn spent_s() -> f64 {
+    let spent = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells it");
+    let ns = spent.split(' ').next().and_then(|ns| ns.parse::<f64>().ok());
+    ns.expect("the first number is nanoseconds") / 1e9
+}
+
 #[test]
+#[cfg(target_os = "linux")]
 fn eight_times_the_requests_take_about_eight_times_as_long() {
     let seconds = |n: usize| {
         let (log, _) = read_log_bytes("test.log", served(n).as_bytes());
         let once = || {
-            let start = std::time::Instant::now();
+            let start = spent_s();
             let report = StagesReport::of(analyze_stages(&[&log]), Vec::new(), Vec::new());
             let chart = waterfall_chart(&report.found.waterfall);
             // A span of waiting and one of generation each.
             assert_eq!((report.found.summaries.len(), chart.rows.len()), (n, 2 * n));
-            start.elapsed().as_secs_f64()
+            spent_s() - start
         };
         (0..3).map(|_| once()).fold(f64::INFINITY, f64::min)
     };

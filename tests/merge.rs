@@ -372,33 +372,6 @@ fn python_reads_what_is_merged_and_finds_no_rule_broken() {
     }
 }
 
-#[cfg(unix)]
-#[test]
-fn an_interruption_leaves_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let input = dir.path().join("rank0.json");
-    let event = r#"{"ph":"X","cat":"cpu_op","name":"a","pid":1,"tid":1,"ts":1.5,"dur":2,"args":{"External id":7}}"#;
-    let events = vec![event; 600_000].join(",\n");
-    std::fs::write(&input, format!("{{\"traceEvents\":[{events}]}}")).unwrap();
-    let out = dir.path().join("out.pftrace");
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_omni-trace"))
-        .args(["merge", text(&input), "-o", text(&out), "-q"])
-        .spawn()
-        .unwrap();
-    let others = || std::fs::read_dir(dir.path()).unwrap().count() - 1;
-    // The temporary file appears once writing has begun.
-    while others() == 0 && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    let status = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(others(), 0);
-}
-
 #[test]
 fn ids_of_inputs_never_meet_and_zero_stays_none() {
     let dir = tempfile::tempdir().unwrap();

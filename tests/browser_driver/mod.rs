@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+/// Longest time that anything may take on a machine with other work; what it ends is a test that would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// A browser with its own profile; it ends when this is dropped.
 pub(crate) struct Browser {
     driver: Child,
@@ -35,7 +38,7 @@ fn in_path(program: &str) -> bool {
 fn call(method: &str, url: &str, body: &Value) -> Result<Value, String> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_global(Some(Duration::from_secs(120)))
+        .timeout_global(Some(PATIENCE))
         .build()
         .into();
     let sent = match method {
@@ -71,7 +74,7 @@ impl Browser {
         let mut browser = Self { driver, session: String::new(), _profile: profile };
         let start = Instant::now();
         while call("GET", &format!("{server}/status"), &Value::Null).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(30), "chromedriver does not answer");
+            assert!(start.elapsed() < PATIENCE, "chromedriver does not answer");
             std::thread::sleep(Duration::from_millis(50));
         }
         let profile = browser._profile.path().display();
@@ -123,11 +126,33 @@ impl Browser {
     /// Opens a report and waits until it has loaded and its scripts have made it ready.
     pub(crate) fn open(&self, page: &Path) {
         self.post("url", json!({"url": format!("file://{}", page.display())}));
+        self.until("!!document.documentElement.dataset.ready");
+    }
+
+    /// Waits until an expression of the page is true.
+    pub(crate) fn until(&self, expression: &str) {
         let start = Instant::now();
-        while self.run("return document.documentElement.dataset.ready || null").is_null() {
-            assert!(start.elapsed() < Duration::from_secs(60), "the page does not become ready");
+        while self.run(&format!("return {expression}")) != true {
+            assert!(start.elapsed() < PATIENCE, "never true: {expression}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until the page has drawn what it was told.
+    pub(crate) fn drawn(&self) {
+        self.run(
+            "document.documentElement.dataset.drawn = '';\
+             requestAnimationFrame(() => requestAnimationFrame(() => { document.documentElement.dataset.drawn = 'yes'; }))",
+        );
+        self.until("document.documentElement.dataset.drawn === 'yes'");
+    }
+
+    /// Time that the processor has spent on the page's thread, in seconds, whatever else it did meanwhile.
+    pub(crate) fn busy_s(&self) -> f64 {
+        let metrics = self.devtools("Performance.getMetrics", json!({}));
+        let metrics = metrics["metrics"].as_array().cloned().unwrap_or_default();
+        let task = metrics.iter().find(|metric| metric["name"] == "TaskDuration");
+        task.and_then(|metric| metric["value"].as_f64()).expect("the browser counts its tasks")
     }
 
     /// Runs a script and gives what it returns.
