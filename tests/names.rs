@@ -267,3 +267,33 @@ fn coordinates_of_a_files_name_are_in_inputs() {
         assert_eq!(json!(keys.map(|key| row[key].clone())), right, "{name}");
     }
 }
+
+/// Of each kernel the operator of most launches, its streams, and how often an iteration that launches it does.
+#[test]
+fn kernels_say_where_they_come_from() {
+    let mut events: Vec<Value> = Vec::new();
+    let step = "execute_context_0(0)_generation_1(1)";
+    for ts in [1_000, 2_000] {
+        events.push(event("user_annotation", step, (500, ts, 500.0), json!({})));
+    }
+    // Twice in the first iteration, in an operator each; three times in the second, once outside of an operator.
+    for (nth, ts) in [1_100, 1_200, 2_100, 2_200].into_iter().enumerate() {
+        let name = if nth == 0 { "aten::bmm" } else { "aten::mm" };
+        events.push(event("cpu_op", name, (500, ts - 10, 20.0), json!({})));
+        events.extend(kernel("product", ts, 3.0, 1 + nth as u32));
+    }
+    events.extend(kernel("product", 2_300, 3.0, 5));
+    // Outside of iterations, and of one alone.
+    events.extend(kernel("product", 3_000, 3.0, 6));
+    events.extend(kernel("seldom", 2_400, 3.0, 7));
+    events.extend(kernel("elsewhere", 4_000, 3.0, 8));
+    let (_folder, path) = trace("rank0.json", "NVIDIA H100", Value::Array(events));
+    let kernels = report("analyze", &path, &["--table", "kernels"])["kernels"].clone();
+    let of = |name: &str| {
+        let row = kernels.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap();
+        json!([row["count"], row["operator"], row["streams"], row["per_iteration"]])
+    };
+    assert_eq!(of("product"), json!([6, "aten::mm", "7", 2.5]));
+    assert_eq!(of("seldom"), json!([1, null, "7", 1.0]));
+    assert_eq!(of("elsewhere"), json!([1, null, "7", null]));
+}

@@ -89,6 +89,31 @@ fn kernels_are_summed(traces: &Traces) {
     assert_eq!(sums(words(&events, "name"), &ints(&events, "dur_ns")), expected);
 }
 
+/// The operator, the streams and the launches in iterations that the table of kernels gives are those of its events.
+fn kernels_have_their_origins(traces: &Traces) {
+    let events = source(traces, "kernel_events");
+    let (names, runs) = (words(&events, "name"), ints(&events, "input"));
+    if runs.iter().any(|input| *input != Some(0)) {
+        return;
+    }
+    let (operators, streams) = (words(&events, "operator"), ints(&events, "stream"));
+    let mut counts: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+    let mut on: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    for (row, name) in names.iter().enumerate() {
+        *counts.entry(name).or_default().entry(&operators[row]).or_default() += 1;
+        on.entry(name).or_default().extend(streams[row]);
+    }
+    let kernels = source(traces, "kernels");
+    let (said, said_streams) = (words(&kernels, "operator"), words(&kernels, "streams"));
+    for (row, name) in words(&kernels, "name").iter().enumerate() {
+        let counts = &counts[name.as_str()];
+        let most = counts.values().max();
+        assert_eq!(counts.get(said[row].as_str()), most, "{name}: {counts:?}");
+        let streams: Vec<String> = on[name.as_str()].iter().map(i64::to_string).collect();
+        assert_eq!(said_streams[row], streams.join(", "), "{name}");
+    }
+}
+
 /// What each device was busy with, and the bytes that were copied.
 fn devices_are_summed(traces: &Traces) {
     let devices = source(traces, "devices");
@@ -176,6 +201,7 @@ fn check(paths: &[PathBuf]) {
     let traces = Traces::read(paths).unwrap();
     columns_are_as_listed(&traces);
     kernels_are_summed(&traces);
+    kernels_have_their_origins(&traces);
     devices_are_summed(&traces);
     events_are_joined(&traces);
     memory_is_the_largest_total(&traces);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
 use omni_trace::analyze::iterations::iterations;
+use omni_trace::analyze::kernel_origins::Origins;
 use omni_trace::analyze::kernels::{activity_durations, kernel_rows};
 use omni_trace::analyze::timeline::Class;
 use omni_trace::read::{ReadOptions, read_input};
@@ -35,7 +36,7 @@ fn store(path: &Path) -> Store {
 fn figures(store: &Store) -> String {
     let base = TimeBase::new(store, &TimeConfig::default());
     let mut words = format!("{:?} {:?}\n", base.windows.file, base.windows.devices);
-    words += &format!("{:?}\n", kernel_rows(0, activity_durations(store)));
+    words += &format!("{:?}\n", kernel_rows(0, activity_durations(store), &Origins::new()));
     for thread in &base.threads {
         let totals = thread.timeline.totals();
         words +=

@@ -91,6 +91,8 @@ tables! {
         kernel_sum_ns: i64, Ns, Room, "kernel sum", "sum of the kernels' durations";
         compute_busy_ns: i64, Ns, All, "compute", "union of the kernels that compute: neither collectives nor kernels that only move data";
         comm_busy_ns: i64, Ns, All, "comm", "union of the collective kernels";
+        comm_wait_ns: Option<i64>, Ns, All, "comm wait", "of it, waiting for the last rank of each collective; none where no other rank was read";
+        comm_wait_pct: Option<f64>, Percent, Room, "of comm", "waiting for other ranks, of comm";
         memcpy_busy_ns: i64, Ns, Room, "memcpy", "union of the copies";
         memset_busy_ns: i64, Ns, Room, "memset", "union of the memsets";
         exposed_comm_ns: i64, Ns, All, "exposed comm", "collectives while no compute kernel ran";
@@ -230,6 +232,8 @@ fn device_row(store: &Store, activity: &DeviceActivity) -> DeviceRow {
         kernel_sum_ns,
         compute_busy_ns: compute.total_ns(),
         comm_busy_ns: comm.total_ns(),
+        comm_wait_ns: None,
+        comm_wait_pct: None,
         memcpy_busy_ns: memcpy.total_ns(),
         memset_busy_ns: of(ActivityKind::Memset).total_ns(),
         copy_kernel_busy_ns: of(ActivityKind::CopyKernel).total_ns(),

@@ -121,18 +121,8 @@ pub fn iterations(store: &Store, base: &TimeBase) -> Iterations {
             by_thread.insert(thread.track, found);
         }
     }
-    // Launches of threads without iterations belong to the one thread of their process that has some.
-    let mut owners: BTreeMap<TrackId, Vec<usize>> = BTreeMap::new();
-    for &track in by_thread.keys() {
-        owners.entry(store.tracks[track].pid).or_default().push(track);
-    }
-    let owner = |track: usize| match owners.get(&store.tracks[track].pid).map(Vec::as_slice) {
-        _ if by_thread.contains_key(&track) => Some(track),
-        Some(&[only]) => Some(only),
-        _ => None,
-    };
     let mut kernels: BTreeMap<usize, Vec<Launched>> = BTreeMap::new();
-    for (owner, kernel) in launched_kernels(store, base, owner) {
+    for (owner, kernel) in launched_activities(store, base, by_thread.keys().copied()) {
         kernels.entry(owner).or_default().push(kernel);
     }
     let mut rows = Vec::new();
@@ -149,22 +139,50 @@ pub fn iterations(store: &Store, base: &TimeBase) -> Iterations {
 /// An annotation that stands for a step, and what its name says.
 type Named = (usize, Scheme, Phase, Batch);
 
-/// An activity: when it was launched, its span, whether it is a kernel.
-type Launched = (i64, Span, bool);
+/// To which thread's iterations launches belong: those of threads without iterations to the one thread of their process
+/// that has some.
+struct Owners(BTreeMap<TrackId, Vec<usize>>);
 
-/// Every activity that a thread with iterations launched, with that thread: by its call, else by its operator.
-fn launched_kernels(
+impl Owners {
+    /// Of the tracks with iterations.
+    fn of(store: &Store, tracks: impl IntoIterator<Item = usize>) -> Self {
+        let mut by_process: BTreeMap<TrackId, Vec<usize>> = BTreeMap::new();
+        for track in tracks {
+            by_process.entry(store.tracks[track].pid).or_default().push(track);
+        }
+        Self(by_process)
+    }
+
+    /// The track with the iterations of what a track launches.
+    fn of_track(&self, store: &Store, track: usize) -> Option<usize> {
+        match self.0.get(&store.tracks[track].pid)?.as_slice() {
+            own if own.contains(&track) => Some(track),
+            &[only] => Some(only),
+            _ => None,
+        }
+    }
+}
+
+/// An activity: when it was launched, its span, whether it is a kernel, its slice.
+pub(super) type Launched = (i64, Span, bool, u32);
+
+/// Every activity that a thread with iterations launched, with that thread: by its call, else by its operator. `tracks` are
+/// the threads with iterations.
+pub(super) fn launched_activities(
     store: &Store,
     base: &TimeBase,
-    owner: impl Fn(usize) -> Option<usize>,
+    tracks: impl IntoIterator<Item = usize>,
 ) -> Vec<(usize, Launched)> {
+    let owners = Owners::of(store, tracks);
+    let owner = |track: usize| owners.of_track(store, track);
     let mut operators = None;
     let rows = base.devices.iter().flat_map(|device| &device.slices);
     let launched = rows.filter_map(|row| {
         let activity = row.slice as usize;
         let call = base.launches.call_of(store, activity)?;
         let placed = |host: usize, owner: usize| {
-            Some((owner, (store.slices.ts_ns[host], row.span, row.kind.is_kernel())))
+            let at_ns = store.slices.ts_ns[host];
+            Some((owner, (at_ns, row.span, row.kind.is_kernel(), row.slice)))
         };
         if let Some(owner) = owner(store.track_of(call)) {
             return placed(call, owner);

@@ -12,6 +12,7 @@ use super::base::TimeBase;
 use super::comm_rules::CommRules;
 use super::durations::Durations;
 use super::kernel_classes::{KernelClass, class_of};
+use super::kernel_origins::{KernelOrigin, Origins};
 use super::percent;
 use crate::model::EventKind;
 use crate::schema::tables;
@@ -63,6 +64,9 @@ tables! {
         category: &'static str, Text, Machines, "category", "kernel, gpu_memcpy or gpu_memset";
         class: KernelClass, Text, All / End, "class", "kind of work, by the name: gemm, attention, communication, copy, …";
         count: u64, Count, All, "count", "how often";
+        operator: Option<String>, Text, Room, "operator", "innermost operator around most of its launches; none where no operator is";
+        streams: Option<String>, Text, Room, "stream", "the streams on which it ran, of all inputs of the run";
+        per_iteration: Option<f64>, Rate, Room, "per iteration", "launches in an iteration that launches it, in the mean; none where no iteration does";
         sum_ns: i64, Ns, All, "sum", "sum of the durations";
         share_pct: Option<f64>, Percent, All, "share", "sum, of all kernels of the run; of a copy or memset, of all of these";
         min_ns: i64, Ns, Room, "min", "the shortest";
@@ -153,7 +157,7 @@ pub fn merge_durations(parts: impl IntoIterator<Item = ActivityDurations>) -> Ac
 
 /// Count, sum and spread of each name of a run, the largest sum first, then by kind and name. Kernels share the time of
 /// all kernels, copies and memsets that of all of these.
-pub fn kernel_rows(run: u32, durations: ActivityDurations) -> Vec<KernelRow> {
+pub fn kernel_rows(run: u32, durations: ActivityDurations, origins: &Origins) -> Vec<KernelRow> {
     let rules = CommRules::default();
     let mut whole_ns = [0; 2];
     for ((kind, _), all) in &durations.by_name {
@@ -161,11 +165,17 @@ pub fn kernel_rows(run: u32, durations: ActivityDurations) -> Vec<KernelRow> {
     }
     let row = |((kind, name), all): ((ActivityKind, String), Durations)| {
         let q = all.quantiles()?;
+        let class = class_of(&rules, kind, &name);
+        let key = (kind.category(), name);
+        let origin = origins.get(&key);
         Some(KernelRow {
-            category: kind.category(),
-            class: class_of(&rules, kind, &name),
-            name,
+            category: key.0,
+            class,
+            operator: origin.and_then(|one| one.operator().map(str::to_owned)),
+            streams: origin.and_then(KernelOrigin::stream_words),
+            name: key.1,
             count: q.count,
+            per_iteration: origin.and_then(KernelOrigin::per_iteration),
             sum_ns: q.sum_ns,
             share_pct: percent(q.sum_ns, whole_ns[usize::from(kind == ActivityKind::Kernel)]),
             min_ns: q.min_ns,
@@ -184,7 +194,7 @@ pub fn kernel_rows(run: u32, durations: ActivityDurations) -> Vec<KernelRow> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{activity_durations, kernel_rows, merge_durations};
+    use super::{Origins, activity_durations, kernel_rows, merge_durations};
     use crate::diag::Reporter;
     use crate::store::{ChunkBuilder, DeviceRow, SliceRow, Store, TraceMeta, TrackId};
 
@@ -215,7 +225,8 @@ mod tests {
     #[test]
     fn two_inputs_are_ranked_together() {
         let parts = [store(&[(0, 0, 10), (0, 0, 30)]), store(&[(0, 0, 20), (3, 0, 99)])];
-        let stats = kernel_rows(0, merge_durations(parts.iter().map(activity_durations)));
+        let stats =
+            kernel_rows(0, merge_durations(parts.iter().map(activity_durations)), &Origins::new());
         assert_eq!(stats.len(), 1);
         assert_eq!((stats[0].count, stats[0].sum_ns, stats[0].median_ns), (3, 60, 20));
     }
@@ -226,7 +237,7 @@ mod tests {
         fn stats_equal_a_plain_count(
             events in prop::collection::vec((0..4_usize, 0..3_usize, 0..1_000_i64), 0..200)
         ) {
-            let stats = kernel_rows(0, activity_durations(&store(&events)));
+            let stats = kernel_rows(0, activity_durations(&store(&events)), &Origins::new());
             let mut n_seen = 0;
             for s in &stats {
                 let category = CATEGORIES.iter().position(|&c| c == s.category).unwrap();

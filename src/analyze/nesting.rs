@@ -18,6 +18,11 @@ use crate::store::Store;
 /// The parent number that stands for "no parent" in [`parents`].
 pub const NO_PARENT: u32 = u32::MAX;
 
+/// Whether slices of a kind stand inside each other on their track.
+pub fn nests(kind: EventKind) -> bool {
+    kind.is_on_host() || kind == EventKind::Other
+}
+
 /// An open slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Open {

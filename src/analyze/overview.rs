@@ -10,7 +10,9 @@ use super::host::HostThread;
 use super::intervals::{Intervals, Span};
 use super::iteration_names::Phase;
 use super::iterations::Iterations;
+use super::overview_names::{MAX_NAMED_IN_ALL, NamedSpan, named};
 use super::timeline::Class;
+use crate::store::Store;
 
 /// Lanes shown at most; a page with more could not be read.
 pub const MAX_LANES: usize = 64;
@@ -31,6 +33,8 @@ pub const ITERATION_CLASSES: [&str; 6] =
 /// One input with what the overview is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct OverviewInput<'a> {
+    /// Its events.
+    pub store: &'a Store,
     /// Its time base.
     pub base: &'a TimeBase,
     /// Its iterations.
@@ -77,6 +81,10 @@ pub struct Lane {
     pub is_exact: bool,
     /// Its pieces, in time order.
     pub pieces: Vec<Piece>,
+    /// What its longest parts are called, by start.
+    pub named: Vec<NamedSpan>,
+    /// Parts with a name that are left out, because there are too many.
+    pub n_unnamed: usize,
 }
 
 impl Lane {
@@ -131,6 +139,7 @@ pub fn overview(inputs: &[OverviewInput<'_>]) -> Overview {
     let zero = all.iter().filter_map(placed).min();
     let own_zero = |input: usize| all.iter().filter(|l| l.input == input).map(|l| l.start_ns).min();
     let limit = (MAX_PIECES_IN_ALL / all.len().max(1)).min(MAX_PIECES);
+    let most_named = MAX_NAMED_IN_ALL / all.len().max(1);
     let lanes: Vec<Lane> = all
         .iter()
         .map(|lane| {
@@ -138,7 +147,10 @@ pub fn overview(inputs: &[OverviewInput<'_>]) -> Overview {
                 (Some(at), Some(zero)) => at.saturating_sub(zero),
                 _ => lane.start_ns - own_zero(lane.input).unwrap_or(lane.start_ns),
             };
-            cut(lane, start_ns, limit)
+            let OverviewInput { store, base, .. } = inputs[lane.input];
+            let (named, n_all) = named(store, base, lane.kind, lane.start_ns, most_named);
+            let n_unnamed = n_all - named.len();
+            Lane { named, n_unnamed, ..cut(lane, start_ns, limit) }
         })
         .collect();
     let len_ns = lanes.iter().map(|lane| lane.start_ns.saturating_add(lane.len_ns())).max();
@@ -250,7 +262,15 @@ fn cut(lane: &Segments, start_ns: i64, limit: usize) -> Lane {
     } else {
         stretches(&lane.spans, limit)
     };
-    Lane { input: lane.input, kind: lane.kind, start_ns, is_exact, pieces }
+    Lane {
+        input: lane.input,
+        kind: lane.kind,
+        start_ns,
+        is_exact,
+        pieces,
+        named: Vec::new(),
+        n_unnamed: 0,
+    }
 }
 
 /// Equal stretches with their sums; neighbours of the same one class are joined.

@@ -9,6 +9,7 @@ use super::inputs as rows;
 use super::reduce::Part;
 use super::{InputAnswers, Question};
 use crate::analyze::across::Across;
+use crate::analyze::kernel_origins::{KernelOrigin, kernel_origins};
 use crate::analyze::kernels::{ActivityDurations, StreamRow, streams};
 use crate::analyze::launch_delays::{LaunchRow, launch_delays};
 use crate::analyze::memory_live::{
@@ -21,8 +22,8 @@ use crate::model::Identity;
 use crate::read::Input;
 use crate::schema::Row as _;
 use crate::table::{
-    AnalyzeReport, ComponentRow, DeviceRow, ExcludedRow, KeyAverageRow, TotalsRow, TrustRow,
-    own_tables,
+    AnalyzeReport, ComponentRow, DeviceRow, ExcludedRow, KernelRow, KeyAverageRow, TotalsRow,
+    TrustRow, own_tables,
 };
 
 /// What is known of one input.
@@ -51,6 +52,8 @@ pub struct Sums {
     pub key_averages: Vec<KeyAverageRow>,
     /// All durations of device activity.
     pub durations: ActivityDurations,
+    /// Where that comes from.
+    pub origins: Vec<KernelOrigin>,
     /// What its operators are made of.
     pub components: Vec<ComponentRow>,
     /// Classes that would show on one of its work threads.
@@ -88,13 +91,18 @@ impl Digest {
             report.streams.extend(streams(&input.store, &results.base));
         }
         add_trust(&mut report, panel);
+        let mut origins = Vec::new();
+        if question.needs(&[KernelRow::SPEC]) {
+            let InputAnswers { base, iterations, .. } = &results;
+            origins = kernel_origins(&input.store, base, iterations);
+        }
         Self {
             path: input.path.clone(),
             identity: input.identity.clone(),
             has_slices: !input.store.slices.is_empty(),
             across,
             rows: report,
-            sums: Sums::of(results),
+            sums: Sums { origins, ..Sums::of(results) },
         }
     }
 
@@ -122,6 +130,7 @@ impl Sums {
             totals,
             key_averages: rows.collect(),
             durations: results.durations,
+            origins: Vec::new(),
             components: results.components,
             recorded: results.recorded,
         }

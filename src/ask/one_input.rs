@@ -130,6 +130,7 @@ impl TimeResults {
         let needs_iterations = question.needs(&[
             IterationRow::SPEC,
             IterationSummaryRow::SPEC,
+            KernelRow::SPEC,
             UtilizationRow::SPEC,
             MemoryIterationRow::SPEC,
         ]);

@@ -11,10 +11,13 @@ use crate::align::Together;
 use crate::analyze::across::Across;
 use crate::analyze::blame::{Blame, blame};
 use crate::analyze::clock::{PlacementRow, TimedInput, together};
+use crate::analyze::comm_waits::comm_waits;
 use crate::analyze::components::merge_components;
 use crate::analyze::joined::Joined;
 use crate::analyze::kernel_classes::kernel_classes;
+use crate::analyze::kernel_origins::{KernelOrigin, merge_origins};
 use crate::analyze::kernels::{ActivityDurations, kernel_rows, merge_durations};
+use crate::analyze::percent;
 use crate::analyze::timeline::Class;
 use crate::diag::timings::timed;
 use crate::model::{Identity, Role};
@@ -67,8 +70,11 @@ impl Reduced {
 
     /// One report, in the order of the inputs.
     pub fn into_report(self, question: &Question) -> AnalyzeReport {
+        let parts: Vec<Part<'_>> = self.digests.iter().map(Digest::part).collect();
+        let waits = comm_waits(&timed_inputs(&parts), &self.together.matched);
         let runs = self.together.runs;
-        let report = report(question, self.digests, &runs);
+        let mut report = report(question, self.digests, &runs);
+        add_comm_waits(&mut report, &waits);
         let across = self.across.unwrap_or_default();
         let placed = across.placed.iter().zip(&runs).enumerate();
         let placements = placed.map(|(i, (placed, &run))| PlacementRow::of(i, placed, run));
@@ -90,6 +96,16 @@ impl Reduced {
             report.verdict = VerdictRow::of(timed("analyze: verdict", || verdict(&report)));
         }
         report
+    }
+}
+
+/// Adds to each device how long it waited for other ranks. What an input with several devices shares is of none of them alone.
+fn add_comm_waits(report: &mut AnalyzeReport, waits: &[Option<i64>]) {
+    for rows in report.devices.chunk_by_mut(|a, b| a.input == b.input) {
+        if let [row] = rows {
+            row.comm_wait_ns = waits[row.input];
+            row.comm_wait_pct = row.comm_wait_ns.and_then(|ns| percent(ns, row.comm_busy_ns));
+        }
     }
 }
 
@@ -176,6 +192,7 @@ impl<'a> SummedRuns<'a> {
 struct RunParts {
     key_averages: Vec<Vec<KeyAverageRow>>,
     durations: Vec<ActivityDurations>,
+    origins: Vec<KernelOrigin>,
     components: Vec<Vec<ComponentRow>>,
     recorded: BTreeSet<Class>,
 }
@@ -184,6 +201,7 @@ impl RunParts {
     fn add(&mut self, sums: Sums) {
         self.key_averages.push(sums.key_averages);
         self.durations.push(sums.durations);
+        self.origins.extend(sums.origins);
         self.components.push(sums.components);
         self.recorded.extend(sums.recorded);
     }
@@ -191,7 +209,8 @@ impl RunParts {
     fn sum_into(self, run: u32, report: &mut AnalyzeReport) {
         let rows = merge_key_averages(self.key_averages).into_iter();
         report.key_averages.extend(rows.map(|row| KeyAverageRow { run, ..row }));
-        report.kernels.extend(kernel_rows(run, merge_durations(self.durations)));
+        let origins = merge_origins(self.origins);
+        report.kernels.extend(kernel_rows(run, merge_durations(self.durations), &origins));
         let components = merge_components(self.components).into_iter().map(|mut row| {
             row.forget(|class| self.recorded.contains(&class));
             ComponentRow { run, ..row }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::{Recorded, Stored};
 use crate::analyze::launches::Launches;
-use crate::analyze::nesting::{NO_PARENT, parents};
+use crate::analyze::nesting::{NO_PARENT, nests, parents};
 use crate::analyze::window::{WindowConfig, Windows, windows};
 use crate::model::{Dictionary, EventKind};
 use crate::schema::{Coded, Columnar, Values};
@@ -204,9 +204,4 @@ impl<'v, T> View<'v, T> {
         });
         nests(store.kind(slice)).then(|| all[slice])
     }
-}
-
-/// Whether slices of a kind stand inside each other on their track.
-fn nests(kind: EventKind) -> bool {
-    kind.is_on_host() || kind == EventKind::Other
 }

@@ -116,12 +116,24 @@ fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
+/// Heading of the column that is there where several ranks were read.
+const COMM_WAIT: &str = "comm wait";
+
 const COLUMNS: &[Column] = &[
     Column::new("#", "input", Unit::Count, "number of the input"),
     Column::new("input", "name", Unit::Text, "the input"),
-    Column::new("window", "window_ns", Unit::Ns, "what was recorded"),
+    Column {
+        seen: Seen::Room,
+        ..Column::new("window", "window_ns", Unit::Ns, "what was recorded")
+    },
     Column::new("compute", "compute_pct", Unit::Count, "kernels that compute, of the window"),
     Column::new("comm", "comm_pct", Unit::Count, "kernels that communicate, of the window"),
+    Column::new(
+        COMM_WAIT,
+        "comm_wait_pct",
+        Unit::Count,
+        "of it, waiting for other ranks inside collectives, of the window",
+    ),
     Column {
         seen: Seen::Room,
         ..Column::new("copies", "copy_pct", Unit::Count, "copies and memsets, of the window")
@@ -154,6 +166,12 @@ fn inputs(report: &AnalyzeReport) -> Table {
         n_group_columns: 2,
         notes: Vec::new(),
     };
+    let of_waits = COLUMNS.iter().position(|column| column.name == COMM_WAIT);
+    if let Some(c) = of_waits.filter(|&c| table.rows.iter().all(|row| row[c] == Cell::NotRecorded))
+    {
+        table.columns.remove(c);
+        table.rows.iter_mut().for_each(|row| drop(row.remove(c)));
+    }
     if hidden > 0 {
         table.notes.push(format!("{hidden} more inputs lie between these in idle time"));
     }
@@ -180,6 +198,8 @@ struct DeviceSums {
     window_ns: i64,
     compute_ns: i64,
     comm_ns: i64,
+    /// Waiting in collectives; `None` where it is known of no device.
+    comm_wait_ns: Option<i64>,
     copy_ns: i64,
     idle_ns: i64,
 }
@@ -191,6 +211,10 @@ impl DeviceSums {
             window_ns: sums.window_ns.saturating_add(row.window_ns),
             compute_ns: sums.compute_ns.saturating_add(row.compute_busy_ns),
             comm_ns: sums.comm_ns.saturating_add(row.comm_busy_ns),
+            comm_wait_ns: [sums.comm_wait_ns, row.comm_wait_ns]
+                .into_iter()
+                .flatten()
+                .reduce(i64::saturating_add),
             copy_ns: sums.copy_ns.saturating_add(row.memcpy_busy_ns + row.memset_busy_ns),
             idle_ns: sums.idle_ns.saturating_add(row.idle_ns),
         })
@@ -205,6 +229,7 @@ impl DeviceSums {
 fn row(report: &AnalyzeReport, input: usize, name: &str) -> Vec<Cell> {
     let sums = DeviceSums::of(report, input);
     let share = |part: fn(&DeviceSums) -> i64| Cell::or_none(sums.share(part), figure);
+    let comm_wait = sums.comm_wait_ns.and_then(|ns| sums.share(|_| ns));
     let lead = report.breakdown.iter().find(|row| row.input == input && row.scope == Scope::Lead);
     let waits = lead.and_then(|row: &BreakdownRow| row.waiting_pct);
     let iterations = iterations(report, input);
@@ -214,6 +239,7 @@ fn row(report: &AnalyzeReport, input: usize, name: &str) -> Vec<Cell> {
         Cell::or_none(report.inputs[input].window_ns, Cell::Ns),
         share(|sums| sums.compute_ns),
         share(|sums| sums.comm_ns),
+        Cell::or_none(comm_wait, figure),
         share(|sums| sums.copy_ns),
         Cell::or_none(waits, figure),
         idle(report, input, &sums),

@@ -184,7 +184,8 @@ impl Finder<'_> {
 
     fn settled(&self, config: JoinConfig) -> Result<(LogOffset, ClockSource, String), String> {
         if self.spans.is_empty() {
-            return Err("no line tells when a stage worked for a request".to_owned());
+            let what = "no line tells when a stage worked for a request (vLLM-Omni writes them with --log-stats)";
+            return Err(what.to_owned());
         }
         if self.spans.iter().all(|span| span.source == SpanSource::UnixTime) {
             let evidence = "its records give Unix times".to_owned();

@@ -17,6 +17,12 @@ words! {
         Queue "queue",
         /// To the first token.
         FirstToken "first_token",
+        /// To the first output of the last stage.
+        FirstOutput "first_output",
+        /// Between tokens, in the mean of a request.
+        BetweenTokens "between_tokens",
+        /// For each token after the first.
+        PerToken "per_token",
         /// Generation.
         Generation "generation",
         /// Transfers between stages.
@@ -38,16 +44,20 @@ pub(super) fn rows_of(
     passes: &[RequestStageRow],
     diffusion: &[DiffusionRow],
 ) -> Vec<PercentileRow> {
-    let whole: [TimeOf<RequestRow>; 5] = [
+    let whole: [TimeOf<RequestRow>; 7] = [
         (RequestTime::EndToEnd, |row| row.e2e_ns),
         (RequestTime::Prepare, |row| row.preprocess_ns),
         (RequestTime::Queue, |row| row.queue_ns),
+        (RequestTime::FirstToken, |row| row.first_token_ns),
+        (RequestTime::FirstOutput, |row| row.first_output_ns),
         (RequestTime::Generation, |row| row.generation_ns),
         (RequestTime::Transfers, |row| row.transfers_ns),
     ];
-    let in_stage: [TimeOf<RequestStageRow>; 3] = [
+    let in_stage: [TimeOf<RequestStageRow>; 5] = [
         (RequestTime::Queue, |row| row.queue_ns),
         (RequestTime::FirstToken, |row| row.first_token_ns),
+        (RequestTime::BetweenTokens, |row| row.between_tokens_ns),
+        (RequestTime::PerToken, |row| row.per_token_ns),
         (RequestTime::Generation, |row| row.generation_ns),
     ];
     let of_images: [TimeOf<DiffusionRow>; 2] =

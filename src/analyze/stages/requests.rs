@@ -104,6 +104,8 @@ fn stage_row(run_index: usize, run: &Run, record: &StageRequest) -> RequestStage
     let residence = residence_ns(moves(run, &record.request, record.stage));
     let logged = ns(other_duration(record, QUEUE_FIELDS));
     let by_residence = || residence_queue(run, record, residence?);
+    // The engine writes 0 where it made no tokens.
+    let token_time = |name| ns(other_duration(record, &[name])).filter(|&ns| ns > 0);
     let queue_ns = logged.or_else(by_residence);
     let source = if logged.is_some() { QueueSource::Logged } else { QueueSource::Residence };
     RequestStageRow {
@@ -119,7 +121,9 @@ fn stage_row(run_index: usize, run: &Run, record: &StageRequest) -> RequestStage
         queue_ns,
         queue_source: queue_ns.map(|_| source),
         residence_ns: residence,
-        first_token_ns: ns(other_duration(record, &["vllm_ttft_ms"])),
+        first_token_ns: token_time("vllm_ttft_ms"),
+        between_tokens_ns: token_time("vllm_itl_ms"),
+        per_token_ns: token_time("vllm_tpot_ms"),
         rx_bytes: record.rx_bytes,
         rx_decode_ns: ns(record.rx_decode),
         rx_in_flight_ns: ns(record.rx_in_flight),
@@ -194,10 +198,35 @@ fn request_row(
         queue_ns,
         transfers_ns,
         preprocess_ns,
+        first_token_ns: first_token_ns(run, stages),
+        first_output_ns: first_output_ns(run, stages),
         next_stage_ns,
         other_ns: e2e_ns.map(|e2e_ns| e2e_ns - known_ns),
         stages: u32::try_from(stages.len()).unwrap_or(u32::MAX),
     }
+}
+
+/// When a request entered a stage, since it entered the first.
+fn entered_after_ns(run: &Run, row: &RequestStageRow) -> Option<i64> {
+    if row.stage == 0 {
+        return Some(0);
+    }
+    let entered = |stage| moves(run, &row.request, stage).entered_ns;
+    Some(entered(row.stage)? - entered(0)?)
+}
+
+/// From the entry into the pipeline to the first token that a stage makes.
+fn first_token_ns(run: &Run, stages: &[RequestStageRow]) -> Option<i64> {
+    let makes_tokens = stages.iter().filter(|row| row.first_token_ns.is_some());
+    let first = makes_tokens.min_by_key(|row| (row.stage, row.instance))?;
+    Some(entered_after_ns(run, first)? + first.first_token_ns?)
+}
+
+/// From the entry into the pipeline to the first output of its last stage.
+fn first_output_ns(run: &Run, stages: &[RequestStageRow]) -> Option<i64> {
+    let last = stages.iter().max_by_key(|row| (row.stage, std::cmp::Reverse(row.instance)))?;
+    let within = last.first_token_ns.or(last.residence_ns)?;
+    Some(entered_after_ns(run, last)? + within)
 }
 
 /// The whole of a transfer: as logged, or the sum of its parts where all are known.

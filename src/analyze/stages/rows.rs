@@ -40,6 +40,8 @@ tables! {
         generation_ns: Option<i64>, Ns, All, "generation", "sum of the stages' generation times";
         queue_ns: Option<i64>, Ns, All, "queue", "sum of what is known of waiting";
         transfers_ns: Option<i64>, Ns, All, "transfers", "sum of the transfers' times";
+        first_token_ns: Option<i64>, Ns, Room, "first token", "from entering stage 0 to the first token of any stage: the entry into its stage and what the engine logs; none where no line tells one of them";
+        first_output_ns: Option<i64>, Ns, Room, "first output", "from entering stage 0 to the first output of the last stage: its first token, or its end where it makes no tokens";
         next_stage_ns: Option<i64>, Ns, All, "next stage", "from the end of a stage to the entry into the next, less the transfer; none where no line tells when";
         preprocess_ns: Option<i64>, Ns, Room, "prepare", "time to prepare the input";
         other_ns: Option<i64>, Ns, All, "other", "end to end less all of these: what no line tells; below zero where stages worked at once";
@@ -53,7 +55,7 @@ tables! {
     PercentileRow: "percentiles", "Percentiles over requests", "How do the times of requests spread?", groups 2, on Stages 5 {
         run: usize, Count, All, "run", "number of the run";
         stage: Option<u32>, Count, All, "stage", "stage; none of whole requests";
-        time: RequestTime, Text, All, "time", "end_to_end, prepare, queue, first_token, generation, transfers; of diffusion requests step and diffusion, the whole";
+        time: RequestTime, Text, All, "time", "end_to_end, prepare, queue, first_token, first_output, between_tokens, per_token, generation, transfers; of diffusion requests step and diffusion, the whole";
         count: u64, Count, All, "count", "requests that have it, in a stage passes";
         mean_ns: i64, Ns, All, "mean", "sum over count";
         p50_ns: i64, Ns, All, "p50", "median";
@@ -76,7 +78,9 @@ tables! {
         tokens_in: Option<i64>, Count, All, "tokens in", "tokens that entered";
         tokens_out: Option<i64>, Count, All, "tokens out", "tokens that were made";
         tokens_per_s: Option<f64>, Rate, All, "tokens/s", "tokens made over generation time";
-        first_token_ns: Option<i64>, Ns, Room, "first token", "time to the first token";
+        first_token_ns: Option<i64>, Ns, Room, "first token", "time to the first token, as the engine logs it; none of a stage that makes none";
+        between_tokens_ns: Option<i64>, Ns, Room, "between tokens", "mean time between tokens, as the engine logs it";
+        per_token_ns: Option<i64>, Ns, Room, "per token", "time for each token after the first, as the engine logs it";
         residence_ns: Option<i64>, Ns, All, "in stage", "from entering to leaving by the orchestrator's lines";
         rx_bytes: Option<i64>, Bytes, Request, "received", "bytes received";
         rx_decode_ns: Option<i64>, Ns, Request, "decode", "time to decode what was received";

@@ -72,6 +72,7 @@ fn digest(
         key_averages: tables.summed("key_averages")?,
         durations: durations(&input.activity, texts)?,
         components: tables.summed("components")?,
+        origins: tables.summed("kernel_origins")?,
         recorded: classes(&input.recorded)?,
     };
     Ok(Digest {

@@ -69,6 +69,7 @@ fn input(digest: &Digest, texts: &mut TextList) -> proto::Input {
     let mut tables = own_tables(&digest.rows, texts);
     tables.push(summed_table("key_averages", &sums.key_averages, texts));
     tables.push(summed_table("components", &sums.components, texts));
+    tables.push(summed_table("kernel_origins", &sums.origins, texts));
     tables.push(totals_table(&sums.totals, texts));
     let is_sketched = sums.durations.by_name.values().any(|durations| durations.is_sketch);
     proto::Input {

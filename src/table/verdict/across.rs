@@ -21,6 +21,7 @@ pub(super) fn across(report: &AnalyzeReport) -> Vec<Sentence> {
         several_runs(report),
         not_summed(report),
         busy_kernels(report),
+        waiting_ranks(report),
         waiting_threads(report),
         longest_idle(report),
         straggler(report),
@@ -96,6 +97,21 @@ fn busy_kernels(report: &AnalyzeReport) -> Option<Sentence> {
         line = range::<DeviceRow>(line, comm, [|at| pointer!(at.comm_busy_ns), window]);
     }
     Some(line.words(" of the window.").see::<DeviceRow>())
+}
+
+/// `Of the time in collectives, 3.1 % (#7 …) to 88.0 % (#1 …) was waiting for other ranks.`
+fn waiting_ranks(report: &AnalyzeReport) -> Option<Sentence> {
+    let share = |(number, row): (usize, &DeviceRow)| {
+        let name = device_name(report, row);
+        let (part_ns, whole_ns) = (row.comm_wait_ns?, row.comm_busy_ns);
+        Some(Share { number, name, is_bound: false, part_ns, whole_ns })
+    };
+    let shares = extremes(report.devices.iter().enumerate().filter_map(share).collect())?;
+    let line = Line::new("Of the time in collectives, ");
+    let fields: [fn(&Pointer<DeviceRow>) -> String; 2] =
+        [|at| pointer!(at.comm_wait_ns), |at| pointer!(at.comm_busy_ns)];
+    let line = range(line, shares, fields);
+    Some(line.words(" was waiting for other ranks.").see::<DeviceRow>())
 }
 
 /// `Lead threads waited for 77.1 % (#0 …) to 83.1 % (#1 …) of the window.`
