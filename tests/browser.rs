@@ -64,9 +64,64 @@ fn a_report_opens_and_answers() {
     searching_leaves_what_matches(&browser);
     columns_and_csv(&browser);
     a_link_opens_what_is_folded(&browser);
+    a_figure_marks_its_cell(&browser);
+    the_answer_is_seen_at_once(&browser);
+    names_show_when_zoomed(&browser);
     zooming_changes_the_timeline(&browser);
     the_timeline_tells_its_pieces_by_keyboard(&browser);
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+fn a_figure_marks_its_cell(browser: &Browser) {
+    let figure =
+        "document.querySelector('#verdict a.fig[data-path*=idle_by_cause]:not([data-of])')";
+    let value = browser.run(&format!("{figure}.click(); return {figure}.dataset.value"));
+    let marked =
+        "return Array.from(document.querySelectorAll('.hit')).map(c => c.dataset.v).join()";
+    assert_eq!(browser.run(marked), value, "the one cell that holds the figure is marked");
+    let share = "document.querySelector('#verdict a.fig[data-of]')";
+    let part = browser.run(&format!("{share}.click(); return {share}.dataset.part"));
+    assert_eq!(browser.run(marked), part, "of a share the cell of the part is marked");
+    let unmarked = browser.run(
+        "return Array.from(document.querySelectorAll('a.fig')).filter(f => { f.click(); return document.querySelectorAll('.hit').length !== 1 && f.dataset.path.split('/').length > 2; })\
+         .map(f => f.dataset.path)",
+    );
+    assert_eq!(texts(&unmarked), Vec::<String>::new(), "figures that lead to no cell");
+}
+
+/// What it comes to stands in the first 800 pixels, with figures that lead to their tables.
+fn the_answer_is_seen_at_once(browser: &Browser) {
+    let bottom = browser.run(
+        "window.scrollTo(0, 0); return document.querySelector('.answer').getBoundingClientRect().bottom",
+    );
+    assert!(bottom.as_f64().is_some_and(|px| px > 0.0 && px < 800.0), "{bottom}");
+    let n = browser.run("return document.querySelectorAll('.answer a.fig').length");
+    assert!(n.as_u64().is_some_and(|n| n > 0), "the answer has no figure");
+}
+
+/// A piece that is wide enough shows what it is called, and pointing at it tells so, too.
+fn names_show_when_zoomed(browser: &Browser) {
+    let named = "return document.querySelector('#timeline-view canvas').dataset.named";
+    let names = || browser.run(named).as_str().expect("names").to_owned();
+    // Towards the longest kernel of the first lane, which is hidden at first among all the rest.
+    let name = browser.run(
+        "var data = JSON.parse(document.getElementById('timeline-data').textContent), lane = data.lanes[0], at = lane.start_ns, most = 0;\
+         for (var i = 0; i < lane.named.length; i += 3) {\
+           at += lane.named[i]; if (lane.named[i + 1] > most) { most = lane.named[i + 1];\
+           window.wanted = { at: at + most / 2, name: data.names[lane.named[i + 2]] }; } }\
+         return window.wanted.name",
+    );
+    let name = name.as_str().expect("a name").to_owned();
+    assert!(!names().contains(&name), "{name} is seen at once");
+    for _ in 0..8 {
+        browser.run(
+            "var c = document.querySelector('#timeline-view canvas'), b = c.getBoundingClientRect();\
+             var from = Number(c.dataset.from), share = (window.wanted.at - from) / (Number(c.dataset.to) - from);\
+             c.dispatchEvent(new MouseEvent('dblclick', {clientX: b.left + 150 + share * (b.width - 150), clientY: b.top + 40, bubbles: true}))",
+        );
+    }
+    assert!(names().contains(&name), "{name} is not among {}", names());
+    browser.run("document.querySelector('[data-do=reset]').click()");
 }
 
 fn sorting_orders_rows(browser: &Browser) {
@@ -163,7 +218,7 @@ fn tables_fit_their_place() {
         "return document.querySelector('#analyze-key_averages th[data-key=cpu_avg_ns]').hidden";
     browser.resize(420, 900);
     browser.run("window.dispatchEvent(new Event('resize'))");
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    browser.drawn();
     assert_eq!(browser.run(chosen), false);
 }
 
@@ -238,11 +293,7 @@ fn a_link_opens_what_is_folded(browser: &Browser) {
     let folded = "return document.getElementById('analyze-overview').open";
     assert_eq!(browser.run(folded), false);
     browser.run("location.hash = 'analyze-overview'");
-    let is_open = (0..50).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        browser.run(folded) == true
-    });
-    assert!(is_open, "the folded table stays folded");
+    browser.until("document.getElementById('analyze-overview').open");
 }
 
 fn zooming_changes_the_timeline(browser: &Browser) {
@@ -424,20 +475,23 @@ fn a_million_events_are_a_small_and_quick_page() {
     let bytes = page.metadata().expect("the page is there").len();
     assert!(bytes < MAX_PAGE_BYTES, "{bytes} bytes");
     browser.resize(1280, 900);
-    // The first page of a browser pays for the browser; the quickest of three is what the page takes.
-    let quickest_ms = (0..3)
+    // What the page takes is told in time of the processor: how long it waits for one is the machine's affair.
+    browser.devtools("Performance.enable", serde_json::json!({"timeDomain": "threadTicks"}));
+    let quickest_s = (0..3)
         .map(|_| {
+            let before = browser.busy_s();
             browser.open(&page);
-            let ms = browser.run(
+            browser.run(
                 "document.querySelector('[data-do=in]').click();\
-                 document.querySelector('#timeline-view canvas').getContext('2d').getImageData(0, 0, 1, 1);\
-                 var zoom = performance.now(); document.querySelector('[data-do=out]').click();\
-                 return Number(document.documentElement.dataset.ready) + performance.now() - zoom",
+                 document.querySelector('#timeline-view canvas').getContext('2d').getImageData(0, 0, 1, 1)",
             );
-            ms.as_f64().expect("milliseconds")
+            // A page in a process of its own counts from nothing.
+            let now = browser.busy_s();
+            if now < before { now } else { now - before }
         })
         .fold(f64::INFINITY, f64::min);
-    assert!(quickest_ms < 1_000.0, "{quickest_ms} ms until the timeline answers");
+    println!("{quickest_s} s until the timeline answers");
+    assert!(quickest_s > 0.0 && quickest_s < 1.0, "{quickest_s} s until the timeline answers");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 

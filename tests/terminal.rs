@@ -165,7 +165,7 @@ fn names_that_differ_stay_different() {
         };
         let short = table(&["--width", "80"]);
         let rows: Vec<&str> =
-            short.lines().skip(3).filter(|line| !line.starts_with("  note")).collect();
+            short.lines().skip(3).take_while(|line| !line.starts_with("  note")).collect();
         let names = rows.iter().map(|row| row.rsplit("  ").next().unwrap());
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         names.for_each(|name| *counts.entry(name).or_default() += 1);
@@ -206,4 +206,79 @@ fn a_pipe_has_the_room_of_a_pager_and_columns_says_otherwise() {
     let file = folder.path().join("all.txt");
     assert_eq!(run(None, &["-o", file.to_str().unwrap()]), "");
     assert_eq!(std::fs::read_to_string(file).unwrap(), run(Some("0"), &[]));
+}
+
+/// A text without what colours it.
+fn uncoloured(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| all + part.split_once('m').map_or("", |(_, rest)| rest))
+}
+
+#[test]
+fn colours_and_bars_are_there_where_they_are_asked_for_and_take_no_room() {
+    let table = |more: &[&str]| {
+        let args = ["analyze", "fixtures/pipeline", "-q", "--width", "120"];
+        text(&[&args[..], &["--table", "idle,kernel_classes,trust,issues"], more].concat())
+    };
+    let plain = table(&[]);
+    assert!(!plain.contains('\u{1b}') && !plain.contains('█'), "{plain}");
+    assert_eq!(table(&["--color", "never"]), plain);
+    let coloured = table(&["--color", "always"]);
+    assert!(coloured.contains("\u{1b}[1m") && coloured.contains("\u{1b}[36m"), "{coloured}");
+    assert!(coloured.contains('█'), "no bar:\n{coloured}");
+    let seen = uncoloured(&coloured);
+    lines_fit(&seen, "120", "colours");
+    let words = |text: &str| -> Vec<String> {
+        let without_bars = text.replace(|c: char| ('█'..='▏').contains(&c) || c == '-', " ");
+        without_bars.split_whitespace().map(str::to_owned).collect()
+    };
+    assert_eq!(words(&seen), words(&plain), "a bar costs a number");
+    let screen = ["analyze", "fixtures/nccl_two_ranks", "-q", "--width", "80", "--color", "always"];
+    let screen = uncoloured(&text(&screen));
+    assert!(screen.lines().count() < LINES, "{screen}");
+    lines_fit(&screen, "80", "a screen in colours");
+}
+
+/// On a terminal there are colours, but where NO_COLOR is set.
+#[test]
+fn a_terminal_has_colours_but_where_they_are_refused() {
+    let program = env!("CARGO_BIN_EXE_omni-trace");
+    let on_terminal = |no_color: &str| {
+        let line = format!("{program} analyze fixtures/pipeline -q");
+        let mut command = std::process::Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).current_dir(root());
+        command.env("NO_COLOR", no_color).stdin(std::process::Stdio::null());
+        command.output().ok().map(|output| String::from_utf8(output.stdout).unwrap())
+    };
+    let Some(coloured) = on_terminal("") else {
+        println!("skipped: there is no `script` here to make a terminal");
+        return;
+    };
+    assert!(coloured.contains("\u{1b}[1m") && coloured.contains("\u{1b}[32m"), "{coloured}");
+    let plain = on_terminal("1").unwrap();
+    assert!(!plain.contains('\u{1b}') && plain.contains("idle, mostly"), "{plain}");
+}
+
+/// With several ranks the first screen tells waiting in collectives from moving data.
+#[test]
+fn the_first_screen_tells_waiting_in_collectives() {
+    let screen = text(&["analyze", "fixtures/nccl_two_ranks", "-q", "--width", "80"]);
+    assert!(screen.lines().any(|line| line.contains("comm wait")), "{screen}");
+    assert!(screen.contains("waiting for other ranks"), "{screen}");
+    let alone = text(&["analyze", "fixtures/h100_rust_light", "-q", "--width", "80"]);
+    assert!(!alone.contains("comm wait"), "{alone}");
+    let devices = ["analyze", "fixtures/nccl_two_ranks", "--format", "json", "-q"];
+    let report: serde_json::Value = serde_json::from_str(&text(&devices)).unwrap();
+    let bandwidth = ["bandwidth", "fixtures/nccl_two_ranks", "--format", "json", "-q"];
+    let bandwidth: serde_json::Value = serde_json::from_str(&text(&bandwidth)).unwrap();
+    let devices = report["devices"].as_array().unwrap().iter();
+    let mut sum = 0;
+    for (device, rank) in devices.zip(bandwidth["rank_waits"].as_array().unwrap()) {
+        let (waited, all) = (device["comm_wait_ns"].as_i64().unwrap(), rank["wait_ns"].as_i64());
+        assert!(waited <= device["comm_busy_ns"].as_i64().unwrap(), "{device}");
+        assert!(Some(waited) <= all, "{waited} of {rank}");
+        sum += waited;
+    }
+    assert!(sum > 0, "{report}");
 }

@@ -294,6 +294,17 @@ pub(super) struct LogArgs {
     pub(super) log_zone: Option<i64>,
 }
 
+/// When text has colours and bars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorArg {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// What every command takes.
 #[derive(Debug, ClapArgs)]
 pub(super) struct CommonArgs {
@@ -314,6 +325,10 @@ pub(super) struct CommonArgs {
     /// 120; any in a file.
     #[arg(long, value_name = "N")]
     pub(super) width: Option<u16>,
+
+    /// Colours and bars in text. Default: on a terminal, but where the variable NO_COLOR is set.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: ColorArg,
 
     /// Whole names in text, on as many lines as they take. Default: names lose their middle where there is no room.
     #[arg(long)]

@@ -33,7 +33,7 @@ struct Short {
     examples: [(&'static str, &'static str); 3],
 }
 
-const SHORT: [Short; 12] = [
+const SHORT: [Short; 13] = [
     Short {
         command: "analyze",
         shown: &[
@@ -118,6 +118,15 @@ const SHORT: [Short; 12] = [
             ),
             ("omni-trace diff main.json.gz --save-baseline main.json", "a small file for later"),
             ("omni-trace diff --against main.json pr.json.gz --gate 3%", "1 where it got slower"),
+        ],
+    },
+    Short {
+        command: "export",
+        shown: &["paths", "output", "format", "table"],
+        examples: [
+            ("omni-trace export DIR -o tables", "every table as Parquet, by stage and rank"),
+            ("omni-trace export DIR -o stacks --format folded", "stacks for a flame graph"),
+            ("omni-trace export DIR -o stacks --format speedscope,firefox", "for these viewers"),
         ],
     },
     Short {

@@ -91,14 +91,18 @@ pub(super) fn warn_of_logs(joined: &Joined, logs: &[LogInput], tone: &str, is_qu
         let path = log.path.display();
         say(&format!("warning: records of {path} were lost; `omni-trace stages {path}` says what"));
     }
-    if joined.is_empty() {
-        say(&format!("{tone}: no request of the logs lies inside of what the traces recorded"));
+    // What nobody asked for comes last, in as few lines as can be.
+    let is_note = tone == "note";
+    let say = |line: String| if is_note { say_later(line) } else { say(&line) };
+    let unplaced = joined.log_clocks.iter().filter(|clock| clock.placed_by == ClockSource::None);
+    if joined.is_empty() && (!is_note || unplaced.clone().next().is_none()) {
+        say(format!("{tone}: no request of the logs lies inside of what the traces recorded"));
     }
-    for clock in joined.log_clocks.iter().filter(|clock| clock.placed_by == ClockSource::None) {
-        say(&format!("{tone}: {} is not placed: {}", clock.path, clock.evidence));
+    for clock in unplaced {
+        say(format!("{tone}: {} is not placed: {}", clock.path, clock.evidence));
     }
     for stage in joined.joined_stages.iter().filter(|stage| stage.input.is_none()) {
         let name = stage.stage.map_or("a call".to_owned(), |stage| format!("stage {stage}"));
-        say(&format!("{tone}: no trace is of {name}, which the logs tell of"));
+        say(format!("{tone}: no trace is of {name}, which the logs tell of"));
     }
 }

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::output::Target;
 use crate::analyze::clock::Placement;
 use crate::analyze::overview::{OverviewInput, overview};
+use crate::analyze::overview_names::NamedSpan;
 use crate::ask::Answers;
 use crate::read::Input;
 use crate::render::html;
@@ -79,6 +80,7 @@ pub(super) fn overview_of(inputs: &[Input], answers: &Answers) -> OverviewData {
         .iter()
         .enumerate()
         .map(|(number, results)| OverviewInput {
+            store: &inputs[number].store,
             base: &results.base,
             iterations: &results.iterations,
             offset_ns: offset_ns(number),
@@ -92,7 +94,9 @@ pub(super) fn overview_of(inputs: &[Input], answers: &Answers) -> OverviewData {
         let store = &inputs[input].store;
         format!("thread {}", store.track_id_text(&store.tracks[track].tid))
     };
-    OverviewData::of(overview(&parts), who, thread)
+    let name =
+        |input: usize, span: &NamedSpan| inputs[input].store.strings.get(span.name).to_owned();
+    OverviewData::of(overview(&parts), who, thread, name)
 }
 
 /// How this run was asked for, and what wrote its inputs.

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::args::{AnalyzeArgs, ChoiceArg, CommonArgs, Format, WindowArg};
+use super::args::{AnalyzeArgs, ChoiceArg, ColorArg, CommonArgs, Format, WindowArg};
 use super::args_reduce::ReduceArgs;
 use super::figures::FigurePlan;
 use super::guard::{self, Output};
@@ -384,7 +384,11 @@ impl CommonPlan {
             style: TextStyle {
                 width: args.width.map_or(style.width, width_of),
                 names: if args.full_names { Names::Whole } else { Names::Short },
-                ..style
+                is_coloured: match args.color {
+                    ColorArg::Auto => style.is_coloured,
+                    ColorArg::Always => true,
+                    ColorArg::Never => false,
+                },
             },
             is_terminal: is_terminal(&target),
             target,

@@ -3,6 +3,7 @@
 //! Everything here takes tables (or the machine output) and gives text. Nothing here sees a store, opens a file or
 //! prints.
 
+mod colour;
 #[cfg(test)]
 mod contrast;
 pub mod csv;
@@ -15,5 +16,6 @@ pub mod markdown;
 mod names;
 pub mod profile;
 pub mod screen;
+mod share_bars;
 pub mod text;
 pub mod torch_table;

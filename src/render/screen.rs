@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::colour::YELLOW;
 use super::human;
 use super::names;
 use super::text::{Fit, TextStyle, heading, rows, wrap};
@@ -49,7 +50,7 @@ pub fn screen(screen: &Screen, paths: &str, style: TextStyle) -> String {
 
 /// A title in yellow where there are colours: what follows limits what stands above.
 fn warned(title: &str, style: TextStyle) -> String {
-    if style.is_coloured { format!("\u{1b}[33m{title}") } else { title.to_owned() }
+    if style.is_coloured { format!("{YELLOW}{title}") } else { title.to_owned() }
 }
 
 fn list(out: &mut String, title: &str, items: &[String], hidden: usize, style: TextStyle) {

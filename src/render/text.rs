@@ -6,8 +6,10 @@
 
 use std::fmt::Write as _;
 
+use super::colour::{self, Colour};
 use super::human;
 use super::layout::{GAP, Layout, Names, fit_names, is_wrapped};
+use super::share_bars;
 use crate::schema::written::visible;
 use crate::table::{Bar, Cell, Table};
 
@@ -16,7 +18,7 @@ use crate::table::{Bar, Cell, Table};
 pub struct TextStyle {
     /// Columns of the terminal; `None` writes each row on one line.
     pub width: Option<usize>,
-    /// Whether headings are set in bold.
+    /// Whether headings are bold, cells have colours where they mean something, and shares have bars where there is room.
     pub is_coloured: bool,
     /// What becomes of names for which there is no room.
     pub names: Names,
@@ -60,6 +62,11 @@ pub fn table(table: &Table, style: TextStyle) -> String {
 pub(super) fn rows(out: &mut String, table: &Table, style: TextStyle) -> Option<String> {
     let mut cells: Vec<Vec<String>> =
         table.rows.iter().map(|row| row.iter().map(human::cell).collect()).collect();
+    let bars = style.width.filter(|_| style.is_coloured);
+    let bars = bars.and_then(|width| share_bars::column(table, &cells, width));
+    if let Some(c) = bars {
+        share_bars::draw(table, &mut cells, c);
+    }
     let layout = Layout::of(table, &cells, style.width, style.names);
     for &c in &layout.shown {
         let is_open = c + 1 == table.columns.len();
@@ -69,13 +76,18 @@ pub(super) fn rows(out: &mut String, table: &Table, style: TextStyle) -> Option<
             fit_names(&mut cells, c, layout.widths[c]);
         }
     }
-    let names: Vec<String> = table.columns.iter().map(|c| c.name.to_owned()).collect();
-    line(out, table, &names, &layout, style, Fit::Anywhere);
+    let heading = |(c, column): (usize, &crate::table::Column)| {
+        let before_bar = share_bars::behind(column.name, None);
+        let is_before = bars == Some(c) && before_bar.chars().count() <= layout.widths[c];
+        if is_before { before_bar } else { column.name.to_owned() }
+    };
+    let names: Vec<String> = table.columns.iter().enumerate().map(heading).collect();
+    line(out, table, &names, &layout, style, &Look::PLAIN);
     let rule = |(c, column): (usize, &crate::table::Column)| {
         "-".repeat(if is_open(table, c) { column.name.len() } else { layout.widths[c] })
     };
     let rule: Vec<String> = table.columns.iter().enumerate().map(rule).collect();
-    line(out, table, &rule, &layout, style, Fit::Anywhere);
+    line(out, table, &rule, &layout, style, &Look::PLAIN);
     for (i, row) in cells.iter().enumerate() {
         let above = i.checked_sub(1).map(|above| &cells[above]);
         let fit = match table.rows[i].last() {
@@ -83,10 +95,26 @@ pub(super) fn rows(out: &mut String, table: &Table, style: TextStyle) -> Option<
             Some(&Cell::Bar(bar)) => Fit::Bar(bar),
             _ => Fit::Anywhere,
         };
+        let colour =
+            |(column, text): (&crate::table::Column, &String)| colour::of_cell(column, text);
+        let colours = table.columns.iter().zip(row).map(colour).filter(|_| style.is_coloured);
+        let look = Look { fit, colours: colours.collect() };
         let row = without_repeats(row, above, table.n_group_columns);
-        line(out, table, &row, &layout, style, fit);
+        line(out, table, &row, &layout, style, &look);
     }
     layout.note(style.width)
+}
+
+/// How a row looks.
+struct Look {
+    fit: Fit,
+    /// Colours of its cells; none beyond the last.
+    colours: Vec<Colour>,
+}
+
+impl Look {
+    /// Of headings.
+    const PLAIN: Self = Self { fit: Fit::Anywhere, colours: Vec::new() };
 }
 
 /// How the last cell of a row is fitted to the room that is left.
@@ -119,23 +147,32 @@ fn line(
     cells: &[String],
     layout: &Layout,
     style: TextStyle,
-    fit: Fit,
+    look: &Look,
 ) {
-    let start = out.len();
+    let mut indent = 0;
     for &c in &layout.shown {
         let (cell, width) = (&cells[c], layout.widths[c]);
         let _ = write!(out, "{:GAP$}", "");
+        indent += GAP;
         if is_open(table, c) {
-            let indent = out[start..].chars().count();
-            wrap(out, cell, indent, style.width, fit);
-        } else if table.columns[c].is_right_aligned() {
-            let _ = write!(out, "{cell:>width$}");
-        } else {
-            let _ = write!(out, "{cell:<width$}");
+            wrap(out, cell, indent, style.width, look.fit);
+            continue;
         }
+        let colour = look.colours.get(c).copied().unwrap_or_default();
+        push_cell(out, cell, width, table.columns[c].is_right_aligned(), colour);
+        indent += width.max(cell.chars().count());
     }
     out.truncate(out.trim_end().len());
     out.push('\n');
+}
+
+/// Appends a cell on its side of a width; its text alone has the colour.
+fn push_cell(out: &mut String, cell: &str, width: usize, is_right: bool, colour: Colour) {
+    let text = cell.trim_end();
+    let n_after = cell.chars().count() - text.chars().count();
+    let n_free = width.saturating_sub(cell.chars().count());
+    let (before, after) = if is_right { (n_free, n_after) } else { (0, n_after + n_free) };
+    let _ = write!(out, "{:before$}{}{:after$}", "", colour::painted(colour, text), "");
 }
 
 /// Appends `text`, broken into lines of what is left of the width, each under the first.

@@ -1,10 +1,15 @@
 //! The overview timeline as data for a page, and its sums as a table for those who do not see it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer};
 
 use super::{Cell, Column, Table, TableRow, Unit, percent};
-use crate::analyze::overview::{DEVICE_CLASSES, ITERATION_CLASSES, LaneKind, Overview, Piece};
+use crate::analyze::overview::{
+    DEVICE_CLASSES, ITERATION_CLASSES, Lane, LaneKind, Overview, Piece,
+};
+use crate::analyze::overview_names::NamedSpan;
 use crate::analyze::timeline::Class;
 
 /// The overview, as the page's script reads it.
@@ -14,6 +19,8 @@ pub struct OverviewData {
     pub len_ns: i64,
     /// Names of the classes of each kind of lane.
     pub classes: OverviewClasses,
+    /// Names of kernels and operators, each once.
+    pub names: Vec<String>,
     /// The lanes.
     pub lanes: Vec<LaneData>,
     /// Sentences about what it cannot show.
@@ -50,6 +57,12 @@ pub struct LaneData {
     /// For each piece: how many parts, then class and nanoseconds of each.
     #[serde(serialize_with = "flat")]
     pub pieces: Vec<Piece>,
+    /// What its longest parts are called: of each the nanoseconds since the start of the one before, its length, and the
+    /// number of its name.
+    pub named: Vec<i64>,
+    /// Parts with a name that are left out.
+    #[serde(skip)]
+    pub n_unnamed: usize,
 }
 
 fn flat<S: Serializer>(pieces: &[Piece], serializer: S) -> Result<S::Ok, S::Error> {
@@ -70,7 +83,9 @@ impl OverviewData {
         overview: Overview,
         who: impl Fn(usize) -> String,
         thread: impl Fn(usize, usize) -> String,
+        name: impl Fn(usize, &NamedSpan) -> String,
     ) -> Self {
+        let mut names = Names::default();
         let mut notes = Vec::new();
         if overview.n_hidden > 0 {
             let n = overview.n_hidden;
@@ -84,6 +99,7 @@ impl OverviewData {
             ));
         }
         let lanes = overview.lanes.into_iter().map(|lane| {
+            let named = names.flat(&lane, &name);
             let (kind, name) = match lane.kind {
                 LaneKind::Device(Some(device)) => ("device", format!("device {device}")),
                 LaneKind::Device(None) => ("device", "device".to_owned()),
@@ -98,8 +114,11 @@ impl OverviewData {
                 start_ns: lane.start_ns,
                 exact: lane.is_exact,
                 pieces: lane.pieces,
+                named,
+                n_unnamed: lane.n_unnamed,
             }
         });
+        let lanes = lanes.collect();
         Self {
             len_ns: overview.len_ns,
             classes: OverviewClasses {
@@ -107,7 +126,8 @@ impl OverviewData {
                 thread: Class::ALL.map(Class::as_str).to_vec(),
                 iterations: ITERATION_CLASSES.to_vec(),
             },
-            lanes: lanes.collect(),
+            names: names.texts,
+            lanes,
             notes,
         }
     }
@@ -130,6 +150,34 @@ impl OverviewData {
             rows.extend(used.map(|(class, ns)| LaneRow { lane, class, ns, window_ns }));
         }
         Table::of("overview", "The timeline in numbers", &rows)
+    }
+}
+
+/// Names, each once, in order of first use.
+#[derive(Default)]
+struct Names {
+    places: BTreeMap<String, i64>,
+    texts: Vec<String>,
+}
+
+impl Names {
+    fn place(&mut self, text: String) -> i64 {
+        let next = self.texts.len() as i64;
+        *self.places.entry(text).or_insert_with_key(|text| {
+            self.texts.push(text.clone());
+            next
+        })
+    }
+
+    /// The named parts of a lane as numbers.
+    fn flat(&mut self, lane: &Lane, name: impl Fn(usize, &NamedSpan) -> String) -> Vec<i64> {
+        let mut before_ns = 0;
+        let mut numbers = Vec::with_capacity(3 * lane.named.len());
+        for span in &lane.named {
+            let since_ns = span.start_ns - std::mem::replace(&mut before_ns, span.start_ns);
+            numbers.extend([since_ns, span.len_ns, self.place(name(lane.input, span))]);
+        }
+        numbers
     }
 }
 

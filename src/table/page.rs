@@ -8,10 +8,10 @@ use super::figure::{
 };
 use super::screen::Screen;
 use super::stages::StagesReport;
-use super::verdict::{Verdict, verdict, verdict_of_comparison, verdict_of_logs};
+use super::verdict::{Sentence, Tone, Verdict, verdict, verdict_of_comparison, verdict_of_logs};
 use super::{
-    AnalyzeReport, BandwidthReport, Cell, Column, InputRow, IssueRow, MergeReport, OverviewData,
-    Table, TableRow, TrustRow, Unit, over_inputs, trust_summary,
+    AnalyzeReport, BandwidthReport, Cell, Column, DeviceRow, InputRow, IssueRow, MergeReport,
+    OverviewData, Table, TableRow, TrustRow, Unit, over_inputs, trust_summary,
 };
 
 use crate::analyze::stages::{FlagRow, LogRow, TransferRow};
@@ -126,6 +126,8 @@ pub struct Page {
     pub title: String,
     /// What was run, in a line under the title.
     pub subject: String,
+    /// What it comes to in one sentence; `None` where nothing was found.
+    pub answer: Option<Sentence>,
     /// What it comes to.
     pub verdicts: Vec<Verdict>,
     /// Sections that have nothing to show, and why.
@@ -230,6 +232,17 @@ fn trust_tables(
     trust.extend(of_stages.take_one(FlagRow::SPEC.key));
     trust.extend(all_checks);
     trust
+}
+
+/// The sentence that says most: why devices idled where they did so for most of the time, else what comes first.
+fn answer(report: &AnalyzeReport, verdicts: &[Verdict]) -> Option<Sentence> {
+    let sum = |ns: fn(&DeviceRow) -> i64| {
+        report.devices.iter().map(|row| i128::from(ns(row))).sum::<i128>()
+    };
+    let is_idle = sum(|row| row.idle_ns) * 2 > sum(|row| row.window_ns);
+    let of_all = verdicts.first()?.sentences.iter().filter(|one| one.tone == Tone::Finding);
+    let why_idle = of_all.clone().find(|one| is_idle && one.table.1 == "idle");
+    why_idle.or_else(|| of_all.clone().next()).cloned()
 }
 
 /// Why there is no device activity.
@@ -402,10 +415,12 @@ impl Page {
             inputs,
         ));
         let mut verdicts = verdict(report);
+        let answer = answer(report, &verdicts);
         verdicts.extend(stages.and_then(verdict_of_logs));
         Self {
             title: title_of(report),
             subject: subject_of(report),
+            answer,
             verdicts,
             overview: Some(overview),
             sections,

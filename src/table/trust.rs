@@ -8,10 +8,19 @@ use crate::schema;
 /// The panel with every line.
 pub(super) fn trust_table(rows: &[TrustRow]) -> Table {
     let mut table = Table::view(&schema::Table::of(rows));
-    let effect = table.columns.iter().position(|column| column.key == "effect_ns");
-    // Where nothing was found there is no effect either: a time of zero would only distract.
-    let fine = rows.iter().zip(&mut table.rows).filter(|(row, _)| row.is_fine());
-    fine.for_each(|(_, cells)| effect.into_iter().for_each(|i| cells[i] = Cell::NotRecorded));
+    let place = |key: &str| table.columns.iter().position(|column| column.key == key);
+    let (effect, severity) = (place("effect_ns"), place("severity"));
+    for (row, cells) in rows.iter().zip(&mut table.rows) {
+        // Where nothing was found there is no effect either: a time of zero would only distract.
+        effect.into_iter().filter(|_| row.is_fine()).for_each(|i| cells[i] = Cell::NotRecorded);
+        // Nor does the meaning apply, as severity before it would say.
+        let found = match row.count {
+            None => Cell::NotRecorded,
+            Some(0) => Cell::Text("fine".to_owned()),
+            Some(_) => Cell::Text(row.severity.as_str().to_owned()),
+        };
+        severity.into_iter().for_each(|i| cells[i] = found.clone());
+    }
     table
 }
 

@@ -63,6 +63,8 @@ pub struct Figure {
     pub path: String,
     /// JSON pointer of the whole, where the number is the share of `path` in it.
     pub of: Option<String>,
+    /// What stands at `path`, where the number is a share of it.
+    pub part: Option<i64>,
 }
 
 /// A part of a sentence.
@@ -79,7 +81,7 @@ pub enum Part {
 impl Part {
     /// A number that stands beside its row and names no field.
     pub(super) fn plain(cell: Cell) -> Self {
-        Self::Figure(Figure { cell, command: "analyze", path: String::new(), of: None })
+        Self::Figure(Figure { cell, command: "analyze", path: String::new(), of: None, part: None })
     }
 }
 
@@ -149,14 +151,20 @@ impl Line {
     }
 
     fn figure(mut self, cell: Cell, path: String) -> Self {
-        self.parts.push(Part::Figure(Figure { cell, command: self.command, path, of: None }));
+        self.parts.push(Part::Figure(Figure {
+            cell,
+            command: self.command,
+            path,
+            of: None,
+            part: None,
+        }));
         self
     }
 
     /// The share of one field in another.
     fn share(mut self, (part, path): (i64, String), (whole, of): (i64, String)) -> Self {
         let cell = Cell::or_none(percent(part, whole), Cell::Percent);
-        let figure = Figure { cell, command: self.command, path, of: Some(of) };
+        let figure = Figure { cell, command: self.command, path, of: Some(of), part: Some(part) };
         self.parts.push(Part::Figure(figure));
         self
     }

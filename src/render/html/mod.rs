@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 
 use self::escape::{json_in_script, text};
 use crate::render::figure::{self, Theme};
+use crate::render::human;
 use crate::table::OverviewData;
 use crate::table::figure::Figure;
 use crate::table::page::{Page, Section};
@@ -27,6 +28,9 @@ const TABLE_BYTES: usize = 2_000_000;
 /// Layouts of the figures, in CSS pixels: for a screen, and for a telephone.
 const FIGURE_WIDTH: u32 = 1_200;
 const NARROW_FIGURE_WIDTH: u32 = 360;
+
+/// Longest name in the timeline.
+const MAX_LANE_NAME: usize = 72;
 
 /// The page.
 pub fn page(page: &Page) -> String {
@@ -55,10 +59,11 @@ fn head(out: &mut String, page: &Page) {
          <meta name=\"generator\" content=\"omni-trace {version}\">\n\
          <title>{title} - omni-trace</title>\n<style>{style}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#verdict\">Skip to the verdict</a>\n\
-         <header class=\"top wrap\"><p>omni-trace report</p><h1>{title}</h1>{subject}</header>\n\
+         <header class=\"top wrap\"><p>omni-trace report</p><h1>{title}</h1>{subject}{answer}</header>\n\
          <nav class=\"toc\" aria-label=\"Sections\"><div class=\"wrap\"><ul>",
         version = page.origin.version,
         subject = subject(page),
+        answer = verdict::answer(page),
     );
     if !page.verdicts.is_empty() {
         out.push_str("<li><a href=\"#verdict\">Verdict</a></li>");
@@ -167,13 +172,16 @@ fn timeline(out: &mut String, overview: &OverviewData) {
          <div class=\"tl-cross\" hidden></div><div class=\"tl-tip\" hidden></div></div>\n<p class=\"tl-spoken vh\" role=\"status\"></p>\n<ul class=\"tl-legend\"></ul>\n\
          <figcaption id=\"timeline-keys\">Drag or use the arrow keys to move; + and − or, after a click, the wheel to zoom; 0 shows \
          the whole run. Pointing at a piece tells what it is, and at a wait who was busy meanwhile; Shift and the arrow keys do so from \
-         piece to piece and from lane to lane. Where a column of pixels holds several things, its height is shared out by their time.{}</figcaption>\n</figure>\n",
-        coarse(overview),
+         piece to piece and from lane to lane. Zoomed in, kernels and operators have their names. Where a column of pixels holds several things, its height is shared out by their time.{}</figcaption>\n</figure>\n",
+        coarse(overview) + &unnamed(overview),
     );
     for note in &overview.notes {
         let _ = writeln!(out, "<p class=\"absent\">{}</p>", text(note));
     }
-    let data = serde_json::to_string(overview).unwrap_or_default();
+    let short = |name: &String| figure::short_name(name, MAX_LANE_NAME);
+    let names = overview.names.iter().map(short).collect();
+    let shown = OverviewData { names, ..overview.clone() };
+    let data = serde_json::to_string(&shown).unwrap_or_default();
     let _ = writeln!(
         out,
         "<script type=\"application/json\" id=\"timeline-data\">{}</script>",
@@ -194,6 +202,21 @@ fn coarse(overview: &OverviewData) -> String {
             overview.lanes.len()
         ),
     }
+}
+
+/// What is said of parts whose names are left out.
+fn unnamed(overview: &OverviewData) -> String {
+    let n_named: usize = overview.lanes.iter().map(|lane| lane.named.len() / 3).sum();
+    let n_unnamed: usize = overview.lanes.iter().map(|lane| lane.n_unnamed).sum();
+    if n_unnamed == 0 {
+        return String::new();
+    }
+    format!(
+        " Only the longest {} of {} kernels and operators have their names here; omni-trace slim --window makes a trace of a part \
+         with all of them, for Perfetto's page.",
+        human::count(n_named as u64),
+        human::count((n_named + n_unnamed) as u64)
+    )
 }
 
 /// A figure in a wide layout and in a narrow one; the style shows one of them.

@@ -238,6 +238,33 @@
   window.addEventListener('hashchange', unfold);
   unfold();
 
+  // The cell of a table that holds a figure: in the column of its name where there is one, else anywhere.
+  function cellOf(table, key, value) {
+    function holds(cell) { return Math.abs(Number(cell.getAttribute('data-v')) - value) <= 1e-9 * Math.abs(value); }
+    var cells = Array.prototype.filter.call(table.querySelectorAll('[data-v]'), holds);
+    var heads = Array.prototype.slice.call(table.querySelectorAll('th[scope=col]'));
+    function named(cell) { return heads[cell.cellIndex] && heads[cell.cellIndex].getAttribute('data-key') === key; }
+    return cells.find(named) || cells[0];
+  }
+
+  // A figure of a sentence marks the cell of its table that holds it.
+  function mark(figure) {
+    var table = document.querySelector(figure.getAttribute('href'));
+    document.querySelectorAll('.hit').forEach(function (cell) { cell.classList.remove('hit'); });
+    if (!table) return;
+    if (table.tagName === 'DETAILS') table.open = true;
+    var key = figure.getAttribute('data-path').split('/').pop();
+    // Of a share the part is what has a cell, where the share itself has none.
+    var exact = Number(figure.getAttribute('data-value')), part = figure.getAttribute('data-part');
+    var cell = cellOf(table, key, part === null ? exact : Number(part)) || cellOf(table, key, exact);
+    if (!cell) return;
+    cell.classList.add('hit');
+    requestAnimationFrame(function () { cell.scrollIntoView({ block: 'center', inline: 'center' }); });
+  }
+  document.querySelectorAll('a.fig').forEach(function (figure) {
+    figure.addEventListener('click', function () { mark(figure); });
+  });
+
   var dark = window.matchMedia('(prefers-color-scheme: dark)');
   function isDark() {
     var chosen = root.getAttribute('data-theme');

@@ -11,7 +11,7 @@
   var tip = host.querySelector('.tl-tip'), cross = host.querySelector('.tl-cross');
   var range = document.getElementById('timeline-range'), spoken = host.querySelector('.tl-spoken');
   var paint = canvas.getContext('2d');
-  var SHORTEST_NS = 100, MAX_OTHERS = 8;
+  var SHORTEST_NS = 100, MAX_OTHERS = 8, BEFORE = 20;
   var view = { from: 0, to: data.len_ns };
   var rows = [], marks = [];
   var colours = {};
@@ -31,6 +31,13 @@
     lane.parts = parts;
     lane.names = data.classes[lane.kind];
     lane.pieces = null;
+    // What its parts are called, by start.
+    var named = [], since = lane.start_ns;
+    for (var m = 0; m < lane.named.length; m += 3) {
+      since += lane.named[m];
+      named.push({ from: since, to: since + lane.named[m + 1], name: data.names[lane.named[m + 2]] });
+    }
+    lane.named = named;
     // The number of each iteration: on an exact lane every piece but those between is one.
     if (lane.kind !== 'iterations' || !lane.exact) return;
     var nth = 0;
@@ -142,6 +149,33 @@
     flush(n);
   }
 
+  // The first part with a name that begins after a time.
+  function namedAfter(lane, ns) {
+    var low = 0, high = lane.named.length;
+    while (low < high) {
+      var middle = (low + high) >> 1;
+      if (lane.named[middle].from <= ns) low = middle + 1; else high = middle;
+    }
+    return low;
+  }
+
+  // Kernels and operators with their names, as far as there is room; a line parts one from the next.
+  function nameParts(row, told) {
+    var lane = row.lane, free = gutter;
+    paint.font = '11px system-ui, sans-serif';
+    // Those that begin before the view may reach into it.
+    for (var i = Math.max(namedAfter(lane, view.from) - BEFORE, 0); i < lane.named.length && lane.named[i].from < view.to; i++) {
+      var part = lane.named[i], left = Math.max(x(part.from), free), right = Math.min(x(part.to), width);
+      if (right - left < 24) continue;
+      if (left > gutter) { paint.fillStyle = colours['--bg']; paint.fillRect(left - 0.5, row.y, 1, row.height); }
+      paint.fillStyle = colours['--fig-on'];
+      paint.fillText(fit(part.name, right - left - 8), left + 4, row.y + row.height / 2 + 0.5);
+      free = right;
+      if (told.length < 50) told.push(part.name);
+    }
+    paint.font = '12px system-ui, sans-serif';
+  }
+
   // Iterations with their phase, number and length, as far as there is room; a line parts one from the next.
   function nameIterations(row) {
     var lane = row.lane;
@@ -197,6 +231,7 @@
     paint.textAlign = 'center';
     ticks();
     paint.textAlign = 'left';
+    var told = [];
     rows.forEach(function (row) {
       var left = Math.max(x(row.lane.start_ns), gutter), right = Math.min(x(row.lane.starts[row.lane.starts.length - 1]), width);
       if (row.head) {
@@ -214,7 +249,9 @@
       grid(row);
       drawLane(row);
       if (row.lane.kind === 'iterations') nameIterations(row);
+      nameParts(row, told);
     });
+    canvas.setAttribute('data-named', told.join('\n'));
     canvas.setAttribute('data-from', String(Math.round(view.from)));
     canvas.setAttribute('data-to', String(Math.round(view.to)));
     range.textContent = duration(view.from) + ' to ' + duration(view.to) + ' (' + duration(view.to - view.from) + ' of ' + duration(data.len_ns) + ')';
@@ -357,6 +394,11 @@
       for (var k = 0; k < parts.length; k += 2) {
         var number = lane.nth && lane.nth[i] ? ' #' + lane.nth[i] : '';
         lines.push(said(lane.names[parts[k]]) + number + (parts.length > 2 ? '  ' + duration(parts[k + 1]) : ''));
+      }
+      for (var at = namedAfter(lane, ns) - 1, n = 0; at >= 0 && n < BEFORE; at--, n++) {
+        if (lane.named[at].to < ns) continue;
+        lines.push(lane.named[at].name + '  ' + duration(lane.named[at].to - lane.named[at].from));
+        break;
       }
       if (parts.length === 2 && WAITS[lane.names[parts[0]]]) {
         var others = meanwhile(lane, start, end);

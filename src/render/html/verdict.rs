@@ -58,12 +58,28 @@ fn push(out: &mut String, page: &Page, verdict: &Verdict) {
     out.push_str("</ul></div>\n");
 }
 
+/// The answer in one sentence, under the title; nothing where there is none.
+pub(super) fn answer(page: &Page) -> String {
+    let mut out = String::new();
+    if let Some(sentence) = &page.answer {
+        out.push_str("<p class=\"answer\">");
+        push_parts(&mut out, page, sentence);
+        out.push_str("</p>");
+    }
+    out
+}
+
 fn push_sentence(out: &mut String, page: &Page, sentence: &Sentence) {
     out.push_str(match sentence.tone {
         Tone::Finding => "<li>",
         Tone::Caution => "<li class=\"caution\">",
         Tone::Loss => "<li class=\"loss\">",
     });
+    push_parts(out, page, sentence);
+    out.push_str("</li>\n");
+}
+
+fn push_parts(out: &mut String, page: &Page, sentence: &Sentence) {
     let id = table_id(sentence.table.0, sentence.table.1);
     let has_table = page.sections.iter().flat_map(|s| &s.tables).any(|table| table.id() == id);
     let target = has_table.then_some(id.as_str());
@@ -75,7 +91,9 @@ fn push_sentence(out: &mut String, page: &Page, sentence: &Sentence) {
                 let _ =
                     write!(out, "<span class=\"name\" title=\"{whole}\">{}</span>", text(&short));
             }
-            Part::Figure(figure) => push_figure(out, figure, target),
+            Part::Figure(figure) => {
+                push_figure(out, figure, own_table(page, figure).as_deref().or(target));
+            }
         }
     }
     let has_figure = sentence.parts.iter().any(|part| matches!(part, Part::Figure(_)));
@@ -84,14 +102,26 @@ fn push_sentence(out: &mut String, page: &Page, sentence: &Sentence) {
         let title = title.map_or("", |table| table.table.title.as_str());
         let _ = write!(out, " (see <a href=\"#{id}\">{}</a>)", text(title));
     }
-    out.push_str("</li>\n");
+}
+
+/// The table on the page that has the field of a figure; `None` where none has.
+fn own_table(page: &Page, figure: &Figure) -> Option<String> {
+    // Rows that stand inside others' have tables of their own.
+    let key = match figure.path.split('/').nth(1)? {
+        _ if figure.path.contains("/idle_by_cause/") => "idle",
+        key => key,
+    };
+    let id = table_id(figure.command, key);
+    let mut tables = page.sections.iter().flat_map(|section| &section.tables);
+    tables.any(|table| table.id() == id).then_some(id)
 }
 
 fn push_figure(out: &mut String, figure: &Figure, target: Option<&str>) {
     let exact = exact(&figure.cell).unwrap_or_default();
     let of = figure.of.as_ref().map_or(String::new(), |of| format!(" data-of=\"{of}\""));
+    let part = figure.part.map_or(String::new(), |part| format!(" data-part=\"{part}\""));
     let source = format!(
-        "data-value=\"{exact}\" data-command=\"{}\" data-path=\"{}\"{of}",
+        "data-value=\"{exact}\" data-command=\"{}\" data-path=\"{}\"{of}{part}",
         figure.command, figure.path
     );
     let words = text(&human::figure(&figure.cell));

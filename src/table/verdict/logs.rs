@@ -1,10 +1,43 @@
 //! What pipeline logs come to.
 
-use super::{Line, Tone, Verdict};
-use crate::analyze::stages::{FlagRow, RequestRow, StageReport, StageRow};
+use super::{Line, Sentence, Tone, Verdict};
+use crate::analyze::stages::{
+    FlagRow, LogRow, PercentileRow, RequestRow, RequestTime, StageReport, StageRow,
+};
 use crate::schema::{Pointer, pointer};
 use crate::table::Cell;
 use crate::table::stages::StagesReport;
+
+/// `The first output came after 99.5 ms in the median of 100 requests, after 180 ms at the 99th percentile.`
+fn first_output(found: &StageReport) -> Option<Sentence> {
+    let is_it = |row: &PercentileRow| row.stage.is_none() && row.time == RequestTime::FirstOutput;
+    let (number, row) = found.percentiles.iter().enumerate().find(|(_, row)| is_it(row))?;
+    let at = Pointer::<PercentileRow>::row(number);
+    let line = Line::of_logs("The first output came after ")
+        .figure(Cell::Ns(row.p50_ns), pointer!(at.p50_ns));
+    if row.count == 2 {
+        // A median of two would be one of them.
+        let line = line.words(" and ").figure(Cell::Ns(row.max_ns), pointer!(at.max_ns));
+        return Some(line.words(" in the two requests.").see::<PercentileRow>());
+    }
+    let line = line
+        .words(" in the median of ")
+        .figure(Cell::Count(row.count), pointer!(at.count))
+        .words(" requests, after ")
+        .figure(Cell::Ns(row.p99_ns), pointer!(at.p99_ns))
+        .words(" at the 99th percentile.");
+    Some(line.see::<PercentileRow>())
+}
+
+/// What logs of a server lack that tell of no request.
+fn no_request(found: &StageReport) -> Option<Sentence> {
+    let is_served = !found.throughput.is_empty() || !found.startup.is_empty();
+    let tells_requests = !found.requests.is_empty() || !found.diffusion.is_empty();
+    let words = "No line tells of a request. vLLM-Omni logs what each spends in each stage where it is started with \
+                 --log-stats; vLLM itself logs throughput.";
+    let line = Line::of_logs(words).tone(Tone::Caution);
+    (is_served && !tells_requests).then(|| line.see::<LogRow>())
+}
 
 /// What pipeline logs come to.
 pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
@@ -37,6 +70,8 @@ pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
         }
         sentences.push(line.words(".").see::<RequestRow>());
     }
+    sentences.extend(first_output(found));
+    sentences.extend(no_request(found));
     if found.stages.len() > 1 {
         let sums = found
             .stages
