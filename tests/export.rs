@@ -253,3 +253,36 @@ fn without_the_other_program_the_command_that_installs_it_is_said() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("cargo install --locked --path frame"), "{said}");
 }
+
+/// The two halves of a window hold what the whole does, as far as it lies in the window.
+#[test]
+fn a_part_of_the_window_is_exported() {
+    let sum = |words: &[&str]| -> i64 {
+        let dir = tempfile::tempdir().expect("there is room for files");
+        let folder = dir.path().to_str().expect("a plain name");
+        let fixed = ["export", "fixtures/pipeline", "--format", "folded", "-o", folder];
+        let output = omni_trace(&[&fixed[..], words].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let files = dir.path().read_dir().expect("it was made").map(|file| file.unwrap().path());
+        let of_device = files.filter(|file| file.to_string_lossy().contains("device_by_python"));
+        of_device
+            .map(|file| folded(&std::fs::read_to_string(file).unwrap()).values().sum::<i64>())
+            .sum()
+    };
+    let (whole, first, second) =
+        (sum(&[]), sum(&["--window", "..25ms"]), sum(&["--window", "25ms.."]));
+    assert!(first > 0 && second > 0, "{first} {second}");
+    assert!(first + second <= whole && first + second > whole / 2, "{first} {second} {whole}");
+    let output = omni_trace(&[
+        "export",
+        "fixtures/pipeline",
+        "--format",
+        "torch",
+        "-o",
+        "unused",
+        "--window",
+        "..25ms",
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("of whole profiles"));
+}

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use omni_trace::{Kind, Of, Question, ReadOptions, Source, Traces, Values, tables};
+use omni_trace::{Kind, Of, Question, ReadOptions, Reading, Source, Traces, Values, tables};
 
 fn ints(source: &Source<'_>, key: &str) -> Vec<Option<i64>> {
     match source.column(key, 0..source.n_rows) {
@@ -259,7 +259,7 @@ fn texts_of_one_input_share_a_dictionary() {
 fn arguments_are_kept_where_they_are_asked_for() {
     let path = fixture("h100_rust_light").join("cap_light.pt.trace.json.gz");
     let options = ReadOptions { keeps_arguments: true, threads: 2, ..ReadOptions::default() };
-    let traces = Traces::read_with([&path], &options).unwrap();
+    let traces = Traces::read_as([&path], &Reading { options, ..Reading::default() }).unwrap();
     columns_are_as_listed(&traces);
     let table = source(&traces, "event_arguments");
     let (keys, texts) = (words(&table, "key"), words(&table, "text"));

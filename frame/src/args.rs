@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::reading::{PartArgs, ReadArgs};
 use crate::show::Format;
 
 /// SQL over the tables of omni-trace, and their export.
@@ -62,6 +63,12 @@ pub(crate) struct QueryArgs {
     /// Rows of a result at most, 0 for all. Default: 40 of text on a terminal, else all.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
+
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 /// Write the tables of traces and logs for other tools: Parquet by stage and rank, or Arrow.
@@ -82,6 +89,12 @@ pub(crate) struct ExportArgs {
     /// Tables to write, by name. Default: all that have rows.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     pub(crate) table: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
+
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 /// How tables are stored.

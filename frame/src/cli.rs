@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use omni_trace::Question;
 use omni_trace::schema::written::visible;
 use polars::prelude::{DataFrame, PolarsError};
 
 use crate::args::{Command, Line, QueryArgs};
 use crate::catalog::Catalog;
-use crate::data::Data;
 use crate::output::WholeFile;
 use crate::session::Session;
 use crate::show::{self, Format};
@@ -61,7 +59,7 @@ fn query(args: &QueryArgs) -> Result<(), Trouble> {
         return listed(args);
     }
     let catalog = Catalog::new();
-    let data = Data::new(paths, Question::default());
+    let data = args.read.data(paths, &args.part)?;
     let format = format_of(args);
     let Some(sql) = sql_of(args, words)? else {
         return prompt::run(&catalog, &data, args.limit.unwrap_or(TERMINAL_ROWS));

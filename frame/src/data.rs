@@ -5,25 +5,37 @@ use std::cell::OnceCell;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use omni_trace::{Cells, Logs, Of, Question, ReadError, Source, Traces, Values};
+use omni_trace::analyze::window::{WindowConfig, windows};
+use omni_trace::read::Input;
+use omni_trace::{Cells, Logs, Of, Question, ReadError, Reading, Source, Traces, Values};
 use polars::prelude::{Column, DataFrame, PolarsError};
 
 use crate::catalog::{INPUT, Known, STAGE};
 use crate::convert::{self, Dictionaries};
+use crate::reading::Display;
 use crate::trouble::Trouble;
 
 /// Traces and logs.
 pub struct Data {
     paths: Vec<PathBuf>,
     question: Question,
+    reading: Reading,
+    is_quiet: bool,
     traces: OnceCell<Traces>,
     logs: OnceCell<Logs>,
 }
 
 impl Data {
     /// What lies at some paths; nothing is read yet.
-    pub fn new(paths: Vec<PathBuf>, question: Question) -> Self {
-        Self { paths, question, traces: OnceCell::new(), logs: OnceCell::new() }
+    pub fn new(paths: Vec<PathBuf>, question: Question, reading: Reading) -> Self {
+        let (traces, logs) = (OnceCell::new(), OnceCell::new());
+        Self { paths, question, reading, is_quiet: true, traces, logs }
+    }
+
+    /// The same, with a line on a terminal's standard error while traces are read.
+    #[must_use]
+    pub fn told(self) -> Self {
+        Self { is_quiet: false, ..self }
     }
 
     /// What was asked for.
@@ -36,8 +48,30 @@ impl Data {
         if let Some(traces) = self.traces.get() {
             return Ok(traces);
         }
-        let traces = Traces::read(&self.paths).map_err(|error| unread(&error))?;
+        let traces = {
+            let _display = (!self.is_quiet).then(|| Display::start(&self.reading.progress));
+            Traces::read_as(&self.paths, &self.reading).map_err(|error| unread(&error))?
+        };
+        self.refuse_outside(&traces)?;
         Ok(self.traces.get_or_init(|| traces))
+    }
+
+    /// # Errors
+    ///
+    /// The part of the window that was asked for begins behind the end of every input.
+    fn refuse_outside(&self, traces: &Traces) -> Result<(), Trouble> {
+        let Some(from_ns) = self.question.time.window.from_ns else { return Ok(()) };
+        let whole = |input: &Input| windows(&input.store, WindowConfig::default()).file.len_ns();
+        let longest_ns = traces.inputs().iter().map(whole).max().unwrap_or(0);
+        if longest_ns == 0 || from_ns < longest_ns {
+            return Ok(());
+        }
+        let what = format!(
+            "--window starts behind the end of every input: the longest window is {longest_ns} ns"
+        );
+        let hint =
+            format!("times are from the start of each window; `--window ..{longest_ns}ns` is all");
+        Err(Trouble::new(what, hint))
     }
 
     fn logs(&self) -> Result<&Logs, Trouble> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use omni_trace::{Of, Question};
+use omni_trace::Of;
 use polars::prelude::{DataFrame, IdxCa, PlSmallStr};
 
 use crate::args::{ExportArgs, Store};
@@ -26,14 +26,16 @@ pub(crate) fn run(args: &ExportArgs) -> Result<(), Trouble> {
     if paths.is_empty() {
         paths.push(PathBuf::from("."));
     }
-    let data = Data::new(paths, Question::default());
+    let data = args.read.data(paths, &args.part)?;
     let folder = &args.output;
     fs::create_dir_all(folder).map_err(|error| unwritten(folder, &error))?;
     let mut n_files = 0;
     for table in tables {
         n_files += one(args, &data, table)?;
     }
-    say(&format!("{n_files} files in {}", folder.display()));
+    if !args.read.quiet {
+        say(&format!("{n_files} files in {}", folder.display()));
+    }
     Ok(())
 }
 

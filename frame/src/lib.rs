@@ -14,6 +14,7 @@ mod functions;
 mod output;
 mod prompt;
 pub mod questions;
+mod reading;
 pub mod session;
 pub mod show;
 pub mod statement;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use common::root;
 use common::shared::real_traces;
 use omni_trace::analyze::copies::CopiesConfig;
-use omni_trace::{Question, Table, Traces, Values};
+use omni_trace::{Question, Reading, Table, Traces, Values};
 use omni_trace_frame::catalog::Catalog;
 use omni_trace_frame::data::Data;
 use omni_trace_frame::session::Session;
@@ -121,7 +121,8 @@ fn hold(path: &Path) {
         // Names are summed by run.
         return;
     }
-    let (catalog, data) = (Catalog::new(), Data::new(vec![path.to_owned()], question));
+    let (catalog, data) =
+        (Catalog::new(), Data::new(vec![path.to_owned()], question, Reading::default()));
     let mut session = Session::new(&catalog, &data);
     for (sql, of) in &QUERIES {
         let statement = statement::parse(sql).expect("it is SQL").remove(0);

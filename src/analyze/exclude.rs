@@ -211,6 +211,21 @@ pub fn parse_classes(text: &str) -> Result<Vec<Class>, String> {
     text.split(',').map(one).collect()
 }
 
+/// A class of time that can be left out. Operators cannot: they are what the tables are about.
+///
+/// # Errors
+///
+/// What it should have been.
+pub fn excludable(word: &str) -> Result<Class, String> {
+    match parse_classes(word)?.as_slice() {
+        [Class::CpuOp] => {
+            Err("operators are what the tables are about; leave out waits".to_owned())
+        }
+        [class] => Ok(*class),
+        _ => Err("one class at a time, or several with commas".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Class, parse_classes};

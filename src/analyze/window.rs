@@ -6,6 +6,7 @@
 //! writers keep kernels that end after the profiler stopped.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use super::intervals::Span;
 use crate::model::{EventKind, limits::IMPOSSIBLE_DUR_NS};
@@ -18,6 +19,59 @@ pub struct WindowConfig {
     pub from_ns: Option<i64>,
     /// First nanosecond after the part.
     pub to_ns: Option<i64>,
+}
+
+impl FromStr for WindowConfig {
+    type Err = String;
+
+    /// A part as people write it: `10ms..25ms`, `..1s`, `1.5s..`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (from, to) =
+            text.split_once("..").ok_or("write it as A..B, `10ms..25ms` for example")?;
+        let side = |side: &str| match side.trim() {
+            "" => Ok(None),
+            offset => offset_ns(offset).map(Some),
+        };
+        let window = Self { from_ns: side(from)?, to_ns: side(to)? };
+        match window {
+            Self { from_ns: None, to_ns: None } => {
+                Err("at least one side must be given".to_owned())
+            }
+            Self { from_ns, to_ns: Some(to) } if from_ns.unwrap_or(0) >= to => {
+                Err("it ends before it starts".to_owned())
+            }
+            window => Ok(window),
+        }
+    }
+}
+
+/// A decimal with a unit as whole nanoseconds, exactly.
+///
+/// # Errors
+///
+/// What it should have been.
+pub fn offset_ns(text: &str) -> Result<i64, String> {
+    let fail = || format!("`{text}` is no offset: write a number with ns, us, ms or s");
+    if !text.is_empty() && text.bytes().all(|b| b == b'0') {
+        return Ok(0);
+    }
+    let split = text.find(|c: char| c.is_alphabetic() || c == 'µ').ok_or_else(fail)?;
+    let (number, unit) = text.split_at(split);
+    let scale: i128 = match unit {
+        "ns" => 1,
+        "us" | "µs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        _ => return Err(fail()),
+    };
+    let (whole, fraction) = number.trim().split_once('.').unwrap_or((number.trim(), ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) || fraction.len() > 18 {
+        return Err(fail());
+    }
+    let value: i128 = digits.parse().map_err(|_| fail())?;
+    let ns = value.checked_mul(scale).ok_or_else(fail)? / 10_i128.pow(fraction.len() as u32);
+    i64::try_from(ns).map_err(|_| fail())
 }
 
 impl WindowConfig {
@@ -180,4 +234,26 @@ fn joined(a: Span, b: Span) -> Span {
 
 fn cover(spans: impl Iterator<Item = Span>) -> Option<Span> {
     spans.reduce(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WindowConfig;
+
+    #[test]
+    fn windows_are_exact() {
+        let parse = |text: &str| text.parse::<WindowConfig>().map(|w| (w.from_ns, w.to_ns));
+        assert_eq!(parse("10ms..25ms"), Ok((Some(10_000_000), Some(25_000_000))));
+        assert_eq!(parse("..1s"), Ok((None, Some(1_000_000_000))));
+        assert_eq!(parse("1.5us.."), Ok((Some(1_500), None)));
+        assert_eq!(parse("0..4ms"), Ok((Some(0), Some(4_000_000))));
+        assert_eq!(parse("0.."), Ok((Some(0), None)));
+        assert_eq!(parse("0.1s..0.3s"), Ok((Some(100_000_000), Some(300_000_000))));
+        for bad in [
+            "", "..", "10ms", "5..7", "2s..1s", "1s..1s", "xms..", "-1s..", "1h..", "..0", "0..0",
+            "1..5ms",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -28,5 +28,5 @@ pub use one_input::{InputAnswers, compared};
 pub use question::{Question, SortKey, Wanted};
 pub use reduce::Reduced;
 pub use report::{Answers, digests};
-pub use traces::{Logs, Traces};
+pub use traces::{Logs, Reading, Traces};
 pub use transfers::bandwidth_report;

@@ -12,12 +12,25 @@ use crate::align::refine_identity;
 use crate::analyze::base::TimeBase;
 use crate::analyze::copies::CopiesConfig;
 use crate::read::logs::{LogInput, discover_logs, read_log};
-use crate::read::{Input, Progress, ReadError, ReadOptions, discover, read_inputs};
+use crate::read::{
+    Input, Progress, ReadError, ReadOptions, Sidecars, discover, read_each, read_inputs,
+};
 use crate::recorded::{self, Known, Recorded};
 use crate::schema::{Row as _, Source};
 use crate::table::stages::StagesReport;
 use crate::table::verdict::{VERDICT_OF, VerdictRow};
 use crate::table::{AnalyzeReport, BandwidthReport};
+
+/// How traces are read.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Threads.
+    pub options: ReadOptions,
+    /// How far reading has come.
+    pub progress: Arc<Progress>,
+    /// Where what was read is kept, so that it need not be read again. Default: nowhere.
+    pub sidecars: Option<Sidecars>,
+}
 
 /// Traces, read: of the ranks and stages of a run, or of several.
 #[derive(Debug)]
@@ -36,23 +49,24 @@ impl Traces {
     ///
     /// A path of which nothing can be read.
     pub fn read<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, ReadError> {
-        Self::read_with(paths, &ReadOptions::default())
+        Self::read_as(paths, &Reading::default())
     }
 
-    /// As [`Self::read`], with as many threads as said, and with the arguments of every event where they are to be kept: the
-    /// table `event_arguments` has them.
+    /// As [`Traces::read`], with threads, a count of what was read, and what is kept of it for the next time.
     ///
     /// # Errors
     ///
     /// A path of which nothing can be read.
-    pub fn read_with<P: AsRef<Path>>(
+    pub fn read_as<P: AsRef<Path>>(
         paths: impl IntoIterator<Item = P>,
-        options: &ReadOptions,
+        reading: &Reading,
     ) -> Result<Self, ReadError> {
         let paths: Vec<PathBuf> = paths.into_iter().map(|path| path.as_ref().to_owned()).collect();
         let found = discover(&paths)?;
-        let progress = Arc::new(Progress::default());
-        let mut inputs = read_inputs(&found.paths, options, &progress)?;
+        let Reading { options, progress, sidecars } = reading;
+        let read = read_each(&found.paths, options, progress, sidecars.as_ref());
+        let read: Result<Vec<Vec<Input>>, _> = read.into_iter().collect();
+        let mut inputs: Vec<Input> = read?.into_iter().flatten().collect();
         for input in &mut inputs {
             input.identity = refine_identity(&input.path, &input.identity, &input.store, &[]);
         }

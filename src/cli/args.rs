@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use regex::Regex;
 
 use super::args_bandwidth::BandwidthArgs;
+use super::args_cache::{CacheArgs, CacheCommandArgs};
 use super::args_causal::{CriticalPathArgs, WhatIfArgs};
 use super::args_check::CheckArgs;
 use super::args_diff::DiffArgs;
@@ -21,9 +22,10 @@ use super::build;
 use super::help::HelpArgs;
 use super::memory::MemoryArg;
 use super::tables::keys_of;
-use crate::analyze::exclude::parse_classes;
+use crate::analyze::exclude::excludable;
 use crate::analyze::joined::parse_zone;
 use crate::analyze::timeline::Class;
+use crate::analyze::window::WindowConfig;
 use crate::ask::SortKey;
 
 /// Where the time went in a GPU pipeline trace.
@@ -65,6 +67,7 @@ pub(super) enum Command {
     Query(QueryArgs),
     Export(ExportArgs),
     Schema(SchemaArgs),
+    Cache(CacheCommandArgs),
     Capture(CaptureArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -92,6 +95,9 @@ pub(super) struct AnalyzeArgs {
 
     #[command(flatten)]
     pub(super) runs: RunArgs,
+
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 
     /// Leave time spent waiting for other processes out of windows, CPU totals, shares and the profiler table, and say how
     /// much and where. Device times stay. The same as `--exclude ipc_wait`.
@@ -226,6 +232,9 @@ pub(super) struct ReportArgs {
 
     #[command(flatten)]
     pub(super) runs: RunArgs,
+
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 
     /// Folder for the page and one PNG for each figure; it is made where it is missing. Each file appears whole or not at all.
     /// Default: omni-trace-report, unless a page is there already.
@@ -414,33 +423,8 @@ impl FromStr for WindowArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (from, to) =
-            text.split_once("..").ok_or("write it as A..B, `10ms..25ms` for example")?;
-        let side = |side: &str| match side.trim() {
-            "" => Ok(None),
-            offset => offset_ns(offset).map(Some),
-        };
-        let window = Self { from_ns: side(from)?, to_ns: side(to)? };
-        match window {
-            Self { from_ns: None, to_ns: None } => {
-                Err("at least one side must be given".to_owned())
-            }
-            Self { from_ns, to_ns: Some(to) } if from_ns.unwrap_or(0) >= to => {
-                Err("it ends before it starts".to_owned())
-            }
-            window => Ok(window),
-        }
-    }
-}
-
-/// A class of time that can be left out. Operators cannot: they are what the tables are about.
-fn excludable(word: &str) -> Result<Class, String> {
-    match parse_classes(word)?.as_slice() {
-        [Class::CpuOp] => {
-            Err("operators are what the tables are about; leave out waits".to_owned())
-        }
-        [class] => Ok(*class),
-        _ => Err("one class at a time, or several with commas".to_owned()),
+        let WindowConfig { from_ns, to_ns } = text.parse()?;
+        Ok(Self { from_ns, to_ns })
     }
 }
 
@@ -449,56 +433,14 @@ fn zone(text: &str) -> Result<i64, String> {
     parse_zone(text).ok_or_else(|| format!("`{text}` is no zone: write UTC, +02:00 or -03:30"))
 }
 
-/// A decimal with a unit as whole nanoseconds, exactly.
-pub(super) fn offset_ns(text: &str) -> Result<i64, String> {
-    let fail = || format!("`{text}` is no offset: write a number with ns, us, ms or s");
-    if !text.is_empty() && text.bytes().all(|b| b == b'0') {
-        return Ok(0);
-    }
-    let split = text.find(|c: char| c.is_alphabetic() || c == 'µ').ok_or_else(fail)?;
-    let (number, unit) = text.split_at(split);
-    let scale: i128 = match unit {
-        "ns" => 1,
-        "us" | "µs" => 1_000,
-        "ms" => 1_000_000,
-        "s" => 1_000_000_000,
-        _ => return Err(fail()),
-    };
-    let (whole, fraction) = number.trim().split_once('.').unwrap_or((number.trim(), ""));
-    let digits = format!("{whole}{fraction}");
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) || fraction.len() > 18 {
-        return Err(fail());
-    }
-    let value: i128 = digits.parse().map_err(|_| fail())?;
-    let ns = value.checked_mul(scale).ok_or_else(fail)? / 10_i128.pow(fraction.len() as u32);
-    i64::try_from(ns).map_err(|_| fail())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 
-    use super::{Args, WindowArg};
+    use super::Args;
 
     #[test]
     fn the_definitions_are_consistent() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn windows_are_exact() {
-        let parse = |text: &str| text.parse::<WindowArg>().map(|w| (w.from_ns, w.to_ns));
-        assert_eq!(parse("10ms..25ms"), Ok((Some(10_000_000), Some(25_000_000))));
-        assert_eq!(parse("..1s"), Ok((None, Some(1_000_000_000))));
-        assert_eq!(parse("1.5us.."), Ok((Some(1_500), None)));
-        assert_eq!(parse("0..4ms"), Ok((Some(0), Some(4_000_000))));
-        assert_eq!(parse("0.."), Ok((Some(0), None)));
-        assert_eq!(parse("0.1s..0.3s"), Ok((Some(100_000_000), Some(300_000_000))));
-        for bad in [
-            "", "..", "10ms", "5..7", "2s..1s", "1s..1s", "xms..", "-1s..", "1h..", "..0", "0..0",
-            "1..5ms",
-        ] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
     }
 }

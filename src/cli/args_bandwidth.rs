@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::args::{CommonArgs, FigureArgs, LogArgs, RunArgs, WindowArg};
+use super::args_cache::CacheArgs;
 use super::tables::keys_of;
 
 /// Copies and collectives: bytes, time, GB/s, share of the link's peak, overlap, waiting for other ranks.
@@ -29,6 +30,9 @@ pub(super) struct BandwidthArgs {
 
     #[command(flatten)]
     pub(super) runs: RunArgs,
+
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 
     /// Tables to show, by key; CSV shows one. Default: those with rows; CSV: copies.
     #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = keys_of("bandwidth"))]

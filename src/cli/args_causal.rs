@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::args::{CommonArgs, RunArgs};
+use super::args_cache::CacheArgs;
 use super::tables::keys_of;
 use crate::causal::whatif::{
     Asked, Change, parse_cuda_graph, parse_free, parse_overlap, parse_scale,
@@ -57,6 +58,9 @@ pub(super) struct CausalArgs {
 
     #[command(flatten)]
     pub(super) runs: RunArgs,
+
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 
     /// Rows of a table for people, 0 for all; JSON and CSV always have every row.
     #[arg(long, value_name = "N", default_value = "20")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::args::{CommonArgs, FigureArgs};
+use super::args_cache::CacheArgs;
 use super::tables::keys_of;
 use crate::compare::Gate;
 
@@ -57,6 +58,9 @@ pub(super) struct DiffArgs {
 
     #[command(flatten)]
     pub(super) figures: FigureArgs,
+
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 
     /// Tables to show, by key; CSV shows one. Default: those with rows but `accounts`; CSV: causes.
     #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = keys_of("diff"))]

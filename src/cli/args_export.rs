@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
+use super::args::WindowArg;
+use super::args_cache::CacheArgs;
+use crate::analyze::exclude::excludable;
+use crate::analyze::timeline::Class;
+
 /// Ask anything in SQL: every table, and every event, of one or many inputs.
 ///
 /// Another program answers, `omni-trace-query`: `cargo install --locked --path frame` builds and installs it. With it,
@@ -37,6 +42,17 @@ pub(super) struct ExportArgs {
     /// Tables to write as Parquet or Arrow, by the names that `query` has for them. Default: all that have rows.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     pub(super) table: Vec<String>,
+
+    /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
+    #[arg(long, value_name = "A..B")]
+    pub(super) window: Option<WindowArg>,
+
+    /// Leave classes of time out of tables, as in `analyze`; stacks have all.
+    #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = excludable)]
+    pub(super) exclude: Vec<Class>,
+
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 
     /// Threads for reading. Default: one per core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use regex::Regex;
 
 use super::args::{FigureArgs, WindowArg};
+use crate::analyze::window::offset_ns;
 
 /// One time line from per-stage and per-rank files, with clocks aligned, that viewers open and `analyze` takes apart again.
 ///
@@ -231,7 +232,7 @@ impl FromStr for DurationArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        super::args::offset_ns(text).map(Self)
+        offset_ns(text).map(Self)
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn run(args: &BandwidthArgs) -> anyhow::Result<Outcome> {
 
 impl BandwidthPlan {
     pub(super) fn of(args: &BandwidthArgs) -> anyhow::Result<Self> {
-        let common = CommonPlan::of(&args.common);
+        let common = CommonPlan::of(&args.common).kept(&args.cache);
         let choice = TableChoice::of(&common, &args.table, CopyRow::SPEC, args.top)?;
         let peaks = peaks_of(args.peak.as_deref())?;
         let inputs = find_traces(&args.paths)?;

@@ -31,7 +31,7 @@ struct CausalPlan {
 
 impl CausalPlan {
     fn of(args: &CausalArgs, table: &[String], csv_table: &Spec) -> anyhow::Result<Self> {
-        let common = CommonPlan::of(&args.common);
+        let common = CommonPlan::of(&args.common).kept(&args.cache);
         let choice = TableChoice::of(&common, table, csv_table, args.top)?;
         let inputs = find_traces(&args.paths)?;
         let time = time_config(None, args.wait_rules.as_deref(), args.comm_rules.as_deref())?;

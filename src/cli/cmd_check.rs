@@ -52,7 +52,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
 fn read(inputs: &Inputs, common: &CommonPlan) -> Vec<Result<Input, ReadError>> {
     let progress = Arc::new(Progress::default());
     let _display = ProgressDisplay::start(&progress, &inputs.paths, common.is_quiet);
-    let results = read_each(&inputs.paths, &common.read, &progress);
+    let results = read_each(&inputs.paths, &common.read, &progress, None);
     let has_any = results.iter().any(Result::is_ok);
     let mut files = Vec::new();
     for result in results {

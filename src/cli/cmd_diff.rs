@@ -72,7 +72,7 @@ fn sides(args: &DiffArgs) -> anyhow::Result<Sides> {
 
 impl DiffPlan {
     fn of(args: &DiffArgs) -> anyhow::Result<Self> {
-        let common = CommonPlan::of(&args.common);
+        let common = CommonPlan::of(&args.common).kept(&args.cache);
         let default_top = if common.format == Format::Md { TOP_BRIEF } else { TOP };
         let top = args.top.unwrap_or(default_top);
         let choice = TableChoice::of(&common, &args.table, CauseRow::SPEC, top)?;

@@ -1,6 +1,7 @@
 //! `omni-trace query` and `omni-trace export`: what stores tables and answers SQL is a program of its own; stacks and
 //! torch's tables are written here.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
@@ -9,16 +10,19 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::args_export::{ExportArgs, ExportFormat, QueryArgs};
+use super::interval::refuse_outside;
 use super::output::Target;
-use super::plan::CommonPlan;
+use super::plan::{CommonPlan, window_config};
 use super::reading::{find_traces, read_traces};
-use super::run::{Outcome, say};
+use super::run::{Hinted, Outcome, say};
 use super::session::in_pool;
 use super::{cmd_analyze, frame};
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::analyze::stacks::stacks;
+use crate::analyze::window::{WindowConfig, windows};
 use crate::read::Input;
 use crate::render::profile::{firefox, folded, speedscope};
+use crate::store::Store;
 use crate::table::profile::{Profile, profiles};
 
 /// Runs `query`.
@@ -30,8 +34,12 @@ pub(super) fn query(args: &QueryArgs) -> anyhow::Result<Outcome> {
 pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
     let (of_tables, own): (Vec<_>, Vec<_>) =
         args.format.iter().partition(|format| format.is_of_tables());
+    if args.window.is_some() && args.format.contains(&ExportFormat::Torch) {
+        let what = "torch's tables are of whole profiles".to_owned();
+        return Err(Hinted { what, hint: "leave out --window, or torch".to_owned() }.into());
+    }
     if !own.is_empty() {
-        let common = CommonPlan::plain(args.quiet).with(args.threads, false);
+        let common = CommonPlan::plain(args.quiet).with(args.threads, false).kept(&args.cache);
         let n_files = in_pool(common.read.threads, || write(args, &own, &common))?;
         if !args.quiet {
             say(&format!("{n_files} files in {}", args.output.display()));
@@ -50,6 +58,21 @@ fn handed_over(args: &ExportArgs, formats: &[ExportFormat]) -> Vec<OsString> {
     for table in &args.table {
         words.extend(["--table".into(), table.into()]);
     }
+    if let Some(window) = args.window {
+        let side = |side: Option<i64>| side.map_or_else(String::new, |ns| format!("{ns}ns"));
+        let part = format!("{}..{}", side(window.from_ns), side(window.to_ns));
+        words.extend(["--window".into(), part.into()]);
+    }
+    for class in &args.exclude {
+        words.extend(["--exclude".into(), class.as_str().into()]);
+    }
+    if let Some(threads) = args.threads {
+        words.extend(["--threads".into(), threads.to_string().into()]);
+    }
+    if let Some(cache) = &args.cache.cache {
+        words.extend(["--cache".into(), cache.clone()]);
+    }
+    words.extend(args.quiet.then(|| "--quiet".into()));
     words.push("--".into());
     words.extend(args.paths.iter().cloned().map(OsString::from));
     words
@@ -62,19 +85,31 @@ fn write(
     common: &CommonPlan,
 ) -> anyhow::Result<usize> {
     let inputs = read_traces(&find_traces(&args.paths)?, common)?;
+    let whole = |input: &Input| windows(&input.store, WindowConfig::default()).file;
+    refuse_outside(args.window, inputs.iter().map(whole))?;
     fs::create_dir_all(&args.output)
         .with_context(|| format!("cannot make {}", args.output.display()))?;
     let mut files = Files { folder: &args.output, n_files: 0 };
     let mut names = BTreeSet::new();
     for (number, input) in inputs.iter().enumerate() {
         let name = name(number, input, &mut names);
-        let base = TimeBase::new(&input.store, &TimeConfig::default());
-        let profiles = profiles(&stacks(&input.store, &base));
+        let part = part_of(&input.store, window_config(args.window));
+        let base = TimeBase::new(&part, &TimeConfig::default());
+        let profiles = profiles(&stacks(&part, &base));
         for &format in formats {
             files.write(format, &name, input, &profiles)?;
         }
     }
     Ok(files.n_files)
+}
+
+/// The part of a store that was asked for.
+fn part_of(store: &Store, window: WindowConfig) -> Cow<'_, Store> {
+    if !window.is_clipped() {
+        return Cow::Borrowed(store);
+    }
+    let part = windows(store, window).file;
+    Cow::Owned(store.clipped(part.start_ns, part.end_ns))
 }
 
 /// A name for the files of an input: its stage and rank where it has them and no other input has the same.

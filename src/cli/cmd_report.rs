@@ -37,7 +37,7 @@ impl ReportPlan {
     fn of(args: &ReportArgs) -> anyhow::Result<Self> {
         let inputs = find_traces(&args.paths)?;
         Ok(Self {
-            common: CommonPlan::plain(args.quiet).with(args.threads, args.strict),
+            common: CommonPlan::plain(args.quiet).with(args.threads, args.strict).kept(&args.cache),
             question: Question {
                 time: time_config(
                     args.window,

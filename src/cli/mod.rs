@@ -5,6 +5,7 @@
 
 mod args;
 mod args_bandwidth;
+mod args_cache;
 mod args_causal;
 mod args_check;
 mod args_diff;
@@ -19,6 +20,7 @@ mod atomic_file;
 mod build;
 mod cmd_analyze;
 mod cmd_bandwidth;
+mod cmd_cache;
 mod cmd_capture;
 mod cmd_causal;
 mod cmd_check;

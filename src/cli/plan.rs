@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{AnalyzeArgs, ChoiceArg, ColorArg, CommonArgs, Format, WindowArg};
+use super::args_cache::CacheArgs;
 use super::args_reduce::ReduceArgs;
 use super::figures::FigurePlan;
 use super::guard::{self, Output};
@@ -22,7 +23,7 @@ use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
 use crate::ask::partial::Precision;
 use crate::ask::{Question, Wanted};
-use crate::read::{Inputs, Progress, ReadOptions};
+use crate::read::{Inputs, Progress, ReadOptions, Sidecars};
 use crate::render::csv::Texts;
 use crate::render::layout::Names;
 use crate::render::text::TextStyle;
@@ -48,6 +49,8 @@ pub(super) struct CommonPlan {
     /// Whether the text goes to a terminal.
     pub(super) is_terminal: bool,
     pub(super) read: ReadOptions,
+    /// What is kept of the traces that are read.
+    pub(super) sidecars: Option<Sidecars>,
     pub(super) is_quiet: bool,
     pub(super) is_strict: bool,
     /// How far reading has come.
@@ -94,7 +97,7 @@ pub(super) struct PartialPlan {
 impl AnalyzePlan {
     /// Resolves the arguments.
     pub(super) fn of(args: &AnalyzeArgs) -> anyhow::Result<Self> {
-        let common = CommonPlan::of(&args.common);
+        let common = CommonPlan::of(&args.common).kept(&args.cache);
         let top = rows_shown(args.shown.top, args.torch_layout);
         let tables = if is_about_profiler_table(args, common.format) {
             vec![KeyAverageRow::SPEC.key.to_owned()]
@@ -357,6 +360,7 @@ impl CommonPlan {
             is_terminal: is_terminal(&target),
             target,
             read: ReadOptions::default(),
+            sidecars: None,
             is_quiet,
             is_strict: false,
             progress: Arc::default(),
@@ -366,6 +370,11 @@ impl CommonPlan {
     /// The same with nothing said, and reading counted where another program looks.
     pub(super) fn unheard(self, progress: Arc<Progress>) -> Self {
         Self { is_quiet: true, progress, ..self }
+    }
+
+    /// The same with what was read before taken from where it is kept.
+    pub(super) fn kept(self, cache: &CacheArgs) -> Self {
+        Self { sidecars: cache.sidecars(self.is_quiet), ..self }
     }
 
     /// The same with a number of threads, and with lost data judged.

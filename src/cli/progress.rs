@@ -42,6 +42,7 @@ impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         self.is_done.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             // A display that failed must not fail the run.
             let _ = thread.join();
         }
@@ -61,7 +62,7 @@ fn show(progress: &Progress, total: Option<u64>, is_done: &AtomicBool) {
     let start = Instant::now();
     let mut bar: Option<ProgressBar> = None;
     while !is_done.load(Ordering::Relaxed) {
-        thread::sleep(TICK);
+        thread::park_timeout(TICK);
         if start.elapsed() < QUIET_START {
             continue;
         }

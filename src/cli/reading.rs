@@ -88,7 +88,7 @@ pub(super) fn read_traces(inputs: &Inputs, common: &CommonPlan) -> anyhow::Resul
     let results = {
         let progress = &common.progress;
         let _display = ProgressDisplay::start(progress, &inputs.paths, common.is_quiet);
-        read_each(&inputs.paths, &common.read, progress)
+        read_each(&inputs.paths, &common.read, progress, common.sidecars.as_ref())
     };
     let mut read = common.sorting().sorted(results, |input: &mut Input| &mut input.diag)?;
     for input in &mut read {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::args::{Args, Command};
 use super::{
-    cmd_analyze, cmd_bandwidth, cmd_capture, cmd_causal, cmd_check, cmd_completions, cmd_diff,
-    cmd_export, cmd_man, cmd_merge, cmd_reduce, cmd_report, cmd_schema, cmd_slim, cmd_stages, help,
-    memory,
+    cmd_analyze, cmd_bandwidth, cmd_cache, cmd_capture, cmd_causal, cmd_check, cmd_completions,
+    cmd_diff, cmd_export, cmd_man, cmd_merge, cmd_reduce, cmd_report, cmd_schema, cmd_slim,
+    cmd_stages, help, memory,
 };
 use crate::diag::timings;
 use crate::read::ReadError;
@@ -87,6 +87,7 @@ fn result_of(command: &Command) -> anyhow::Result<Outcome> {
         Command::Query(query) => cmd_export::query(query),
         Command::Export(export) => cmd_export::run(export),
         Command::Schema(schema) => cmd_schema::run(schema),
+        Command::Cache(cache) => cmd_cache::run(cache),
         Command::Completions(completions) => cmd_completions::run(completions),
         Command::Man(man) => cmd_man::run(man),
         Command::Help(topic) => help::run(topic),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// How much an issue matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -31,7 +33,9 @@ impl Severity {
 macro_rules! issue_kinds {
     ($($variant:ident, $name:literal, $severity:ident, $meaning:literal;)+) => {
         /// What was odd or wrong. The order is the order of the output.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
         pub enum IssueKind {
             $(#[doc = $meaning] $variant,)+
         }
@@ -103,7 +107,7 @@ issue_kinds! {
 }
 
 /// One kind of issue of one input, counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issue {
     /// What was odd.
     pub kind: IssueKind,
@@ -128,10 +132,26 @@ impl Issue {
 }
 
 /// Counts issues of one input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Entry>", into = "Vec<Entry>")]
 pub struct Reporter {
     /// By kind and, for what is counted by name, the name.
     entries: BTreeMap<(IssueKind, Option<String>), Issue>,
+}
+
+/// What a reporter counted of a kind and, for what is counted by name, a name.
+type Entry = ((IssueKind, Option<String>), Issue);
+
+impl From<Vec<Entry>> for Reporter {
+    fn from(entries: Vec<Entry>) -> Self {
+        Self { entries: entries.into_iter().collect() }
+    }
+}
+
+impl From<Reporter> for Vec<Entry> {
+    fn from(reporter: Reporter) -> Self {
+        reporter.entries.into_iter().collect()
+    }
 }
 
 impl Reporter {

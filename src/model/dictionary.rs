@@ -26,6 +26,15 @@ impl Dictionary {
         &self.bytes[start..self.ends[i]]
     }
 
+    /// The dictionary of texts end to end and of where each ends; `None` where an end lies within a character, or before
+    /// the one before it.
+    pub fn of_parts(bytes: String, ends: Vec<usize>) -> Option<Self> {
+        let is_sound = ends.is_sorted()
+            && ends.iter().all(|&end| bytes.is_char_boundary(end))
+            && ends.last().copied().unwrap_or(0) == bytes.len();
+        is_sound.then_some(Self { bytes, ends })
+    }
+
     /// Adds a text; its number is the length before.
     pub fn push(&mut self, text: &str) {
         self.bytes.push_str(text);

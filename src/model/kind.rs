@@ -49,6 +49,28 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All kinds, in their order.
+    pub const ALL: [Self; 18] = [
+        Self::CpuOp,
+        Self::UserAnnotation,
+        Self::PythonFunction,
+        Self::Runtime,
+        Self::Driver,
+        Self::Overhead,
+        Self::Kernel,
+        Self::Memcpy,
+        Self::Memset,
+        Self::GpuUserAnnotation,
+        Self::CudaSync,
+        Self::CudaEvent,
+        Self::CollectiveComm,
+        Self::Window,
+        Self::Async,
+        Self::DeviceMark,
+        Self::Derived,
+        Self::Other,
+    ];
+
     /// The kind of a category string.
     pub fn from_category(category: &[u8]) -> Self {
         match category {
@@ -138,6 +160,12 @@ mod tests {
         assert_eq!(EventKind::from_category(b"Operator"), EventKind::from_category(b"cpu_op"));
         assert_eq!(EventKind::from_category(b"Memcpy"), EventKind::Memcpy);
         assert_eq!(EventKind::from_category(b"mtia_insight"), EventKind::Other);
+    }
+
+    #[test]
+    fn kinds_are_numbered_in_their_order() {
+        assert!(EventKind::ALL.iter().enumerate().all(|(i, &kind)| kind as usize == i));
+        assert_eq!(EventKind::ALL.last(), Some(&EventKind::Other));
     }
 
     #[test]

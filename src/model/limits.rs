@@ -84,6 +84,14 @@ pub const UNTIMED_GAP_NS: i64 = 1_000_000_000;
 /// begins long before it.
 pub const UNTIMED_WINDOW_GAP_NS: i64 = 10_000_000;
 
+/// Bytes that the sidecars of traces may take in all; those that were used longest ago go first. A store takes about an
+/// eighth of the JSON that it was read from, so that this is some 30 GB of traces.
+pub const KEPT_BYTES: u64 = 4 << 30;
+
+/// Bytes of text from which on a trace gets a sidecar where nobody asked for one: below it, reading takes some
+/// hundredths of a second.
+pub const KEPT_FROM_BYTES: u64 = 16 << 20;
+
 /// Longest log line that is kept, in bytes; the rest of a longer one is skipped and counted.
 ///
 /// The longest real lines are engine configurations and one-line summaries of some ten KiB.

@@ -21,6 +21,7 @@ mod perfetto;
 mod pipeline;
 mod progress;
 mod raw;
+mod sidecar;
 mod source;
 #[doc(hidden)]
 pub mod steps;
@@ -39,6 +40,7 @@ pub use file_id::FileId;
 pub use ids::ID_ARGUMENTS;
 pub use kinds::is_not_a_rank;
 pub use progress::Progress;
+pub use sidecar::{CACHE_VAR, Sidecar, Sidecars};
 use trace::ReadTrace;
 pub use trace::events_in;
 
@@ -119,9 +121,17 @@ fn read_parts(
     path: &Path,
     options: &ReadOptions,
     progress: &Arc<Progress>,
+    sidecars: Option<&Sidecars>,
 ) -> Result<Vec<Input>, ReadError> {
-    let traces = trace::read_parts(path, options, progress, false)?;
-    Ok(traces.into_iter().map(|(trace, _)| input_of(path, trace)).collect())
+    let read = || {
+        let traces = trace::read_parts(path, options, progress, false)?;
+        Ok(traces.into_iter().map(|(trace, _)| trace).collect())
+    };
+    let traces = match sidecars.filter(|_| !options.force_slow_path && !options.keeps_arguments) {
+        Some(sidecars) => sidecars.kept_or(path, progress, read),
+        None => read(),
+    };
+    Ok(traces?.into_iter().map(|trace| input_of(path, trace)).collect())
 }
 
 /// Reads several inputs side by side, in the order given; a merged file gives each of the inputs it was made of.
@@ -134,17 +144,19 @@ pub fn read_inputs(
     options: &ReadOptions,
     progress: &Arc<Progress>,
 ) -> Result<Vec<Input>, ReadError> {
-    let per_path: Result<Vec<_>, _> = read_each(paths, options, progress).into_iter().collect();
+    let results = read_each(paths, options, progress, None);
+    let per_path: Result<Vec<_>, _> = results.into_iter().collect();
     Ok(per_path?.into_iter().flatten().collect())
 }
 
-/// As [`read_inputs`], with what each path gave.
+/// As [`read_inputs`], with what each path gave. What sidecars hold is taken from them, and what they do not is put there.
 pub fn read_each(
     paths: &[PathBuf],
     options: &ReadOptions,
     progress: &Arc<Progress>,
+    sidecars: Option<&Sidecars>,
 ) -> Vec<Result<Vec<Input>, ReadError>> {
-    side_by_side(paths, options, |path, options| read_parts(path, options, progress))
+    side_by_side(paths, options, |path, options| read_parts(path, options, progress, sidecars))
 }
 
 /// What `read` makes of each of some inputs, several at a time. The parser threads are shared among them.

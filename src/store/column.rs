@@ -83,6 +83,16 @@ impl CompactColumn {
         Some(self.wide[found].1)
     }
 
+    /// The narrow values and, by row, the wide ones: what [`Self::of_parts`] takes.
+    pub(super) fn parts(&self) -> (&[u32], &[(u32, u64)]) {
+        (&self.narrow, &self.wide)
+    }
+
+    /// The column of narrow values and wide ones.
+    pub(super) fn of_parts(narrow: Vec<u32>, wide: Vec<(u32, u64)>) -> Self {
+        Self { narrow, wide }
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.narrow.len()

@@ -2,6 +2,8 @@
 //!
 //! In a chunk `slice` is the index within the chunk and strings are chunk-local; [`super::StoreBuilder`] rewrites both.
 
+use serde::{Deserialize, Serialize};
+
 use super::StrId;
 
 /// Where a device event ran: one row for every kernel, copy, memset, sync and device annotation.
@@ -33,7 +35,7 @@ pub struct SyncRow {
 
 /// How many events of the host carry a number of their own (`Ev Idx`), and the largest: a profiler numbers all that it
 /// records from 0, so that what is missing between shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventNumbers {
     /// Operators, annotations, Python frames and memory events with a number.
     pub count: u64,

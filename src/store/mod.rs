@@ -16,6 +16,7 @@ mod column;
 mod details;
 mod edges;
 mod flow_links;
+mod kept;
 mod losses;
 mod order;
 mod parts;
@@ -31,6 +32,7 @@ pub use details::{
     Argument, ArgumentRow, AsideRow, CollectiveRow, CopyRow, DeviceRow, EventNumbers, Keep,
     LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes, SyncRow,
 };
+pub use kept::{Bytes, Section, Sections};
 pub use losses::{LOSSES_KEY, carry_losses, report_losses, report_own_losses};
 pub use parts::{
     ADDED_KEY, BASE_KEY, LANES_KEY, LAYOUT_KEY, ORIGINAL_KEY, PARTS_KEY, PERFETTO_METADATA, Part,

@@ -10,6 +10,7 @@
 use std::cmp::Reverse;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{Store, TrackId};
 use crate::diag::{IssueKind, Reporter};
@@ -17,7 +18,7 @@ use crate::model::EventKind;
 use crate::model::limits::{CROSSING_NS, IMPOSSIBLE_DUR_NS, UNTIMED_GAP_NS, UNTIMED_WINDOW_GAP_NS};
 
 /// What was taken for times that the input lacks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repairs {
     /// Python frames that were taken to end with the frame around them.
     pub n_unclosed_frames: u64,

@@ -40,6 +40,11 @@ impl Strings {
         &self.0
     }
 
+    /// The strings of a dictionary that is sorted.
+    pub(super) fn of(dictionary: Arc<Dictionary>) -> Self {
+        Self(dictionary)
+    }
+
     /// The id of a text, where the store has it.
     pub fn find(&self, text: &str) -> Option<StrId> {
         let mut low = 0;

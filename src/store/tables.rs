@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     ArgumentRow, AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, EventNumbers,
     LaunchConfig, MemoryRow, ModuleRow, OpRow, Repairs, Shapes, StrId, Strings, SyncRow,
@@ -156,7 +158,9 @@ pub struct Instant {
 }
 
 /// Which writer laid the file out; decides which rules of torch's own table applied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Layout {
     /// Not one of the known layouts: re-dumped, or not Kineto's.
     #[default]
@@ -170,7 +174,7 @@ pub enum Layout {
 }
 
 /// `distributedInfo`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distributed {
     /// `backend`.
     pub backend: Option<String>,
@@ -183,7 +187,7 @@ pub struct Distributed {
 }
 
 /// One entry of `deviceProperties`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceProperties {
     /// Device index.
     pub id: u32,
@@ -196,7 +200,7 @@ pub struct DeviceProperties {
 }
 
 /// What a trace says about itself outside its events.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceMeta {
     /// `baseTimeNanoseconds`: Unix time of ts 0. `None` where timestamps are absolute or unrelated to wall time.
     pub base_time_ns: Option<i64>,
