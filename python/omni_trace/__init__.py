@@ -8,7 +8,7 @@
 Durations and times are integer nanoseconds (``_ns``), shares are percent (``_pct``), and what was not recorded is null, never 0.
 """
 
-from ._commands import check, diff, merge, report, slim
+from ._commands import check, diff, merge, query, report, slim
 from ._errors import (
     CommandFailed,
     DataLost,
@@ -40,6 +40,7 @@ __all__ = [
     "check",
     "diff",
     "merge",
+    "query",
     "report",
     "schema",
     "slim",

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import Any, Dict, List, Optional, Tuple
 
-from ._errors import CommandFailed
+from ._errors import CommandFailed, QueryUnavailable
 from ._words import Path, Paths, paths_of, words_of
 
 _FOUND = 1
@@ -83,6 +83,24 @@ def slim(path: Path, output: Path, **options: Any) -> Dict[str, Any]:
     """
     words = ["slim", "--format=json", *paths_of(path), *words_of({"output": output, **options})]
     return json.loads(_checked(words)[1])
+
+
+def query(paths: Paths, sql: str, **options: Any) -> List[Dict[str, Any]]:
+    """SQL over every table, and every event, of traces: a dict for each row of the result; times are whole nanoseconds.
+
+    ``options`` are those of ``omni-trace query``: ``window="10ms..25ms"``, ``exclude="ipc_wait"``, ``limit=100``, …
+    polars answers, in a program of its own that the wheel does not carry: it is ten times as large as the wheel and takes as long to
+    build. Raises ``QueryUnavailable``, which says what installs it, where it is not there.
+    """
+    words = ["query", "--format=json", "--quiet", *words_of(options), *paths_of(paths), sql]
+    try:
+        out = _checked(words)[1]
+    except CommandFailed as error:
+        if "need the program omni-trace-query" in error.what:
+            hint = f"{error.hint}; without it: `run = omni_trace.analyze(…)`, and the tables go to your own DuckDB or polars"
+            raise QueryUnavailable(error.what, hint) from None
+        raise
+    return json.loads(out)
 
 
 def report(paths: Paths, output: Path, **options: Any) -> str:

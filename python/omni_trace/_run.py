@@ -50,7 +50,7 @@ class Run:
         raise QueryUnavailable(
             "this build of omni_trace has no SQL of its own",
             "the tables go to yours: `kernels = run.table('kernels')`, then `duckdb.sql('select … from kernels')` or "
-            "`polars.DataFrame(kernels)`; on the command line `omni-trace query` answers",
+            "`polars.DataFrame(kernels)`; `omni_trace.query(paths, sql)` and `omni-trace query` answer where omni-trace-query is installed",
         )
 
     def __repr__(self) -> str:
@@ -90,6 +90,7 @@ def analyze(
     torch_compat: Optional[str] = None,
     group_by_input_shape: bool = False,
     group_by_stack: Optional[int] = None,
+    cache: Optional[Path] = None,
     threads: Optional[int] = None,
     strict: bool = False,
     progress: Progress = None,
@@ -103,6 +104,7 @@ def analyze(
     ``window``: a part of the window, from its start (``"10ms..25ms"``; ns, us, ms, s).
     ``name``: a regular expression of the names to show; totals stay those of the whole.
     ``logs``: logs of the same run, laid on the traces' time line. Logs beside the traces of a directory are joined without it.
+    ``cache``: where what is read is kept for the next time: ``"auto"`` (the user's cache directory), ``"off"``, or a folder.
     ``threads``: threads for reading and analysis, one a core where none are named. The result does not depend on it.
     ``strict``: raise ``DataLost`` where data of an input was lost.
     ``progress``: a function that is told (bytes of files, bytes of text) about 20 times a second; without one a line on a terminal.
@@ -124,6 +126,7 @@ def analyze(
         "torch_compat": torch_compat,
         "group_by_input_shape": group_by_input_shape,
         "group_by_stack": group_by_stack,
+        "cache": cache,
         "threads": threads,
         "strict": strict,
         "logs": None if logs is None else paths_of(logs),
@@ -141,6 +144,7 @@ def bandwidth(
     log_zone: Optional[str] = None,
     one_run: bool = False,
     comm_rules: Optional[Path] = None,
+    cache: Optional[Path] = None,
     threads: Optional[int] = None,
     strict: bool = False,
     progress: Progress = None,
@@ -156,6 +160,7 @@ def bandwidth(
         "log_zone": log_zone,
         "one_run": one_run,
         "comm_rules": comm_rules,
+        "cache": cache,
         "threads": threads,
         "strict": strict,
         "logs": None if logs is None else paths_of(logs),

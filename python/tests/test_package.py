@@ -70,6 +70,33 @@ def test_sql_is_the_users_own():
     assert of_kernels == of_devices > 0 and kernels and devices
 
 
+def test_sql_of_the_program_that_has_polars(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("OMNI_TRACE_QUERY", raising=False)
+    with pytest.raises(omni_trace.QueryUnavailable) as caught:
+        omni_trace.query(PIPELINE, "select count(*) as n from events")
+    assert "cargo install --locked --path frame" in str(caught.value) and "DuckDB" in str(caught.value)
+    monkeypatch.undo()
+    built = os.environ.get("OMNI_TRACE_PROGRAM", "") + "-query"
+    if not os.path.exists(built):
+        pytest.skip(f"there is no {built}; cargo build -p omni-trace-frame makes it")
+    monkeypatch.setenv("OMNI_TRACE_QUERY", built)
+    sql = "select sum(sum_ns) as ns from kernels"
+    of_kernels = omni_trace.analyze(PIPELINE).to_dict()["kernels"]
+    assert omni_trace.query(PIPELINE, sql) == [{"ns": sum(row["sum_ns"] for row in of_kernels)}]
+    with pytest.raises(omni_trace.CommandFailed) as caught:
+        omni_trace.query([PIPELINE], "select nmae from events", window="..10ms")
+    assert "did you mean name?" in str(caught.value)
+
+
+def test_what_is_read_is_kept_where_it_is_said(tmp_path):
+    for _ in range(2):
+        run = omni_trace.analyze(PIPELINE, cache=tmp_path / "kept")
+        assert run.to_dict()["devices"] == machine_output("analyze", PIPELINE)["devices"]
+        assert len(list((tmp_path / "kept").iterdir())) == 3
+    assert omni_trace.bandwidth(PIPELINE, cache="off").command == "bandwidth"
+
+
 def fifo(folder):
     path = pathlib.Path(folder) / "trace.json"
     os.mkfifo(path)
