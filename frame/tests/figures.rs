@@ -6,9 +6,9 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::root;
-use common::shared::real_traces;
+use common::shared::{real_traces, shared_traces};
 use omni_trace::analyze::copies::CopiesConfig;
-use omni_trace::{Question, Reading, Table, Traces, Values};
+use omni_trace::{Logs, Question, Reading, Table, Traces, Values, tables};
 use omni_trace_frame::catalog::Catalog;
 use omni_trace_frame::data::Data;
 use omni_trace_frame::session::Session;
@@ -112,6 +112,62 @@ fn quoted(text: &str) -> String {
     }
 }
 
+/// What a statement answers, as lines of CSV.
+fn answer(session: &mut Session<'_>, sql: &str, path: &Path) -> Vec<String> {
+    let statement = statement::parse(sql).expect("it is SQL").remove(0);
+    let result = session
+        .run(&statement)
+        .unwrap_or_else(|trouble| panic!("{}: {sql}: {trouble}", path.display()));
+    let mut text = Vec::new();
+    show::write(&mut result.expect("it asks"), Format::Csv, &mut text).expect("memory takes it");
+    let text = String::from_utf8(text).expect("CSV is UTF-8");
+    text.split_terminator("\r\n").skip(1).map(str::to_owned).collect()
+}
+
+/// Holds every table of logs, row by row and by its sums, to the report of `stages`. Gives the number of rows.
+fn hold_logs(path: &Path) -> usize {
+    let Ok(logs) = Logs::read([path]) else { return 0 };
+    let stages = logs.stages();
+    let sources = stages.tables();
+    let catalog = Catalog::new();
+    let reading = Reading::default();
+    let data = Data::new(vec![path.to_owned()], Question::default(), reading);
+    let mut session = Session::new(&catalog, &data);
+    let mut n_rows = 0;
+    for info in tables().iter().filter(|info| info.of == omni_trace::Of::Stages) {
+        let source = sources.iter().find(|source| source.key == info.key).expect("it is listed");
+        let table = source.table();
+        let is_plain =
+            |values: &Values| matches!(values, Values::Int(_) | Values::Text(_) | Values::Word(..));
+        let keys: Vec<&str> = table
+            .columns()
+            .filter(|(_, values)| is_plain(values))
+            .map(|(column, _)| column.key)
+            .collect();
+        let select = keys.iter().map(|key| format!("\"{key}\"")).collect::<Vec<_>>().join(", ");
+        let mut actual = answer(&mut session, &format!("SELECT {select} FROM {}", info.name), path);
+        let mut expected = rows(&table, &keys);
+        actual.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(actual, expected, "{}: {}", path.display(), info.name);
+        let whole: Vec<&str> = table
+            .columns()
+            .filter(|(_, values)| matches!(values, Values::Int(_)))
+            .map(|(column, _)| column.key)
+            .collect();
+        let select: String = whole.iter().map(|key| format!(", sum(\"{key}\")")).collect();
+        let sql = format!("SELECT count(*){select} FROM {}", info.name);
+        assert_eq!(
+            answer(&mut session, &sql, path),
+            sums(&table, &whole),
+            "{}: {sql}",
+            path.display()
+        );
+        n_rows += table.n_rows;
+    }
+    n_rows
+}
+
 fn hold(path: &Path) {
     let Ok(traces) = Traces::read([path]) else { return };
     let question = Question::default();
@@ -125,16 +181,7 @@ fn hold(path: &Path) {
         (Catalog::new(), Data::new(vec![path.to_owned()], question, Reading::default()));
     let mut session = Session::new(&catalog, &data);
     for (sql, of) in &QUERIES {
-        let statement = statement::parse(sql).expect("it is SQL").remove(0);
-        let result = session
-            .run(&statement)
-            .unwrap_or_else(|trouble| panic!("{}: {sql}: {trouble}", path.display()));
-        let mut text = Vec::new();
-        show::write(&mut result.expect("it asks"), Format::Csv, &mut text)
-            .expect("memory takes it");
-        let text = String::from_utf8(text).expect("CSV is UTF-8");
-        let mut actual: Vec<String> =
-            text.split_terminator("\r\n").skip(1).map(str::to_owned).collect();
+        let mut actual = answer(&mut session, sql, path);
         let table = |table: Option<Table>| table.unwrap_or_else(|| panic!("{sql}"));
         let mut expected = match of {
             Of::Analyze(key, keys) => sums(&table(analyze.table(key)), keys),
@@ -160,6 +207,26 @@ fn figures_of_fixtures_are_those_of_the_reports() {
     ] {
         hold(&root().join("fixtures").join(case));
     }
+}
+
+#[test]
+fn figures_of_logs_are_those_of_stages() {
+    for case in ["logs_seed", "logs_generations", "logs_served", "joined"] {
+        assert!(hold_logs(&root().join("fixtures").join(case)) > 5, "{case}");
+    }
+    let Some(traces) = shared_traces() else { return };
+    let (mut folders, mut n_rows) = (vec![traces], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().expect("the folder of real traces can be listed") {
+            let path = entry.expect("the folder of real traces can be listed").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "log" || ending == "jsonl") {
+                n_rows += hold_logs(&path);
+            }
+        }
+    }
+    assert!(n_rows > 100, "{n_rows} rows of real logs");
 }
 
 #[test]

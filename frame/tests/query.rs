@@ -319,6 +319,97 @@ fn helpers_are_exact() {
     );
 }
 
+/// The analyzer's program, which lies beside this one.
+fn analyze(arguments: &[&str]) -> serde_json::Value {
+    let analyzer =
+        std::path::Path::new(env!("CARGO_BIN_EXE_omni-trace-query")).with_file_name("omni-trace");
+    assert!(analyzer.is_file(), "cargo build makes {}", analyzer.display());
+    let output = std::process::Command::new(analyzer)
+        .args(["analyze", "--format", "json"])
+        .args(arguments)
+        .current_dir(common::root())
+        .output()
+        .expect("the analyzer starts");
+    assert!(output.status.success(), "{}", err(&output));
+    serde_json::from_slice(&output.stdout).expect("it writes JSON")
+}
+
+#[test]
+fn a_part_of_the_window_and_less_of_the_time_are_those_of_analyze() {
+    let pipeline = "fixtures/pipeline";
+    for options in [
+        vec!["--window", "10ms..25ms"],
+        vec!["--window", "..12ms", "--exclude", "ipc_wait"],
+        vec!["--exclude", "ipc_wait,gpu_sync"],
+    ] {
+        let report = analyze(&[&[pipeline], &options[..]].concat());
+        let ask = |sql: &str| -> serde_json::Value {
+            let words = [&[pipeline, "--format", "json"], &options[..], &[sql]].concat();
+            serde_json::from_str(&query(&words)).unwrap()
+        };
+        let sum = |table: &str, key: &str| -> i64 {
+            report[table].as_array().unwrap().iter().filter_map(|row| row[key].as_i64()).sum()
+        };
+        let found = ask("SELECT sum(busy_ns) AS busy, sum(idle_ns) AS idle FROM devices");
+        assert_eq!(found[0]["busy"].as_i64(), Some(sum("devices", "busy_ns")), "{options:?}");
+        assert_eq!(found[0]["idle"].as_i64(), Some(sum("devices", "idle_ns")), "{options:?}");
+        let found = ask("SELECT sum(self_cpu_ns) AS cpu FROM key_averages");
+        assert_eq!(
+            found[0]["cpu"].as_i64(),
+            Some(sum("key_averages", "self_cpu_ns")),
+            "{options:?}"
+        );
+        let found = ask("SELECT sum(dur_ns) AS ns, count(*) AS n FROM kernel_events");
+        if options.iter().all(|word| *word != "--window") {
+            assert_eq!(found[0]["ns"].as_i64(), Some(sum("kernels", "sum_ns")), "{options:?}");
+        } else {
+            let whole = query(&[pipeline, "--format", "csv", "SELECT count(*) FROM kernel_events"]);
+            let whole: i64 = whole.lines().nth(1).unwrap().parse().unwrap();
+            assert!((1..whole).contains(&found[0]["n"].as_i64().unwrap()), "{options:?}");
+        }
+    }
+    for (option, said) in [
+        ("--window=5..7", "write a number with ns, us, ms or s"),
+        ("--window=9s..", "--window starts behind the end of every input"),
+        ("--exclude=cpu_op", "operators are what the tables are about"),
+        ("--exclude=waiting", "is no class of time"),
+    ] {
+        let output = run(&[pipeline, option, "SELECT count(*) FROM events"]);
+        assert_eq!(output.status.code(), Some(2), "{option}");
+        assert!(err(&output).contains(said), "{option}: {}", err(&output));
+    }
+}
+
+#[test]
+fn answers_do_not_depend_on_threads() {
+    let sql = "SELECT name, count(*) AS n, sum(dur_ns) AS s, p99(dur_ns) AS p FROM kernel_events GROUP BY name ORDER BY s DESC, name";
+    let one = query(&["fixtures/pipeline", "--threads", "1", sql]);
+    for threads in ["2", "7"] {
+        assert_eq!(query(&["fixtures/pipeline", "--threads", threads, sql]), one);
+    }
+    assert_eq!(query(&["fixtures/pipeline", sql]), one);
+}
+
+#[test]
+fn what_was_read_is_kept_for_the_next_question() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("kept");
+    let (cache, sql) =
+        (kept.to_str().unwrap(), "SELECT count(*) AS n, sum(dur_ns) AS s FROM events");
+    let plain = query(&[TP2, "--cache", "off", "--format", "csv", sql]);
+    assert!(!kept.exists());
+    for _ in 0..2 {
+        assert_eq!(query(&[TP2, "--cache", cache, "--format", "csv", sql]), plain);
+        assert_eq!(kept.read_dir().unwrap().count(), 2, "one a trace");
+    }
+    // Another window is a question to the same stores.
+    let part = [TP2, "--window", "..1ms", "--format", "csv", sql];
+    let cached = query(&[&part[..], &["--cache", cache]].concat());
+    assert_eq!(cached, query(&[&part[..], &["--cache", "off"]].concat()));
+    assert_ne!(cached, plain);
+    assert_eq!(kept.read_dir().unwrap().count(), 2);
+}
+
 #[test]
 fn without_sql_and_terminal_it_says_how() {
     let output = program(["query", TP2]).stdin(Stdio::null()).output().unwrap();

@@ -159,3 +159,38 @@ fn speedscope_files_are_what_its_schema_says() {
     }
     assert_eq!(n_files, 3);
 }
+
+/// Folded stacks as inferno draws them: what it counts in all is the sum of the file's nanoseconds.
+#[test]
+fn folded_stacks_are_drawn_by_inferno() {
+    let analyzer = Path::new(env!("CARGO_BIN_EXE_omni-trace-query")).with_file_name("omni-trace");
+    assert!(analyzer.is_file(), "cargo build makes {}", analyzer.display());
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(analyzer)
+        .args(["export", "fixtures/pipeline", "--format", "folded", "-o"])
+        .arg(dir.path())
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", err(&output));
+    let mut n_drawn = 0;
+    for entry in dir.path().read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let sum: u64 =
+            text.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+        if sum == 0 {
+            continue;
+        }
+        let mut options = inferno::flamegraph::Options::default();
+        options.count_name = "ns".to_owned();
+        let mut picture = Vec::new();
+        inferno::flamegraph::from_lines(&mut options, text.lines(), &mut picture).unwrap();
+        let picture = String::from_utf8(picture).unwrap();
+        let all = picture.split("<title>all (").nth(1).and_then(|rest| rest.split(" ns").next());
+        let counted: u64 = all.unwrap().replace(',', "").parse().unwrap();
+        assert_eq!(counted, sum, "{}", path.display());
+        n_drawn += 1;
+    }
+    assert!(n_drawn >= 6, "{n_drawn} files were drawn");
+}

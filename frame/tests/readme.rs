@@ -1,4 +1,4 @@
-//! The README's questions have the answers that stand under them. `BLESS=1 cargo test -p omni-trace-frame --test readme`
+//! The questions of the README and of docs/query.md have the answers that stand under them. `BLESS=1 cargo test -p omni-trace-frame --test readme`
 //! writes these anew.
 
 mod common;
@@ -40,15 +40,20 @@ fn answered(readme: &str) -> (String, usize) {
     (text, n_asked)
 }
 
-#[test]
-fn the_readme_s_questions_have_their_answers() {
-    let path = root().join("README.md");
-    let readme = std::fs::read_to_string(&path).expect("there is a README");
-    let (actual, n_asked) = answered(&readme);
-    assert_eq!(n_asked, 3);
+fn hold(page: &str, n_questions: usize) {
+    let path = root().join(page);
+    let text = std::fs::read_to_string(&path).expect("the page is there");
+    let (actual, n_asked) = answered(&text);
+    assert_eq!(n_asked, n_questions, "{page}");
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&path, actual).expect("the README is writable");
+        std::fs::write(&path, actual).expect("the page is writable");
         return;
     }
-    assert_eq!(readme, actual, "BLESS=1 accepts");
+    assert_eq!(text, actual, "{page}: BLESS=1 accepts");
+}
+
+#[test]
+fn the_questions_of_the_pages_have_their_answers() {
+    hold("README.md", 3);
+    hold("docs/query.md", 9);
 }
