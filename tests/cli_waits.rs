@@ -295,7 +295,7 @@ fn an_input_without_a_clock_is_said_to_take_no_part() {
 fn every_check_of_trust_is_there() {
     let report = json_of(&[PIPELINE, TWO_RANKS], &[]);
     let trust = rows(&report, "trust");
-    assert_eq!(trust.len(), 5 * 29);
+    assert_eq!(trust.len(), 5 * 33);
     for row in trust {
         assert!(row["meaning"].as_str().is_some_and(|meaning| meaning.len() > 20), "{row}");
         assert!(
