@@ -53,7 +53,8 @@ impl Known {
     fn of(table: &'static TableInfo) -> Self {
         let mut columns: Vec<Named> = table.spec.value_columns().map(Named::of).collect();
         let has = |columns: &[Named], key| columns.iter().any(|column: &Named| column.key == key);
-        if has(&columns, INPUT) {
+        // The inputs of logs are logs, which have neither.
+        if table.of != Of::Stages && has(&columns, INPUT) {
             let added = ADDED.iter().filter(|(key, _)| !has(&columns, key)).map(Named::added);
             let added: Vec<Named> = added.collect();
             columns.extend(added);

@@ -8,12 +8,17 @@ use std::path::PathBuf;
 use omni_trace::analyze::window::{WindowConfig, windows};
 use omni_trace::read::Input;
 use omni_trace::{Cells, Logs, Of, Question, ReadError, Reading, Source, Traces, Values};
-use polars::prelude::{Column, DataFrame, PolarsError};
+use polars::prelude::{BooleanChunked, Column, DataFrame, PolarsError};
 
 use crate::catalog::{INPUT, Known, STAGE};
 use crate::convert::{self, Dictionaries};
 use crate::reading::Display;
 use crate::trouble::Trouble;
+
+/// The column of when an event begins, after the start of the window.
+const OFFSET: &str = "offset_ns";
+/// The column of how long it takes.
+const DURATION: &str = "dur_ns";
 
 /// Traces and logs.
 pub struct Data {
@@ -99,6 +104,8 @@ impl Data {
     /// Inputs that cannot be read.
     pub fn frame(&self, table: &Known, keys: &[&str]) -> Result<DataFrame, Trouble> {
         let source = self.source(table)?;
+        let wanted = keys;
+        let keys = &self.with_times(table, wanted);
         let mut dictionaries = Dictionaries::default();
         let mut whole: Option<DataFrame> = None;
         for rows in source.parts() {
@@ -108,10 +115,50 @@ impl Data {
                 None => whole = Some(part),
             }
         }
-        match whole {
-            Some(whole) => Ok(whole),
-            None => self.part(&source, table, keys, &(0..0), &mut dictionaries),
+        let whole = match whole {
+            Some(whole) => whole,
+            None => self.part(&source, table, keys, &(0..0), &mut dictionaries)?,
+        };
+        if keys.len() == wanted.len() && !self.is_clipped(table) {
+            return Ok(whole);
         }
+        let within = whole.filter(&self.within(&whole)?).map_err(unmade)?;
+        within.select(wanted.iter().copied()).map_err(unmade)
+    }
+
+    /// Whether a table has rows that lie outside of the part of the window that is asked about.
+    fn is_clipped(&self, table: &Known) -> bool {
+        let has_times = table.of == Of::Events && table.column(OFFSET).is_some();
+        has_times && self.question.time.window.is_clipped()
+    }
+
+    /// The columns that are wanted, and those that say whether a row lies in the part of the window.
+    fn with_times<'k>(&self, table: &Known, wanted: &[&'k str]) -> Vec<&'k str> {
+        let mut keys = wanted.to_vec();
+        if self.is_clipped(table) {
+            let times = [OFFSET, DURATION].into_iter().filter(|key| table.column(key).is_some());
+            let missing: Vec<&str> = times.filter(|key| !wanted.contains(key)).collect();
+            keys.extend(missing);
+        }
+        keys
+    }
+
+    /// Which rows touch the part of the window; one without duration touches it where it begins in it. Offsets count from its
+    /// start.
+    fn within(&self, frame: &DataFrame) -> Result<BooleanChunked, Trouble> {
+        let window = self.question.time.window;
+        let length_ns = window.to_ns.map(|to| to.saturating_sub(window.from_ns.unwrap_or(0)));
+        let offsets = frame.column(OFFSET).and_then(|column| column.i64()).map_err(unmade)?;
+        let durations = frame.column(DURATION).and_then(|column| column.i64()).ok();
+        let mut durations = durations.map(|durations| durations.iter()).into_iter().flatten();
+        let touches = |offset: Option<i64>| {
+            let dur_ns = durations.next().flatten().unwrap_or(0);
+            offset.is_some_and(|at| {
+                let is_begun = length_ns.is_none_or(|length| at < length);
+                is_begun && (at >= 0 || at.saturating_add(dur_ns) > 0)
+            })
+        };
+        Ok(offsets.iter().map(touches).collect())
     }
 
     /// Some columns of a stretch of rows.

@@ -137,7 +137,9 @@ impl<'a> Session<'a> {
     fn refused(&self, run: &Run, error: &PolarsError) -> Trouble {
         let message = root(error);
         let helpers = HELPERS.iter().map(|helper| helper.name);
-        let unknown = run.functions.iter().find(|name| !functions::is_known(name));
+        let is_helper = |name: &str| HELPERS.iter().any(|one| one.name.eq_ignore_ascii_case(name));
+        let is_unknown = |name: &&String| !functions::is_known(name) && !is_helper(name);
+        let unknown = run.functions.iter().find(is_unknown);
         if let Some(name) = unknown {
             let hint = near::hint(name, functions::KNOWN.iter().copied().chain(helpers));
             return Trouble { what: format!("there is no function `{name}`"), hint };
