@@ -255,6 +255,14 @@ mod tests {
             ("void lamport_style_one_shot_all_reduce_kernel<...>(...)", "all_reduce"),
             ("moeA2ADispatchKernel<1>", "all_to_all"),
             (
+                "void tensorrt_llm::kernels::fusedMoeCommKernel(FusedMoeCommKernelParam)",
+                "all_to_all",
+            ),
+            ("void uccl_ep_combine<8>(int)", "all_to_all"),
+            ("userbuffers_fp16_sum_inplace_gpu_rr_rs_oop<4>", "reduce_scatter"),
+            ("userbuffers_fp16_sum_inplace_gpu_rr_ag<4>", "all_gather"),
+            ("kuserbuffers_pushrecv(int, int)", "send_recv"),
+            (
                 "void vllm::cross_device_reduce_1stage<__nv_bfloat16, 2>(vllm::RankData*)",
                 "all_reduce",
             ),
