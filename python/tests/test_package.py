@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 
+import pyarrow
 import pytest
 from conftest import PIPELINE, ROOT, machine_output, ran
 
@@ -82,8 +83,8 @@ def test_sql_of_the_program_that_has_polars(monkeypatch):
         pytest.skip(f"there is no {built}; cargo build -p omni-trace-frame makes it")
     monkeypatch.setenv("OMNI_TRACE_QUERY", built)
     sql = "select sum(sum_ns) as ns from kernels"
-    of_kernels = omni_trace.analyze(PIPELINE).to_dict()["kernels"]
-    assert omni_trace.query(PIPELINE, sql) == [{"ns": sum(row["sum_ns"] for row in of_kernels)}]
+    kernels = pyarrow.table(omni_trace.analyze(PIPELINE).table("kernels")).to_pydict()
+    assert omni_trace.query(PIPELINE, sql) == [{"ns": sum(kernels["sum_ns"])}]
     with pytest.raises(omni_trace.CommandFailed) as caught:
         omni_trace.query([PIPELINE], "select nmae from events", window="..10ms")
     assert "did you mean name?" in str(caught.value)
