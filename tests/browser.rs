@@ -391,6 +391,7 @@ fn every_number_of_the_verdict_is_that_of_the_machine_output() {
         browser.open(&page);
         let analyze = json_of(&[&["analyze"], paths].concat());
         let stages = json_of(&["stages", LOG]);
+        let critical = json_of(&[&["critical-path"], paths].concat());
         let figures = browser.run(
             "return Array.from(document.querySelectorAll('#verdict [data-path]')).map(e => \
              [e.dataset.value, e.dataset.command, e.dataset.path, e.dataset.of || '', e.textContent, e.hash || ''])",
@@ -400,7 +401,11 @@ fn every_number_of_the_verdict_is_that_of_the_machine_output() {
         for figure in figures {
             let [value, command, path, of, words, link] =
                 texts(&figure).try_into().expect("six parts");
-            let machine = if command == "stages" { &stages } else { &analyze };
+            let machine = match command.as_str() {
+                "stages" => &stages,
+                "critical-path" => &critical,
+                _ => &analyze,
+            };
             if let Some(text) = machine.pointer(&path).and_then(Value::as_str) {
                 assert_eq!(words, text, "{paths:?}: {path}");
                 continue;

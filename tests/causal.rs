@@ -32,7 +32,7 @@ fn with_graph<T>(paths: &[PathBuf], ask: impl FnOnce(&CausalRun<'_>) -> T) -> T 
     let bases: Vec<TimeBase> = inputs.iter().enumerate().map(base).collect();
     let each: Vec<&TimeBase> = bases.iter().collect();
     let together = compared(inputs, &each, true);
-    ask(&CausalRun::of(inputs, &bases, &together))
+    ask(&CausalRun::of(inputs, &each, &together))
 }
 
 fn predicted_ns(subject: &Subject<'_>, changes: &[Change]) -> i64 {
@@ -219,6 +219,80 @@ fn predictions_are_those_of_the_changed_program() {
         });
     }
     assert!(n_moved > 200, "only {n_moved} changes changed anything");
+}
+
+/// A change with what it makes of the program.
+type Variant = (Change, fn(&[Rank]) -> Vec<Rank>);
+
+/// Changes that can be made together.
+fn variants() -> Vec<Variant> {
+    let scale = |glob: &str, factor| Change::Scale(Named::Kernel, glob.to_owned(), factor);
+    vec![
+        (scale("k1*", 0.5), |ranks| {
+            changed(ranks, |step| with_kernel(step, |name, _| name.starts_with("k1"), |ns| ns / 2))
+        }),
+        (scale("k*", 3.0), |ranks| {
+            changed(ranks, |step| with_kernel(step, |name, _| name.starts_with('k'), |ns| ns * 3))
+        }),
+        (Change::Free(What::Comm), |ranks| {
+            changed(ranks, |step| with_kernel(step, |_, is_collective| is_collective, |_| 0))
+        }),
+        (Change::DropOp("slow_*".to_owned()), |ranks| {
+            changed(ranks, |step| match step {
+                Step::Op(name, _) if name.starts_with("slow_") => Step::Op(name.clone(), 0),
+                other => other.clone(),
+            })
+        }),
+        (Change::Free(What::Launch), |ranks| {
+            changed(ranks, |step| match step.clone() {
+                Step::Launch { kernel_ns, name, stream, is_collective, .. } => {
+                    Step::Launch { call_ns: 0, kernel_ns, name, stream, is_collective }
+                }
+                other => other,
+            })
+        }),
+        (Change::DropKernel("drop_*".to_owned()), |ranks| {
+            let is_dropped = |step: &Step| matches!(step, Step::Launch { name, .. } if name.starts_with("drop_"));
+            let without = |rank: &Rank| {
+                let kept = rank.steps.iter().filter(|step| !is_dropped(step)).cloned();
+                Rank { steps: kept.collect(), ..rank.clone() }
+            };
+            ranks.iter().map(without).collect()
+        }),
+    ]
+}
+
+#[test]
+fn several_changes_at_once_are_those_of_the_program_with_all_of_them() {
+    let mut n_moved = 0;
+    for seed in 0..30 {
+        let ranks = pipeline_of(seed);
+        let played = play(&ranks, true, |_| false);
+        let dir = tempfile::tempdir().unwrap();
+        let paths = pipeline::write(&ranks, &played, dir.path());
+        with_graph(&paths, |run| {
+            let subject = run.subject();
+            let begin = ranks.iter().map(|rank| rank.begins_ns).min().unwrap();
+            for chosen in (3_u32..64).filter(|chosen| chosen.count_ones() > 1).step_by(5) {
+                let is_chosen = |at: &usize| chosen & (1 << at) != 0;
+                let all = variants();
+                let (mut changes, mut program) = (Vec::new(), ranks.clone());
+                for at in (0..all.len()).filter(is_chosen) {
+                    changes.push(all[at].0.clone());
+                    program = all[at].1(&program);
+                }
+                let syncs_wait = chosen % 3 != 0;
+                if !syncs_wait {
+                    changes.push(Change::Free(What::GpuSync));
+                }
+                let expected = play(&program, syncs_wait, |_| false).end_ns() - begin;
+                let predicted = predicted_ns(&subject, &changes);
+                assert_eq!(predicted, expected, "seed {seed}: {changes:?}");
+                n_moved += u32::from(predicted != played.end_ns() - begin);
+            }
+        });
+    }
+    assert!(n_moved > 200, "only {n_moved} combinations changed anything");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::host::HostThread;
 use super::intervals::{CoverIndex, Intervals, Span};
 use super::iteration_names::{Batch, Phase, Scheme, parse_iteration};
 use super::quantiles::Quantiles;
+use super::steady::{SteadyRule, steady_rows};
 use super::timeline::Class;
 use super::window::{is_unplaced, slice_span};
 use crate::model::EventKind;
@@ -100,7 +101,22 @@ pub struct Iterations {
     pub summary: Vec<IterationSummaryRow>,
 }
 
+impl IterationRow {
+    /// The tokens that it works on: context tokens, and one for each generating request; `None` where its name does not
+    /// say.
+    pub fn tokens(&self) -> Option<u64> {
+        let Batch { context_tokens, generation_requests, .. } = self.batch;
+        let of_context = context_tokens.or(generation_requests.map(|_| 0))?;
+        Some(of_context.saturating_add(generation_requests.unwrap_or(0)))
+    }
+}
+
 impl Iterations {
+    /// Has percentiles over the steady iterations alone; the rows stay.
+    pub fn keep_steady(&mut self, rule: SteadyRule, base: &TimeBase) {
+        self.summary = summary(&steady_rows(rule, &self.rows, base));
+    }
+
     /// Takes excluded time out of the lengths; device times, waits and gaps stay as recorded.
     pub fn leave_out(&mut self, exclusion: &Exclusion) {
         for row in &mut self.rows {

@@ -16,7 +16,7 @@ use crate::store::{self, Store, StrId};
 
 tables! {
     /// What one operator of one module holds when a device's allocator holds the most.
-    MemoryPeakRow: "memory_peak", "Memory at its peak", "Whose bytes are alive when the most is allocated?", groups 2, shown Request, carried whole {
+    MemoryPeakRow: "memory_peak", "Memory at its peak", "Whose bytes are alive when the most is allocated?", groups 2, on Use 5, shown Request, carried whole {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         bytes: i64, Bytes, All, "bytes", "bytes that are alive at the peak; the rows of a device sum to its peak";
@@ -28,7 +28,7 @@ tables! {
     }
 
     /// The memory of one device over one iteration.
-    MemoryIterationRow: "memory_iterations", "Memory by iteration", "Does memory grow, and does the allocator stall?", groups 2, shown Request, carried whole {
+    MemoryIterationRow: "memory_iterations", "Memory by iteration", "Does memory grow, and does the allocator stall?", groups 2, on Use 6, shown Request, carried whole {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         begin_bytes: Option<i64>, Bytes, All, "at begin", "allocated when it begins; none before the first event";
@@ -245,7 +245,8 @@ fn stalls(store: &Store, base: &TimeBase, (begin_ns, end_ns): (i64, i64)) -> (u6
     (count, sum_ns)
 }
 
-fn asks_driver(name: &str) -> bool {
+/// Whether a call asks the driver for memory or gives it back, by its name.
+pub fn asks_driver(name: &str) -> bool {
     let verb = ["cuda", "hip", "cu"].into_iter().find_map(|api| name.strip_prefix(api));
     verb.is_some_and(|verb| {
         verb.starts_with("Malloc") || verb.starts_with("Free") || verb.starts_with("Mem")

@@ -5,32 +5,39 @@ use crate::align::Together;
 use crate::analyze::base::TimeBase;
 use crate::analyze::clock::{Placed, Placement, placements};
 use crate::analyze::iterations::iterations;
+use crate::analyze::joined::Joined;
 use crate::analyze::percent;
+use crate::analyze::trust::{TrustKind, trust};
 use crate::analyze::units::unit_spans;
-use crate::causal::account::{iteration_rows, path_rows, slack_rows, step_rows};
+use crate::causal::account::{iteration_rows, path_rows, request_rows, slack_rows, step_rows};
 use crate::causal::bounds::{bound_rows, change_rows, predict, predicted_rows, stage_rows};
 use crate::causal::explained::{doubt_rows, replay_rows};
+use crate::causal::findings::{Allowed, finding_rows};
 use crate::causal::path::{path, slack};
 use crate::causal::replay::{Changes, Replay};
 use crate::causal::whatif::Asked;
 use crate::causal::{CausalInput, Graph, Measure, Subject};
+use crate::diag::Severity;
 use crate::diag::timings::timed;
 use crate::model::Role;
 use crate::read::Input;
 use crate::table::causal::{CriticalPathReport, PredictionCells, WhatIfReport, WholeCells};
+use crate::table::verdict::{VerdictRow, verdict_of_path};
 use crate::table::{InputRow, IssueRow, SCHEMA_VERSION};
 
 /// The inputs of one run as one graph.
 pub struct CausalRun<'a> {
     inputs: Vec<CausalInput<'a>>,
     graph: Graph,
+    /// What the checks of each of them allow.
+    allowed: Vec<Allowed>,
     rows: Vec<InputRow>,
     issues: Vec<IssueRow>,
 }
 
 impl<'a> CausalRun<'a> {
     /// Builds it. Where some inputs have a place on the common time line, those without one are left out.
-    pub fn of(inputs: &'a [Input], bases: &'a [TimeBase], together: &Together) -> Self {
+    pub fn of(inputs: &'a [Input], bases: &[&'a TimeBase], together: &Together) -> Self {
         let placed = placements(&together.alignment);
         let is_any_placed = placed.iter().any(|one| one.placement != Placement::None);
         let takes_part = |at: usize| match is_any_placed {
@@ -40,17 +47,24 @@ impl<'a> CausalRun<'a> {
         let numbers: Vec<usize> = (0..inputs.len()).filter(|&at| takes_part(at)).collect();
         let causal: Vec<CausalInput<'a>> = numbers
             .iter()
-            .map(|&at| causal_input(at, &inputs[at], &bases[at], &placed[at]))
+            .map(|&at| causal_input(at, &inputs[at], bases[at], &placed[at]))
             .collect();
         let mut graph = timed("causal: graph", || Graph::of(&causal, &together.matched));
         graph.doubts.n_unplaced_inputs = (inputs.len() - numbers.len()) as u64;
         let each = || inputs.iter().zip(bases).enumerate();
-        let row = |(at, (input, base)): (usize, (&Input, &TimeBase))| InputRow {
+        let row = |(at, (input, base)): (usize, (&Input, &&TimeBase))| InputRow {
             run: together.runs[at],
             ..inputs::input(at, input, &input.diag, &base.windows)
         };
         let issues = each().flat_map(|(at, (input, _))| inputs::issues(at, &input.diag));
-        Self { rows: each().map(row).collect(), issues: issues.collect(), inputs: causal, graph }
+        let allowed = numbers.iter().map(|&at| allowed(&inputs[at], bases[at])).collect();
+        Self {
+            allowed,
+            rows: each().map(row).collect(),
+            issues: issues.collect(),
+            inputs: causal,
+            graph,
+        }
     }
 
     /// Inputs that are left out, as nothing tells where they lie on the common time line.
@@ -63,25 +77,41 @@ impl<'a> CausalRun<'a> {
         Subject { graph: &self.graph, inputs: &self.inputs }
     }
 
-    /// What bounds the run.
-    pub fn critical_path_report(self) -> CriticalPathReport {
+    /// What bounds the run, and the requests of its logs, where there are some.
+    pub fn critical_path_report(self, joined: Option<&Joined>) -> CriticalPathReport {
         let subject = self.subject();
         let replay = timed("causal: replay", || Replay::of(&self.graph, &Changes::default()));
         let pieces = timed("causal: path", || path(&self.graph, &replay));
         let slack = timed("causal: slack", || slack(&self.graph, &replay));
-        CriticalPathReport {
+        let path_iterations = iteration_rows(&subject, &pieces);
+        let unchanged = subject.measure(&replay);
+        let findings = timed("causal: findings", || {
+            finding_rows(&subject, &pieces, (&unchanged, &path_iterations), &self.allowed)
+        });
+        let is_untrusted = |one: &&Allowed| !(one.host && one.device);
+        let mut report = CriticalPathReport {
+            verdict: Vec::new(),
+            findings,
+            n_untrusted: self.allowed.iter().filter(is_untrusted).count() as u64,
             schema_version: SCHEMA_VERSION,
             command: "critical-path",
             window_ns: self.graph.end_ns - self.graph.start_ns,
             critical_path: path_rows(&subject, &pieces),
-            path_iterations: iteration_rows(&subject, &pieces),
+            path_iterations,
+            path_requests: request_rows(
+                &subject,
+                &pieces,
+                joined.map_or(&[], |joined| &joined.joined_requests),
+            ),
             slack: timed("causal: slack rows", || slack_rows(&subject, &pieces, &slack)),
             path_steps: step_rows(&subject, &pieces),
             replay: replay_rows(&subject, &replay),
             doubts: doubt_rows(&self.graph),
             inputs: self.rows,
             issues: self.issues,
-        }
+        };
+        report.verdict = VerdictRow::of(vec![verdict_of_path(&report)]);
+        report
     }
 
     /// What some changes would bring; with none, what each thing would bring at most.
@@ -129,6 +159,26 @@ impl<'a> CausalRun<'a> {
         }
         recorded
     }
+}
+
+/// What the checks of an input allow to say about it.
+fn allowed(input: &Input, base: &TimeBase) -> Allowed {
+    let panel = trust(&input.store, base, &input.diag);
+    let doubts =
+        |kinds: &[TrustKind]| panel.iter().any(|line| line.is_doubt && kinds.contains(&line.check));
+    let is_lost = panel.iter().any(|line| {
+        line.check == TrustKind::LostEvents
+            && line.count.is_some_and(|count| count > 0)
+            && line.severity >= Severity::DataLoss
+    });
+    let host = !is_lost && !doubts(&[TrustKind::Duplicates, TrustKind::EmptyStart]);
+    let of_device = [
+        TrustKind::Causality,
+        TrustKind::LinkMismatch,
+        TrustKind::DeviceWorkMissing,
+        TrustKind::ActivityWithoutLaunch,
+    ];
+    Allowed { host, device: host && !doubts(&of_device) }
 }
 
 fn causal_input<'a>(

@@ -9,18 +9,24 @@ use super::inputs as rows;
 use super::reduce::Part;
 use super::{InputAnswers, Question};
 use crate::analyze::across::Across;
+use crate::analyze::counters::{CounterRow, counters};
 use crate::analyze::kernel_origins::{KernelOrigin, kernel_origins};
 use crate::analyze::kernels::{ActivityDurations, StreamRow, streams};
 use crate::analyze::launch_delays::{LaunchRow, launch_delays};
+use crate::analyze::launch_stats::{LaunchStatRow, launch_stats};
 use crate::analyze::memory_live::{
     MemoryIterationRow, MemoryPeakRow, memory_iterations, memory_peak,
 };
+use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow, queues};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow, roofline};
+use crate::analyze::steady::{SteadyRow, steady};
 use crate::analyze::timeline::Class;
 use crate::diag::Reporter;
+use crate::diag::timings::timed;
 use crate::model::Identity;
 use crate::read::Input;
 use crate::schema::Row as _;
+use crate::store::Store;
 use crate::table::{
     AnalyzeReport, ComponentRow, DeviceRow, ExcludedRow, KernelRow, KeyAverageRow, TotalsRow,
     TrustRow, own_tables,
@@ -72,9 +78,14 @@ impl Digest {
         let mut report = AnalyzeReport::default();
         add_input(&mut report, number, (input, diag), &results);
         report.activity = std::mem::take(&mut results.activity);
-        if question.needs(&[LaunchRow::SPEC]) {
-            report.launches.extend(launch_delays(&input.store, &results.base));
+        if question.needs(&[CounterRow::SPEC]) {
+            let InputAnswers { base, iterations, .. } = &results;
+            report.counters = counters(&input.store, base, &iterations.rows);
         }
+        if question.needs(&[SteadyRow::SPEC]) {
+            report.steady = steady(&results.iterations.rows, &results.base);
+        }
+        add_launches(question, &input.store, &results, &mut report);
         if question.needs(&[MemoryPeakRow::SPEC]) {
             report.memory_peak = memory_peak(&input.store, &results.base);
         }
@@ -163,6 +174,27 @@ fn add_input(
     report.iteration_summary.extend_from_slice(&results.iterations.summary);
     report.memory.extend_from_slice(&results.memory);
     report.issues.extend(rows::issues(number, diag));
+}
+
+/// Adds what starting device work takes.
+fn add_launches(
+    question: &Question,
+    store: &Store,
+    results: &InputAnswers,
+    report: &mut AnalyzeReport,
+) {
+    let InputAnswers { base, iterations, .. } = results;
+    if question.needs(&[LaunchRow::SPEC]) {
+        report.launches.extend(launch_delays(store, base));
+    }
+    if question.needs(&[LaunchStatRow::SPEC]) {
+        let launches = || launch_stats(store, base, &iterations.rows);
+        report.launch_stats = timed("analyze: launches", launches);
+    }
+    if question.needs(&[QueueDepthRow::SPEC, QueueSlotRow::SPEC]) {
+        let found = timed("analyze: queues", || queues(store, base));
+        (report.queue_depth, report.queue_over_time) = (found.depth, found.over_time);
+    }
 }
 
 /// Adds the checks of an input, and to its row what they doubt.

@@ -11,6 +11,7 @@ use crate::analyze::across::{Across, AcrossNeeds};
 use crate::analyze::activity::activity;
 use crate::analyze::base::TimeBase;
 use crate::analyze::components::components;
+use crate::analyze::counters::CounterRow;
 use crate::analyze::devices::devices;
 use crate::analyze::exclude::{Exclusion, exclusion};
 use crate::analyze::host::ThreadKind;
@@ -18,10 +19,12 @@ use crate::analyze::idle::{DeviceIdle, idle};
 use crate::analyze::iterations::{Iterations, iterations};
 use crate::analyze::kernels::{ActivityDurations, activity_durations};
 use crate::analyze::key_averages::{KeyAverages, key_averages, key_averages_excluding};
+use crate::analyze::launch_stats::LaunchStatRow;
 use crate::analyze::memory::memory;
 use crate::analyze::memory_live::MemoryIterationRow;
 use crate::analyze::roofline::UtilizationRow;
 use crate::analyze::startup::startup;
+use crate::analyze::steady::SteadyRow;
 use crate::analyze::threads::{Threads, threads};
 use crate::analyze::timeline::Class;
 use crate::diag::timings;
@@ -90,6 +93,9 @@ impl InputAnswers {
             base,
         };
         results.leave_out();
+        if let Some(rule) = question.steady {
+            results.iterations.keep_steady(rule, &results.base);
+        }
         results
     }
 
@@ -133,6 +139,9 @@ impl TimeResults {
             KernelRow::SPEC,
             UtilizationRow::SPEC,
             MemoryIterationRow::SPEC,
+            LaunchStatRow::SPEC,
+            CounterRow::SPEC,
+            SteadyRow::SPEC,
         ]);
         Self {
             devices: only("analyze: devices", needs_idle, || devices(store, base)),

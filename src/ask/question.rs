@@ -5,6 +5,7 @@ use regex::Regex;
 use crate::analyze::base::TimeConfig;
 use crate::analyze::key_averages::KeyAveragesConfig;
 use crate::analyze::roofline::RooflineConfig;
+use crate::analyze::steady::SteadyRule;
 use crate::analyze::timeline::Class;
 use crate::schema::Spec;
 
@@ -23,6 +24,8 @@ pub struct Question {
     pub sort: Option<SortKey>,
     /// The names of the rows that are shown; `None` for all. Totals and shares stay those of the whole.
     pub name: Option<Regex>,
+    /// Which iterations count in percentiles over iterations; `None` for all.
+    pub steady: Option<SteadyRule>,
     /// Whether all inputs are of one run, whatever they say.
     pub is_one_run: bool,
     /// The tables that are wanted.

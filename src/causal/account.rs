@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::device::median;
 use super::graph::{EdgeKind, LaneOf, NONE, What};
-use super::launched::launched;
 use super::path::Piece;
-use super::rows::{By, PathIterationRow, PathRow, SlackRow, StepRow};
+use super::rows::{By, PathIterationRow, PathRequestRow, PathRow, SlackRow, StepRow};
 use super::subject::Subject;
+use crate::analyze::joined::JoinedRequestRow;
+use crate::analyze::launched::launched;
 use crate::analyze::percent;
 
 /// What a part of the path is called that the others are not.
@@ -86,7 +87,7 @@ pub fn iteration_rows(subject: &Subject<'_>, pieces: &[Piece]) -> Vec<PathIterat
     let mut rows = Vec::new();
     for input in subject.inputs {
         let Some(_) = input.units.scheme else { continue };
-        let mut launches = launched(input);
+        let mut launches = launched(input.store, input.base);
         launches.sort_unstable_by_key(|one| one.called.0);
         for (number, unit) in (0..).zip(&input.units.units) {
             let span = (unit.span.start_ns, unit.span.end_ns);
@@ -109,6 +110,51 @@ pub fn iteration_rows(subject: &Subject<'_>, pieces: &[Piece]) -> Vec<PathIterat
                 ..clipped(pieces, (at(span.0), at(span.1)))
             };
             rows.push(row);
+        }
+    }
+    rows
+}
+
+/// Begin and end of a request in a stage, and how far both may be off.
+type Logged = (i64, i64, i64);
+
+/// The path by request of the logs: each as a whole, then by stage.
+pub fn request_rows(
+    subject: &Subject<'_>,
+    pieces: &[Piece],
+    requests: &[JoinedRequestRow],
+) -> Vec<PathRequestRow> {
+    let mut by_request: BTreeMap<(usize, &str), BTreeMap<_, Logged>> = BTreeMap::new();
+    for row in requests {
+        let end_ns = row.start_unix_ns.saturating_add(row.generation_ns);
+        let stages = by_request.entry((row.run, &row.request)).or_default();
+        let span = (row.start_unix_ns, end_ns, row.error_ns);
+        stages.insert((row.stage, Some(row.pass)), span);
+    }
+    let mut rows = Vec::new();
+    for ((run, request), stages) in by_request {
+        let first = stages.values().map(|span| span.0).min().unwrap_or(0);
+        let last = stages.values().map(|span| span.1).max().unwrap_or(first);
+        let error_ns = stages.values().map(|span| span.2).max().unwrap_or(0);
+        let whole = std::iter::once(((None, None), (first, last, error_ns)));
+        for ((stage, pass), (from, to, error_ns)) in whole.chain(stages) {
+            let parts = clipped(pieces, (from, to));
+            rows.push(PathRequestRow {
+                run,
+                request: request.to_owned(),
+                stage,
+                pass,
+                start_ns: from.saturating_sub(subject.graph.start_ns),
+                error_ns,
+                dur_ns: to - from,
+                host_ns: parts.host_ns,
+                wait_ns: parts.wait_ns,
+                kernel_ns: parts.kernel_ns,
+                comm_ns: parts.comm_ns,
+                copy_ns: parts.copy_ns,
+                gap_ns: parts.gap_ns,
+                outside_ns: parts.outside_ns,
+            });
         }
     }
     rows

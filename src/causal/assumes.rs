@@ -63,6 +63,9 @@ impl Subject<'_> {
             Change::Free(What::Comm) => {
                 "collectives take no time once the last rank has come; waiting for it stays"
             }
+            Change::FreeCall(_) => {
+                "the calls wait for nothing, also where the host needs the result"
+            }
             Change::Free(_)
             | Change::Scale(..)
             | Change::ScaleStage(..)

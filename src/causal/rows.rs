@@ -52,7 +52,7 @@ words! {
 
 tables! {
     /// A part of the critical path. The parts of each way to tell them apart sum to the window.
-    PathRow: "critical_path", "What the run waited for: the critical path", "Which work, waits and gaps decide how long the run takes?", groups 1, shown Always {
+    PathRow: "critical_path", "What the run waited for: the critical path", "Which work, waits and gaps decide how long the run takes?", groups 1, on Path 2, shown Always {
         by: By, Text, All, "by", "what the parts are told apart by; the parts of each sum to the window";
         ns: i64, Ns, All, "on path", "time on the path";
         pct: Option<f64>, Percent, All, "share", "of the window";
@@ -62,7 +62,7 @@ tables! {
     }
 
     /// One iteration of one input, and what the critical path did while it lasted.
-    PathIterationRow: "path_iterations", "The critical path by iteration", "What decides how long each iteration takes: the host, the device, or a wait?", groups 1, shown Request {
+    PathIterationRow: "path_iterations", "The critical path by iteration", "What decides how long each iteration takes: the host, the device, or a wait?", groups 1, on Path 3, shown Request {
         input: usize, Count, All, "#", "number of the input";
         iteration: u64, Count, All, "n", "number of the iteration on its lead thread, from 0";
         phase: String, Text, All, "phase", "prefill, decode, mixed, empty, unknown";
@@ -80,8 +80,26 @@ tables! {
         bound: Option<&'static str>, Text, All, "bound by", "host_bound where the streams had run dry at more than half of the launches, else device_bound; none without launches";
     }
 
+    /// One request, or its time in one stage, and what the critical path did meanwhile.
+    PathRequestRow: "path_requests", "The critical path by request", "What decides how long each request takes, over all stages?", groups 2, on Path 4, shown Rows {
+        run: usize, Count, Room, "run", "number of the run in the logs";
+        request: String, Text, All, "request", "request id; empty where the log counts calls only";
+        stage: Option<u32>, Count, All, "stage", "stage index; none for the request from the begin of its first stage to the end of its last";
+        pass: Option<u32>, Count, Request, "pass", "1, or more for further passes through the stage";
+        start_ns: i64, Ns, Room, "start", "start by the log, since the path began; negative before it";
+        error_ns: i64, Ns, All, "±", "how far the log's times may be off";
+        dur_ns: i64, Ns, All, "length", "length by the log; the parts sum to it";
+        host_ns: i64, Ns, All, "host", "the path was in host code: operators, Python, calls, loading, what no event covers";
+        wait_ns: i64, Ns, All, "waits", "the path was in a wait that nothing recorded ends";
+        kernel_ns: i64, Ns, All, "kernels", "the path was in a computing kernel";
+        comm_ns: i64, Ns, All, "comm", "the path was in communication";
+        copy_ns: i64, Ns, All, "copies", "the path was in a copy or memset";
+        gap_ns: i64, Ns, All, "gaps", "the path was between two things: launch, stream gap, return of a synchronization, hand-off";
+        outside_ns: i64, Ns, All, "outside", "the path had not begun, or was over: the request was not recorded then";
+    }
+
     /// How much later some work could begin without anything ending later.
-    SlackRow: "slack", "What could be slower at no cost: slack", "Which kernels and operators decide nothing, and by how much?", groups 1 {
+    SlackRow: "slack", "What could be slower at no cost: slack", "Which kernels and operators decide nothing, and by how much?", groups 1, on Path 5 {
         by: By, Text, All, "by", "kernel or operator";
         count: u64, Count, All, "count", "activities, or stretches of host time";
         sum_ns: i64, Ns, All, "time", "their time";
@@ -103,7 +121,7 @@ tables! {
     }
 
     /// How well the graph of one input explains what was recorded.
-    ReplayRow: "replay", "The graph, replayed without a change", "How far do the edges explain what was recorded?", groups 0, shown Always {
+    ReplayRow: "replay", "The graph, replayed without a change", "How far do the edges explain what was recorded?", groups 0, on Path 6, shown Always {
         input: usize, Count, All, "#", "number of the input";
         nodes: u64, Count, Room, "nodes", "stretches of host time, activities and ends of waits";
         exact_pct: Option<f64>, Percent, All, "exact starts", "of the nodes, those that begin in an unchanged replay when they were recorded to; this is necessary and no evidence";
@@ -119,7 +137,7 @@ tables! {
     }
 
     /// Something that the answers rest on.
-    DoubtRow: "doubts", "What may be wrong", "What did the trace not say, so that answers may be wrong?", groups 0 {
+    DoubtRow: "doubts", "What may be wrong", "What did the trace not say, so that answers may be wrong?", groups 0, on Path 7 {
         kind: DoubtKind, Text, All, "what", "what was met";
         count: u64, Count, All, "count", "how often";
         meaning: &'static str, Prose, All / Last, "meaning", "what it does to the answers";

@@ -34,9 +34,11 @@ pub enum Change {
     Scale(Named, String, f64),
     /// A class of time costs nothing.
     Free(What),
+    /// Calls of a name cost nothing and wait for nothing.
+    FreeCall(String),
     /// Device activity of a class or name does not hold up what comes after it on its stream.
     Overlap(Option<What>, String),
-    /// Operators or annotations do not happen, nor what they launch.
+    /// Operators, annotations or Python frames do not happen, nor what they launch.
     DropOp(String),
     /// Kernels do not happen.
     DropKernel(String),
@@ -103,8 +105,11 @@ pub fn parse_scale(text: &str) -> Result<Change, String> {
     Ok(Change::Scale(named, glob.to_owned(), factor))
 }
 
-/// `--free CLASS`: a class by name, or by the short names of the issue at hand.
+/// `--free CLASS|call:GLOB`: a class by name, or by the short names that people use; or calls.
 pub fn parse_free(text: &str) -> Result<Change, String> {
+    if let Some(glob) = text.strip_prefix("call:") {
+        return Ok(Change::FreeCall(glob.to_owned()));
+    }
     let short = match text {
         "ipc" => Some(What::IpcWait),
         "sync" => Some(What::GpuSync),
@@ -178,6 +183,9 @@ impl Subject<'_> {
             }
             Change::Free(what) => {
                 self.each(to, free, |_, node| self.graph.nodes.what[node] == *what);
+            }
+            Change::FreeCall(glob) => {
+                self.by_name(to, free, glob, |_, kind| kind.is_api_call());
             }
             Change::Overlap(what, glob) => {
                 let effect = Effect { place: change.place(), ..Effect::NONE };
@@ -277,7 +285,7 @@ impl Subject<'_> {
         self.inputs.iter().map(|input| of(input.store)).collect()
     }
 
-    /// The nodes of host threads inside operators or annotations of a pattern.
+    /// The nodes of host threads inside operators, annotations or Python frames of a pattern.
     fn in_ops(&self, glob: &str) -> Vec<u32> {
         let is_named = self.named(glob);
         let mut found = Vec::new();
@@ -286,8 +294,10 @@ impl Subject<'_> {
             let (input, is_named) = (&self.inputs[lane.input], &is_named[lane.input]);
             let mut inside = Intervals::default();
             for slice in input.store.tracks[track].slices.clone() {
-                let is_kind =
-                    matches!(input.store.kind(slice), EventKind::CpuOp | EventKind::UserAnnotation);
+                let is_kind = matches!(
+                    input.store.kind(slice),
+                    EventKind::CpuOp | EventKind::UserAnnotation | EventKind::PythonFunction
+                );
                 if is_kind && is_named[input.store.slices.name[slice].0 as usize] {
                     inside.push(Span::new(
                         input.store.slices.ts_ns[slice].saturating_add(input.offset_ns),

@@ -24,6 +24,7 @@ use super::memory::MemoryArg;
 use super::tables::keys_of;
 use crate::analyze::exclude::excludable;
 use crate::analyze::joined::parse_zone;
+use crate::analyze::steady::SteadyRule;
 use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
 use crate::ask::SortKey;
@@ -107,6 +108,12 @@ pub(super) struct AnalyzeArgs {
     /// Leave classes of time out: ipc_wait, gpu_sync, other_wait, module_loading, profiler, runtime, python, unattributed.
     #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = excludable)]
     pub(super) exclude: Vec<Class>,
+
+    /// Percentiles over iterations only over steady ones: without the warm-up of each kind of iteration (`changepoint`, where
+    /// nothing is said), or with batches within a tenth of the largest (`max_batch`). Totals keep all; `--table steady` says how
+    /// many stay.
+    #[arg(long, value_name = "RULE", num_args = 0..=1, require_equals = true, default_missing_value = "changepoint", value_parser = steady_rule)]
+    pub(super) steady: Option<SteadyRule>,
 
     /// Rules of what is a wait, which come before the built-in ones.
     #[arg(long, value_name = "FILE")]
@@ -426,6 +433,12 @@ impl FromStr for WindowArg {
         let WindowConfig { from_ns, to_ns } = text.parse()?;
         Ok(Self { from_ns, to_ns })
     }
+}
+
+/// A rule of which iterations count.
+fn steady_rule(word: &str) -> Result<SteadyRule, String> {
+    let names = SteadyRule::ALL.map(SteadyRule::as_str).join(", ");
+    SteadyRule::from_name(word).ok_or_else(|| format!("`{word}` is no rule; it is one of {names}"))
 }
 
 /// What a zone is ahead of UTC, in nanoseconds.

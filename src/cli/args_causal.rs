@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::args::{CommonArgs, RunArgs};
+use super::args::{CommonArgs, LogArgs, RunArgs};
 use super::args_cache::CacheArgs;
 use super::tables::keys_of;
 use crate::causal::whatif::{
@@ -20,6 +20,9 @@ use crate::causal::whatif::{
 pub(super) struct CriticalPathArgs {
     #[command(flatten)]
     pub(super) causal: CausalArgs,
+
+    #[command(flatten)]
+    pub(super) logs: LogArgs,
 
     /// Tables to show, by key; CSV shows one. Default: those with rows that people need; CSV: critical_path.
     #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = keys_of("critical-path"))]
@@ -82,7 +85,7 @@ pub(super) struct ChangeArgs {
     #[arg(long, value_name = "KIND:NAME=FACTOR", value_parser = asked_scale)]
     pub(super) scale: Vec<Asked>,
 
-    /// A class of time costs nothing: ipc, launch, comm, sync, module_loading, python, copies, …
+    /// A class of time costs nothing: ipc, launch, comm, sync, module_loading, python, copies, …; or calls: `call:cudaMemcpy*`.
     #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = asked_free)]
     pub(super) free: Vec<Asked>,
 
@@ -90,7 +93,7 @@ pub(super) struct ChangeArgs {
     #[arg(long, value_name = "WORK", value_delimiter = ',', value_parser = asked_overlap)]
     pub(super) overlap: Vec<Asked>,
 
-    /// Operators or annotations do not happen, nor what they launch.
+    /// Operators, annotations or Python frames do not happen, nor what they launch.
     #[arg(long, value_name = "NAME", value_parser = asked_drop_op)]
     pub(super) drop_op: Vec<Asked>,
 

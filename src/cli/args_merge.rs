@@ -49,6 +49,10 @@ pub(super) struct MergeArgs {
     #[arg(long)]
     pub(super) keep_duplicates: bool,
 
+    /// Draw the critical path of the run, as `critical-path` finds it, on a track of its own. The inputs are read once more.
+    #[arg(long)]
+    pub(super) critical_path: bool,
+
     /// Also write the report as a page that opens in any browser and needs no network.
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::args_causal::{CausalArgs, CriticalPathArgs, WhatIfArgs};
 use super::guard::{self, Output};
+use super::joining::{LogPlan, warn_of_logs};
 use super::plan::{CommonPlan, time_config};
 use super::reading::{find_traces, read_traces};
 use super::run::{Hinted, Outcome, say};
@@ -11,12 +12,14 @@ use super::session::{in_pool, outcome};
 use super::tables::{TableChoice, rendered};
 use crate::align::Together;
 use crate::analyze::base::{TimeBase, TimeConfig};
-use crate::ask::{CausalRun, compared};
+use crate::analyze::joined::Joined;
+use crate::ask::{CausalRun, compared, joined_with};
 use crate::causal::rows::{BoundRow, PathRow, StageRow};
 use crate::diag::timings::timed;
+use crate::read::logs::LogInput;
 use crate::read::{Input, Inputs};
 use crate::schema::{Row as _, Source, Spec};
-use crate::table::causal::CriticalPathReport;
+use crate::table::verdict::verdict_summary;
 use crate::table::{Table, over_inputs};
 
 /// What both commands will do.
@@ -25,6 +28,8 @@ struct CausalPlan {
     inputs: Inputs,
     choice: TableChoice,
     time: TimeConfig,
+    /// Logs of the run.
+    logs: Option<LogPlan>,
     /// Whether all inputs are of one run, whatever they say.
     is_one_run: bool,
 }
@@ -36,15 +41,16 @@ impl CausalPlan {
         let inputs = find_traces(&args.paths)?;
         let time = time_config(None, args.wait_rules.as_deref(), args.comm_rules.as_deref())?;
         guard::claim([Output::of("-o", args.common.output.as_deref())])?;
-        Ok(Self { common, inputs, choice, time, is_one_run: args.runs.one_run })
+        Ok(Self { common, inputs, choice, time, logs: None, is_one_run: args.runs.one_run })
     }
 
     /// Reads, asks and writes.
     fn run(
         &self,
-        text: impl Fn(&Self, CausalRun<'_>) -> anyhow::Result<String> + Sync,
+        text: impl Fn(&Self, CausalRun<'_>, Option<&Joined>) -> anyhow::Result<String> + Sync,
     ) -> anyhow::Result<Outcome> {
         in_pool(self.common.read.threads, || {
+            let logs = LogPlan::read(self.logs.as_ref(), &self.common)?;
             let inputs = read_traces(&self.inputs, &self.common)?;
             let base = |(at, input): (usize, &Input)| {
                 timed("analyze: time base", || TimeBase::new(&input.store, &self.time).numbered(at))
@@ -53,12 +59,25 @@ impl CausalPlan {
             let each: Vec<&TimeBase> = bases.iter().collect();
             let together = compared(&inputs, &each, self.is_one_run);
             refuse_several_runs(&together)?;
-            let run = CausalRun::of(&inputs, &bases, &together);
+            let run = CausalRun::of(&inputs, &each, &together);
             self.warn(&run);
-            self.common.target.write(text(self, run)?.as_bytes())?;
+            let joined = self.join((&inputs, &each, &together), &logs);
+            self.common.target.write(text(self, run, joined.as_ref())?.as_bytes())?;
             let warning = Some("data of the input was lost; `--table issues` says what");
             Ok(outcome(self.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
         })
+    }
+
+    /// The logs on the time line of the traces; `None` where there are none.
+    fn join(
+        &self,
+        (inputs, bases, together): (&[Input], &[&TimeBase], &Together),
+        logs: &[LogInput],
+    ) -> Option<Joined> {
+        let plan = self.logs.as_ref().filter(|plan| plan.joins(logs))?;
+        let joined = joined_with(inputs, bases, together, logs, plan.config());
+        warn_of_logs(&joined, logs, plan.tone(), self.common.is_quiet);
+        Some(joined)
     }
 
     fn warn(&self, run: &CausalRun<'_>) {
@@ -74,8 +93,9 @@ impl CausalPlan {
     fn cut(&self, table: Table, n_inputs: usize) -> Table {
         match table.key {
             "issues" if self.choice.is_default() => over_inputs::together(table, n_inputs),
-            "critical_path" | "bounds" | "predicted_stages" | "changes" | "replay" | "doubts"
-            | "inputs" | "issues" => table.for_people(),
+            "verdict" => verdict_summary(table),
+            "findings" | "critical_path" | "bounds" | "predicted_stages" | "changes" | "replay"
+            | "doubts" | "inputs" | "issues" => table.for_people(),
             _ => table.for_people().top(self.choice.top()),
         }
     }
@@ -84,7 +104,7 @@ impl CausalPlan {
 /// # Errors
 ///
 /// Inputs of several runs: nothing waits across them.
-fn refuse_several_runs(together: &Together) -> Result<(), Hinted> {
+pub(super) fn refuse_several_runs(together: &Together) -> Result<(), Hinted> {
     match together.n_runs() {
         0 | 1 => Ok(()),
         n => Err(Hinted {
@@ -96,13 +116,14 @@ fn refuse_several_runs(together: &Together) -> Result<(), Hinted> {
 
 /// Runs `critical-path`.
 pub(super) fn critical_path(args: &CriticalPathArgs) -> anyhow::Result<Outcome> {
-    let plan = CausalPlan::of(&args.causal, &args.table, PathRow::SPEC)?;
+    let mut plan = CausalPlan::of(&args.causal, &args.table, PathRow::SPEC)?;
+    plan.logs = LogPlan::of(&args.logs, &args.causal.paths, &plan.inputs)?;
     let shows_all = args.causal.top == 0;
-    plan.run(|plan, run| {
-        let report = run.critical_path_report();
+    plan.run(|plan, run, joined| {
+        let report = run.critical_path_report(joined);
         let view = |source: &Source<'_>| match source.key {
             "critical_path" if !shows_all => report.brief_path(),
-            _ => CriticalPathReport::view(source),
+            _ => report.view(source),
         };
         let cut = |table: Table| plan.cut(table, report.inputs.len());
         rendered(&plan.common, &plan.choice, &report, &report.tables(), view, cut)
@@ -114,7 +135,7 @@ pub(super) fn what_if(args: &WhatIfArgs) -> anyhow::Result<Outcome> {
     let asked = args.changes.all();
     let csv_table = if asked.is_empty() { BoundRow::SPEC } else { StageRow::SPEC };
     let plan = CausalPlan::of(&args.causal, &args.table, csv_table)?;
-    plan.run(|plan, run| {
+    plan.run(|plan, run, _| {
         let report = run.what_if_report(&asked);
         refuse_untouched(&report.changes)?;
         let view = |source: &Source<'_>| Table::view(&source.table());

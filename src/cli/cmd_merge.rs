@@ -9,10 +9,13 @@ use super::args_merge::{AlignArg, MergeArgs};
 use super::figures::FigurePlan;
 use super::guard;
 use super::pages;
+use super::path_track;
+use super::plan::{CommonPlan, time_config};
 use super::reading::{find_traces, say_skipped};
 use super::rewriting::{self, Destination, FirstPass};
 use super::rule_files::COMM_RULES;
 use super::run::{Hinted, Outcome};
+use super::session::in_pool;
 use super::spool::Spooled;
 use crate::align::{
     AlignInput, AlignMode, Alignment, ClockBase, ClockSource, Digest, IdentityProblem, InputClock,
@@ -24,7 +27,7 @@ use crate::analyze::devices::comm_kernels;
 use crate::analyze::wait_rules::WaitRules;
 use crate::ask::issues;
 use crate::model::Identity;
-use crate::read::{ID_ARGUMENTS, Input, Progress};
+use crate::read::{ID_ARGUMENTS, Input, Inputs, Progress};
 use crate::render::human;
 use crate::schema;
 use crate::store::PARTS_KEY;
@@ -44,7 +47,11 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let rules = COMM_RULES.of(args.comm_rules.as_deref())?.1;
     guard::claim_results(Some(destination.path()), args.html.as_deref(), &args.figures)?;
     say_skipped(&inputs, args.output.quiet);
-    let sources = Spooled::all(&inputs.paths, destination.path(), args.output.quiet)?;
+    let mut sources = Spooled::all(&inputs.paths, destination.path(), args.output.quiet)?;
+    if args.critical_path {
+        refuse_other_clocks(args.align)?;
+        sources.push(path_of(args, &inputs, destination.path())?);
+    }
     rewriting::in_pool(&args.output, || {
         let (report, outcome) = merge(args, &rules, &sources, &destination)?;
         if let Some(figures) = &figures {
@@ -52,6 +59,25 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
         }
         Ok(outcome)
     })
+}
+
+/// # Errors
+///
+/// Another way to bring clocks together than the one by which the critical path is found.
+fn refuse_other_clocks(align: AlignArg) -> Result<(), Hinted> {
+    if align == AlignArg::Auto {
+        return Ok(());
+    }
+    let what =
+        "--critical-path goes with --align auto: that is how its clocks are brought together";
+    Err(Hinted { what: what.to_owned(), hint: "leave --align out".to_owned() })
+}
+
+/// The critical path of the inputs as one more of them.
+fn path_of(args: &MergeArgs, inputs: &Inputs, output: &Path) -> anyhow::Result<Spooled> {
+    let common = CommonPlan::plain(true).with(args.output.threads, args.output.strict);
+    let time = time_config(None, None, args.comm_rules.as_deref())?;
+    in_pool(common.read.threads, || path_track::of(inputs, &common, &time, output))
 }
 
 fn merge(

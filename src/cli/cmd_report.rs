@@ -14,7 +14,7 @@ use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say};
 use super::session::{in_pool, outcome};
 use super::{cmd_analyze, figures, pages};
 use crate::analyze::copies::CopiesConfig;
-use crate::ask::{Question, bandwidth_report, stages_report};
+use crate::ask::{CausalRun, Question, bandwidth_report, stages_report};
 use crate::read::Inputs;
 use crate::table::page::Page;
 
@@ -155,9 +155,18 @@ fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
         bandwidth.add_joined(joined.clone());
     }
     let stages = (!logs.is_empty()).then(|| stages_report(&logs));
+    let path = (together.n_runs() == 1
+        && inputs.iter().any(|input| !input.store.slices.is_empty()))
+    .then(|| {
+        CausalRun::of(&inputs, &bases, together).critical_path_report(answers.joined.as_ref())
+    });
     let overview = pages::overview_of(&inputs, &answers);
     let report = answers.into_report(&plan.question, &inputs);
     let page = Page::of_analyze(&report, Some(&bandwidth), stages.as_ref(), overview, |_| true);
+    let page = match &path {
+        Some(path) => page.with_path(path),
+        None => page,
+    };
     let mut files = figures::files_of(&page.figures())?;
     let html = pages::html_of(page, &inputs, logs.iter().map(|log| log.path.as_path()));
     files.push((INDEX.to_owned(), html.into_bytes()));

@@ -46,6 +46,7 @@ mod logs_beside;
 mod memory;
 mod output;
 mod pages;
+mod path_track;
 mod plan;
 mod profiler_tables;
 mod progress;

@@ -125,6 +125,7 @@ impl AnalyzePlan {
             sort: args.shown.sort,
             name: args.shown.name.clone(),
             is_one_run: args.runs.one_run,
+            steady: args.steady,
             roofline: RooflineConfig {
                 models: OP_MODELS.of(args.op_models.as_deref())?.1,
                 peaks: peaks_of(args.peak.as_deref())?,

@@ -44,11 +44,7 @@ impl Spooled {
                 "note: {what} is read twice: it is kept in a temporary file until the end"
             ));
         }
-        let target = if output == Path::new("-") {
-            std::env::temp_dir().join("-")
-        } else {
-            output.to_owned()
-        };
+        let target = beside(output);
         let folder = target.parent().unwrap_or(Path::new(".")).display().to_string();
         let fail = |error: io::Error| {
             let what = format!("cannot keep {what} in a temporary file in '{folder}': {error}");
@@ -70,6 +66,27 @@ impl Spooled {
         Ok(Self { shown: path.to_owned(), path: kept, _file: Some(file) })
     }
 
+    /// Bytes that are no file, under a name.
+    ///
+    /// # Errors
+    ///
+    /// No room where `output` goes.
+    pub(super) fn holding(name: &str, bytes: &[u8], output: &Path) -> anyhow::Result<Self> {
+        let target = beside(output);
+        let fail = |error: io::Error| {
+            let folder = target.parent().unwrap_or(Path::new(".")).display();
+            let what = format!("cannot keep {name} in a temporary file in '{folder}': {error}");
+            Hinted { what, hint: "free some space there".to_owned() }
+        };
+        let mut file = spill_file(&target).map_err(fail)?;
+        io::Write::write_all(&mut file, bytes).map_err(fail)?;
+        let kept = reopening(&file).ok_or_else(|| {
+            let what = format!("{name} cannot be kept in a file without a name on this system");
+            Hinted { what, hint: "leave it out".to_owned() }
+        })?;
+        Ok(Self { shown: name.into(), path: kept, _file: Some(file) })
+    }
+
     /// What to open.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -79,6 +96,12 @@ impl Spooled {
     pub(super) fn shown(&self) -> &Path {
         &self.shown
     }
+}
+
+/// Where temporary files of an output go.
+fn beside(output: &Path) -> PathBuf {
+    let is_stdout = output == Path::new("-");
+    if is_stdout { std::env::temp_dir().join("-") } else { output.to_owned() }
 }
 
 /// Whether a path leads to a pipe, which gives its bytes once.

@@ -15,7 +15,6 @@ mod rows;
 mod sample;
 mod setup;
 mod student;
-mod warmup;
 
 pub use baseline::{is_baseline, read as read_baseline, written as written_baseline};
 pub use gate::Gate;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Options;
 use super::names;
-use super::warmup::warmup;
 use crate::analyze::units::{Bucket, Counts, InputUnits, Side, Unit};
+use crate::analyze::warmup::warmup;
 
 /// One run: the inputs of all its stages and ranks.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]

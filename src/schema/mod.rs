@@ -206,6 +206,10 @@ pub enum Topic {
     Profiler,
     /// Device activity by name.
     Kernels,
+    /// How well the devices were used.
+    Use,
+    /// The critical path.
+    Path,
     /// Waits, and who was busy meanwhile.
     Waits,
     /// Copies.

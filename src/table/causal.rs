@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use super::verdict::{VerdictRow, verdict_view};
 use super::{InputRow, IssueRow, Table};
+use crate::causal::findings::FindingRow;
 use crate::causal::rows::{
-    BoundRow, By, ChangeRow, DoubtRow, PathIterationRow, PathRow, PredictedRow, ReplayRow,
-    SlackRow, StageRow, StepRow, UnitOf,
+    BoundRow, By, ChangeRow, DoubtRow, PathIterationRow, PathRequestRow, PathRow, PredictedRow,
+    ReplayRow, SlackRow, StageRow, StepRow, UnitOf,
 };
 use crate::schema::{self, Shown, Source};
 
@@ -20,10 +22,18 @@ pub struct CriticalPathReport {
     pub inputs: Vec<InputRow>,
     /// From the first start to the last end over all inputs.
     pub window_ns: i64,
+    /// What it comes to.
+    pub verdict: Vec<VerdictRow>,
+    /// What to do about it.
+    pub findings: Vec<FindingRow>,
+    /// Inputs whose checks leave findings out.
+    pub n_untrusted: u64,
     /// The path by class, edge, input, kernel and operator.
     pub critical_path: Vec<PathRow>,
     /// The path by iteration.
     pub path_iterations: Vec<PathIterationRow>,
+    /// The path by request of the logs.
+    pub path_requests: Vec<PathRequestRow>,
     /// What could be slower.
     pub slack: Vec<SlackRow>,
     /// The path step by step.
@@ -43,8 +53,11 @@ impl CriticalPathReport {
     /// The tables, in the order of reading.
     pub fn tables(&self) -> Vec<Source<'_>> {
         vec![
+            Source::of(&self.verdict),
+            Source::of(&self.findings),
             Source::of(&self.critical_path),
             Source::of(&self.path_iterations),
+            Source::of(&self.path_requests).with(|table| self.without_logs(table)),
             Source::of(&self.slack).with(|table| table.with_note(SLACK)),
             Source::of(&self.path_steps),
             Source::of(&self.replay).with(|table| table.with_note(NECESSARY)),
@@ -55,8 +68,15 @@ impl CriticalPathReport {
     }
 
     /// A table as people read it.
-    pub fn view(source: &Source<'_>) -> Table {
-        Table::view(&source.table())
+    pub fn view(&self, source: &Source<'_>) -> Table {
+        match source.key {
+            "verdict" => verdict_view(&self.verdict),
+            _ => Table::view(&source.table()),
+        }
+    }
+
+    fn without_logs(&self, table: schema::Table) -> schema::Table {
+        if self.path_requests.is_empty() { table.with_note(NO_REQUESTS) } else { table }
     }
 
     /// The path with the longest parts of each way to tell it apart.
@@ -168,6 +188,8 @@ impl WhatIfReport {
     }
 }
 
+const NO_REQUESTS: &str =
+    "no logs tell of requests; --logs names the logs of the pipeline of the same run";
 const SLACK: &str =
     "slack is how much later something could begin as recorded without the run ending later";
 const NECESSARY: &str = "exact starts and no drift are necessary and no evidence: what edges explain, and what they leave as gaps, is";

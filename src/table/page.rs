@@ -2,13 +2,16 @@
 //!
 //! What a command does not know is a section that says why it is empty.
 
+use super::causal::CriticalPathReport;
 use super::diff::{ANSWER, DiffReport};
 use super::figure::{
     Figure, analyze_figures, bandwidth_figures, diff_figures, merge_figures, stages_figures,
 };
 use super::screen::Screen;
 use super::stages::StagesReport;
-use super::verdict::{Sentence, Tone, Verdict, verdict, verdict_of_comparison, verdict_of_logs};
+use super::verdict::{
+    Sentence, Tone, Verdict, verdict, verdict_of_comparison, verdict_of_logs, verdict_of_path,
+};
 use super::{
     AnalyzeReport, BandwidthReport, Cell, Column, DeviceRow, InputRow, IssueRow, MergeReport,
     OverviewData, Table, TableRow, TrustRow, Unit, over_inputs, trust_summary,
@@ -314,6 +317,13 @@ fn detail_sections(report: &AnalyzeReport, drawer: &mut Drawer) -> Vec<Section> 
             drawer.take(Topic::Kernels),
         ),
         section(
+            "use",
+            "How well the devices were used",
+            "Operators against the peaks of their device, layers and modules, and whose memory it was.",
+            "No shapes of operators, no module frames and no memory events were recorded.",
+            drawer.take(Topic::Use),
+        ),
+        section(
             "waits",
             "Waits",
             "What work threads waited in, and who was busy meanwhile.",
@@ -326,6 +336,9 @@ fn detail_sections(report: &AnalyzeReport, drawer: &mut Drawer) -> Vec<Section> 
 impl Page {
     /// Id of the section that stands before the verdict.
     pub const GLANCE: &'static str = "glance";
+
+    /// Id of the section that shows the critical path.
+    pub const PATH: &'static str = "path";
 
     /// Id of the section that shows the overview timeline.
     pub const TIMELINE: &'static str = "timeline";
@@ -430,6 +443,28 @@ impl Page {
         .with_figures(bandwidth.map(bandwidth_figures).unwrap_or_default())
         .with_figures(stages.map(stages_figures).unwrap_or_default())
         .without_empty()
+    }
+
+    /// With the critical path of the run, behind the time line, and what it comes to.
+    #[must_use]
+    pub fn with_path(mut self, report: &CriticalPathReport) -> Self {
+        let view = |source: &Source<'_>| match source.key {
+            "critical_path" => report.brief_path(),
+            _ => report.view(source),
+        };
+        let mut drawer = Drawer::of("critical-path", &report.tables(), view);
+        let own = section(
+            Self::PATH,
+            "What the run waited for",
+            "The chain of work, waits and gaps that decides when the run ends, over all inputs; and what to do about it.",
+            "",
+            drawer.take(Topic::Path),
+        );
+        let after = self.sections.iter().position(|section| section.id == Self::TIMELINE);
+        self.sections.insert(after.map_or(self.sections.len(), |at| at + 1), own);
+        self.verdicts
+            .push(Verdict { about: "The critical path".to_owned(), ..verdict_of_path(report) });
+        self
     }
 
     /// The page of `bandwidth`.

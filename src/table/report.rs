@@ -16,13 +16,17 @@ use super::{
     InputRow, IssueRow, IterationRow, IterationSummaryRow, KernelRow, KeyAverageRow, MemoryRow,
     PlacementRow, RunRow, StartupRow, StragglerRow, Table, ThreadRow, TotalsRow, TrustRow, WaitRow,
 };
+use crate::analyze::counters::CounterRow;
 use crate::analyze::joined::{JoinedRequestRow, JoinedStageRow, LogClockRow};
 use crate::analyze::kernel_classes::KernelClassRow;
 use crate::analyze::kernels::StreamRow;
 use crate::analyze::launch_delays::LaunchRow;
+use crate::analyze::launch_stats::LaunchStatRow;
 use crate::analyze::memory_live::{MemoryIterationRow, MemoryPeakRow};
 use crate::analyze::modules::{LayerRow, NnModuleRow};
+use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow};
+use crate::analyze::steady::SteadyRow;
 use crate::schema::{self, Row, Shown, Source};
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
@@ -95,6 +99,16 @@ pub struct AnalyzeReport {
     pub streams: Vec<StreamRow>,
     /// How long after their launches kernels begin, by input and name.
     pub launches: Vec<LaunchRow>,
+    /// What launches cost, by input, kernel, operator, phase and iteration.
+    pub launch_stats: Vec<LaunchStatRow>,
+    /// Which iterations are steady, by input, rule and bucket.
+    pub steady: Vec<SteadyRow>,
+    /// Counters over kernels, phases and iterations, by input.
+    pub counters: Vec<CounterRow>,
+    /// Outstanding launches, by input and stream.
+    pub queue_depth: Vec<QueueDepthRow>,
+    /// The same over parts of the window.
+    pub queue_over_time: Vec<QueueSlotRow>,
     /// Operator calls against the peaks of their device, by input.
     pub roofline: Vec<RooflineRow>,
     /// What is alive at the peak of every device, by input.
@@ -118,6 +132,7 @@ macro_rules! own_tables {
         $with! {
             inputs threads devices waits issues trust excluded breakdown idle_gaps iterations iteration_summary startup
             activity memory memory_peak memory_iterations streams launches roofline utilization modules layers
+            launch_stats queue_depth queue_over_time counters steady
         }
     };
 }
@@ -143,6 +158,7 @@ impl AnalyzeReport {
             threads(&self.threads),
             Source::some(waits).with(|table| self.with_exclusion(table, WAITS_STAY)),
             Source::of(&self.iteration_summary),
+            Source::of(&self.steady),
             named(&self.iterations, |row| &row.name, &shows_name),
             named(&self.components, |row| &row.name, &shows_name),
             named(&self.key_averages, |row| &row.name, &shows_name)
@@ -152,6 +168,9 @@ impl AnalyzeReport {
             kernels(&self.kernels, false, &shows_name).named("copies", "Copies and memsets"),
             Source::of(&self.streams),
             Source::of(&self.launches),
+            Source::of(&self.launch_stats).with(|table| or_note(table, NO_LAUNCHES)),
+            Source::of(&self.queue_depth).with(|table| or_note(table, NO_LAUNCHES)),
+            Source::of(&self.queue_over_time).with(|table| or_note(table, NO_LAUNCHES)),
             Source::of(&self.utilization).with(|table| or_note(table, NO_SHAPES)),
             Source::of(&self.roofline).with(|table| or_note(table, NO_SHAPES)),
             Source::of(&self.layers).with(|table| or_note(table, NO_LAYERS)),
@@ -160,6 +179,7 @@ impl AnalyzeReport {
             Source::of(&self.memory).with(|table| or_note(table, NO_MEMORY)),
             Source::of(&self.memory_peak).with(|table| or_note(table, NO_MEMORY)),
             Source::of(&self.memory_iterations).with(|table| or_note(table, NO_MEMORY)),
+            Source::of(&self.counters).with(|table| or_note(table, NO_COUNTERS)),
             log_clocks(&self.log_clocks),
             joined_stages(&self.joined_stages),
             joined_requests(&self.joined_requests),
@@ -308,6 +328,12 @@ fn kernels<'a>(
 /// What stands where nothing tells of memory.
 const NO_MEMORY: &str =
     "no [memory] event was recorded; torch.profiler writes them with profile_memory=True";
+
+/// What stands where nothing was counted.
+const NO_COUNTERS: &str = "no samples of counters were recorded";
+
+/// What stands where nothing tells of launches.
+const NO_LAUNCHES: &str = "no device activity with its launch was recorded";
 
 /// What stands where nothing tells of modules.
 const NO_MODULES: &str = "no frame of an nn.Module was recorded; torch.profiler writes them with with_stack=True. Of a replayed graph, give a trace of its capture or of the same steps run eagerly with it";

@@ -8,13 +8,16 @@ mod cautions;
 mod compared;
 mod doubts;
 mod frames;
+mod launches;
 mod logs;
 mod names;
+mod path;
 mod row;
 mod times;
 
 pub use self::compared::verdict_of_comparison;
 pub use self::logs::verdict_of_logs;
+pub use self::path::verdict_of_path;
 pub(super) use self::row::verdict_view;
 pub use self::row::{VerdictRow, verdict_summary};
 
@@ -29,11 +32,12 @@ use crate::analyze::host::ThreadKind;
 use crate::analyze::idle::Cause;
 use crate::analyze::iteration_names::Phase;
 use crate::analyze::iterations::IterationFigure;
+use crate::analyze::launch_stats::LaunchStatRow;
 use crate::analyze::timeline::Class;
 use crate::schema::{Pointer, Row, Spec, pointer};
 
 /// Tables that the verdict is made from.
-pub const VERDICT_OF: [&Spec; 13] = [
+pub const VERDICT_OF: [&Spec; 14] = [
     BreakdownRow::SPEC,
     ThreadClassRow::SPEC,
     DeviceRow::SPEC,
@@ -47,6 +51,7 @@ pub const VERDICT_OF: [&Spec; 13] = [
     MemoryRow::SPEC,
     BlameCellRow::SPEC,
     StragglerRow::SPEC,
+    LaunchStatRow::SPEC,
 ];
 
 /// Shares below this many percent are not worth a sentence of their own.
@@ -250,6 +255,7 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
         out.extend(exposed(number, device));
     }
     let lengths = own(&report.iteration_summary, input, |row| row.input);
+    out.extend(launches::bound(report, input));
     out.extend(
         lengths
             .filter(|(_, row)| row.figure == IterationFigure::Cpu)

@@ -3,6 +3,8 @@
 //! Ranks run host steps in order; kernels wait for their launch, their stream, events and other ranks. Nothing is
 //! shared with the analyzer: every pass tries each rank and each kernel once more until nothing moves.
 
+#![allow(dead_code, clippy::allow_attributes, reason = "each test uses its part of this")]
+
 use std::path::{Path, PathBuf};
 
 /// From the end of a launch call to the begin of its kernel on an idle stream.

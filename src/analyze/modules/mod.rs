@@ -39,7 +39,7 @@ words! {
 
 tables! {
     /// The time of one module of one input.
-    NnModuleRow: "modules", "Time by module", "Which nn.Module does the time of kernels and host belong to?", groups 1, shown Request, carried whole {
+    NnModuleRow: "modules", "Time by module", "Which nn.Module does the time of kernels and host belong to?", groups 1, on Use 4, shown Request, carried whole {
         input: usize, Count, All, "#", "number of the input";
         layer: Option<u64>, Count, All, "layer", "number of the layer: among the modules of one class within one module, outermost first; of a repetition, its number";
         calls: Option<u64>, Count, All, "calls", "calls of the module; none where its frames are not recorded in this input";
@@ -52,7 +52,7 @@ tables! {
     }
 
     /// The time of one layer of one input.
-    LayerRow: "layers", "Time by layer", "How long does each layer take?", groups 1, shown Request, carried whole {
+    LayerRow: "layers", "Time by layer", "How long does each layer take?", groups 1, on Use 3, shown Request, carried whole {
         input: usize, Count, All, "#", "number of the input";
         layer: Option<u64>, Count, All, "layer", "number of the layer; none for what is in no layer or not known";
         kernels: u64, Count, All, "kernels", "kernels in it";

@@ -35,7 +35,7 @@ words! {
 
 tables! {
     /// The calls of one operator with the same inputs.
-    RooflineRow: "roofline", "Operators against the roofline", "How near do kernels come to what the device can do, and where is time lost?", groups 2, shown Request, carried whole {
+    RooflineRow: "roofline", "Operators against the roofline", "How near do kernels come to what the device can do, and where is time lost?", groups 2, on Use 2, shown Request, carried whole {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device that the kernels ran on; none where nothing was launched";
         count: u64, Count, All, "count", "calls; of kernels that no operator launched, kernels";
@@ -57,7 +57,7 @@ tables! {
     }
 
     /// How well a device was used in the window, or in the iterations of a phase.
-    UtilizationRow: "utilization", "Use of the devices", "What share of the device's peak was used, and what of the kernel time does that cover?", groups 3, shown Request, carried whole {
+    UtilizationRow: "utilization", "Use of the devices", "What share of the device's peak was used, and what of the kernel time does that cover?", groups 3, on Use 1, shown Request, carried whole {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         scope: String, Text, All, "of", "window, or the phase of iterations";

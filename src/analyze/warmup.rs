@@ -14,7 +14,7 @@ const MIN_STEP: f64 = 0.095;
 const PENALTY: f64 = 3.0;
 
 /// How many of some durations, in time order, are warm-up.
-pub(super) fn warmup(durations_ns: &[i64]) -> usize {
+pub fn warmup(durations_ns: &[i64]) -> usize {
     let n = durations_ns.len();
     if n < MIN_UNITS {
         return 0;

@@ -1,0 +1,386 @@
+//! What it takes to start device work: the launch call, the wait in the queue, the host's time before the call; by kernel,
+//! operator, phase and iteration.
+//!
+//! The queue wait is the begin of the activity less the later of two: the end of its call, the end of what came before it
+//! on its stream. HTA's `launch_delay` (`cuda_kernel_analysis.py`) and nsys' queue time (`cuda_kern_exec_sum`) are from the end
+//! of the call to the begin: waiting behind earlier work of the stream is in them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::base::TimeBase;
+use super::iterations::IterationRow;
+use super::launched::{Launched, launched};
+use super::nesting::{NO_PARENT, parents};
+use super::percent;
+use super::quantiles::Quantiles;
+use super::timeline::Class;
+use super::units::{UnitSpans, unit_spans};
+use crate::analyze::intervals::Span;
+use crate::model::EventKind;
+use crate::schema::{tables, words};
+use crate::store::{Store, StrId};
+
+words! {
+    /// What launches are told apart by.
+    LaunchBy {
+        /// Name of the kernel, copy or memset.
+        Kernel "kernel",
+        /// Innermost operator around the call.
+        Operator "operator",
+        /// Phase of the iteration.
+        Phase "phase",
+        /// The iteration of the lead thread.
+        Iteration "iteration",
+    }
+}
+
+tables! {
+    /// The launches of one kernel, operator, phase or iteration of one input.
+    LaunchStatRow: "launch_stats", "What launches cost", "What do launches cost the host, how long does work wait behind them, and is the host or the device the limit?", groups 2, on Iterations 3, shown Request, carried whole {
+        input: usize, Count, All, "#", "number of the input";
+        by: LaunchBy, Text, All, "by", "what launches are told apart by; the rows of each hold all launches, but that phases and iterations hold those inside iterations";
+        iteration: Option<u64>, Count, Room, "n", "number of the iteration on its lead thread, from 0";
+        count: u64, Count, All, "started", "kernels, copies and memsets whose call is in the trace";
+        calls: u64, Count, All, "calls", "calls that started them; each belongs to what it started first";
+        call_sum_ns: i64, Ns, All, "in calls", "sum of the calls";
+        call_p50_ns: Option<i64>, Ns, Room, "call p50", "the median call, nearest rank";
+        call_p99_ns: Option<i64>, Ns, Room, "call p99", "the 99th percentile of the calls";
+        queue_sum_ns: i64, Ns, All, "queue wait", "sum of the queue waits: begin on the device less the later of the end of the call and the end of what came before on the stream; 0 where it began before the call was over";
+        queue_p50_ns: Option<i64>, Ns, All, "queue p50", "the median queue wait";
+        queue_p99_ns: Option<i64>, Ns, Room, "queue p99", "the 99th percentile of the queue waits";
+        total_sum_ns: i64, Ns, All, "call to begin", "sum of the times from the begin of the call to the begin on the device";
+        total_p50_ns: Option<i64>, Ns, All, "to begin p50", "the median of these";
+        total_p99_ns: Option<i64>, Ns, Room, "to begin p99", "the 99th percentile of these";
+        short: u64, Count, All, "shorter than call", "started by a call of their own that took longer than they did";
+        dry: u64, Count, All, "stream dry", "of what was started, that whose stream had nothing left to do when the call was over";
+        bound: &'static str, Text, All, "bound by", "host_bound where the stream was dry at more than half, else device_bound";
+        graph_calls: u64, Count, Room, "graph calls", "of the calls, replays of graphs";
+        of_graphs: u64, Count, Room, "of graphs", "of what was started, that of graphs";
+        host_ns: i64, Ns, All, "host", "host time up to the end of each call, since the end of the launch before it on the thread, by phase and iteration at the earliest since the iteration began; the next five sum to it";
+        framework_ns: i64, Ns, All, "framework", "of it in operators and Python";
+        library_ns: i64, Ns, All, "library", "of it in runtime and driver calls that start nothing, and in loading of device code";
+        launch_ns: i64, Ns, All, "launch", "of it in the calls";
+        wait_ns: i64, Ns, Room, "waits", "of it waiting: for the device, other processes, locks";
+        rest_ns: i64, Ns, Room, "rest", "of it in the profiler, and what no event explains";
+        launch_pct: Option<f64>, Percent, Room, "launch share", "in the calls, of the host time without waits";
+        name: String, Text, All / Subject, "name", "name of the kernel or operator; of the phase; `(none)` where no operator is around the call";
+    }
+}
+
+/// Host time before and in a call, since the launch before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct HostTime {
+    framework_ns: i64,
+    library_ns: i64,
+    launch_ns: i64,
+    wait_ns: i64,
+    rest_ns: i64,
+}
+
+impl HostTime {
+    fn add(&mut self, other: Self) {
+        self.framework_ns += other.framework_ns;
+        self.library_ns += other.library_ns;
+        self.launch_ns += other.launch_ns;
+        self.wait_ns += other.wait_ns;
+        self.rest_ns += other.rest_ns;
+    }
+
+    fn total_ns(self) -> i64 {
+        self.framework_ns + self.library_ns + self.launch_ns + self.wait_ns + self.rest_ns
+    }
+}
+
+/// The launches of one kind.
+#[derive(Debug, Default)]
+struct Group {
+    calls: Vec<i64>,
+    queue: Vec<i64>,
+    total: Vec<i64>,
+    short: u64,
+    dry: u64,
+    graph_calls: u64,
+    of_graphs: u64,
+    host: HostTime,
+}
+
+/// What is asked of each launch.
+struct Seen<'a> {
+    store: &'a Store,
+    all: Vec<Launched>,
+    host: HashMap<u32, HostTime>,
+    operators: HashMap<u32, StrId>,
+    /// Activities by call.
+    n_started: HashMap<u32, u64>,
+}
+
+impl Seen<'_> {
+    fn add(&self, one: &Launched, to: &mut Group) {
+        let is_graph = self.store.name(one.call as usize).contains("GraphLaunch");
+        let call_ns = one.called.1 - one.called.0;
+        if one.is_first {
+            to.calls.push(call_ns);
+            to.graph_calls += u64::from(is_graph);
+            to.host.add(self.host.get(&one.call).copied().unwrap_or_default());
+        }
+        let is_alone = self.n_started.get(&one.call) == Some(&1);
+        to.short += u64::from(is_alone && one.ran.1 - one.ran.0 < call_ns);
+        to.of_graphs += u64::from(is_graph);
+        to.dry += u64::from(one.is_starved());
+        to.queue.push(one.queue_wait_ns());
+        to.total.push(one.total_ns());
+    }
+
+    /// The launches by a key; those without one are left out.
+    fn by<K: Ord>(&self, key: impl Fn(&Launched) -> Option<K>) -> BTreeMap<K, Group> {
+        let mut groups: BTreeMap<K, Group> = BTreeMap::new();
+        for one in &self.all {
+            if let Some(key) = key(one) {
+                self.add(one, groups.entry(key).or_default());
+            }
+        }
+        groups
+    }
+}
+
+/// The launches of an input, by kernel, operator, phase and iteration; by kernel and operator the longest first.
+pub fn launch_stats(store: &Store, base: &TimeBase, rows: &[IterationRow]) -> Vec<LaunchStatRow> {
+    let all = launched(store, base);
+    let mut n_started: HashMap<u32, u64> = HashMap::new();
+    all.iter().for_each(|one| *n_started.entry(one.call).or_default() += 1);
+    let host = host_times(store, base, &all, |_| None);
+    let operators = operators(store, &all);
+    let mut seen = Seen { store, all, host, operators, n_started };
+    let text = |id: Option<StrId>| id.map_or("(none)", |id| store.strings.get(id)).to_owned();
+    let mut found = Vec::new();
+    let kernels = seen.by(|one| Some(store.slices.name[one.slice as usize]));
+    let named = kernels.into_iter().map(|(id, group)| (text(Some(id)), group));
+    found.extend(longest_first(base.input, LaunchBy::Kernel, named));
+    let operators = seen.by(|one| Some(seen.operators.get(&one.call).copied()));
+    let named = operators.into_iter().map(|(id, group)| (text(id), group));
+    found.extend(longest_first(base.input, LaunchBy::Operator, named));
+    let spans = unit_spans(rows, base);
+    let began = |t_ns: i64| unit_at(&spans, t_ns).map(|at| spans.units[at].span.start_ns);
+    seen.host = host_times(store, base, &seen.all, began);
+    found.extend(in_iterations(&seen, base, &spans));
+    found
+}
+
+fn longest_first(
+    input: usize,
+    by: LaunchBy,
+    groups: impl Iterator<Item = (String, Group)>,
+) -> Vec<LaunchStatRow> {
+    let mut rows: Vec<LaunchStatRow> =
+        groups.map(|(name, group)| row(input, by, group, name)).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.total_sum_ns));
+    rows
+}
+
+/// The iteration at an instant.
+fn unit_at(spans: &UnitSpans, t_ns: i64) -> Option<usize> {
+    let after = spans.units.partition_point(|unit| unit.span.start_ns <= t_ns);
+    after.checked_sub(1).filter(|&at| spans.units[at].span.contains(t_ns))
+}
+
+/// The launches by phase and by iteration; none where there are no iterations.
+fn in_iterations(seen: &Seen<'_>, base: &TimeBase, spans: &UnitSpans) -> Vec<LaunchStatRow> {
+    if spans.scheme.is_none() {
+        return Vec::new();
+    }
+    let unit_of = |one: &Launched| unit_at(spans, one.called.0);
+    let phase_of = |at: usize| spans.buckets[spans.units[at].bucket as usize].phase.as_str();
+    let phases = seen.by(|one| unit_of(one).map(phase_of));
+    let mut rows: Vec<LaunchStatRow> = phases
+        .into_iter()
+        .map(|(name, group)| row(base.input, LaunchBy::Phase, group, name.to_owned()))
+        .collect();
+    let of_iteration = |(at, group): (usize, Group)| LaunchStatRow {
+        iteration: Some(at as u64),
+        ..row(base.input, LaunchBy::Iteration, group, phase_of(at).to_owned())
+    };
+    rows.extend(seen.by(unit_of).into_iter().map(of_iteration));
+    rows
+}
+
+fn row(input: usize, by: LaunchBy, group: Group, name: String) -> LaunchStatRow {
+    let count = group.total.len() as u64;
+    let [calls, queue, total] =
+        [group.calls, group.queue, group.total].map(|ns| Quantiles::of(ns.into_iter()));
+    let sum = |of: Option<Quantiles>| of.map_or(0, |q| q.sum_ns);
+    let host = group.host;
+    LaunchStatRow {
+        input,
+        by,
+        iteration: None,
+        count,
+        calls: calls.map_or(0, |q| q.count),
+        call_sum_ns: sum(calls),
+        call_p50_ns: calls.map(|q| q.p50_ns),
+        call_p99_ns: calls.map(|q| q.p99_ns),
+        queue_sum_ns: sum(queue),
+        queue_p50_ns: queue.map(|q| q.p50_ns),
+        queue_p99_ns: queue.map(|q| q.p99_ns),
+        total_sum_ns: sum(total),
+        total_p50_ns: total.map(|q| q.p50_ns),
+        total_p99_ns: total.map(|q| q.p99_ns),
+        short: group.short,
+        dry: group.dry,
+        bound: if group.dry * 2 > count { "host_bound" } else { "device_bound" },
+        graph_calls: group.graph_calls,
+        of_graphs: group.of_graphs,
+        host_ns: host.total_ns(),
+        framework_ns: host.framework_ns,
+        library_ns: host.library_ns,
+        launch_ns: host.launch_ns,
+        wait_ns: host.wait_ns,
+        rest_ns: host.rest_ns,
+        launch_pct: percent(host.launch_ns, host.total_ns() - host.wait_ns),
+        name,
+    }
+}
+
+/// The host time of each call that starts device work. `began` says since when at the earliest, for the begin of a call.
+fn host_times(
+    store: &Store,
+    base: &TimeBase,
+    all: &[Launched],
+    began: impl Fn(i64) -> Option<i64>,
+) -> HashMap<u32, HostTime> {
+    let mut by_track: BTreeMap<usize, Vec<&Launched>> = BTreeMap::new();
+    for one in all.iter().filter(|one| one.is_first) {
+        by_track.entry(store.track_of(one.call as usize)).or_default().push(one);
+    }
+    let mut found = HashMap::new();
+    for (track, mut calls) in by_track {
+        let Some(thread) = base.thread_of_track(track) else { continue };
+        calls.sort_unstable_by_key(|one| (one.called, one.call));
+        let mut since = thread.timeline.window().start_ns;
+        for one in calls {
+            since = began(one.called.0).map_or(since, |t_ns| t_ns.max(since));
+            let (begin, end) = (one.called.0.max(since), one.called.1.max(since));
+            let before = Span::new(since, begin);
+            let classes = thread.timeline.within(before);
+            let sum = |of: &[Class]| of.iter().map(|&class| classes.get(class)).sum::<i64>();
+            let mut time = HostTime {
+                framework_ns: sum(&[Class::CpuOp, Class::Python]),
+                library_ns: sum(&[Class::Runtime, Class::ModuleLoading]),
+                launch_ns: end - begin,
+                wait_ns: sum(&[Class::IpcWait, Class::GpuSync, Class::OtherWait]),
+                rest_ns: 0,
+            };
+            time.rest_ns = end - since - time.total_ns();
+            found.insert(one.call, time);
+            since = end;
+        }
+    }
+    found
+}
+
+/// The innermost operator around each call that starts device work.
+fn operators(store: &Store, all: &[Launched]) -> HashMap<u32, StrId> {
+    let mut by_track: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    for one in all.iter().filter(|one| one.is_first) {
+        by_track.entry(store.track_of(one.call as usize)).or_default().push(one.call);
+    }
+    let mut found = HashMap::new();
+    for (track, calls) in by_track {
+        let slices = store.tracks[track].slices.clone();
+        let is_nested = |kind: EventKind| kind == EventKind::CpuOp || kind.is_api_call();
+        let parents = parents(store, slices.clone(), is_nested);
+        for call in calls {
+            let mut around = parents[call as usize - slices.start];
+            while around != NO_PARENT && store.kind(around as usize) != EventKind::CpuOp {
+                around = parents[around as usize - slices.start];
+            }
+            if around != NO_PARENT {
+                found.insert(call, store.slices.name[around as usize]);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LaunchBy, launch_stats};
+    use crate::analyze::base::{TimeBase, TimeConfig};
+    use crate::analyze::iterations::iterations;
+    use crate::diag::Reporter;
+    use crate::store::{ChunkBuilder, DeviceRow, SliceRow, Store, TraceMeta, TrackId};
+
+    /// Events as (name, category, track, start, length, correlation); tracks from 7 on are streams.
+    fn store(events: &[(&str, &str, i64, i64, i64, u64)]) -> Store {
+        let mut builder = ChunkBuilder::default();
+        for &(name, category, tid, ts_ns, dur_ns, correlation) in events {
+            let track = builder.track(TrackId::Int(1), TrackId::Int(tid.into()));
+            let (name, category) = (builder.string(name), builder.string(category));
+            let slice = builder.slice(SliceRow {
+                ts_ns,
+                dur_ns,
+                name,
+                category,
+                track,
+                id_a: Some(correlation),
+                id_b: None,
+            });
+            if tid >= 7 {
+                let stream = Some(tid as u32);
+                let row = DeviceRow { slice, device: Some(0), stream, config: None };
+                builder.device_row(row, None);
+            }
+        }
+        Store::build(vec![builder.finish()], TraceMeta::default(), &mut Reporter::default())
+    }
+
+    #[test]
+    fn a_person_can_add_it_up() {
+        const CALL: &str = "cuda_runtime";
+        let store = store(&[
+            ("aten::empty", "cpu_op", 1, 900, 60, 0),
+            ("ProfilerStep#0", "user_annotation", 1, 1_000, 2_000, 0),
+            ("aten::mm", "cpu_op", 1, 1_000, 200, 0),
+            ("cudaFuncGetAttributes", CALL, 1, 1_050, 20, 91),
+            ("cudaLaunchKernel", CALL, 1, 1_100, 50, 1),
+            ("aten::add", "cpu_op", 1, 1_300, 100, 0),
+            ("cudaLaunchKernel", CALL, 1, 1_350, 40, 2),
+            ("cudaGraphLaunch", CALL, 1, 1_500, 100, 3),
+            ("gemm", "kernel", 7, 1_160, 400, 1),
+            ("add", "kernel", 7, 1_565, 10, 2),
+            ("gemm", "kernel", 7, 1_620, 30, 3),
+            ("gemm", "kernel", 7, 1_660, 30, 3),
+        ]);
+        let base = TimeBase::new(&store, &TimeConfig::default());
+        let rows = launch_stats(&store, &base, &iterations(&store, &base).rows);
+        let of = |by: LaunchBy, name: &str| {
+            rows.iter().find(|row| row.by == by && row.name == name).expect(name)
+        };
+        let gemm = of(LaunchBy::Kernel, "gemm");
+        assert_eq!((gemm.count, gemm.calls, gemm.call_sum_ns), (3, 2, 150));
+        // After its call 10; then behind the graph's call 20 and behind its first node 10.
+        assert_eq!((gemm.queue_sum_ns, gemm.queue_p50_ns), (40, Some(10)));
+        assert_eq!(gemm.total_sum_ns, 60 + 120 + 160);
+        assert_eq!(
+            (gemm.graph_calls, gemm.of_graphs, gemm.dry, gemm.bound),
+            (1, 2, 2, "host_bound")
+        );
+        let add = of(LaunchBy::Operator, "aten::add");
+        // It waits for 5 behind the first kernel, and takes less than its call.
+        assert_eq!((add.queue_sum_ns, add.short, add.dry), (5, 1, 0));
+        // 50 of `aten::mm`, 100 of nothing, 50 of `aten::add`, then the call.
+        assert_eq!(
+            (add.framework_ns, add.launch_ns, add.rest_ns, add.host_ns),
+            (100, 40, 100, 240)
+        );
+        let mm = of(LaunchBy::Operator, "aten::mm");
+        assert_eq!((mm.framework_ns, mm.library_ns, mm.launch_ns), (140, 20, 50));
+        assert_eq!(of(LaunchBy::Operator, "(none)").graph_calls, 1);
+        let whole = rows.iter().find(|row| row.by == LaunchBy::Iteration).expect("an iteration");
+        assert_eq!((whole.iteration, whole.count, whole.calls), (Some(0), 4, 3));
+        // What came before the iteration is none of its time.
+        assert_eq!((whole.host_ns, whole.framework_ns), (600, 190));
+        let sum: i64 =
+            rows.iter().filter(|r| r.by == LaunchBy::Kernel).map(|r| r.total_sum_ns).sum();
+        assert_eq!(whole.total_sum_ns, sum);
+    }
+}

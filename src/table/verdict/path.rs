@@ -1,0 +1,101 @@
+//! What the critical path of a run comes to: what it is mostly spent on, and the findings that bring most.
+
+use super::{Line, Sentence, Tone, Verdict};
+use crate::causal::findings::{FindingKind, FindingRow};
+use crate::causal::rows::{By, PathRow, ReplayRow};
+use crate::table::Cell;
+use crate::table::causal::CriticalPathReport;
+
+/// Findings that are told.
+const N_FINDINGS: usize = 3;
+
+/// The sentences about a path.
+pub fn verdict_of_path(report: &CriticalPathReport) -> Verdict {
+    let mut sentences: Vec<Sentence> = mostly(report).into_iter().collect();
+    let findings = report.findings.iter().enumerate().take(N_FINDINGS);
+    sentences.extend(findings.map(|(at, row)| finding(at, row)));
+    sentences.extend(silent(report));
+    let about = if report.inputs.len() == 1 { "The trace" } else { "The run" };
+    Verdict { about: about.to_owned(), input: None, sentences }
+}
+
+fn line(words: impl Into<String>) -> Line {
+    Line { command: "critical-path", ..Line::new(words) }
+}
+
+/// What the path is mostly spent on.
+fn mostly(report: &CriticalPathReport) -> Option<Sentence> {
+    let rows = report.critical_path.iter().enumerate();
+    let (at, most) = rows.filter(|(_, row)| row.by == By::Class).max_by_key(|(_, row)| row.ns)?;
+    let whole = (report.window_ns, "/window_ns".to_owned());
+    let said = line("Of ")
+        .figure(Cell::Ns(report.window_ns), "/window_ns".to_owned())
+        .words(" the run waited ")
+        .share((most.ns, format!("/critical_path/{at}/ns")), whole)
+        .words(" for ")
+        .name(&most.name)
+        .words(", the most of the critical path.");
+    Some(said.see::<PathRow>())
+}
+
+/// One finding with its figures.
+fn finding(at: usize, row: &FindingRow) -> Sentence {
+    let at_field = |key: &str| format!("/findings/{at}/{key}");
+    let mut said = line(format!("{} (", head(row.finding)))
+        .figure(Cell::Count(row.count), at_field("count"))
+        .words(" times, ")
+        .figure(Cell::Ns(row.ns), at_field("ns"));
+    if let Some(subject) = &row.subject {
+        said = said.words(", mostly ").name(subject);
+    }
+    said = said.words("): ").words(row.advice);
+    let changes = [
+        (row.change_pct, "change_pct", "an iteration"),
+        (row.whole_change_pct, "whole_change_pct", "the run"),
+    ];
+    let mut before = ". By replay ";
+    for (pct, key, of) in changes {
+        if let Some(pct) = pct {
+            said = said
+                .words(format!("{before}{of} changes by "))
+                .figure(Cell::Percent(pct), at_field(key));
+            before = ", ";
+        }
+    }
+    said.words(".").see::<FindingRow>()
+}
+
+/// The finding in words.
+fn head(kind: FindingKind) -> &'static str {
+    match kind {
+        FindingKind::LaunchBound => "Iterations are bound by launches",
+        FindingKind::TinyKernels => "Most kernels are shorter than their launch",
+        FindingKind::PageableCopies => "Copies use pageable memory",
+        FindingKind::BlockingCopies => "Copies block the host",
+        FindingKind::SyncInLoop => "The loop reads results back from the device",
+        FindingKind::LateRank => "One rank comes late to collectives",
+        FindingKind::ExposedCollectives => "Communication is not hidden",
+        FindingKind::StageImbalance => "One stage holds up the others",
+        FindingKind::SpinHidesBottleneck => {
+            "Waiting for other processes is long and decides nothing"
+        }
+        FindingKind::ModuleLoading => "Device code is loaded in the window",
+        FindingKind::Autotuning => "Kernels are tuned in the window",
+        FindingKind::GarbageCollection => "Garbage is collected in the window",
+        FindingKind::DataLoader => "The loop waits for its data",
+        FindingKind::AllocationInLoop => "The loop allocates device memory",
+        FindingKind::Contention => "Kernels slow each other down",
+    }
+}
+
+/// That rules were silent.
+fn silent(report: &CriticalPathReport) -> Option<Sentence> {
+    let n = report.n_untrusted;
+    (n > 0).then(|| {
+        line("Findings are left out where the checks of an input do not allow them: ")
+            .figure(Cell::Count(n), "/n_untrusted".to_owned())
+            .words(" inputs; `analyze --table trust` says why.")
+            .tone(Tone::Caution)
+            .see::<ReplayRow>()
+    })
+}
