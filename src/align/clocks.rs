@@ -201,18 +201,21 @@ fn correction(clock: &InputClock, mode: AlignMode) -> i64 {
 /// Measures each input against the first one before it with which collectives match, else with which hand-offs do,
 /// chaining through that one. Inputs that state a base come first: the others are measured against those.
 fn estimate(inputs: &[AlignInput<'_>], matched: &[Matched], clocks: &mut [InputClock]) {
-    let ends = Ends::of(inputs.len(), matched);
     let mut order: Vec<usize> = (0..inputs.len()).collect();
     order.sort_by_key(|&i| clocks[i].base == ClockBase::Unknown);
+    let mut places = vec![0; inputs.len()];
+    order.iter().enumerate().for_each(|(place, &i)| places[i] = place);
+    let ends = Ends::of(&places, matched);
     for (nth, &i) in order.iter().enumerate() {
         let before = || order[..nth].iter().copied().filter(|&r| inputs[r].run == inputs[i].run);
         let shift_to = |reference: usize, clocks: &[InputClock]| {
             clocks[i].base_shift_ns.saturating_sub(clocks[reference].base_shift_ns)
         };
-        let by_collectives = before().find_map(|reference| {
-            let is_stated = [reference, i].iter().all(|&i| clocks[i].base != ClockBase::Unknown);
-            let found =
-                offset_of(&ends.shared(reference, i, is_stated), shift_to(reference, clocks))?;
+        let is_stated = clocks[i].base != ClockBase::Unknown;
+        let first = ends.first_shared(i, is_stated, &places);
+        let by_collectives = first.and_then(|reference| {
+            let shared = ends.shared(reference, i, is_stated);
+            let found = offset_of(&shared, shift_to(reference, clocks))?;
             Some(OffsetEstimate { reference, ..found })
         });
         if let Some(found) = by_collectives {
@@ -242,18 +245,33 @@ fn estimate(inputs: &[AlignInput<'_>], matched: &[Matched], clocks: &mut [InputC
 struct Ends {
     /// Of each input: number of the collective, its end by the input's own clock, and whether it is a kernel.
     by_input: Vec<Vec<(usize, i64, bool)>>,
+    /// Of each collective, the input that is measured first.
+    firsts: Vec<usize>,
 }
 
 impl Ends {
-    fn of(n_inputs: usize, matched: &[Matched]) -> Self {
-        let mut by_input = vec![Vec::new(); n_inputs];
+    /// `places` is the order in which inputs are measured.
+    fn of(places: &[usize], matched: &[Matched]) -> Self {
+        let mut by_input = vec![Vec::new(); places.len()];
+        let mut firsts = Vec::new();
         let together = |one: &&Matched| one.meeting == Meeting::EndsTogether;
         for (number, one) in matched.iter().filter(together).enumerate() {
             for (&(input, _), &(_, end_ns)) in one.calls.iter().zip(&one.times) {
                 by_input[input].push((number, end_ns, one.is_on_device));
             }
+            let members = one.calls.iter().map(|&(input, _)| input);
+            firsts.extend(members.min_by_key(|&input| places[input]));
         }
-        Self { by_input }
+        Self { by_input, firsts }
+    }
+
+    /// The first of the inputs measured before this one that it shares a collective with. An input that states a base is
+    /// measured by kernels alone; those before it state one, too.
+    fn first_shared(&self, input: usize, only_kernels: bool, places: &[usize]) -> Option<usize> {
+        let all = self.by_input[input].iter();
+        let counting = all.filter(|&&(.., is_kernel)| is_kernel || !only_kernels);
+        let firsts = counting.map(|&(number, ..)| self.firsts[number]);
+        firsts.min_by_key(|&other| places[other]).filter(|&other| places[other] < places[input])
     }
 
     /// Ends of what two inputs share, as (there, here). Operators of the host return when they like: they only place what

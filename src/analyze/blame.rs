@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use super::across::Busy;
-use super::clock::{ClockRow, Placed, Placement, TimedInput, clock_check, placements, span_on};
-use super::intervals::Span;
+use super::clock::{ClockRow, Placed, Placement, TimedInput, clock_checks_of, placements, span_on};
+use super::intervals::{Intervals, Span};
 use super::percent;
 use crate::align::{Matched, Together};
 use crate::schema::tables;
@@ -78,8 +78,12 @@ pub fn blame(inputs: &[TimedInput<'_>], together: &Together) -> Blame {
     let placed = placements(&together.alignment);
     let sides: Vec<Side> =
         (0..inputs.len()).map(|i| Side::new(&inputs[i], placed[i], together.runs[i])).collect();
-    let rows = (0..inputs.len()).map(|input| blame_row(input, &sides)).collect();
-    let clocks = clock_checks(inputs, together, &placed);
+    let rows = if inputs.len() > MAX_PAIRWISE {
+        blame_of_many(&sides)
+    } else {
+        (0..inputs.len()).map(|input| blame_row(input, &sides)).collect()
+    };
+    let clocks = clock_checks(together, &placed);
     let shared = shared(inputs, &together.matched);
     let stragglers = stragglers(&shared, &placed);
     Blame { placed, clocks, rows, stragglers, n_matched: shared.len() as u64 }
@@ -119,6 +123,35 @@ impl Side {
     }
 }
 
+/// Most inputs of which each is held against each: beyond, nobody reads the pairs, and they would be millions.
+const MAX_PAIRWISE: usize = 64;
+
+/// Of many inputs: what each waited, and of that when nobody was busy, without who was.
+fn blame_of_many(sides: &[Side]) -> Vec<BlameRow> {
+    let n_runs = sides.iter().map(|side| side.run as usize + 1).max().unwrap_or(0);
+    let mut spans: Vec<Vec<Span>> = vec![Vec::new(); n_runs];
+    let is_placed = |side: &Side| side.placed.placement != Placement::None;
+    for side in sides.iter().filter(|side| is_placed(side)) {
+        let busy = [&side.busy.device, &side.busy.host];
+        spans[side.run as usize].extend(busy.into_iter().flat_map(Intervals::spans));
+    }
+    let all: Vec<Intervals> = spans.into_iter().map(Intervals::union_of).collect();
+    let row = |(input, side): (usize, &Side)| {
+        let nobody = |waits: &Intervals| {
+            let left = waits.subtract(&side.busy.device).subtract(&side.busy.host);
+            if is_placed(side) { left.subtract(&all[side.run as usize]) } else { left }
+        };
+        let waits = side.busy.waits.as_ref();
+        BlameRow {
+            input,
+            wait_ns: waits.map(Intervals::total_ns),
+            nobody_ns: waits.map(|waits| nobody(waits).total_ns()),
+            busy: Vec::new(),
+        }
+    };
+    sides.iter().enumerate().map(row).collect()
+}
+
 fn blame_row(input: usize, sides: &[Side]) -> BlameRow {
     let side = &sides[input];
     let Some(waits) = &side.busy.waits else {
@@ -156,11 +189,7 @@ fn blame_row(input: usize, sides: &[Side]) -> BlameRow {
 }
 
 /// How well the clocks agree with the first input of each run that shares a collective.
-fn clock_checks(
-    inputs: &[TimedInput<'_>],
-    together: &Together,
-    placed: &[Placed],
-) -> Vec<ClockRow> {
+fn clock_checks(together: &Together, placed: &[Placed]) -> Vec<ClockRow> {
     let is_measured =
         |input: usize| matches!(placed[input].placement, Placement::BaseTime | Placement::Absolute);
     let mut checks = Vec::new();
@@ -169,10 +198,10 @@ fn clock_checks(
         let firsts = together.matched.iter().filter(|one| one.is_collective());
         let first = firsts.filter_map(|one| one.calls.first()).map(|call| call.0);
         let Some(reference) = first.filter(|&input| of_run(input)).min() else { continue };
-        let others = (reference + 1..inputs.len()).filter(|&input| of_run(input));
-        checks.extend(others.filter(|&i| is_measured(i) && is_measured(reference)).filter_map(
-            |input| clock_check(reference, input, &together.matched, &together.alignment),
-        ));
+        if is_measured(reference) {
+            let of_reference = clock_checks_of(reference, &together.matched, &together.alignment);
+            checks.extend(of_reference.into_iter().filter(|check| is_measured(check.input)));
+        }
     }
     checks
 }
@@ -200,13 +229,13 @@ fn stragglers(shared: &[Vec<(usize, Span)>], placed: &[Placed]) -> Vec<Straggler
         else {
             continue;
         };
+        let errors = Errors::of(starts.iter().map(|&(_, input)| &placed[input]));
         for &(start, input) in &starts {
             rows[input].n_matched += 1;
             rows[input].own_wait_ns += last - start;
             rows[late].caused_wait_ns += last - start;
-            for &(_, other) in starts.iter().filter(|&&(_, other)| other != input) {
-                let error_ns = placed[input].error_to(&placed[other]);
-                let known = rows[input].error_ns.zip(error_ns);
+            if starts.len() > 1 {
+                let known = rows[input].error_ns.zip(errors.to_others(&placed[input]));
                 rows[input].error_ns = known.map(|(known, error)| known.max(error));
             }
         }
@@ -219,4 +248,33 @@ fn stragglers(shared: &[Vec<(usize, Span)>], placed: &[Placed]) -> Vec<Straggler
         row.last_pct = row.n_last as f64 * 100.0 / row.n_matched as f64;
     }
     rows
+}
+
+/// By how much the clocks of the ranks of one collective may be apart.
+struct Errors {
+    /// The largest and the next, where all are measured against one input.
+    largest: Option<(i64, i64)>,
+}
+
+impl Errors {
+    fn of<'a>(placed: impl Iterator<Item = &'a Placed> + Clone) -> Self {
+        let reference = placed.clone().next().and_then(|one| one.reference);
+        let errors: Option<Vec<i64>> = placed
+            .map(|one| one.error_ns.filter(|_| reference.is_some() && one.reference == reference))
+            .collect();
+        let largest = errors.map(|mut errors| {
+            errors.sort_unstable();
+            let mut last = errors.iter().rev().copied();
+            (last.next().unwrap_or(0), last.next().unwrap_or(0))
+        });
+        Self { largest }
+    }
+
+    /// The largest of one of them to another; where one is measured against another input, each has one that it cannot be
+    /// held against.
+    fn to_others(&self, one: &Placed) -> Option<i64> {
+        let (most, next) = self.largest?;
+        let own = one.error_ns?;
+        Some(own.saturating_add(if own == most { next } else { most }))
+    }
 }

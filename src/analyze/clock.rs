@@ -4,6 +4,8 @@
 //! collectives or hand-offs show to be apart are corrected, where they are apart by more than the error. Any other input
 //! is placed by what it shares with a placed one, which is an estimate and said to be one.
 
+use std::collections::BTreeMap;
+
 use super::across::Across;
 use super::intervals::Span;
 pub use crate::align::ClockSource;
@@ -192,29 +194,35 @@ fn left_error(clock: &InputClock, found: OffsetEstimate) -> i64 {
     found.error_ns.saturating_add(left_ns)
 }
 
-/// How well two inputs agree on the ends of what they share, by their bases alone.
-pub(super) fn clock_check(
+/// How well each input agrees with one on the ends of what they share, by their bases alone.
+pub(super) fn clock_checks_of(
     reference: usize,
-    input: usize,
     matched: &[Matched],
     alignment: &Alignment,
-) -> Option<ClockRow> {
-    let end = |one: &Matched, wanted: usize| {
-        let span = span_on(one, wanted)?;
-        Some(span.end_ns.saturating_add(alignment.inputs[wanted].base_shift_ns))
+) -> Vec<ClockRow> {
+    let end =
+        |input: usize, end_ns: i64| end_ns.saturating_add(alignment.inputs[input].base_shift_ns);
+    let mut differences: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
+    for one in matched.iter().filter(|one| one.meeting == Meeting::EndsTogether) {
+        let Some((_, own_ns)) = one.time_of(reference) else { continue };
+        let own_ns = end(reference, own_ns);
+        let others = one.calls.iter().zip(&one.times).filter(|(call, _)| call.0 > reference);
+        for (&(input, _), &(_, end_ns)) in others {
+            let difference = end(input, end_ns).saturating_sub(own_ns);
+            differences.entry(input).or_default().push(difference);
+        }
+    }
+    let row = |(input, mut differences): (usize, Vec<i64>)| {
+        differences.sort_unstable();
+        let median_ns = differences[differences.len() / 2];
+        let spread = differences.iter().map(|d| d.saturating_sub(median_ns).saturating_abs()).max();
+        ClockRow {
+            reference,
+            input,
+            n_matched: differences.len() as u64,
+            median_ns,
+            spread_ns: spread.unwrap_or(0),
+        }
     };
-    let together = matched.iter().filter(|one| one.meeting == Meeting::EndsTogether);
-    let differences =
-        together.filter_map(|one| Some(end(one, input)?.saturating_sub(end(one, reference)?)));
-    let mut differences: Vec<i64> = differences.collect();
-    differences.sort_unstable();
-    let median_ns = *differences.get(differences.len() / 2)?;
-    let spread = differences.iter().map(|d| d.saturating_sub(median_ns).saturating_abs()).max();
-    Some(ClockRow {
-        reference,
-        input,
-        n_matched: differences.len() as u64,
-        median_ns,
-        spread_ns: spread.unwrap_or(0),
-    })
+    differences.into_iter().map(row).collect()
 }

@@ -49,6 +49,7 @@ pub mod overview_names;
 pub mod peaks;
 pub mod quantiles;
 pub mod queue_depth;
+pub mod ranks;
 pub mod rates;
 pub mod roofline;
 mod route;

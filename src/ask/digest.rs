@@ -3,6 +3,7 @@
 //! `analyze` goes this way too, from stores to digests to the report: what is carried between machines gives the same
 //! answer as the files at once because there is no other way.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::inputs as rows;
@@ -12,12 +13,14 @@ use crate::analyze::across::Across;
 use crate::analyze::counters::{CounterRow, counters};
 use crate::analyze::kernel_origins::{KernelOrigin, kernel_origins};
 use crate::analyze::kernels::{ActivityDurations, StreamRow, streams};
+use crate::analyze::key_averages::DeviceType;
 use crate::analyze::launch_delays::{LaunchRow, launch_delays};
 use crate::analyze::launch_stats::{LaunchStatRow, launch_stats};
 use crate::analyze::memory_live::{
     MemoryIterationRow, MemoryPeakRow, memory_iterations, memory_peak,
 };
 use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow, queues};
+use crate::analyze::ranks::RankInput;
 use crate::analyze::roofline::{RooflineRow, UtilizationRow, roofline};
 use crate::analyze::steady::{SteadyRow, steady};
 use crate::analyze::timeline::Class;
@@ -60,6 +63,8 @@ pub struct Sums {
     pub durations: ActivityDurations,
     /// Where that comes from.
     pub origins: Vec<KernelOrigin>,
+    /// Names of the kernels that communicate.
+    pub comm_names: Vec<String>,
     /// What its operators are made of.
     pub components: Vec<ComponentRow>,
     /// Classes that would show on one of its work threads.
@@ -113,7 +118,21 @@ impl Digest {
             has_slices: !input.store.slices.is_empty(),
             across,
             rows: report,
-            sums: Sums { origins, ..Sums::of(results) },
+            sums: Sums { origins, ..Sums::of(&input.store, results) },
+        }
+    }
+
+    /// What is held against other ranks.
+    pub(super) fn rank(&self) -> RankInput<'_> {
+        let on_host =
+            self.sums.key_averages.iter().filter(|row| row.device_type == DeviceType::Cpu);
+        RankInput {
+            identity: &self.identity,
+            shared: &self.across.shared,
+            durations: &self.sums.durations,
+            comm_names: &self.sums.comm_names,
+            devices: &self.rows.devices,
+            host: on_host.map(|row| (row.name.as_str(), row.self_cpu_ns)).collect(),
         }
     }
 
@@ -134,14 +153,17 @@ impl Digest {
 }
 
 impl Sums {
-    fn of(results: InputAnswers) -> Self {
+    fn of(store: &Store, results: InputAnswers) -> Self {
         let totals = rows::totals(&results);
+        let names = results.base.comm.iter().map(|&slice| store.name(slice as usize));
+        let comm_names: BTreeSet<&str> = names.collect();
         let rows = results.key_averages.into_iter().flat_map(|averages| averages.rows);
         Self {
             totals,
             key_averages: rows.collect(),
             durations: results.durations,
             origins: Vec::new(),
+            comm_names: comm_names.into_iter().map(str::to_owned).collect(),
             components: results.components,
             recorded: results.recorded,
         }

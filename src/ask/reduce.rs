@@ -18,14 +18,23 @@ use crate::analyze::kernel_classes::kernel_classes;
 use crate::analyze::kernel_origins::{KernelOrigin, merge_origins};
 use crate::analyze::kernels::{ActivityDurations, kernel_rows, merge_durations};
 use crate::analyze::percent;
+use crate::analyze::ranks::{RankInput, RankRow, Ranks, SlowLinkRow, SlowRankRow, SpreadRow};
 use crate::analyze::timeline::Class;
 use crate::diag::timings::timed;
 use crate::model::{Identity, Role};
-use crate::schema::Row as _;
+use crate::schema::{Row as _, Spec};
 use crate::table::verdict::{VerdictRow, verdict};
 use crate::table::{
-    AnalyzeReport, ComponentRow, KeyAverageRow, RunRow, SCHEMA_VERSION, merge_key_averages,
+    AnalyzeReport, ComponentRow, DeviceRow, KernelRow, KeyAverageRow, RunRow, SCHEMA_VERSION,
+    merge_key_averages,
 };
+
+/// Tables that many ranks fill.
+pub const OF_RANKS: [&Spec; 4] =
+    [RankRow::SPEC, SpreadRow::SPEC, SlowRankRow::SPEC, SlowLinkRow::SPEC];
+
+/// Tables that these are made from.
+pub const RANKS_OF: [&Spec; 3] = [DeviceRow::SPEC, KernelRow::SPEC, KeyAverageRow::SPEC];
 
 /// What is compared of an input: its path, who wrote it, what is told of it.
 pub(super) type Part<'a> = (&'a Path, &'a Identity, &'a Across);
@@ -68,10 +77,20 @@ impl Reduced {
         &self.digests
     }
 
+    /// What many ranks tell of each other.
+    fn ranks(&self, question: &Question) -> Ranks {
+        if self.digests.len() < 2 || !question.needs(&OF_RANKS) {
+            return Ranks::default();
+        }
+        let inputs: Vec<RankInput<'_>> = self.digests.iter().map(Digest::rank).collect();
+        timed("reduce: ranks", || Ranks::of(&inputs, &self.together))
+    }
+
     /// One report, in the order of the inputs.
     pub fn into_report(self, question: &Question) -> AnalyzeReport {
         let parts: Vec<Part<'_>> = self.digests.iter().map(Digest::part).collect();
         let waits = comm_waits(&timed_inputs(&parts), &self.together.matched);
+        let ranks = self.ranks(question);
         let runs = self.together.runs;
         let mut report = report(question, self.digests, &runs);
         add_comm_waits(&mut report, &waits);
@@ -90,6 +109,10 @@ impl Reduced {
             log_clocks,
             joined_stages,
             joined_requests,
+            ranks: ranks.ranks,
+            rank_spread: ranks.spread,
+            slow_ranks: ranks.slow,
+            slow_links: ranks.links,
             ..report
         };
         if question.needs(&[VerdictRow::SPEC]) {

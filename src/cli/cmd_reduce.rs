@@ -189,7 +189,7 @@ fn unusable(path: &Path, error: &PartialError) -> Hinted {
         PartialError::NotAPartial => {
             "name files that `omni-trace analyze PATH --partial OUT.otp` wrote"
         }
-        PartialError::Newer(_) | PartialError::OtherTables { .. } => {
+        PartialError::OtherFormat(_) | PartialError::OtherTables { .. } => {
             "make all partial results and their reduction with one version of omni-trace"
         }
         PartialError::Truncated { .. } | PartialError::Damaged(_) => {

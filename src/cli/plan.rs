@@ -22,7 +22,7 @@ use crate::analyze::roofline::RooflineConfig;
 use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
 use crate::ask::partial::Precision;
-use crate::ask::{Question, Wanted};
+use crate::ask::{OF_RANKS, Question, RANKS_OF, Wanted};
 use crate::read::{Inputs, Progress, ReadOptions, Sidecars};
 use crate::render::csv::Texts;
 use crate::render::layout::Names;
@@ -236,6 +236,9 @@ impl AnalyzePlan {
         }
         if self.figures.is_some() {
             wanted.extend(FIGURES_OF);
+        }
+        if wanted.iter().any(|table| OF_RANKS.contains(table)) {
+            wanted.extend(RANKS_OF);
         }
         Wanted::Only(wanted)
     }

@@ -25,6 +25,7 @@ use crate::analyze::launch_stats::LaunchStatRow;
 use crate::analyze::memory_live::{MemoryIterationRow, MemoryPeakRow};
 use crate::analyze::modules::{LayerRow, NnModuleRow};
 use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow};
+use crate::analyze::ranks::{RankRow, SlowLinkRow, SlowRankRow, SpreadRow};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow};
 use crate::analyze::steady::SteadyRow;
 use crate::schema::{self, Row, Shown, Source};
@@ -123,6 +124,14 @@ pub struct AnalyzeReport {
     pub utilization: Vec<UtilizationRow>,
     /// Device activity by kind of work and run.
     pub kernel_classes: Vec<KernelClassRow>,
+    /// Ranks with what they did between waiting for each other; empty for one input, like all that follow.
+    pub ranks: Vec<RankRow>,
+    /// How their figures spread.
+    pub rank_spread: Vec<SpreadRow>,
+    /// Ranks that work longer than their like, the longest first.
+    pub slow_ranks: Vec<SlowRankRow>,
+    /// Links that are slower than their like, the slowest first.
+    pub slow_links: Vec<SlowLinkRow>,
 }
 
 /// The tables of a report that are of one input alone, for a macro: their rows are carried in partial results, and those of
@@ -138,6 +147,8 @@ macro_rules! own_tables {
 }
 
 pub(crate) use own_tables;
+/// More inputs than these have no row each in what people see who asked for no table: how they spread stands there instead.
+pub(super) const MANY_INPUTS: usize = 16;
 
 impl AnalyzeReport {
     /// The tables in the order of reading: inputs and their trust first, where the time went, then the details.
@@ -145,8 +156,11 @@ impl AnalyzeReport {
     /// Tables whose subject was not recorded at all are there and empty; `shows_name` filters rows by name.
     pub fn tables(&self, shows_name: impl Fn(&str) -> bool) -> Vec<Source<'_>> {
         let waits = self.waits.iter().filter(|row| shows_name(&row.name)).collect();
-        vec![
+        let all = vec![
             Source::of(&self.verdict),
+            Source::of(&self.slow_ranks),
+            Source::of(&self.slow_links),
+            Source::of(&self.rank_spread),
             Source::of(&self.inputs),
             Source::of(&self.trust),
             Source::of(&self.breakdown),
@@ -187,9 +201,17 @@ impl AnalyzeReport {
             Source::of(&self.stragglers).with(|table| self.with_clocks(table)),
             Source::of(&self.placements),
             Source::of(&self.clocks),
+            Source::of(&self.ranks),
             Source::of(&self.runs),
             Source::of(&self.issues).shown(Shown::Always),
-        ]
+        ];
+        all.into_iter().map(|source| self.of_many(source)).collect()
+    }
+
+    /// A table that has rows for each input is shown on request where these are many.
+    fn of_many<'a>(&self, source: Source<'a>) -> Source<'a> {
+        let is_each = BY_INPUT.contains(&source.key) && self.inputs.len() > MANY_INPUTS;
+        if is_each { source.shown(Shown::Request) } else { source }
     }
 
     /// The table of a key, with every row; `None` where there is no such table.
@@ -292,6 +314,25 @@ impl AnalyzeReport {
         words.collect()
     }
 }
+
+/// Tables with rows for each input.
+const BY_INPUT: [&str; 15] = [
+    "inputs",
+    "trust",
+    "breakdown",
+    "excluded",
+    "devices",
+    "idle",
+    "idle_gaps",
+    "startup",
+    "threads",
+    "waits",
+    "iteration_summary",
+    "activity",
+    "memory",
+    "blame",
+    "stragglers",
+];
 
 /// The rows whose name is shown.
 fn named<'a, R: Row>(

@@ -21,6 +21,7 @@ pub use self::path::verdict_of_path;
 pub(super) use self::row::verdict_view;
 pub use self::row::{VerdictRow, verdict_summary};
 
+use super::report::MANY_INPUTS;
 use super::{
     ActivityRow, AnalyzeReport, BlameCellRow, BlameRow, BreakdownRow, Cell, DeviceRow, ExcludedRow,
     IdleRow, InputRow, IssueRow, IterationSummaryRow, KernelClassRow, KernelRow, KeyAverageRow,
@@ -33,11 +34,12 @@ use crate::analyze::idle::Cause;
 use crate::analyze::iteration_names::Phase;
 use crate::analyze::iterations::IterationFigure;
 use crate::analyze::launch_stats::LaunchStatRow;
+use crate::analyze::ranks::{SlowLinkRow, SlowRankRow};
 use crate::analyze::timeline::Class;
 use crate::schema::{Pointer, Row, Spec, pointer};
 
 /// Tables that the verdict is made from.
-pub const VERDICT_OF: [&Spec; 14] = [
+pub const VERDICT_OF: [&Spec; 16] = [
     BreakdownRow::SPEC,
     ThreadClassRow::SPEC,
     DeviceRow::SPEC,
@@ -52,6 +54,8 @@ pub const VERDICT_OF: [&Spec; 14] = [
     BlameCellRow::SPEC,
     StragglerRow::SPEC,
     LaunchStatRow::SPEC,
+    SlowRankRow::SPEC,
+    SlowLinkRow::SPEC,
 ];
 
 /// Shares below this many percent are not worth a sentence of their own.
@@ -188,7 +192,9 @@ impl Line {
 /// What a report of `analyze` comes to: first about all inputs, then about each; one input has one verdict.
 pub fn verdict(report: &AnalyzeReport) -> Vec<Verdict> {
     let n = report.inputs.len();
-    let mut own: Vec<Vec<Sentence>> = (0..n).map(|input| of_input(report, input)).collect();
+    // Nobody reads a sentence about each of a thousand.
+    let n_told = if n > MANY_INPUTS { 0 } else { n };
+    let mut own: Vec<Vec<Sentence>> = (0..n_told).map(|input| of_input(report, input)).collect();
     let shared = cautions::shared(&mut own);
     own.iter_mut().for_each(|sentences| sentences.sort_by_key(|one| one.tone == Tone::Caution));
     let mut all: Vec<Sentence> = losses(report).chain(excluded(report)).collect();

@@ -64,6 +64,9 @@ pub struct Input {
     pub recorded: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "8")]
     pub across: ::core::option::Option<Across>,
+    /// Names of kernels that communicate, as places in texts.
+    #[prost(uint32, repeated, tag = "9")]
+    pub comm_names: ::prost::alloc::vec::Vec<u32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Identity {

@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 /// Version of the format.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The first bytes: a name, and a line's end as texts that pass through another system lose it.
 const MAGIC: [u8; 8] = *b"OTPART\r\n";
@@ -24,9 +24,9 @@ pub enum PartialError {
     /// Something else.
     #[error("it is no partial result of `omni-trace analyze --partial`")]
     NotAPartial,
-    /// Of a later version.
+    /// Of an earlier or later version of the format.
     #[error("it has format {0}, and this program reads format {FORMAT}")]
-    Newer(u32),
+    OtherFormat(u32),
     /// Shorter than it says.
     #[error("it ends after {got} of {whole} bytes")]
     Truncated {
@@ -78,7 +78,7 @@ pub(super) fn unpacked(bytes: &[u8]) -> Result<Vec<u8>, PartialError> {
         u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
     };
     if word(8) != FORMAT {
-        return Err(PartialError::Newer(word(8)));
+        return Err(PartialError::OtherFormat(word(8)));
     }
     let length = u64::from(word(16)) | u64::from(word(20)) << 32;
     if (payload.len() as u64) < length {

@@ -71,6 +71,7 @@ fn digest(
         totals: tables.totals()?,
         key_averages: tables.summed("key_averages")?,
         durations: durations(&input.activity, texts)?,
+        comm_names: names(&input.comm_names, texts)?,
         components: tables.summed("components")?,
         origins: tables.summed("kernel_origins")?,
         recorded: classes(&input.recorded)?,
@@ -83,6 +84,12 @@ fn digest(
         rows,
         sums,
     })
+}
+
+fn names(places: &[u32], texts: &[String]) -> Result<Vec<String>, PartialError> {
+    let name = |&place: &u32| texts.get(place as usize).cloned();
+    let all: Option<Vec<String>> = places.iter().map(name).collect();
+    all.ok_or(PartialError::Damaged("a name cannot be read"))
 }
 
 fn classes(words: &[String]) -> Result<Vec<Class>, PartialError> {

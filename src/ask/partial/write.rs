@@ -81,7 +81,13 @@ fn input(digest: &Digest, texts: &mut TextList) -> proto::Input {
         activity: activity(digest, texts),
         recorded: sums.recorded.iter().map(|class| class.as_str().to_owned()).collect(),
         across: Some(across_out(&digest.across)),
+        comm_names: sums.comm_names.iter().map(|name| place(name, texts)).collect(),
     }
+}
+
+/// The place of a text; there are never as many as its numbers.
+fn place(text: &str, texts: &mut TextList) -> u32 {
+    u32::try_from(texts.place(text)).unwrap_or(u32::MAX)
 }
 
 fn activity(digest: &Digest, texts: &mut TextList) -> Vec<proto::Activity> {
@@ -93,7 +99,7 @@ fn activity(digest: &Digest, texts: &mut TextList) -> Vec<proto::Activity> {
         let step = |run: &(i64, u64)| run.0.abs_diff(std::mem::replace(&mut before, run.0));
         proto::Activity {
             kind: *kind as u32,
-            name: u32::try_from(texts.place(name)).unwrap_or(u32::MAX),
+            name: place(name, texts),
             value_steps_ns: durations.runs.iter().map(step).collect(),
             counts: durations.runs.iter().filter(|_| !is_once).map(|run| run.1).collect(),
             sum_ns: durations.sum_ns,

@@ -3,6 +3,7 @@
 use super::{Line, Sentence, Tone, cause_words, is_blind, is_bound, is_circular, lead_of};
 use crate::analyze::breakdown::Scope;
 use crate::analyze::clock::{PlacedBy, PlacementRow};
+use crate::analyze::ranks::{Cause, SlowLinkRow, SlowRankRow};
 use crate::schema::{Pointer, Row, pointer};
 use crate::table::{
     AnalyzeReport, BlameCellRow, BlameRow, BreakdownRow, Cell, DeviceRow, IdleRow, InputRow,
@@ -20,6 +21,8 @@ pub(super) fn across(report: &AnalyzeReport) -> Vec<Sentence> {
     let sentences = [
         several_runs(report),
         not_summed(report),
+        slow_rank(report),
+        slow_link(report),
         busy_kernels(report),
         waiting_ranks(report),
         waiting_threads(report),
@@ -163,6 +166,53 @@ fn device_name(report: &AnalyzeReport, row: &DeviceRow) -> String {
         Some(device) if n > 1 => format!("{name} device {device}"),
         _ => name,
     }
+}
+
+/// `#3 rank 3 takes 12.3 ms (5.0 %) longer than its like between waiting for them, mostly in NAME.`
+fn slow_rank(report: &AnalyzeReport) -> Option<Sentence> {
+    let row = report.slow_ranks.first()?;
+    let at = Pointer::<SlowRankRow>::row(0);
+    let mut line = Line::new(format!("{} takes ", report.name_of(row.input)))
+        .figure(Cell::Ns(row.excess_ns), pointer!(at.excess_ns))
+        .words(" (")
+        .figure(Cell::or_none(row.excess_pct, Cell::Percent), pointer!(at.excess_pct))
+        .words(") longer than its like between waiting for them: ")
+        .words(cause_of(row.cause));
+    if let Some(name) = &row.name {
+        line = line.words(", most of it in ").name(name);
+    }
+    let more = report.slow_ranks.len() - 1;
+    if more > 0 {
+        line = line.words(format!("; {more} more stand out"));
+    }
+    Some(line.words(".").see::<SlowRankRow>())
+}
+
+fn cause_of(cause: Cause) -> &'static str {
+    match cause {
+        Cause::AllKernels => "its kernels are longer alike",
+        Cause::Kernels => "some of its kernels are longer",
+        Cause::Copies => "its copies are longer",
+        Cause::GarbageCollection => "its host collects garbage while the device is idle",
+        Cause::DataLoading => "its device waits for data",
+        Cause::Host => "its device is idle longer",
+        Cause::Unknown => "nothing recorded says in what",
+    }
+}
+
+/// `Between ranks 3 and 7 OPERATION takes 2.1 ms, over like links 1.0 ms.`
+fn slow_link(report: &AnalyzeReport) -> Option<Sentence> {
+    let row = report.slow_links.first()?;
+    let at = Pointer::<SlowLinkRow>::row(0);
+    let line = Line::new("Over the link of ranks ")
+        .name(&row.ranks)
+        .words(" ")
+        .name(&row.operation)
+        .words(" takes ")
+        .figure(Cell::Ns(row.median_ns), pointer!(at.median_ns))
+        .words(", over like links ")
+        .figure(Cell::Ns(row.others_ns), pointer!(at.others_ns));
+    Some(line.words(" in the median, without waiting.").see::<SlowLinkRow>())
 }
 
 fn straggler(report: &AnalyzeReport) -> Option<Sentence> {
