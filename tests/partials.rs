@@ -116,6 +116,25 @@ fn what_was_asked_is_asked_of_both() {
 }
 
 #[test]
+fn what_was_asked_is_still_known_of_many_in_one() {
+    let files = ranks();
+    let folder = tempfile::tempdir().expect("there is room for a few files");
+    let in_window = ["--exact", "--window", "1ms..20ms"];
+    let [a, b] =
+        [0, 1].map(|i| partial(folder.path(), &format!("{i}.otp"), &[&files[i]], &in_window));
+    let all = folder.path().join("all.otp");
+    assert_eq!(printed(reduced(&[a.clone(), b.clone()], &["--partial", text(&all)])), "");
+    let json = ["--format", "json"];
+    assert_eq!(
+        printed(reduced(std::slice::from_ref(&all), &json)),
+        printed(reduced(&[a, b], &json))
+    );
+    let whole = partial(folder.path(), "whole.otp", &[&files[0]], &["--exact"]);
+    let said = refused(&reduced(&[all, whole], &json));
+    assert!(said.contains("different options: --window"), "{said}");
+}
+
+#[test]
 fn real_sets_are_the_same_by_either_way() {
     let Some(root) = shared_traces() else { return };
     let sets: [(&str, &str); 6] = [
@@ -199,7 +218,7 @@ fn what_cannot_be_used_is_told_and_never_passed_over() {
         (&flipped, "damaged: its checksum is another one"),
         (&bytes[..bytes.len() - 5], "it ends after"),
         (&bytes[..10], "it ends after 10 of 24 bytes"),
-        (&newer, "has format 9, and this program reads format 1"),
+        (&newer, "has format 9, and this program reads format 2"),
         (b"{\"traceEvents\":[]}", "it is no partial result"),
         (&longer, "bytes follow its end"),
     ];

@@ -122,24 +122,103 @@ fn nothing_is_named_where_nothing_is_wrong() {
 
 #[test]
 fn partial_results_tell_the_same_of_ranks() {
+    let (traces, partials) = partials_of(Fault::SlowGpu(9), 105);
+    let whole = asked(&["analyze", "-q", path(traces.path()), "--format", "json"]);
+    let reduced = asked(&["reduce", "-q", path(partials.path()), "--format", "json"]);
+    assert!(reduced == whole, "reduce tells something else than analyze");
+    assert!(String::from_utf8_lossy(&whole).contains("\"all_kernels\""));
+}
+
+/// Partial results of all ranks, one of them slow, four files of sixteen.
+fn partials_of(fault: Fault, seed: u64) -> (tempfile::TempDir, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("there is room for a few files");
-    write(folder.path(), 105, Fault::SlowGpu(9));
-    let traces = path(folder.path());
+    write(folder.path(), seed, fault);
     let partials = tempfile::tempdir().expect("there is room for a few files");
     let mut files: Vec<_> = fs::read_dir(folder.path())
         .expect("it was just made")
         .map(|one| one.expect("it was just made").path())
         .collect();
     files.sort();
-    let outs: Vec<_> = (0..4).map(|n| partials.path().join(format!("{n}.otp"))).collect();
-    for (files, out) in files.chunks(N_RANKS / 4).zip(&outs) {
-        let mut args = vec!["analyze", "-q", "--exact", "--partial", path(out)];
+    for (number, files) in files.chunks(N_RANKS / 4).enumerate() {
+        let out = partials.path().join(format!("{number}.otp"));
+        let mut args = vec!["analyze", "-q", "--exact", "--partial", path(&out)];
         args.extend(files.iter().map(|file| path(file)));
         asked(&args);
     }
-    let whole = asked(&["analyze", "-q", traces, "--format", "json"]);
-    let mut args = vec!["reduce", "-q", "--format", "json"];
-    args.extend(outs.iter().map(|out| path(out)));
-    assert!(asked(&args) == whole, "reduce tells something else than analyze");
-    assert!(String::from_utf8_lossy(&whole).contains("\"all_kernels\""));
+    (folder, partials)
+}
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).expect("the machine output is JSON")
+}
+
+#[test]
+fn one_rank_is_answered_for_and_held_against_all() {
+    let (traces, partials) = partials_of(Fault::SlowGpu(9), 106);
+    let from = path(partials.path());
+    let of = json(&asked(&["reduce", "-q", from, "--rank", "9", "--format", "json"]));
+    let own = fs::read_dir(traces.path()).expect("it was just made").find_map(|one| {
+        let file = one.expect("it was just made").path();
+        path(&file).contains("rank00009").then_some(file)
+    });
+    let own = own.expect("there is a rank 9");
+    let alone = json(&asked(&["analyze", "-q", path(&own), "--format", "json"]));
+    for table in ["inputs", "devices", "kernels", "key_averages", "iterations", "totals"] {
+        assert_eq!(of[table], alone[table], "{table}");
+    }
+    assert_eq!(
+        slow(&of).iter().map(|row| (row.0, row.1)).collect::<Vec<_>>(),
+        [(9, "all_kernels")]
+    );
+    assert_eq!(of["slow_ranks"][0]["input"], 0);
+    assert_eq!(of["slow_ranks"][0]["n_ranks"], 32);
+    assert_eq!(of["ranks"].as_array().map(Vec::len), Some(1));
+    assert_eq!(of["rank_spread"][0]["n_ranks"], 64);
+    assert!(is_told(&of, &["its kernels are longer alike"]), "{}", of["verdict"]);
+
+    let wrong = omni_trace(&["reduce", "-q", from, "--rank", "64"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&wrong.stderr);
+    assert!(said.contains("no input is of rank 64") && said.contains("0 to 63"), "{said}");
+}
+
+#[test]
+fn many_partial_results_become_one_and_what_is_missing_is_said() {
+    let (_traces, partials) = partials_of(Fault::None, 107);
+    let from = path(partials.path());
+    let whole = asked(&["reduce", "-q", from, "--format", "json"]);
+    let folder = tempfile::tempdir().expect("there is room for a few files");
+    let all = folder.path().join("all.otp");
+    asked(&["reduce", "-q", from, "--partial", path(&all)]);
+    assert!(asked(&["reduce", "-q", path(&all), "--format", "json"]) == whole);
+
+    let missing = ["--missing", "host_b:/t/rank7.json.gz", "--missing", "host_b:/t/rank8.json.gz"];
+    let args = [&["reduce", "-q", path(&all), "--format", "json"][..], &missing].concat();
+    let of = json(&asked(&args));
+    let issues = of["issues"].as_array().expect("a list");
+    let row = issues.iter().find(|row| row["kind"] == "missing_input").expect("it is said");
+    assert_eq!((&row["count"], &row["severity"]), (&2.into(), &"data_loss".into()));
+    assert!(row["message"].to_string().contains("host_b:/t/rank8.json.gz"), "{row}");
+    // It is still known where it is packed once more.
+    let again = folder.path().join("again.otp");
+    asked(&[&["reduce", "-q", path(&all), "--partial", path(&again)][..], &missing].concat());
+    assert_eq!(
+        json(&asked(&["reduce", "-q", path(&again), "--format", "json"]))["issues"],
+        of["issues"]
+    );
+}
+
+#[test]
+fn ranks_are_drawn_and_shown_on_a_page_without_events() {
+    let (_traces, partials) = partials_of(Fault::Late(50), 108);
+    let folder = tempfile::tempdir().expect("there is room for a few files");
+    let (page, figures) = (folder.path().join("page.html"), folder.path().join("figures"));
+    fs::create_dir(&figures).expect("there is room for a few files");
+    let from = path(partials.path());
+    let screen = asked(&["reduce", "-q", from, "--html", path(&page), "--png", path(&figures)]);
+    assert!(String::from_utf8_lossy(&screen).contains("rank 50"));
+    let html = fs::read_to_string(&page).expect("it was written");
+    assert!(html.contains("Partial results hold no events"));
+    assert!(html.contains("Ranks: what their devices did") && html.contains("Slow ranks"));
+    assert!(figures.join("ranks.png").metadata().expect("it was drawn").len() > 10_000);
 }

@@ -61,6 +61,8 @@ pub struct Reduced {
     /// The figures across inputs; `None` for a single one.
     pub across: Option<Blame>,
     pub(super) joined: Option<Joined>,
+    /// What all ranks told of each other, where one alone is left.
+    pub(super) among: Option<Ranks>,
 }
 
 impl Reduced {
@@ -69,7 +71,28 @@ impl Reduced {
         let parts: Vec<Part<'_>> = digests.iter().map(Digest::part).collect();
         let together = timed("reduce: match inputs", || compare(&parts, question.is_one_run));
         let across = timed("reduce: across inputs", || blame_of(&parts, &together));
-        Self { digests, together, across, joined: None }
+        Self { digests, together, across, joined: None, among: None }
+    }
+
+    /// One rank alone, which stays held against all.
+    ///
+    /// # Errors
+    ///
+    /// There is no such rank: those that there are, in order.
+    pub fn only(self, question: &Question, rank: u32) -> Result<Self, Vec<u32>> {
+        let rank_of = |one: &Digest| one.identity.rank.or(one.identity.local_rank);
+        let mut ranks = self.ranks(question);
+        let is_kept = |one: &Digest| rank_of(one) == Some(rank);
+        let numbers: Vec<usize> =
+            (0..self.digests.len()).filter(|&i| is_kept(&self.digests[i])).collect();
+        if numbers.is_empty() {
+            let known: BTreeSet<u32> = self.digests.iter().filter_map(rank_of).collect();
+            return Err(known.into_iter().collect());
+        }
+        ranks.keep(&numbers);
+        let own = self.digests.into_iter().filter(is_kept).collect();
+        let own = Self::of(question, super::partial::renumbered(question, own));
+        Ok(Self { among: Some(ranks), ..own })
     }
 
     /// The inputs.
@@ -79,6 +102,9 @@ impl Reduced {
 
     /// What many ranks tell of each other.
     fn ranks(&self, question: &Question) -> Ranks {
+        if let Some(among) = &self.among {
+            return among.clone();
+        }
         if self.digests.len() < 2 || !question.needs(&OF_RANKS) {
             return Ranks::default();
         }

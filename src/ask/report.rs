@@ -130,6 +130,6 @@ impl Answers {
         let Self { results, together, across, joined, diags, compared, panels } = self;
         let each = Each { results, compared, diags, panels };
         let digests = each.into_digests(question, inputs);
-        Reduced { digests, together, across, joined }.into_report(question)
+        Reduced { digests, together, across, joined, among: None }.into_report(question)
     }
 }

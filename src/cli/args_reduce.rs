@@ -22,12 +22,28 @@ pub(super) struct ReduceArgs {
     #[command(flatten)]
     pub(super) figures: FigureArgs,
 
+    /// Write the result as a page, too; it has no time line, and no single kernel.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) runs: RunArgs,
 
     /// Leave out partial results that cannot be read: what is missing is said, and counts as lost.
     #[arg(long)]
     pub(super) skip_unreadable: bool,
+
+    /// What is missing from the partial results, by name, as often as needed: it is said as what cannot be read is.
+    #[arg(long, value_name = "NAME")]
+    pub(super) missing: Vec<String>,
+
+    /// The answer of one rank alone, with its place among all: in `ranks` and `slow_ranks` it is held against the others.
+    #[arg(long, value_name = "RANK")]
+    pub(super) rank: Option<u32>,
+
+    /// Write nothing but one partial result of all inputs, as they are: fewer files, and texts that all have stand there once.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rank", "png", "output", "html"])]
+    pub(super) partial: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) shown: ShownArgs,

@@ -111,7 +111,7 @@ fn show(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
         let report = answers.into_report(&plan.question, &inputs);
         if let (Some(path), Some(overview)) = (&plan.page, overview) {
             let shows = |name: &str| plan.question.shows_name(name);
-            let page = Page::of_analyze(&report, None, None, overview, shows);
+            let page = Page::of_analyze(&report, None, None, Some(overview), shows);
             pages::write(path, page, &inputs, logs.iter().map(|log| log.path.as_path()))?;
         }
         shown(plan, &report)?

@@ -9,15 +9,17 @@ use rayon::prelude::*;
 use super::args_reduce::ReduceArgs;
 use super::cmd_analyze::{shown, warn_of_clocks};
 use super::guard;
+use super::pages;
 use super::plan::AnalyzePlan;
 use super::run::{Hinted, Outcome, say};
 use super::session::{in_pool, outcome_of};
 use crate::align::{IdentityProblem, missing_ranks};
-use crate::ask::partial::{Partial, PartialError, read_partial};
+use crate::ask::partial::{Partial, PartialError, read_partial, write_again};
 use crate::ask::{Digest, Question, Reduced};
 use crate::diag::{IssueKind, Reporter, Severity};
 use crate::model::Identity;
 use crate::table::AnalyzeReport;
+use crate::table::page::Page;
 
 /// Ending of the names of partial results, by which directories are searched.
 const ENDING: &str = "otp";
@@ -32,17 +34,29 @@ pub(super) fn run(args: &ReduceArgs) -> anyhow::Result<Outcome> {
     let mut plan = AnalyzePlan::of_partials(args)?;
     in_pool(plan.common.read.threads, || {
         let manner = Skipping { is_allowed: args.skip_unreadable, is_quiet: args.common.quiet };
-        let digests = manner.read(&paths, &mut plan.question)?;
-        show(&plan, digests)
+        let all = manner.read(&paths, &args.missing, &mut plan.question)?;
+        if let Some(partial) = &plan.partial {
+            partial.target.write(&write_again(&all, &all.digests))?;
+            return Ok(Outcome::Done);
+        }
+        show(&plan, all.digests, args.rank)
     })
 }
 
-fn show(plan: &AnalyzePlan, digests: Vec<Digest>) -> anyhow::Result<Outcome> {
-    let reduced = Reduced::of(&plan.question, digests);
+fn show(plan: &AnalyzePlan, digests: Vec<Digest>, rank: Option<u32>) -> anyhow::Result<Outcome> {
+    let mut reduced = Reduced::of(&plan.question, digests);
     if !plan.common.is_quiet {
         warn(&reduced);
     }
+    if let Some(rank) = rank {
+        reduced = reduced.only(&plan.question, rank).map_err(|known| unknown_rank(rank, &known))?;
+    }
     let report = reduced.into_report(&plan.question);
+    if let Some(path) = &plan.page {
+        let page =
+            Page::of_analyze(&report, None, None, None, |name| plan.question.shows_name(name));
+        pages::write(path, page, &[], [])?;
+    }
     let output = shown(plan, &report)?;
     plan.common.target.write(output.as_bytes())?;
     let warning =
@@ -103,6 +117,15 @@ fn found(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
+fn unknown_rank(rank: u32, known: &[u32]) -> Hinted {
+    let hint = match known {
+        [] => "none of the inputs says its rank; leave --rank out".to_owned(),
+        [first, .., last] => format!("{} ranks are there, {first} to {last}", known.len()),
+        [only] => format!("rank {only} is there"),
+    };
+    Hinted { what: format!("no input is of rank {rank}"), hint }
+}
+
 /// What becomes of partial results that cannot be used.
 #[derive(Clone, Copy, Debug)]
 struct Skipping {
@@ -114,9 +137,14 @@ struct Skipping {
 type Named<'a> = (&'a Path, Partial);
 
 impl Skipping {
-    /// The inputs of all partial results, numbered in their order. The question becomes what was asked of them.
-    fn read(self, paths: &[PathBuf], question: &mut Question) -> anyhow::Result<Vec<Digest>> {
-        let mut missing: Vec<String> = Vec::new();
+    /// All partial results as one, inputs numbered in their order. The question becomes what was asked of them.
+    fn read(
+        self,
+        paths: &[PathBuf],
+        missing: &[String],
+        question: &mut Question,
+    ) -> anyhow::Result<Partial> {
+        let mut missing: Vec<String> = missing.to_vec();
         let mut kept: Vec<Named<'_>> = Vec::new();
         for (path, read) in paths.iter().zip(numbered(paths)?) {
             match read {
@@ -124,18 +152,23 @@ impl Skipping {
                 Err(error) => missing.push(self.left_out(path, error)?),
             }
         }
-        let Some((first, others)) = kept.split_first() else {
+        let mut kept = kept.into_iter();
+        let Some(first) = kept.next() else {
             let hint = "make them anew with `omni-trace analyze PATH --partial OUT.otp`".to_owned();
             return Err(Hinted { what: "no partial result can be read".to_owned(), hint }.into());
         };
-        others.iter().try_for_each(|other| refuse_different(first, other))?;
         question.excluded = first.1.excluded().map_err(|error| unusable(first.0, &error))?;
-        let mut digests: Vec<Digest> =
-            kept.into_iter().flat_map(|(_, partial)| partial.digests).collect();
-        if let (Some(first), false) = (digests.first_mut(), missing.is_empty()) {
+        let mut others = Vec::new();
+        for other in kept {
+            refuse_different(&first, &other)?;
+            others.extend(other.1.digests);
+        }
+        let mut all = first.1;
+        all.digests.append(&mut others);
+        if let (Some(first), false) = (all.digests.first_mut(), missing.is_empty()) {
             note_missing(first, &missing);
         }
-        Ok(digests)
+        Ok(all)
     }
 
     /// Says that a partial result is left out.

@@ -162,7 +162,8 @@ fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
     });
     let overview = pages::overview_of(&inputs, &answers);
     let report = answers.into_report(&plan.question, &inputs);
-    let page = Page::of_analyze(&report, Some(&bandwidth), stages.as_ref(), overview, |_| true);
+    let page =
+        Page::of_analyze(&report, Some(&bandwidth), stages.as_ref(), Some(overview), |_| true);
     let page = match &path {
         Some(path) => page.with_path(path),
         None => page,

@@ -112,7 +112,8 @@ impl AnalyzePlan {
         let time =
             time_config(args.window, args.wait_rules.as_deref(), args.comm_rules.as_deref())?;
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
-        let partial = PartialPlan::of(args)?;
+        let precision = if args.exact { Precision::Exact } else { Precision::Bounded };
+        let partial = PartialPlan::to(args.partial.as_deref(), precision)?;
         let question = Question {
             time,
             excluded,
@@ -161,7 +162,8 @@ impl AnalyzePlan {
     pub(super) fn of_partials(args: &ReduceArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
         let top = rows_shown(args.shown.top, false);
-        guard::claim_results(args.common.output.as_deref(), None, &args.figures)?;
+        guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
+        let partial = PartialPlan::to(args.partial.as_deref(), Precision::Exact)?;
         let choice = TableChoice::of(&common, &args.shown.table, KeyAverageRow::SPEC, top)?;
         Ok(Self {
             top_gaps: args.shown.top.map_or(N_GAPS, |_| top),
@@ -183,8 +185,8 @@ impl AnalyzePlan {
             window: None,
             is_torch_layout: false,
             logs: None,
-            page: None,
-            partial: None,
+            page: args.html.clone(),
+            partial,
         })
     }
 
@@ -279,12 +281,11 @@ fn typed(paths: &[PathBuf]) -> String {
 
 impl PartialPlan {
     /// The partial result that was asked for.
-    fn of(args: &AnalyzeArgs) -> anyhow::Result<Option<Self>> {
-        let Some(path) = &args.partial else { return Ok(None) };
+    fn to(path: Option<&Path>, precision: Precision) -> anyhow::Result<Option<Self>> {
+        let Some(path) = path else { return Ok(None) };
         guard::claim([Output::of("--partial", Some(path))])?;
         let is_stdout = path == Path::new("-");
-        let target = if is_stdout { Target::Stdout } else { Target::File(path.clone()) };
-        let precision = if args.exact { Precision::Exact } else { Precision::Bounded };
+        let target = if is_stdout { Target::Stdout } else { Target::File(path.to_owned()) };
         Ok(Some(Self { target, precision }))
     }
 }

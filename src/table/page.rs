@@ -263,8 +263,15 @@ fn devices_absent(report: &AnalyzeReport) -> &'static str {
 fn trace_sections(
     report: &AnalyzeReport,
     drawer: &mut Drawer,
-    overview: &OverviewData,
+    overview: Option<&OverviewData>,
 ) -> Vec<Section> {
+    let absent = match overview {
+        Some(_) => "No device and no work thread was recorded.",
+        None => {
+            "Partial results hold no events: there is no time line, and no single kernel. `omni-trace report` of the traces shows both."
+        }
+    };
+    let lanes = overview.map(|overview| PageTable::of("analyze", overview.table()).folded_if(true));
     let mut sections = vec![
         section(
             Page::GLANCE,
@@ -284,8 +291,8 @@ fn trace_sections(
             Page::TIMELINE,
             "The whole run",
             "Every device, work thread and iteration on one time line.",
-            "No device and no work thread was recorded.",
-            vec![PageTable::of("analyze", overview.table()).folded_if(true)],
+            absent,
+            lanes.into_iter().collect(),
         ),
     ];
     sections.extend(detail_sections(report, drawer));
@@ -377,7 +384,7 @@ impl Page {
             let id = match figure.key {
                 "breakdown" => Self::GLANCE,
                 "devices" => "breakdown",
-                "blame" => "waits",
+                "blame" | "ranks" => "waits",
                 "copies" | "copy_overlap" => "bandwidth",
                 "waterfall" => "stages",
                 "alignment" => "inputs",
@@ -390,12 +397,12 @@ impl Page {
         self
     }
 
-    /// The page of `report`, and of `analyze` where nothing but it is known.
+    /// The page of `report`, and of `analyze` where nothing but it is known; without an overview where nobody has the events.
     pub fn of_analyze(
         report: &AnalyzeReport,
         bandwidth: Option<&BandwidthReport>,
         stages: Option<&StagesReport>,
-        overview: OverviewData,
+        overview: Option<OverviewData>,
         shows_name: impl Fn(&str) -> bool,
     ) -> Self {
         let tables = report.tables(shows_name);
@@ -403,7 +410,7 @@ impl Page {
         let mut of_stages = Drawer::of_stages(stages);
         let trust = trust_tables(report, &mut drawer, &mut of_stages);
         let mut inputs = drawer.take_one(InputRow::SPEC.key);
-        let mut sections = trace_sections(report, &mut drawer, &overview);
+        let mut sections = trace_sections(report, &mut drawer, overview.as_ref());
         sections.extend(bandwidth_sections(bandwidth, "This page was made by a command that does not look at transfers; omni-trace report does."));
         let joined = drawer.take(Topic::Stages);
         // Transfers between stages stand among the copies where those are looked at.
@@ -435,7 +442,7 @@ impl Page {
             subject: subject_of(report),
             answer,
             verdicts,
-            overview: Some(overview),
+            overview,
             sections,
             ..Self::default()
         }

@@ -53,7 +53,7 @@ words! {
 
 tables! {
     /// One rank among others: what it did between waiting for them.
-    RankRow: "ranks", "Ranks", "What did each rank do between waiting for the others?", groups 0, shown Request {
+    RankRow: "ranks", "Ranks", "What did each rank do between waiting for the others?", groups 0, on Waits 7, shown Request {
         input: usize, Count, All / First, "#", "number of the input";
         rank: Option<u32>, Count, All, "rank", "global rank, as far as known";
         stage: Option<u32>, Count, All, "stage", "stage of a multi-stage pipeline";
@@ -72,20 +72,22 @@ tables! {
     }
 
     /// How one figure spreads over the ranks of a run.
-    SpreadRow: "rank_spread", "Spread over ranks", "How do figures spread over ranks, and which ranks are at the ends?", groups 1 {
+    SpreadRow: "rank_spread", "Spread over ranks", "How do figures spread over ranks, and which ranks are at the ends?", groups 1, on Waits 6 {
         run: u32, Count, All / First, "run", "number of the run";
         figure: &'static str, Text, All, "figure", "own, wait, compute, copies, idle, as in ranks; busy, comm, exposed_comm, as in devices";
         n_ranks: u64, Count, Room, "ranks", "ranks that have it";
         min_ns: i64, Ns, All, "min", "the smallest";
         min_input: usize, Count, All, "#", "number of the input that has it";
+        min_rank: Option<u32>, Count, All, "rank", "its rank";
         median_ns: i64, Ns, All, "median", "the median, nearest rank";
         p99_ns: i64, Ns, All, "p99", "the 99th percentile, nearest rank";
         max_ns: i64, Ns, All, "max", "the largest";
         max_input: usize, Count, All, "#", "number of the input that has it";
+        max_rank: Option<u32>, Count, All, "rank", "its rank";
     }
 
     /// One rank that works longer than its like, and in what.
-    SlowRankRow: "slow_ranks", "Slow ranks", "Which rank do the others wait for, and why?", groups 0 {
+    SlowRankRow: "slow_ranks", "Slow ranks", "Which rank do the others wait for, and why?", groups 0, on Waits 4 {
         input: usize, Count, All / First, "#", "number of the input";
         rank: Option<u32>, Count, All, "rank", "global rank, as far as known";
         cause: Cause, Text, All, "because of", "what it spends the time in: all_kernels (most are longer alike: clocks, power, heat), kernels (some are), copies, garbage_collection, data_loading, host, or unknown";
@@ -101,7 +103,7 @@ tables! {
     }
 
     /// One link that is slower than its like.
-    SlowLinkRow: "slow_links", "Slow links", "Which link is slower than others for the same operation and size?", groups 0 {
+    SlowLinkRow: "slow_links", "Slow links", "Which link is slower than others for the same operation and size?", groups 0, on Waits 5 {
         run: u32, Count, Machines, "run", "number of the run";
         kind: LinkKind, Text, All, "link", "pair (two ranks that send messages) or group (the ranks of a process group)";
         ranks: String, Text, All, "ranks", "the ranks at its ends, or of the group, as far as named";
@@ -145,6 +147,17 @@ pub struct Ranks {
 }
 
 impl Ranks {
+    /// Leaves the rows of some inputs, which are numbered from 0 on, and how the figures of all spread.
+    pub fn keep(&mut self, inputs: &[usize]) {
+        let place = |input: usize| inputs.iter().position(|&one| one == input);
+        let is_of = |ranks: &str| {
+            self.ranks.iter().any(|row| place(row.input).is_some() && names(ranks, row.rank))
+        };
+        self.links.retain(|row| is_of(&row.ranks));
+        self.ranks.retain_mut(|row| place(row.input).map(|at| row.input = at).is_some());
+        self.slow.retain_mut(|row| place(row.input).map(|at| row.input = at).is_some());
+    }
+
     /// Of several inputs.
     pub fn of(inputs: &[RankInput<'_>], together: &Together) -> Self {
         let works = work::works(inputs.len(), &together.matched);
@@ -164,4 +177,10 @@ impl Ranks {
         let links = links::slow_links(inputs, together);
         Self { ranks, spread, slow, links }
     }
+}
+
+/// Whether a list of ranks, or two ends of a message, has one.
+fn names(ranks: &str, rank: Option<u32>) -> bool {
+    let mut words = ranks.split(|c: char| !c.is_ascii_digit());
+    words.any(|word| word.parse::<u32>().is_ok_and(|one| Some(one) == rank))
 }

@@ -44,8 +44,8 @@ fn row(
     ranks: &[&RankRow],
     inputs: &[RankInput<'_>],
 ) -> Option<SpreadRow> {
-    let value = |rank: &&RankRow| (of(rank, inputs[rank.input].devices), rank.input);
-    let mut values: Vec<(i64, usize)> = ranks.iter().map(value).collect();
+    let value = |rank: &&RankRow| (of(rank, inputs[rank.input].devices), rank.input, rank.rank);
+    let mut values: Vec<(i64, usize, Option<u32>)> = ranks.iter().map(value).collect();
     values.sort_unstable();
     let (min, max) = (*values.first()?, *values.last()?);
     Some(SpreadRow {
@@ -54,9 +54,11 @@ fn row(
         n_ranks: values.len() as u64,
         min_ns: min.0,
         min_input: min.1,
+        min_rank: min.2,
         median_ns: nearest_rank(&values, 50)?.0,
         p99_ns: nearest_rank(&values, 99)?.0,
         max_ns: max.0,
         max_input: max.1,
+        max_rank: max.2,
     })
 }

@@ -10,15 +10,21 @@ mod write;
 
 pub use container::{FORMAT, PartialError};
 pub use read::{Partial, read_partial};
-pub use write::{Precision, write_partial};
+pub use write::{Precision, write_again, write_partial};
 
 use omni_trace_proto::partial as proto;
 
-use super::Question;
+use super::{Digest, Question};
 use crate::analyze::key_averages::Choice;
 
 /// Bytes of an input from which on its figures are rounded, where nobody asked for all of them.
 pub const SKETCH_BYTES: usize = 1 << 20;
+
+/// The same inputs, numbered from 0 on: as bytes they have no numbers.
+pub(super) fn renumbered(question: &Question, digests: Vec<Digest>) -> Vec<Digest> {
+    let (bytes, _) = write_partial(question, digests, Precision::Exact);
+    read_partial(&bytes, 0).map_or_else(|_| Vec::new(), |partial| partial.digests)
+}
 
 /// What was asked, as far as it decides what a digest holds.
 fn asked(question: &Question) -> proto::Question {

@@ -18,7 +18,7 @@ use crate::model::{Identity, Parallel, Role};
 /// A partial result, read.
 #[derive(Clone, Debug)]
 pub struct Partial {
-    asked: proto::Question,
+    pub(super) asked: proto::Question,
     /// Its inputs.
     pub digests: Vec<Digest>,
 }

@@ -6,6 +6,7 @@ use omni_trace_proto::prost::Message as _;
 use super::across::across_out;
 use super::columns::{own_tables, summed_table, totals_table};
 use super::container::packed;
+use super::read::Partial;
 use super::{SKETCH_BYTES, asked};
 use crate::analyze::kernels::ActivityKind;
 use crate::ask::{Digest, Question};
@@ -29,12 +30,17 @@ pub fn write_partial(
     digests: Vec<Digest>,
     precision: Precision,
 ) -> (Vec<u8>, Vec<&'static str>) {
-    let bytes = packed(&message(question, &digests));
+    let bytes = packed(&message(asked(question), &digests));
     if precision == Precision::Exact || bytes.len() <= SKETCH_BYTES * digests.len().max(1) {
         return (bytes, Vec::new());
     }
     let sketched: Vec<Digest> = digests.into_iter().map(sketched).collect();
-    (packed(&message(question, &sketched)), SKETCHED.to_vec())
+    (packed(&message(asked(question), &sketched)), SKETCHED.to_vec())
+}
+
+/// The bytes of one partial result of many inputs, of which the same was asked as of `like`.
+pub fn write_again(like: &Partial, digests: &[Digest]) -> Vec<u8> {
+    packed(&message(like.asked.clone(), digests))
 }
 
 /// The tables whose percentiles are of rounded values.
@@ -52,12 +58,12 @@ fn sketched(mut digest: Digest) -> Digest {
     digest
 }
 
-fn message(question: &Question, digests: &[Digest]) -> Vec<u8> {
+fn message(question: proto::Question, digests: &[Digest]) -> Vec<u8> {
     let mut texts = TextList::default();
     let inputs = digests.iter().map(|digest| input(digest, &mut texts)).collect();
     let partial = proto::Partial {
         program: env!("CARGO_PKG_VERSION").to_owned(),
-        question: Some(asked(question)),
+        question: Some(question),
         inputs,
         texts: texts.into_all(),
     };

@@ -57,7 +57,7 @@ pub(super) fn draw(frame: &mut Frame, matrix: &Matrix) {
                 row.cells_ns.get(column).copied().flatten(),
                 at,
                 cell,
-                &matrix.columns[column],
+                (&matrix.columns[column], matrix.verbs),
             );
         }
         frame.y += CELL + 2.0;
@@ -81,7 +81,7 @@ fn draw_cell(
     ns: Option<i64>,
     (x, y): (f64, f64),
     width: f64,
-    column: &str,
+    (column, (row_verb, column_verb)): (&str, (&str, &str)),
 ) {
     let Some(ns) = ns else {
         frame.scene.text(
@@ -94,7 +94,7 @@ fn draw_cell(
     let part = (ns as f64 / row.whole_ns.max(1) as f64).clamp(0.0, 1.0);
     let strength = (STRENGTH.0 + (STRENGTH.1 - STRENGTH.0) * part).round() as u8;
     let title = format!(
-        "{} waited {}; {column} busy {}",
+        "{} {row_verb} {}; {column} {column_verb} {}",
         row.label,
         human::duration(row.whole_ns),
         human::duration(ns)

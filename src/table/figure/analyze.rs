@@ -9,6 +9,7 @@ use super::{
 use crate::analyze::breakdown::Scope;
 use crate::analyze::host::ThreadKind;
 use crate::analyze::iteration_names::Phase;
+use crate::analyze::ranks::{FEWEST, RankRow, SlowRankRow};
 use crate::schema::{Row as _, Spec};
 use crate::table::{
     AnalyzeReport, BlameCellRow, BreakdownRow, DeviceRow, IdleRow, IterationRow, KernelRow,
@@ -21,8 +22,11 @@ const N_KERNELS: usize = 15;
 /// Why there is nothing to say about devices.
 const NO_DEVICE: &str = "no device activity was recorded";
 
+/// A class of a device's time: its name, and the time.
+type DeviceClass = (&'static str, fn(&DeviceRow) -> i64);
+
 /// Tables whose rows the figures draw, shown or not.
-pub const FIGURES_OF: [&Spec; 7] = [
+pub const FIGURES_OF: [&Spec; 9] = [
     BreakdownRow::SPEC,
     ThreadClassRow::SPEC,
     DeviceRow::SPEC,
@@ -30,18 +34,24 @@ pub const FIGURES_OF: [&Spec; 7] = [
     IterationRow::SPEC,
     KernelRow::SPEC,
     BlameCellRow::SPEC,
+    RankRow::SPEC,
+    SlowRankRow::SPEC,
 ];
 
 /// The figures, in the order of reading.
 pub fn analyze_figures(report: &AnalyzeReport) -> Vec<Figure> {
     let figures = Figures::of(report);
-    vec![
+    let mut all = vec![
         figures.breakdown(),
         figures.devices(),
         figures.iterations(),
         figures.kernels(),
         figures.blame(),
-    ]
+    ];
+    if report.ranks.len() >= FEWEST {
+        all.insert(0, figures.ranks());
+    }
+    all
 }
 
 /// What all figures of a report share.
@@ -237,6 +247,35 @@ impl<'a> Figures<'a> {
         figure
     }
 
+    /// Ranks against classes of device time, those that stand out and then those that are farthest from the middle first.
+    fn ranks(&self) -> Figure {
+        const TITLE: &str = "Ranks: what their devices did, share of the window";
+        let classes: [DeviceClass; 5] = [
+            ("compute", |row| row.kernel_busy_ns - row.exposed_comm_ns),
+            ("exposed collectives", |row| row.exposed_comm_ns),
+            ("of them waiting", |row| row.comm_wait_ns.unwrap_or(0).min(row.exposed_comm_ns)),
+            ("copies only", |row| row.busy_ns - row.kernel_busy_ns),
+            ("idle", |row| row.idle_ns),
+        ];
+        let of = |rank: &RankRow| {
+            let devices = || self.report.devices.iter().filter(|row| row.input == rank.input);
+            let sum = |class: fn(&DeviceRow) -> i64| devices().map(class).sum();
+            MatrixRow {
+                label: self.report.name_of(rank.input),
+                whole_ns: sum(|row| row.window_ns),
+                cells_ns: classes.iter().map(|class| Some(sum(class.1))).collect(),
+            }
+        };
+        let columns = classes.iter().map(|class| class.0.to_owned()).collect();
+        let rows = outliers_first(self.report).into_iter().map(of).collect();
+        let (row_axis, column_axis) = ("rank", "its devices");
+        let verbs = ("recorded", "took");
+        let matrix = Matrix { row_axis, column_axis, verbs, columns, rows };
+        let mut figure = self.figure("ranks", TITLE, FigureKind::Matrix(matrix));
+        figure.notes.insert(0, "Ranks that stand out come first.".to_owned());
+        figure
+    }
+
     /// Who was busy while one waited for another process.
     fn blame(&self) -> Figure {
         const TITLE: &str = "Who was busy while one waited for another process";
@@ -264,8 +303,13 @@ impl<'a> Figures<'a> {
         }
         let mut columns: Vec<String> = (0..inputs).map(|i| self.report.name_of(i)).collect();
         columns.push("nobody recorded".to_owned());
-        let matrix =
-            Matrix { row_axis: "waited", column_axis: "was busy meanwhile", columns, rows };
+        let matrix = Matrix {
+            row_axis: "waited",
+            column_axis: "was busy meanwhile",
+            verbs: ("waited", "busy"),
+            columns,
+            rows,
+        };
         let mut figure = self.figure("blame", TITLE, FigureKind::Matrix(matrix));
         figure.notes.insert(
             0,
@@ -279,6 +323,20 @@ impl<'a> Figures<'a> {
         }
         figure
     }
+}
+
+/// Ranks, those that are slow first, then by how far their own time is from the middle.
+fn outliers_first(report: &AnalyzeReport) -> Vec<&RankRow> {
+    let mut own: Vec<i64> = report.ranks.iter().map(|row| row.own_ns).collect();
+    own.sort_unstable();
+    let middle_ns = own.get(own.len() / 2).copied().unwrap_or(0);
+    let slow = |input: usize| report.slow_ranks.iter().position(|row| row.input == input);
+    let mut rows: Vec<&RankRow> = report.ranks.iter().collect();
+    rows.sort_by_key(|row| {
+        let place = slow(row.input).unwrap_or(usize::MAX);
+        (place, std::cmp::Reverse((row.own_ns - middle_ns).abs()), row.input)
+    });
+    rows
 }
 
 /// An iteration of an input whose window starts at `window_ns` of the axis.

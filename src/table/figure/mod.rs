@@ -254,6 +254,8 @@ pub struct Matrix {
     pub row_axis: &'static str,
     /// What the columns are.
     pub column_axis: &'static str,
+    /// What a row and a column did, before their times.
+    pub verbs: (&'static str, &'static str),
     /// Names of the columns.
     pub columns: Vec<String>,
     /// Rows.

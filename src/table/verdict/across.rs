@@ -16,7 +16,8 @@ const MAX_RUNS_NAMED: usize = 8;
 /// The sentences; none for one input.
 pub(super) fn across(report: &AnalyzeReport) -> Vec<Sentence> {
     if report.inputs.len() < 2 {
-        return Vec::new();
+        // One of many, where one alone was asked for.
+        return slow_rank(report).into_iter().collect();
     }
     let sentences = [
         several_runs(report),

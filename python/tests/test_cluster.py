@@ -1,0 +1,134 @@
+"""omni_trace.cluster on Ray: this machine alone, and a cluster of two nodes on it, of which one is killed in the middle."""
+
+import gzip
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, machine_output, ran
+
+ray = pytest.importorskip("ray", reason="Ray has no release for this Python")
+from ray.cluster_utils import Cluster  # noqa: E402
+
+import omni_trace  # noqa: E402
+from omni_trace import cluster  # noqa: E402
+
+RANKS = sorted((ROOT / "fixtures/nccl_two_ranks").glob("*.json.gz"))
+
+
+def copies(folder, n):
+    """Traces of as many ranks, one file each."""
+    names = []
+    for rank in range(n):
+        name = folder / f"rank{rank}.json"
+        trace = json.loads(gzip.decompress(RANKS[rank % 2].read_bytes()))
+        trace["distributedInfo"]["rank"] = rank
+        name.write_text(json.dumps(trace))
+        names.append(str(name))
+    return names
+
+
+@pytest.fixture
+def two_nodes():
+    """A head without work, and a node for each host, which has a resource of its own."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = {name: made.add_node(num_cpus=2, resources={name: 1}) for name in ("host_a", "host_b")}
+    ray.init(address=made.address, log_to_driver=False, configure_logging=False)
+    yield made, nodes
+    ray.shutdown()
+    made.shutdown()
+
+
+def test_one_machine_without_a_cluster(tmp_path):
+    ray.init(num_cpus=2, log_to_driver=False, configure_logging=False)
+    try:
+        told = []
+        answer = cluster.analyze(RANKS, exact=True, output=tmp_path / "partials", progress=lambda *all: told.append(all))
+        assert answer.missing == [] and told[-1] == (2, 2, 0)
+        assert answer.to_dict() == machine_output("analyze", *RANKS)
+        assert ran("reduce", "-q", tmp_path / "partials", "--format=json").stdout == answer.text(format="json")
+        with pytest.raises(omni_trace.UsageError):
+            cluster.analyze(RANKS, output=tmp_path / "partials")
+
+        # What is no trace, what is not there, and what needs more memory than it may have are missing, and said.
+        bad = cluster.analyze([RANKS[0], ROOT / "README.md", tmp_path / "gone.json", tmp_path / "*.nothing"])
+        assert len(bad.partials) == 1 and len(bad.missing) == 3
+        whys = {one.path: one.why for one in bad.missing}
+        assert "no such file" in whys[str(tmp_path / "gone.json")]
+        assert "no file here matches" in whys[str(tmp_path / "*.nothing")]
+        issue = next(row for row in bad.to_dict()["issues"] if row["kind"] == "missing_input")
+        assert issue["count"] == 3 and "gone.json" in issue["message"]
+        with pytest.raises(omni_trace.DataLost, match="gone.json"):
+            cluster.analyze([RANKS[0], tmp_path / "gone.json"], strict=True)
+        with pytest.raises(omni_trace.Error, match="memory"):
+            cluster.analyze(RANKS[0], memory=1 << 20)
+        with pytest.raises(omni_trace.Error, match="no node of the cluster is called nowhere"):
+            cluster.analyze({"nowhere": RANKS}, wait_s=0.5)
+    finally:
+        ray.shutdown()
+
+
+def test_many_files_are_packed_by_tasks(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "FAN_IN", 3)
+    names = copies(tmp_path, 8)
+    ray.init(num_cpus=2, log_to_driver=False, configure_logging=False)
+    try:
+        answer = cluster.analyze(names, exact=True)
+        assert len(answer.partials) == 3 and answer.missing == []
+        assert answer.to_dict() == machine_output("analyze", *names)
+    finally:
+        ray.shutdown()
+
+
+def by_host(names):
+    half = len(names) // 2
+    return {"host_a": names[:half], "host_b": names[half:]}
+
+
+@pytest.mark.parametrize("comes_back", [False, True], ids=["lost", "replaced"])
+def test_a_node_is_killed_in_the_middle(tmp_path, two_nodes, comes_back):
+    made, nodes = two_nodes
+    names = copies(tmp_path, 12)
+    killed = []
+
+    def kill(n_done, n_all, n_missing):
+        if n_done == 2 and not killed:
+            made.remove_node(nodes["host_b"], allow_graceful=False)
+            killed.append(n_done)
+            if comes_back:
+                made.add_node(num_cpus=2, resources={"host_b": 1})
+
+    answer = cluster.analyze(by_host(names), exact=True, at_once=2, wait_s=30.0 if comes_back else 2.0, progress=kill)
+    assert killed
+    kept = [name for name in names if name not in {one.path for one in answer.missing}]
+    if comes_back:
+        assert answer.missing == []
+        assert answer.to_dict() == machine_output("analyze", *names)
+        return
+    # The files of the other host are all there; of this one those that were done before.
+    assert answer.missing and {one.host for one in answer.missing} == {"host_b"}
+    assert all("host_b" in one.why for one in answer.missing)
+    said = answer.to_dict()
+    assert [row["path"] for row in said["inputs"]] == kept and len(kept) >= 6
+    issue = next(row for row in said["issues"] if row["kind"] == "missing_input")
+    assert issue["severity"] == "data_loss" and issue["count"] == len(answer.missing)
+    assert answer.missing[0].path in issue["message"]
+    # The figures are those of the files that are there.
+    alone = machine_output("analyze", *kept)
+    for table in ("kernels", "key_averages", "devices", "totals"):
+        assert said[table] == alone[table]
+
+
+def test_files_lie_on_one_host_only(tmp_path, two_nodes):
+    names = copies(tmp_path, 2)
+    answer = cluster.analyze({"host_a": [str(tmp_path / "*.json")], "host_b": [str(tmp_path / "absent.json")]}, wait_s=5.0)
+    assert [str(one) for one in answer.missing] == [f"host_b:{tmp_path / 'absent.json'}"]
+    assert "there is no such file on " in answer.missing[0].why
+    assert [row["path"] for row in answer.to_dict()["inputs"]] == names
+
+
+def test_without_ray_it_is_said():
+    code = "import sys; sys.modules['ray'] = None\nimport omni_trace.cluster as c\nc.analyze('x')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "pip install 'omni-trace[ray]'" in done.stderr
