@@ -111,6 +111,28 @@ fn a_rank_that_is_late_for_all_is_named_with_its_operator() {
 }
 
 #[test]
+fn roles_come_from_groups_where_names_of_files_tell_none() {
+    let folder = tempfile::tempdir().expect("there is room for a few files");
+    let plan = Plan { n_ranks: N_RANKS, n_steps: 3, seed: 109, fault: Fault::SlowGpu(37) };
+    let all = Simulation::of(plan);
+    for rank in 0..N_RANKS {
+        let file = folder.path().join(format!("run-{rank:02}.trace.json"));
+        fs::write(file, all.trace(rank)).expect("there is room");
+    }
+    let args = ["analyze", "-q", path(folder.path()), "--format", "json"];
+    let of = json(&asked(&args));
+    let place = |row: &Value, key: &str| row[key].as_u64().expect("its groups tell it");
+    let rows = of["ranks"].as_array().expect("a list");
+    assert_eq!(rows.len(), N_RANKS);
+    for row in rows {
+        let [tp, dp, pp] = ["tp_rank", "dp_rank", "pp_rank"].map(|key| place(row, key));
+        assert_eq!(row["rank"], tp + 8 * (dp + 4 * pp), "{row}");
+        assert_eq!(row["ep_rank"], Value::Null);
+    }
+    assert_eq!(slow(&of).iter().map(|row| row.0).collect::<Vec<_>>(), [37]);
+}
+
+#[test]
 fn nothing_is_named_where_nothing_is_wrong() {
     for seed in 201..=220 {
         let of = found(seed, Fault::None);

@@ -40,6 +40,18 @@ def partial_of(path: str, words: List[str]) -> Tuple[Optional[str], bytes]:
         return _made(["analyze", path, f"--partial={out}", *words], out)
 
 
+def export_of(path: str, number: int, output: str, words: List[str]) -> Tuple[Optional[str], bytes]:
+    """Writes the tables or stacks of a file of this node into a folder of their own; or says why not."""
+    if not os.path.exists(path):
+        return f"there is no such file on {socket.gethostname()}", b""
+    folder = os.path.join(output, f"input={number}")
+    try:
+        _commands._checked(["export", path, f"--output={folder}", *words])
+    except CommandFailed as error:
+        return str(error), b""
+    return None, b""
+
+
 def pack(*contents: bytes) -> Tuple[Optional[str], bytes]:
     """Partial results as one, in their order."""
     with tempfile.TemporaryDirectory(prefix="omni-trace-") as folder:

@@ -23,7 +23,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 from . import _commands
 from ._errors import DataLost, Error, UsageError
-from ._ray_tasks import list_files, pack, partial_of
+from ._ray_tasks import export_of, list_files, pack, partial_of
 from ._words import Path, Paths, paths_of, words_of
 
 Files = Union[Paths, Mapping[str, Paths]]
@@ -149,17 +149,21 @@ class _Job:
     wait_s: float
     show: Optional[Callable[[int, int, int], None]]
     waiting: List[_File]
+    #: Where what tasks write stays; ``None`` where partial results come back.
+    output: Optional[str] = None
     running: Dict[Any, Tuple[Any, _File]] = field(default_factory=dict)
     blocks: Dict[int, _Block] = field(default_factory=dict)
     packing: Dict[Any, Tuple[Any, int]] = field(default_factory=dict)
     partials: Dict[int, str] = field(default_factory=dict)
     missing: Dict[int, Missing] = field(default_factory=dict)
+    #: With what names no file at all.
+    all_missing: List[Missing] = field(default_factory=list)
     n_done: int = 0
 
     def run(self) -> None:
         """Until every file is read or missing."""
         n_all = len(self.waiting)
-        size = FAN_IN if n_all > FAN_IN else 1
+        size = FAN_IN if n_all > FAN_IN and self.output is None else 1
         self.block_size, self.n_all = size, n_all
         for first in range(0, n_all, size):
             self.blocks[first // size] = _Block(min(size, n_all - first))
@@ -180,14 +184,21 @@ class _Job:
         for file in self.waiting:
             options = self._place(file) if len(self.running) < self.at_once else None
             if options is not None:
-                task = self.ray.remote(partial_of).options(num_returns=2, **self.needs, **options)
-                status, content = task.remote(file.path, self.words)
+                status, content = self._task(file, options)
                 self.running[status] = (content, file)
             elif len(self.running) >= self.at_once or not self._is_given_up(file):
                 kept.append(file)
             else:
                 self._miss(file, self._no_node(file))
         self.waiting = kept
+
+    def _task(self, file: _File, options: Dict[str, Any]) -> Tuple[Any, Any]:
+        def started(task: Callable[..., Any], *words: Any) -> Tuple[Any, Any]:
+            return self.ray.remote(task).options(num_returns=2, **self.needs, **options).remote(*words)
+
+        if self.output is None:
+            return started(partial_of, file.path, self.words)
+        return started(export_of, file.path, file.number, self.output, self.words)
 
     def _place(self, file: _File) -> Optional[Dict[str, Any]]:
         """Where a task runs: on a node that holds the file; ``None`` where there is none. Shared storage needs none."""
@@ -214,8 +225,8 @@ class _Job:
         if failure is not None:
             self._miss(file, failure)
             return
-        block = self.blocks[file.number // self.block_size]
-        block.refs[file.number] = (content, file)
+        if self.output is None:
+            self.blocks[file.number // self.block_size].refs[file.number] = (content, file)
         self._closed(file)
 
     def _lost(self, file: _File, error: Exception) -> None:
@@ -296,23 +307,22 @@ def _shown(progress: Progress) -> Optional[Callable[[int, int, int], None]]:
     return _line if progress is True or (progress is None and sys.stderr.isatty()) else None
 
 
-def _files(ray: Any, hosts: _Hosts, files: Files, wait_s: float) -> Tuple[List[_File], Dict[int, Missing]]:
+def _files(ray: Any, hosts: _Hosts, files: Files, wait_s: float) -> Tuple[List[_File], List[Missing]]:
     """All files, numbered; a host's are looked for on that host. What names nothing is missing."""
     if not isinstance(files, Mapping):
         named: List[Tuple[Optional[str], List[str]]] = [(None, paths_of(files))]
     else:
         named = [(host, paths_of(paths)) for host, paths in files.items()]
     found: List[_File] = []
-    missing: Dict[int, Missing] = {}
+    missing: List[Missing] = []
     for host, paths in named:
         try:
             each = _listed(ray, hosts, host, paths, wait_s)
         except Error as error:
             each = [(path, [], error.what) for path in paths]
         for path, inside, why in each:
-            number = len(found) + len(missing)
             if not inside:
-                missing[number] = Missing(path, host, why)
+                missing.append(Missing(path, host, why))
             for one in inside:
                 found.append(_File(one, host, len(found)))
     return found, missing
@@ -366,30 +376,72 @@ def analyze(
     ``progress``: a function that is told (files done, files in all, files missing); without one a line on a terminal.
     Other options are those of ``omni-trace analyze``: ``exclude_ipc_wait=True``, ``window="10ms..25ms"``, …
     """
+    is_temporary = output is None
+    folder = tempfile.mkdtemp(prefix="omni-trace-") if output is None else _new_folder(output)
+    options = {"exact": exact, "max_memory": memory, **options}
+    job = _done(files, address, folder, None, threads, memory, at_once, retries, wait_s, strict, progress, options)
+    answer = Answer(folder, [job.partials[number] for number in sorted(job.partials)], job.all_missing, is_temporary)
+    if not answer.partials:
+        raise Error("no file could be read", _reasons(answer.missing))
+    return answer
+
+
+def export(
+    files: Files,
+    output: Path,
+    *,
+    address: str = "auto",
+    threads: int = 2,
+    at_once: Optional[int] = None,
+    retries: int = 3,
+    wait_s: float = 30.0,
+    strict: bool = False,
+    progress: Progress = None,
+    **options: Any,
+) -> List[Missing]:
+    """Writes the tables or stacks of each file from the node that holds it into storage that all nodes see; gives what is missing.
+
+    A file becomes ``output/input=NUMBER/stage=…/rank=…/TABLE.parquet``, numbered in the order of ``files``: one partitioned data set, of
+    which DuckDB, polars and Spark read the inputs, ranks and columns that a question names. ``options`` are those of ``omni-trace export``:
+    ``table=["kernel_events", "op_events"]``, ``format="folded"``, … Parquet and Arrow need ``omni-trace-query`` on the nodes. Everything else is as in ``analyze``.
+    """
+    folder = os.path.abspath(os.fspath(output))
+    return _done(files, address, folder, folder, threads, None, at_once, retries, wait_s, strict, progress, options).all_missing
+
+
+def _done(
+    files: Files,
+    address: str,
+    folder: str,
+    output: Optional[str],
+    threads: int,
+    memory: Optional[int],
+    at_once: Optional[int],
+    retries: int,
+    wait_s: float,
+    strict: bool,
+    progress: Progress,
+    options: Dict[str, Any],
+) -> _Job:
+    """Brings all files through the cluster."""
     ray = _ray()
     _connect(ray, address)
     hosts = _Hosts(ray)
     found, missing = _files(ray, hosts, files, wait_s)
     if not found:
         raise Error("there is no file to read", _reasons(missing) or "name files, globs, or either by host")
-    is_temporary = output is None
-    folder = tempfile.mkdtemp(prefix="omni-trace-") if output is None else _new_folder(output)
-    words = ["--quiet", f"--threads={threads}", *words_of({"exact": exact, "max_memory": memory, **options})]
+    words = ["--quiet", f"--threads={threads}", *words_of(options)]
     needs: Dict[str, Any] = {"num_cpus": threads, "max_retries": 0}
     if memory is not None:
         needs["memory"] = memory
     cpus = int(ray.cluster_resources().get("CPU", 1))
-    job = _Job(
-        ray, hosts, folder, words, needs, at_once or max(2, 2 * cpus // threads), retries, wait_s, _shown(progress), _in_turns(found)
-    )
+    at_once = at_once or max(2, 2 * cpus // threads)
+    job = _Job(ray, hosts, folder, words, needs, at_once, retries, wait_s, _shown(progress), _in_turns(found), output)
     job.run()
-    all_missing = [*missing.values(), *(job.missing[number] for number in sorted(job.missing))]
-    answer = Answer(folder, [job.partials[number] for number in sorted(job.partials)], all_missing, is_temporary)
-    if all_missing and strict:
-        raise DataLost(f"{len(all_missing)} files are missing", _reasons(dict(enumerate(all_missing))))
-    if not answer.partials:
-        raise Error("no file could be read", _reasons(dict(enumerate(all_missing))))
-    return answer
+    job.all_missing = [*missing, *(job.missing[number] for number in sorted(job.missing))]
+    if job.all_missing and strict:
+        raise DataLost(f"{len(job.all_missing)} files are missing", _reasons(job.all_missing))
+    return job
 
 
 def _in_turns(files: List[_File]) -> List[_File]:
@@ -402,8 +454,8 @@ def _in_turns(files: List[_File]) -> List[_File]:
     return [file for _, _, file in sorted(turns, key=lambda turn: turn[:2])]
 
 
-def _reasons(missing: Dict[int, Missing]) -> Optional[str]:
-    said = [f"{one}: {one.why}" for one in missing.values()]
+def _reasons(missing: List[Missing]) -> Optional[str]:
+    said = [f"{one}: {one.why}" for one in missing]
     more = [f"and {len(said) - 8} more"] if len(said) > 8 else []
     return "\n".join([*said[:8], *more]) or None
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 
@@ -65,6 +66,31 @@ def test_one_machine_without_a_cluster(tmp_path):
             cluster.analyze(RANKS[0], memory=1 << 20)
         with pytest.raises(omni_trace.Error, match="no node of the cluster is called nowhere"):
             cluster.analyze({"nowhere": RANKS}, wait_s=0.5)
+    finally:
+        ray.shutdown()
+
+
+def test_stacks_and_tables_are_written_where_the_files_lie(tmp_path, monkeypatch):
+    built = os.environ.get("OMNI_TRACE_PROGRAM", "") + "-query"
+    if os.path.exists(built):
+        monkeypatch.setenv("OMNI_TRACE_QUERY", built)
+    ray.init(num_cpus=2, log_to_driver=False, configure_logging=False)
+    try:
+        missing = cluster.export([*RANKS, tmp_path / "gone.json"], tmp_path / "out", format="folded")
+        assert [one.path for one in missing] == [str(tmp_path / "gone.json")]
+        for number, rank in enumerate(RANKS):
+            ran("export", rank, "-o", tmp_path / f"alone{number}", "--format=folded", "-q")
+            of, alone = (sorted(one.rglob("*.folded*")) for one in (tmp_path / f"out/input={number}", tmp_path / f"alone{number}"))
+            assert [one.read_bytes() for one in of] == [one.read_bytes() for one in alone] and of
+        if not os.path.exists(built):
+            return
+        import duckdb
+
+        assert cluster.export(RANKS, tmp_path / "tables", table=["kernel_events"]) == []
+        glob = f"{tmp_path}/tables/*/*/*/kernel_events.parquet"
+        sql = f"select input, rank, count(*) from read_parquet('{glob}', hive_partitioning=true) group by all order by all"
+        counts = [omni_trace.analyze(rank).table("kernel_events") for rank in RANKS]
+        assert [row[2] for row in duckdb.sql(sql).fetchall()] == [len(one) for one in counts]
     finally:
         ray.shutdown()
 

@@ -20,7 +20,7 @@ use crate::analyze::memory_live::{
     MemoryIterationRow, MemoryPeakRow, memory_iterations, memory_peak,
 };
 use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow, queues};
-use crate::analyze::ranks::RankInput;
+use crate::analyze::ranks::{RankInput, places};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow, roofline};
 use crate::analyze::steady::{SteadyRow, steady};
 use crate::analyze::timeline::Class;
@@ -114,7 +114,10 @@ impl Digest {
         }
         Self {
             path: input.path.clone(),
-            identity: input.identity.clone(),
+            identity: Identity {
+                parallel: places(&input.identity, &input.store),
+                ..input.identity.clone()
+            },
             has_slices: !input.store.slices.is_empty(),
             across,
             rows: report,

@@ -7,10 +7,13 @@
 //! nothing is named among fewer than [`FEWEST`], nor what lies within the usual spread.
 
 mod links;
+mod roles;
 mod slow;
 mod spread;
 mod statistics;
 mod work;
+
+pub use roles::places;
 
 use std::collections::BTreeMap;
 
