@@ -12,6 +12,7 @@ use std::fs;
 use std::io::Read as _;
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Changes of each corpus that every run of the tests makes.
@@ -68,12 +69,36 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
             .filter_map(|name| fs::read(root().join("src/analyze").join(name)).ok())
             .collect(),
         "logs" => texts().filter(|text| text.windows(4).any(|w| w == b"INFO")).collect(),
+        "partials" => partials(),
         "events" => texts().filter_map(|text| some_events(&text)).collect(),
         _ => texts().filter(|text| text.windows(13).any(|w| w == b"\"traceEvents\"")).collect(),
     };
-    corpus.iter_mut().for_each(|input| input.truncate(MOST_BYTES));
+    if target != "partials" {
+        corpus.iter_mut().for_each(|input| input.truncate(MOST_BYTES));
+    }
     assert!(!corpus.is_empty(), "{target} has no corpus");
     corpus
+}
+
+/// The messages of partial results of some fixtures.
+fn partials() -> Vec<Vec<u8>> {
+    /// What stands before the message: its mark, its version, its checksum and its length.
+    const FRAME_BYTES: usize = 24;
+    let folder = tempfile::tempdir().unwrap();
+    let message = |case: &&str| {
+        let path = folder.path().join(case).with_extension("otp");
+        let status = Command::new(env!("CARGO_BIN_EXE_omni-trace"))
+            .args(["analyze", "-q", "--partial"])
+            .args([&path, &root().join("fixtures").join(case)])
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.unwrap().success(), "{case}");
+        inflated(&fs::read(&path).unwrap()[FRAME_BYTES..]).unwrap()
+    };
+    ["nccl_two_ranks", "vllm_tp2_step", "p2p_copies", "compact_exporter"]
+        .iter()
+        .map(message)
+        .collect()
 }
 
 /// The first events of a document, without the array around them.

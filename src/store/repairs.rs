@@ -134,20 +134,23 @@ impl Store {
         let (mut others, mut windows): (Hull, Hull) = (None, None);
         for slice in 0..self.slices.len() {
             let (start, dur) = (self.slices.ts_ns[slice], self.slices.dur_ns(slice));
+            let end = self.slices.end_ns(slice);
             let is_window = self.kind(slice) == EventKind::Window;
             if start > 0 && dur <= IMPOSSIBLE_DUR_NS {
-                widen(if is_window { &mut windows } else { &mut others }, start, start + dur);
+                widen(if is_window { &mut windows } else { &mut others }, start, end);
             } else if start <= 0 && dur <= IMPOSSIBLE_DUR_NS {
                 if is_window && dur > 0 {
                     return false;
                 }
-                zero_end = zero_end.max(start + dur);
+                zero_end = zero_end.max(end);
             }
         }
         let gap = |hull: (i64, i64)| hull.0.saturating_sub(zero_end);
         match (windows.filter(|hull| hull.1 > hull.0), others) {
             (Some(window), _) => gap(window) > UNTIMED_WINDOW_GAP_NS.max(window.1 - window.0),
-            (None, Some(rest)) => gap(rest) > UNTIMED_GAP_NS.max(10 * (rest.1 - rest.0)),
+            (None, Some(rest)) => {
+                gap(rest) > UNTIMED_GAP_NS.max((rest.1 - rest.0).saturating_mul(10))
+            }
             (None, None) => false,
         }
     }

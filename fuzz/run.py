@@ -1,0 +1,129 @@
+"""Builds the fuzzers with libFuzzer on the stable toolchain, and runs them in turn.
+
+    python3 fuzz/run.py [--seconds 120] [--rounds 1] [--target chrome ...] [--folder target/fuzz]
+
+Corpora begin with what `corpus` takes from the fixtures, and grow in the folder from run to run. At the end stands a table: CPU
+seconds, executions, edges and features that are covered, inputs of the corpus, finds. Exit code 1 where something was found: such an
+input goes into `fixtures/crash/TARGET/` with the fix.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import zlib
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TARGETS = ["chrome", "events", "gzip", "perfetto", "logs", "rules", "partials"]
+# What cargo-fuzz has rustc do, without a sanitizer: the code has no `unsafe` that one would watch.
+FLAGS = ["-Cpasses=sancov-module", "-Cllvm-args=-sanitizer-coverage-level=4", "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+         "-Cllvm-args=-sanitizer-coverage-pc-table", "-Cllvm-args=-sanitizer-coverage-trace-compares", "--cfg=fuzzing",
+         "-Cdebug-assertions", "-Coverflow-checks=on", "-Ccodegen-units=1"]
+WORDS = ['"ph":"X"', '"ts":', '"dur":', '"traceEvents":[', '},{"ph":', '"args":{', '"name":"', '"cat":"kernel"', '"pid":', '"tid":',
+         "\0", "-1e999", "18446744073709551616", "\\", "\\u0000", "\\ud800", "]}", '"ph":"M"', '"correlation":', '"id":', "\ufeff"]
+# Larger inputs find less in the same time.
+MOST_BYTES = 20_000
+HOST = "x86_64-unknown-linux-gnu"
+
+
+def build(folder):
+    environment = os.environ | {"RUSTFLAGS": " ".join(FLAGS), "CARGO_TARGET_DIR": str(folder / "build")}
+    command = ["cargo", "build", "--release", "--target", HOST, "--manifest-path", ROOT / "fuzz" / "Cargo.toml"]
+    subprocess.run(command, env=environment, check=True)
+    return folder / "build" / HOST / "release"
+
+
+def inflated(data):
+    return zlib.decompressobj(31).decompress(data, 1 << 20) if data[:2] == b"\x1f\x8b" else data
+
+
+def corpus(target, folder):
+    """Inputs to begin with. Partial results are made of fixtures, where the program is built."""
+    files = [path.read_bytes() for path in sorted((ROOT / "fixtures").rglob("*")) if path.is_file()]
+    if target == "gzip":
+        return [data[10:] for data in files if data[:2] == b"\x1f\x8b"]
+    if target == "rules":
+        return [(ROOT / "src/analyze" / name).read_bytes() for name in ("wait_rules.default", "comm_rules.default")]
+    if target == "partials":
+        return partials(folder)
+    texts = []
+    for data in files:
+        try:
+            texts.append(inflated(data))
+        except zlib.error:
+            pass
+    if target == "perfetto":
+        return [text for text in texts if text[:1] == b"\n" and b"\0" in text]
+    if target == "logs":
+        return [text for text in texts if b"INFO" in text]
+    traces = [text for text in texts if b'"traceEvents"' in text]
+    if target == "events":
+        return [text[text.find(b"[", text.find(b'"traceEvents"')) + 1:][:4000] for text in traces]
+    return traces
+
+
+def partials(folder):
+    program = next((path for path in (ROOT / "target/release/omni-trace", ROOT / "target/debug/omni-trace") if path.exists()), None)
+    if program is None:
+        return []
+    made = folder / "made.otp"
+    messages = []
+    for case in ("nccl_two_ranks", "vllm_tp2_step", "p2p_copies", "compact_exporter"):
+        subprocess.run([program, "analyze", ROOT / "fixtures" / case, "--partial", made, "-q"], stdout=subprocess.DEVNULL, check=True)
+        messages.append(zlib.decompressobj(31).decompress(made.read_bytes()[24:]))
+    return messages
+
+
+def dictionary(folder):
+    escaped = lambda word: "".join(c if c.isalnum() else "".join(f"\\x{b:02x}" for b in c.encode()) for c in word)
+    path = folder / "words"
+    path.write_text("".join(f'"{escaped(word)}"\n' for word in WORDS))
+    return path
+
+
+def run(program, target, folder, seconds):
+    """One stretch of a fuzzer: what it took and reached."""
+    inputs, found = folder / "corpus" / target, folder / "found" / target
+    if not inputs.exists():
+        inputs.mkdir(parents=True)
+        for i, data in enumerate(corpus(target, folder)):
+            (inputs / f"seed{i}").write_bytes(data[:MOST_BYTES])
+    found.mkdir(parents=True, exist_ok=True)
+    command = [program, inputs, f"-artifact_prefix={found}/", f"-dict={dictionary(folder)}", f"-max_total_time={seconds}",
+               f"-max_len={MOST_BYTES}", "-timeout=60", "-rss_limit_mb=2048", "-len_control=0", "-print_final_stats=1"]
+    with open(folder / f"{target}.log", "w+b") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        _, _, usage = os.wait4(process.pid, 0)
+        log.seek(0)
+        said = log.read().decode(errors="replace")
+    reached = re.findall(r"cov: (\d+) ft: (\d+) corp: (\d+)", said)[-1:] or [("0", "0", "0")]
+    executed = re.findall(r"stat::number_of_executed_units:\s+(\d+)", said)
+    return usage.ru_utime + usage.ru_stime, int(executed[0]) if executed else 0, reached[0], re.findall(r"Test unit written to (\S+)", said)
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--seconds", type=int, default=120, help="of each stretch")
+    arguments.add_argument("--rounds", type=int, default=1)
+    arguments.add_argument("--target", nargs="*", default=TARGETS, choices=TARGETS)
+    arguments.add_argument("--folder", type=pathlib.Path, default=ROOT / "target" / "fuzz")
+    options = arguments.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    programs = build(options.folder)
+    all_found = {target: [0.0, 0, None, []] for target in options.target}
+    for _ in range(options.rounds):
+        for target in options.target:
+            cpu, executed, reached, found = run(programs / target, target, options.folder, options.seconds)
+            sums = all_found[target]
+            all_found[target] = [sums[0] + cpu, sums[1] + executed, reached, sums[3] + found]
+    print("| target | CPU s | executions | edges | features | corpus | finds |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for target, (cpu, executed, (edges, features, inputs), found) in all_found.items():
+        print(f"| {target} | {cpu:.0f} | {executed} | {edges} | {features} | {inputs} | {len(found)} |")
+    finds = [path for *_, found in all_found.values() for path in found]
+    sys.exit("found:\n" + "\n".join(finds) if finds else 0)
+
+
+if __name__ == "__main__":
+    main()
