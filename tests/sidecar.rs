@@ -203,6 +203,33 @@ fn a_changed_trace_is_read_anew() {
     assert_same(&read(&trace, Some(&sidecars)), &original, "as it was");
 }
 
+/// What is of another state of its trace was not used, and is the first to go; what was used is the last.
+#[test]
+fn only_what_was_used_counts_as_used() {
+    let dir = TempDir::new().unwrap();
+    let (trace, sidecars) = (copy(&dir), Sidecars::at(dir.path().join("kept")));
+    read(&trace, Some(&sidecars));
+    let kept = only(sidecars.folder());
+    let long_ago = SystemTime::now() - Duration::from_secs(5000);
+    let set_back =
+        || fs::File::options().write(true).open(&kept).unwrap().set_modified(long_ago).unwrap();
+    let age = || fs::metadata(&kept).unwrap().modified().unwrap().elapsed().unwrap();
+    set_back();
+    read(&trace, Some(&sidecars));
+    assert!(age() < Duration::from_secs(4000), "{:?}", age());
+    set_back();
+    // A damaged stream is not kept: what was kept before stays as it is.
+    let whole = fs::read(&trace).unwrap();
+    let mut damaged = whole.clone();
+    let middle = whole.len() / 2;
+    damaged[middle..middle + 100].fill(0x55);
+    fs::write(&trace, damaged).unwrap();
+    rest();
+    read(&trace, Some(&sidecars));
+    assert_eq!(only(sidecars.folder()), kept);
+    assert!(age() > Duration::from_secs(4000), "{:?}", age());
+}
+
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     text.windows(what.len()).position(|window| window == what)
 }

@@ -88,24 +88,21 @@ impl Kept {
         Some(Self { file, description })
     }
 
-    /// The traces, where they are of this reader and of a file that is still the same.
+    /// The traces, where they are of this reader and of a file that is still the same. Only then was the sidecar used.
     pub(super) fn traces(self, key: &Key) -> Option<Vec<ReadTrace>> {
-        let Description { reader, key: kept, stores, .. } = self.description;
+        let Self { file, description: Description { reader, key: kept, stores, .. } } = self;
         if reader != READER || kept != *key {
             return None;
         }
         let trace = |kept: KeptStore| {
-            let store = Store::of_sections(&Pieces { file: &self.file, pieces: &kept.sections })?;
+            let store = Store::of_sections(&Pieces { file: &file, pieces: &kept.sections })?;
             let KeptStore { reporter, json_bytes, part, .. } = kept;
             Some(ReadTrace { store, reporter, json_bytes, part })
         };
-        stores.into_iter().map(trace).collect()
-    }
-
-    /// Notes that it was used.
-    pub(super) fn touch(&self) {
+        let traces = stores.into_iter().map(trace).collect::<Option<Vec<_>>>()?;
         // Where that is refused it will be taken for older than it is.
-        let _ = self.file.set_modified(std::time::SystemTime::now());
+        let _ = file.set_modified(std::time::SystemTime::now());
+        Some(traces)
     }
 }
 

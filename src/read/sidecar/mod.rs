@@ -161,9 +161,7 @@ impl Sidecars {
     }
 
     fn load(&self, trace: &Path, key: &Key) -> Option<Vec<ReadTrace>> {
-        let kept = Kept::open(&self.file_of(trace))?;
-        kept.touch();
-        kept.traces(key)
+        Kept::open(&self.file_of(trace))?.traces(key)
     }
 
     /// Writes a sidecar and makes room for it.
