@@ -9,6 +9,10 @@ use super::fast::{Refusal, skip_space, string_end, value_end};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::limits::{BLOCK_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS_BYTES};
 
+/// The member in which Chrome's format holds what the system recorded beside, in forms of its own: its events are none of
+/// the trace's.
+const SYSTEM_EVENTS: &[u8] = b"systemTraceEvents";
+
 /// What the reading of a piece came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -257,6 +261,11 @@ impl Around {
                 self.entrance = Entrance::Member;
                 Err(Found::Events(start))
             }
+            Ok(Member::Other { key: SYSTEM_EVENTS, end, .. }) => {
+                let (offset, what) = (Some(base + at as u64), "`systemTraceEvents`".to_owned());
+                reporter.named(IssueKind::IgnoredPhase, offset, what);
+                Ok(end)
+            }
             Ok(Member::Other { value, end, .. })
                 if holds_events(&text[..end], value)
                     || next_whole_event(&text[..end], value).is_some() =>
@@ -462,6 +471,19 @@ mod tests {
         assert_eq!(around.read(text, 0, true, &mut reporter), Found::More(text.len()));
         assert_eq!(around.entries, [("traceName".to_owned(), "\"x\"".to_owned())]);
         assert_eq!(reporter.count(IssueKind::GarbageAfterEvents), 1);
+    }
+
+    #[test]
+    fn events_of_the_system_are_none_of_the_trace() {
+        let text = br#","systemTraceEvents":{"type":"fuchsia","events":[{"ph":"k","ts":1}]}}"#;
+        for end in [text.len(), 30] {
+            let (mut around, mut reporter) = (Around::default(), Reporter::default());
+            around.leave_events();
+            let found = around.read(&text[..end], 0, end == text.len(), &mut reporter);
+            assert_eq!(found, Found::More(if end == 30 { 1 } else { end }));
+            assert_eq!(reporter.count(IssueKind::IgnoredPhase), u64::from(end != 30));
+            assert_eq!(reporter.count(IssueKind::GarbageAfterEvents), 0);
+        }
     }
 
     #[test]
