@@ -182,3 +182,124 @@ fn a_server_behind_tls_is_driven_where_its_certificate_is_trusted() {
     assert!(said(&output).contains("certificate"), "{}", said(&output));
     assert_eq!(local.calls().len(), 3);
 }
+
+/// A server that gives raw bytes to every call, and then waits or goes on for ever.
+struct Hostile {
+    version: Vec<u8>,
+    start: Vec<u8>,
+    then: Then,
+}
+
+#[derive(Clone, Copy)]
+enum Then {
+    HangUp,
+    Wait,
+    /// The same bytes again and again, as fast as they are taken.
+    Repeat,
+    /// A byte now and then.
+    Drip,
+}
+
+impl Hostile {
+    fn listen(self) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let this = Arc::new(self);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let this = Arc::clone(&this);
+                // The client hangs up when it has had enough.
+                std::thread::spawn(move || this.answer(stream).ok());
+            }
+        });
+        port
+    }
+
+    fn answer(&self, mut stream: std::net::TcpStream) -> std::io::Result<()> {
+        let mut call = [0; 4096];
+        let n = stream.read(&mut call)?;
+        let is_version = call[..n].starts_with(b"GET /version");
+        stream.write_all(if is_version { &self.version } else { &self.start })?;
+        loop {
+            match self.then {
+                _ if is_version => return Ok(()),
+                Then::HangUp => return Ok(()),
+                Then::Wait => std::thread::sleep(Duration::from_secs(1)),
+                Then::Repeat => stream.write_all(&self.start[self.start.len() / 2..])?,
+                Then::Drip => {
+                    std::thread::sleep(Duration::from_millis(50));
+                    stream.write_all(b"x")?;
+                }
+            }
+        }
+    }
+}
+
+fn http(status: &str, body: &[u8]) -> Vec<u8> {
+    let head =
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+/// Whatever a server answers, or does not: a message, an end, nothing that moves a cursor, bounded memory.
+#[test]
+fn hostile_servers_are_errors_in_bounded_time_and_memory() {
+    let version = || http("200 OK", br#"{"version":"0.30.0"}"#);
+    let turned = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{202e}gnp.exe\u{9b}31m\r\u{8}";
+    let detail = format!(r#"{{"detail":"{turned}"}}"#);
+    let escaped = br#"{"error":{"message":"\u001b[2J\u202e \ud800 \u0000"}}"#;
+    let endless =
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nhello\r\n";
+    let headers = [&b"HTTP/1.1 200 OK\r\n"[..], &b"x-a: b\r\n".repeat(200_000)].concat();
+    let redirect = b"HTTP/1.1 302 Found\r\nlocation: /start_profile\r\ncontent-length: 0\r\n\r\n";
+    let cases: Vec<(&str, Vec<u8>, Vec<u8>, Then)> = vec![
+        ("never answers", version(), Vec::new(), Then::Wait),
+        ("answers a byte at a time", version(), b"HTTP/1.1 200".to_vec(), Then::Drip),
+        ("a body without an end", version(), endless.to_vec(), Then::Repeat),
+        ("headers without an end", version(), headers, Then::Repeat),
+        (
+            "less than it says",
+            version(),
+            b"HTTP/1.1 500 X\r\ncontent-length: 99\r\n\r\nx".to_vec(),
+            Then::Wait,
+        ),
+        ("raw controls", version(), http("500 X", detail.as_bytes()), Then::HangUp),
+        ("escaped controls", version(), http("400 X", escaped), Then::HangUp),
+        (
+            "controls in its version",
+            http("200 OK", br#"{"version":"0.9.\u001b[2J\u202e"}"#),
+            http("404 X", b""),
+            Then::HangUp,
+        ),
+        ("a long line", version(), http("500 X", &b"m".repeat(5 << 20)), Then::HangUp),
+        (
+            "deep nesting",
+            http("200 OK", &b"[".repeat(60_000)),
+            http("500 X", &b"{\"error\":".repeat(6_000)),
+            Then::HangUp,
+        ),
+        (
+            "no HTTP",
+            b"\x1f\x8b\x08\0\xff".to_vec(),
+            b"\0\0\x1b[2Jnot http\r\n\r\n".to_vec(),
+            Then::HangUp,
+        ),
+        ("a redirection to itself", version(), redirect.to_vec(), Then::HangUp),
+    ];
+    for (what, version, start, then) in cases {
+        let port = Hostile { version, start, then }.listen();
+        let program = env!("CARGO_BIN_EXE_omni-trace");
+        let line = format!(
+            "ulimit -v 2000000; ulimit -t 20; exec {program} capture --server 127.0.0.1:{port} --start-timeout 1s --max-iters 2 -- true"
+        );
+        let output = Command::new("sh").args(["-c", &line]).output().expect("it runs");
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{what}: {said}");
+        assert!(said.contains("error: "), "{what}: {said}");
+        assert!(said.len() < 4_000, "{what}: {} bytes are said", said.len());
+        let moves =
+            |c: &char| c.is_control() && *c != '\n' || ('\u{202a}'..='\u{202e}').contains(c);
+        assert_eq!(said.chars().find(moves), None, "{what}: {said:?}");
+        assert_eq!(output.stdout, b"", "{what}");
+    }
+}

@@ -41,6 +41,10 @@ pub struct DriveCli {
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 
+    /// Longest that starting may take: a server answers when every worker has started.
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = parse_duration)]
+    pub start_timeout: Duration,
+
     /// Longest that stopping may take; big traces need minutes.
     #[arg(long, value_name = "TIME", default_value = "60m", value_parser = parse_duration)]
     pub stop_timeout: Duration,

@@ -142,6 +142,7 @@ fn drive_server(cli: &DriveCli, url: &str, interrupts: &AtomicUsize) -> anyhow::
         max_iters: cli.max_iters,
         delay_iters: cli.delay_iters,
         prefix: cli.prefix.clone(),
+        start_timeout: cli.start_timeout,
         stop_timeout: cli.stop_timeout,
     };
     let before = cli.trace_dir.as_deref().map(look).transpose()?;

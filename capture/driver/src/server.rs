@@ -15,8 +15,8 @@ use crate::workload::{Workload, WorkloadEnd};
 
 /// Limit for the calls that have to be quick.
 const QUICK: Duration = Duration::from_secs(10);
-/// Limit for the start, which may wait for every worker of the server.
-const START: Duration = Duration::from_secs(120);
+/// Most characters of an error's body that are said.
+const MAX_MESSAGE: usize = 500;
 /// Between two signs of life while a start or a stop runs.
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks at the user's wishes.
@@ -37,6 +37,8 @@ pub struct Request {
     pub delay_iters: Option<u64>,
     /// Prefix of the file names.
     pub prefix: Option<String>,
+    /// Longest that the start may take, which may wait for every worker of the server.
+    pub start_timeout: Duration,
     /// Longest that a stop may take.
     pub stop_timeout: Duration,
 }
@@ -106,7 +108,7 @@ pub fn drive(
         driven.start = Start::NoAnswer(Failure::Other("interrupted before the start".into()));
         return driven;
     }
-    let call = Call { server, path: "/start_profile", body, limit: START };
+    let call = Call { server, path: "/start_profile", body, limit: request.start_timeout };
     driven.start = match call.post(interrupts, "still starting", progress) {
         Waited::Answer(answer, _) => judge_start(answer),
         Waited::Abandoned(after) => Start::Abandoned(after),
@@ -245,7 +247,11 @@ fn message(body: &str) -> String {
         Some(text.as_str().map_or_else(|| text.to_string(), str::to_owned))
     });
     let text = found.unwrap_or_else(|| body.trim().to_owned());
-    text.lines().next().unwrap_or_default().to_owned()
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
 }
 
 /// A call that may take long.
@@ -342,6 +348,7 @@ mod tests {
         assert_eq!(message(r#"{"detail":"Not Found"}"#), "Not Found");
         assert_eq!(message(r#"{"error":{"message":"engine dead"}}"#), "engine dead");
         assert_eq!(message("Internal Server Error\nmore"), "Internal Server Error");
+        assert_eq!(message(&"é".repeat(70_000)).chars().count(), MAX_MESSAGE + 1);
         assert!(how_to_turn_on(Some("0.12.0")).contains("VLLM_TORCH_PROFILER_DIR"));
         assert!(how_to_turn_on(Some("0.30.0")).contains("--profiler-config"));
     }

@@ -118,7 +118,8 @@ fn serve(mut stream: TcpStream, calls: &Mutex<Vec<String>>, replies: (&Reply, &R
 }
 
 fn request() -> Request {
-    Request { stop_timeout: Duration::from_secs(30), ..Request::default() }
+    let limit = Duration::from_secs(30);
+    Request { start_timeout: limit, stop_timeout: limit, ..Request::default() }
 }
 
 fn workload() -> Workload {
@@ -271,6 +272,16 @@ fn failed_stops_are_told_apart() {
     let hasty = Request { stop_timeout: limit, ..request() };
     let stop = drive_it(&local, &hasty, workload()).stop;
     assert_eq!(stop, Some(Stop::NoAnswer(Failure::TimedOut(limit))));
+}
+
+#[test]
+fn a_start_that_hangs_has_a_limit() {
+    let limit = Duration::from_millis(200);
+    let local = Local::start(VERSION, Reply::Late(Duration::from_secs(2)), OK);
+    let driven = drive_it(&local, &Request { start_timeout: limit, ..request() }, workload());
+    assert_eq!(driven.start, Start::NoAnswer(Failure::TimedOut(limit)));
+    assert!(driven.notes[0].contains("POST /stop_profile ends it"), "{:?}", driven.notes);
+    assert_eq!((driven.workload, driven.stop), (None, None));
 }
 
 #[test]
