@@ -6,8 +6,10 @@ mod program;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use program::{omni_trace, root};
 
@@ -122,6 +124,93 @@ fn pipes_are_inputs_of_commands_that_read_twice() {
         };
         assert_eq!(n_events(&plain), n_events(&piped), "{command}");
         assert!(n_events(&piped) > 10, "{command}");
+    }
+}
+
+/// What the shell puts in place of `<(…)` can be read once only, and several of them stand side by side.
+#[test]
+#[cfg(target_os = "linux")]
+fn process_substitutions_are_inputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_omni-trace");
+    let trace =
+        |rank: u32| format!("fixtures/nccl_two_ranks/nccl_bench_rank{rank}.pt.trace.json.gz");
+    for (command, ranks) in [("slim", &[0][..]), ("merge", &[0, 1]), ("analyze", &[1])] {
+        let inputs =
+            ranks.iter().map(|&rank| format!("<(cat {})", trace(rank))).collect::<Vec<_>>();
+        let out = folder.path().join(command);
+        let line =
+            format!("{program} {command} {} -o {}.json --quiet", inputs.join(" "), out.display());
+        let output = Command::new("bash").args(["-c", &line]).current_dir(root()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command}: {}", said(&output));
+        assert!(fs::metadata(out.with_extension("json")).unwrap().len() > 1000, "{command}");
+    }
+}
+
+/// A file that becomes shorter while it is read ends where it ends: no signal, no panic, at worst a loss that is said.
+#[test]
+#[cfg(unix)]
+fn files_that_shrink_while_they_are_read_end_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, out) = (folder.path().join("trace.json"), folder.path().join("out.json"));
+    names(&trace, 100_000);
+    let whole = fs::read(&trace).unwrap();
+    let mut n_lossy = 0;
+    for (nth, command) in
+        ["analyze", "slim", "merge", "check", "bandwidth"].iter().cycle().take(15).enumerate()
+    {
+        fs::write(&trace, &whole).unwrap();
+        let mut args = vec![*command, trace.to_str().unwrap()];
+        if matches!(*command, "slim" | "merge") {
+            let _ = fs::remove_file(&out);
+            args.extend(["-o", out.to_str().unwrap()]);
+        }
+        let mut run = Command::new(env!("CARGO_BIN_EXE_omni-trace"));
+        let run = run.args(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(7 * nth as u64));
+        fs::File::options()
+            .write(true)
+            .open(&trace)
+            .unwrap()
+            .set_len(whole.len() as u64 / 3)
+            .unwrap();
+        let output = run.wait_with_output().unwrap();
+        let said = said(&output);
+        assert!(matches!(output.status.code(), Some(0..=2)), "{args:?}: {} {said}", output.status);
+        assert!(!said.contains("panicked"), "{args:?}: {said}");
+        n_lossy += usize::from(!said.is_empty());
+    }
+    println!("{n_lossy} of 15 runs said something");
+}
+
+/// Little that inflates to much costs what is kept of it: next to nothing of spaces, and of a member up to its limit.
+#[test]
+fn what_inflates_to_much_is_read_in_bounded_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.json.gz");
+    let event = r#"{"ph":"X","cat":"cpu_op","name":"a","pid":1,"tid":1,"ts":1,"dur":5}"#;
+    let cases = [
+        ("spaces in the head", "{", " ", "\"traceEvents\":["),
+        ("spaces among the events", "{\"traceEvents\":[", " ", ""),
+        ("a member", "{\"x\":\"", "y", "\",\"traceEvents\":["),
+        ("brackets before", "", "[", "{\"traceEvents\":["),
+        ("a name", "{\"traceEvents\":[{\"ph\":\"X\",\"ts\":0,\"dur\":1,\"name\":\"", "n", "\"},"),
+    ];
+    for (what, head, filler, tail) in cases {
+        let file = fs::File::create(&path).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        packed.write_all(head.as_bytes()).unwrap();
+        let piece = filler.repeat(1 << 20);
+        for _ in 0..300 {
+            packed.write_all(piece.as_bytes()).unwrap();
+        }
+        packed.write_all(format!("{tail}{event}]}}").as_bytes()).unwrap();
+        packed.finish().unwrap();
+        for command in ["analyze", "check"] {
+            let args = [command, path.to_str().unwrap(), "--max-memory", "350M"];
+            let output = omni_trace(&args);
+            assert_eq!(output.status.code(), Some(0), "{what}, {command}: {}", said(&output));
+        }
     }
 }
 

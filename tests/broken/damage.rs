@@ -20,12 +20,12 @@ impl Random {
 }
 
 /// The damaged bytes, and the pieces of the sound text that they hold.
-type Damaged = (Vec<u8>, Vec<Range<usize>>);
+pub(crate) type Damaged = (Vec<u8>, Vec<Range<usize>>);
 
-type Kind = fn(&[u8], &[Range<usize>], &mut Random) -> Damaged;
+pub(crate) type Kind = fn(&[u8], &[Range<usize>], &mut Random) -> Damaged;
 
-/// Every kind by name.
-pub(crate) const KINDS: &[(&str, Kind)] = &[
+/// Kinds by name: single bytes and stretches of them.
+pub(crate) const PLAIN: &[(&str, Kind)] = &[
     ("flipped bits", |text, _, random| {
         let n = 1 + 7 * random.below(2);
         overwrite(text, random, n, |b, r| b ^ (1 << r.below(8)))
@@ -105,18 +105,18 @@ pub(crate) const KINDS: &[(&str, Kind)] = &[
 ];
 
 /// The pieces one after the other, with bytes between them.
-fn joined(text: &[u8], pieces: &[Range<usize>], between: &[u8]) -> Damaged {
+pub(crate) fn joined(text: &[u8], pieces: &[Range<usize>], between: &[u8]) -> Damaged {
     let parts: Vec<&[u8]> = pieces.iter().map(|piece| &text[piece.clone()]).collect();
     (parts.join(between), pieces.to_vec())
 }
 
 /// A part of at most `longest` bytes.
-fn range(text: &[u8], random: &mut Random, longest: usize) -> Range<usize> {
+pub(crate) fn range(text: &[u8], random: &mut Random, longest: usize) -> Range<usize> {
     let start = random.below(text.len());
     start..text.len().min(start + 1 + random.below(longest))
 }
 
-fn replaced(
+pub(crate) fn replaced(
     text: &[u8],
     random: &mut Random,
     longest: usize,
@@ -151,12 +151,12 @@ fn overwrite(
     (damaged, pieces)
 }
 
-fn inserted(text: &[u8], at: usize, what: &[u8]) -> Damaged {
+pub(crate) fn inserted(text: &[u8], at: usize, what: &[u8]) -> Damaged {
     ([&text[..at], what, &text[at..]].concat(), vec![0..at, at..text.len()])
 }
 
 /// One of the bytes of a kind, replaced.
-fn at_byte(text: &[u8], random: &mut Random, byte: u8, with: &[u8]) -> Damaged {
+pub(crate) fn at_byte(text: &[u8], random: &mut Random, byte: u8, with: &[u8]) -> Damaged {
     let all: Vec<usize> = (0..text.len()).filter(|&i| text[i] == byte).collect();
     let Some(&at) = all.get(random.below(all.len())) else {
         return (text.to_vec(), vec![0..text.len()]);

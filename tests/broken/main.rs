@@ -9,75 +9,28 @@
 )]
 
 mod damage;
+mod mishaps;
+mod sound;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::io::Write as _;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use damage::{KINDS, Random};
+use damage::{Kind, PLAIN, Random};
+use mishaps::{MISHAPS, gz};
 use omni_trace::diag::Severity;
 use omni_trace::read::{Input, ReadError, ReadOptions, read_input};
+use sound::{Sound, found, made_up, n_missing, of_layout, pieces_of};
+
+#[path = "../common/mod.rs"]
+mod common;
 
 /// Longest that one case may take.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
-/// The writers' layouts of a trace whose events are known by their time.
-const LAYOUTS: usize = 5;
-
-/// A trace of `n` events, and where each stands.
-fn trace(layout: usize, n: usize) -> (Vec<u8>, Vec<std::ops::Range<usize>>) {
-    let (head, separator, tail) = match layout {
-        0 => (
-            "\n  {\n    \"schemaVersion\": 1,\n    \"deviceProperties\": [\n    ],\n  \"traceEvents\": [\n  ",
-            ",\n  ",
-            "\n  ],\n  \"traceName\": \"x.json\"\n}",
-        ),
-        1 => ("{\n\"schemaVersion\": 1,\n\"traceEvents\":[\n", ",\n", "\n]\n}"),
-        2 => ("{\"traceEvents\":[", ",", "]}"),
-        3 => ("[\n", ",\n", "\n]"),
-        _ => ("{\"traceEvents\": [", ", ", "], \"displayTimeUnit\": \"ms\"}"),
-    };
-    let mut text = head.to_owned();
-    let mut places = Vec::new();
-    for i in 0..n {
-        if i > 0 {
-            text += separator;
-        }
-        let start = text.len();
-        text += &event(layout, i);
-        places.push(start..text.len());
-    }
-    (format!("{text}{tail}").into_bytes(), places)
-}
-
-/// The event that starts `i` µs after the beginning.
-fn event(layout: usize, i: usize) -> String {
-    let name = [
-        "aten::mul",
-        "void at::f<8, std::array<char*, 3ul> >(int, \\\"q\\\")",
-        "a, b",
-        "C:\\\\d\\\\",
-    ][i % 4];
-    match (layout, i % 3) {
-        (0, _) => format!(
-            "{{\n    \"ph\": \"X\", \"cat\": \"cpu_op\", \"name\": \"{name}\", \"pid\": 1, \"tid\": {},\n    \"ts\": {i}.000, \"dur\": 0.900,\n    \"args\": {{\n      \"External id\": {i},\"Input Dims\": [[1, 2], []], \"Input type\": [\"float\", \"\"]\n    }}\n  }}",
-            i % 3
-        ),
-        (1, _) => format!(
-            "{{\"ph\":\"X\",\"cat\":\"kernel\",\"name\":\"{name}\",\"pid\":0,\"tid\":7,\"ts\":{i},\"dur\":1,\"args\":{{\"grid\":[1,2,{i}],\"x\":{{\"y\":[{{\"z\":\"\"}}]}}}}}}"
-        ),
-        (2, _) => format!(
-            "{{\"name\":\"{name}\",\"cat\":\"cpu_op\",\"pid\":1,\"tid\":1,\"ts\":{i},\"dur\":1,\"ph\":\"X\"}}"
-        ),
-        (3, 0) => {
-            format!("{{\"ph\":\"X\",\"ts\":{i},\"dur\":1,\"pid\":1,\"tid\":1,\"name\":\"{name}\"}}")
-        }
-        (_, _) => format!(
-            "{{\"ph\": \"X\", \"name\": \"{name}\", \"pid\": 1, \"tid\": 1, \"ts\": {i}, \"dur\": 1, \"args\": {{\"Input type\": [\"float\", \"\"], \"s\": \"{}\"}}}}",
-            "x".repeat(i % 40)
-        ),
-    }
-}
+/// Least of the whole events that must be read of each kind, in thousandths.
+const LEAST: usize = 980;
 
 fn read(bytes: &[u8]) -> Result<Input, ReadError> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -85,112 +38,176 @@ fn read(bytes: &[u8]) -> Result<Input, ReadError> {
     read_input(file.path(), &ReadOptions { threads: 2, ..ReadOptions::default() })
 }
 
-/// How often each event is in a store, by its number.
-fn counts(input: &Input) -> BTreeMap<i64, usize> {
-    let mut counts = BTreeMap::new();
-    for ts_ns in &input.store.slices.ts_ns {
-        *counts.entry(ts_ns / 1000).or_default() += 1;
-    }
-    counts
+/// How many whole events there were, and how many of them were read.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    wanted: usize,
+    read: usize,
 }
 
-/// Damages a trace and says what is wrong with how it is read; gives how many whole events there were and were read.
-fn check(kind: usize, seed: u64) -> Result<(usize, usize), String> {
-    let mut random = Random::new(seed * 1000 + kind as u64);
-    let layout = random.below(LAYOUTS);
-    let n = 1 + random.below(400);
-    let (text, places) = trace(layout, n);
-    let (damaged, pieces) = KINDS[kind].1(&text, &places, &mut random);
-    let mut wanted: BTreeMap<i64, usize> = BTreeMap::new();
-    for piece in &pieces {
-        for (i, place) in places.iter().enumerate() {
-            if piece.start <= place.start && place.end <= piece.end {
-                *wanted.entry(i as i64).or_default() += 1;
-            }
-        }
+/// Damages a trace and says what is wrong with how it is read.
+fn check(sound: &Sound, kind: Kind, random: &mut Random) -> Result<Tally, String> {
+    let (damaged, pieces) = kind(&sound.text, &sound.places, random);
+    if let Some(folder) = std::env::var_os("BROKEN_KEEP") {
+        std::fs::write(std::path::Path::new(&folder).join("damaged"), &damaged).unwrap();
     }
+    let wanted = sound.whole_in(&pieces);
     let n_wanted: usize = wanted.values().sum();
     let began = Instant::now();
-    let found = read(&damaged);
+    let input = read(&damaged);
     if began.elapsed() > LIMIT {
         return Err(format!("took {:?}", began.elapsed()));
     }
-    let input = match found {
+    let input = match input {
         Ok(input) => input,
         Err(error) if n_wanted > 0 => {
             return Err(format!("{n_wanted} whole events refused: {error}"));
         }
-        Err(_) => return Ok((0, 0)),
+        Err(_) => return Ok(Tally::default()),
     };
-    let found = counts(&input);
-    let n_missing: usize =
-        wanted.iter().map(|(i, n)| n.saturating_sub(*found.get(i).unwrap_or(&0))).sum();
+    let n_missing = n_missing(&wanted, &found(&input));
     // What damage made into JSON that is valid as it stands says that these events are arguments of another.
     let is_valid = || serde_json::from_slice::<serde::de::IgnoredAny>(&damaged).is_ok();
     if n_missing > 0 && input.diag.worst() < Some(Severity::DataLoss) && !is_valid() {
-        return Err(format!(
-            "{n_missing} of {n_wanted} whole events lost silently: {:?}",
-            input.diag
-        ));
+        let what = format!("{n_missing} of {n_wanted} whole events lost silently");
+        return Err(format!("{what}: {:?}", input.diag));
     }
-    Ok((n_wanted, n_wanted - n_missing))
+    Ok(Tally { wanted: n_wanted, read: n_wanted - n_missing })
 }
 
-#[test]
-fn every_whole_event_is_read_or_its_loss_is_counted() {
-    let n_cases: u64 =
-        std::env::var("BROKEN_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(2500);
-    let n_seeds = n_cases / KINDS.len() as u64;
-    let (mut failures, mut report) = (Vec::new(), report_head(n_seeds));
-    for (kind, (name, _)) in KINDS.iter().enumerate() {
-        let (mut n_wanted, mut n_found) = (0, 0);
-        for seed in 0..n_seeds {
-            match check(kind, seed) {
-                Ok((wanted, found)) => (n_wanted, n_found) = (n_wanted + wanted, n_found + found),
-                Err(what) => failures.push(format!("{name}, seed {seed}: {what}")),
+/// Every kind of damage by number and name; `BROKEN_KIND` asks for one.
+fn kinds() -> impl Iterator<Item = (usize, &'static str, Kind)> {
+    let only = std::env::var("BROKEN_KIND").ok();
+    let all =
+        PLAIN.iter().chain(MISHAPS).enumerate().map(|(number, kind)| (number, kind.0, kind.1));
+    all.filter(move |kind| only.as_deref().is_none_or(|only| only == kind.1))
+}
+
+#[expect(clippy::print_stdout, reason = "how much is read of each kind is worth seeing")]
+fn say(name: &str, tally: Tally, permille: usize) {
+    println!("{name:28} {:8} of {:8} whole events read, {permille} ‰", tally.read, tally.wanted);
+}
+
+/// Runs seeds of every kind over traces that `sound` gives by case. Gives what was read by kind, and the failures.
+fn run<'a>(
+    n_cases: u64,
+    sound: &mut dyn FnMut(&mut Random) -> Cow<'a, Sound>,
+) -> (Vec<(&'static str, Tally)>, Vec<String>) {
+    let n_seeds = n_cases / kinds().count() as u64;
+    let first: u64 = std::env::var("BROKEN_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let (mut tallies, mut failures) = (Vec::new(), Vec::new());
+    for (number, name, kind) in kinds() {
+        let mut all = Tally::default();
+        for seed in first..first + n_seeds.max(1) {
+            let mut random = Random::new(seed * 1000 + number as u64);
+            let sound = sound(&mut random);
+            match check(&sound, kind, &mut random) {
+                Ok(one) => (all.wanted, all.read) = (all.wanted + one.wanted, all.read + one.read),
+                Err(what) => failures.push(format!("{name}, seed {seed}, {}: {what}", sound.name)),
             }
         }
-        let permille = n_found * 1000 / n_wanted.max(1);
-        println!("{name:24} {n_found:8} of {n_wanted:8} whole events read, {permille} ‰");
-        report += &format!(
-            "| {name} | {n_wanted} | {n_found} | {} | {permille} ‰ |\n",
-            n_wanted - n_found
-        );
-        if permille < 980 {
+        let permille = all.read * 1000 / all.wanted.max(1);
+        say(name, all, permille);
+        if all.wanted > 0 && permille < LEAST {
             failures.push(format!("{name}: only {permille} ‰ of the whole events are read"));
         }
+        tallies.push((name, all));
     }
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/reports/damage.md"), report).unwrap();
-    }
+    (tallies, failures)
+}
+
+fn n_cases() -> u64 {
+    std::env::var("BROKEN_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(3000)
+}
+
+fn assert_none(mut failures: Vec<String>) {
     let n_failures = failures.len();
     failures.truncate(12);
     assert!(failures.is_empty(), "{n_failures} failures:\n{}", failures.join("\n"));
 }
 
-/// The head of the table of what is recovered.
-fn report_head(n_seeds: u64) -> String {
-    let kinds = KINDS.len();
-    format!(
-        "# What is read of damaged traces\n\n\
-         {kinds} kinds of damage, {n_seeds} seeds each; made by `BLESS=1 BROKEN_CASES={} cargo test --test broken`. A whole event is one \
-         that no damaged byte touches. Those that are not read are counted as data loss: an event that is neither fails the test.\n\n\
-         | damage | whole events | read | counted as lost | read |\n| --- | ---: | ---: | ---: | ---: |\n",
-        kinds as u64 * n_seeds
-    )
+/// Pieces of every real trace, each as its writer wrote it.
+static REAL: LazyLock<Vec<Sound>> = LazyLock::new(|| {
+    let mut random = Random::new(16);
+    let pieces: Vec<Sound> =
+        common::real_traces().iter().flat_map(|path| pieces_of(path, &mut random)).collect();
+    assert!(pieces.is_empty() || pieces.len() > 100, "only {} pieces", pieces.len());
+    pieces
+});
+
+/// The identities of events are told from their text alone; undamaged, every one is found in the store.
+#[test]
+fn undamaged_every_event_is_found() {
+    let made_up = (0..5).map(|layout| of_layout(layout, 50));
+    let (mut n_events, mut n_pieces) = (0, 0);
+    for sound in made_up.chain(REAL.iter().cloned()) {
+        let wanted = sound.whole_in(&[0..sound.text.len()]);
+        let input = read(&sound.text).unwrap_or_else(|error| panic!("{}: {error}", sound.name));
+        let n_missing = n_missing(&wanted, &found(&input));
+        assert_eq!(n_missing, 0, "{}, {:?}", sound.name, input.diag);
+        (n_events, n_pieces) = (n_events + wanted.len(), n_pieces + 1);
+    }
+    println!("{n_events} events in {n_pieces} pieces");
+    assert!(n_events > 200);
 }
 
-fn gz(text: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(text).unwrap();
-    encoder.finish().unwrap()
+#[test]
+fn every_whole_event_is_read_or_its_loss_is_counted() {
+    let (of_made_up, mut failures) = run(n_cases(), &mut |random| Cow::Owned(made_up(random)));
+    let pieces = &*REAL;
+    let (of_real, more) = if pieces.is_empty() {
+        (Vec::new(), Vec::new())
+    } else {
+        run(n_cases(), &mut |random| Cow::Borrowed(&pieces[random.below(pieces.len())]))
+    };
+    failures.extend(more.into_iter().map(|what| format!("real: {what}")));
+    if std::env::var_os("BLESS").is_some() && !of_real.is_empty() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/reports/damage.md");
+        std::fs::write(path, report(&of_made_up, &of_real, pieces.len())).unwrap();
+    }
+    assert_none(failures);
+}
+
+/// The same of traces that are read in several blocks, of which the ends may stand anywhere.
+#[test]
+fn traces_of_several_blocks_lose_nothing_silently() {
+    let mut layout = 0;
+    let (_, failures) = run(1, &mut |random| {
+        layout += 1;
+        Cow::Owned(of_layout(layout, 12_000 + random.below(3_000)))
+    });
+    assert_none(failures);
+}
+
+/// The table of what is recovered.
+fn report(of_made_up: &[(&str, Tally)], of_real: &[(&str, Tally)], n_pieces: usize) -> String {
+    let n_kinds = of_made_up.len();
+    let n_seeds = n_cases() / n_kinds as u64;
+    let mut text = format!(
+        "# What is read of damaged traces\n\n\
+         {n_kinds} kinds of damage, {n_seeds} seeds each, to traces that are made up and again to {n_pieces} pieces of real ones as \
+         their writers wrote them; made by `BLESS=1 BROKEN_CASES={} cargo test --test broken`. A whole event is one that no damaged \
+         byte touches. Those that are not read are counted as data loss: an event that is neither fails the test.\n\n\
+         | damage | whole events | read | counted as lost | read | of real traces | read | counted as lost | read |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+        n_cases()
+    );
+    let cells = |tally: &Tally| {
+        let permille = tally.read * 1000 / tally.wanted.max(1);
+        let n_lost = tally.wanted - tally.read;
+        format!(" {} | {} | {n_lost} | {permille} ‰ |", tally.wanted, tally.read)
+    };
+    for ((name, made_up), (_, real)) in of_made_up.iter().zip(of_real) {
+        text += &format!("| {name} |{}{}\n", cells(made_up), cells(real));
+    }
+    text
 }
 
 #[test]
 fn a_compressed_trace_cut_anywhere_gives_every_event_that_inflates_whole() {
     let mut random = Random::new(5);
     for case in 0..150 {
-        let (text, places) = trace(case % LAYOUTS, 300);
+        let Sound { text, places, .. } = of_layout(case, 300);
         let whole = gz(&text);
         let cut = 20 + random.below(whole.len() - 20);
         let mut inflated = Vec::new();
@@ -213,13 +230,14 @@ fn a_compressed_trace_cut_anywhere_gives_every_event_that_inflates_whole() {
 fn flipped_bits_in_compressed_traces_are_never_silent() {
     let mut random = Random::new(6);
     for case in 0..300 {
-        let (text, places) = trace(case % LAYOUTS, 300);
-        let mut bytes = gz(&text);
+        let sound = of_layout(case, 300);
+        let wanted = sound.whole_in(&[0..sound.text.len()]);
+        let mut bytes = gz(&sound.text);
         let at = 10 + random.below(bytes.len() - 10);
         bytes[at] ^= 1 << random.below(8);
         let began = Instant::now();
         if let Ok(input) = read(&bytes) {
-            let is_whole = (0..places.len() as i64).all(|i| counts(&input).get(&i) == Some(&1));
+            let is_whole = n_missing(&wanted, &found(&input)) == 0;
             assert!(is_whole || input.diag.worst() == Some(Severity::DataLoss), "{case}");
         }
         assert!(began.elapsed() < LIMIT, "{case}");
@@ -228,15 +246,19 @@ fn flipped_bits_in_compressed_traces_are_never_silent() {
 
 #[test]
 fn a_whole_member_behind_a_cut_one_is_read() {
-    for layout in 0..LAYOUTS {
-        let (text, places) = trace(layout, 300);
-        let whole = gz(&text);
+    for layout in 0..5 {
+        let sound = of_layout(layout, 300);
+        let (text, wanted) = (&sound.text, sound.whole_in(&[0..sound.text.len()]));
+        let whole = gz(text);
         for cut in [12, 60, whole.len() / 2, whole.len() - 4] {
             let input = read(&[&whole[..cut], &whole[..]].concat());
             let input = input.unwrap_or_else(|error| panic!("{layout}, {cut}: {error}"));
-            let found = counts(&input);
-            let n_missing = (0..places.len() as i64).filter(|i| !found.contains_key(i)).count();
-            assert_eq!(n_missing, 0, "layout {layout}, cut at {cut}: {:?}", input.diag);
+            assert_eq!(
+                n_missing(&wanted, &found(&input)),
+                0,
+                "layout {layout}, cut at {cut}: {:?}",
+                input.diag
+            );
             assert_eq!(input.diag.worst(), Some(Severity::DataLoss));
         }
     }
@@ -244,7 +266,7 @@ fn a_whole_member_behind_a_cut_one_is_read() {
 
 #[test]
 fn utf_16_is_read_as_it_stands() {
-    let (text, places) = trace(0, 50);
+    let Sound { text, places, .. } = of_layout(0, 50);
     let text = String::from_utf8(text).unwrap();
     for mark in [true, false] {
         let units: Vec<u16> =
