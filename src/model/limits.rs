@@ -29,7 +29,8 @@ pub const MAX_MEMBER_BYTES: usize = 16 << 20;
 /// See [`MAX_MEMBER_BYTES`].
 pub const MAX_MEMBERS_BYTES: usize = 64 << 20;
 
-/// Bytes before the first document or event that are looked through before an input is said to be no trace.
+/// Bytes before the first document or event that are looked through before an input is said to be no trace; and bytes behind a
+/// member of a compressed file that are looked through for another one.
 pub const MAX_RUBBLE_BYTES: u64 = 64 << 20;
 
 /// Blocks that may wait between the reader and the parsers, per parser. Bounds memory, not results.

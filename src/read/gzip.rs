@@ -9,6 +9,7 @@ use std::io;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::raw::{LOOK_AHEAD, Raw};
+use crate::model::limits::MAX_RUBBLE_BYTES;
 
 /// First bytes of a member: its mark and the only method there is.
 const MAGIC: &[u8] = &[0x1f, 0x8b, 8];
@@ -21,6 +22,9 @@ const TRIAL_BYTES: usize = 1 << 12;
 
 /// Fewer bytes than a trial are enough where the stream ends.
 const TRIAL_MIN_BYTES: usize = 16;
+
+/// Bytes of the smallest member: its header, an empty block, its checksum and its length.
+const MEMBER_MIN_BYTES: u64 = 20;
 
 /// A longer header is none.
 const MAX_HEADER_BYTES: usize = 1 << 16;
@@ -229,14 +233,36 @@ impl Gzip {
         let own = usize::try_from(raw.offset() - self.start).unwrap_or(usize::MAX);
         let own = own.min(raw.n_kept());
         let bytes = raw.back(own);
-        let is_member = |&at: &usize| {
-            let length = header_length(&bytes[at..]).ok().flatten();
-            length.is_some_and(|length| inflates(&bytes[at + length..]))
-        };
         // One may begin in what was taken and end behind it.
         let end = bytes.len().min(own + MAGIC.len() - 1);
         let mut headers = memchr::memmem::find_iter(&bytes[..end], MAGIC);
-        headers.find(is_member).map(|at| own - at)
+        headers.find(|&at| is_member(bytes, at)).map(|at| own - at)
+    }
+
+    /// Behind a whole member, where no other one begins: looks for one farther on. Gives whether there is one.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when the file itself cannot be read.
+    pub(super) fn find_member(&mut self, raw: &mut Raw) -> io::Result<bool> {
+        let from = raw.offset();
+        loop {
+            let bytes = raw.peek(LOOK_AHEAD)?;
+            let is_all = bytes.len() < LOOK_AHEAD;
+            let seen = if is_all { bytes.len() } else { bytes.len() - TRIAL_BYTES };
+            match next_member(bytes, seen) {
+                Some(at) => {
+                    raw.skip(at);
+                    let passed = raw.offset() - from;
+                    // Fewer bytes hold no text that is missing.
+                    self.is_gap = passed >= MEMBER_MIN_BYTES;
+                    self.note("something else stands between two members", passed);
+                    return Ok(true);
+                }
+                None if is_all || raw.offset() - from > MAX_RUBBLE_BYTES => return Ok(false),
+                None => raw.skip(seen),
+            }
+        }
     }
 
     fn note(&mut self, what: &str, lost_bytes: u64) {
@@ -293,10 +319,7 @@ fn next_place(bytes: &[u8], at: usize, end: usize) -> Option<Place> {
         if found < at {
             continue;
         }
-        if let Some(Ok(Some(length))) =
-            bytes[found..].starts_with(MAGIC).then(|| header_length(&bytes[found..]))
-            && inflates(&bytes[found + length..])
-        {
+        if is_member(bytes, found) {
             return Some(Place::Member(found));
         }
         let start = found.saturating_sub(2);
@@ -308,6 +331,20 @@ fn next_place(bytes: &[u8], at: usize, end: usize) -> Option<Place> {
         }
     }
     None
+}
+
+/// The first member before `end`.
+fn next_member(bytes: &[u8], end: usize) -> Option<usize> {
+    memchr::memmem::find_iter(bytes, MAGIC)
+        .take_while(|&at| at < end)
+        .find(|&at| is_member(bytes, at))
+}
+
+/// Whether a member begins here, as far as its header and the start of its text tell.
+fn is_member(bytes: &[u8], at: usize) -> bool {
+    let is_marked = bytes[at..].starts_with(MAGIC);
+    let length = is_marked.then(|| header_length(&bytes[at..]).ok().flatten()).flatten();
+    length.is_some_and(|length| inflates(&bytes[at + length..]))
 }
 
 /// Whether a deflate stream seems to begin here: it inflates to some text without anything before it.

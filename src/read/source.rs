@@ -151,10 +151,22 @@ impl ByteStream {
                 Err(error) => self.stop(&error),
             }
         } else if !start.is_empty() {
-            self.end = StreamEnd::TrailingBytes;
+            self.go_on_behind(rest, gzip)?;
         } else if let Some(damage) = self.damages.iter().find(|_| self.n_text == 0) {
             // Nothing at all could be inflated: that is no empty input.
             self.end = StreamEnd::Corrupt(damage.what.clone());
+        }
+        Ok(())
+    }
+
+    /// Something else follows a member: there may be another one behind it.
+    fn go_on_behind(&mut self, mut rest: Raw, gzip: Option<Box<Gzip>>) -> io::Result<()> {
+        let mut gzip = gzip.unwrap_or_else(|| Box::new(Gzip::new()));
+        if gzip.find_member(&mut rest)? {
+            self.damages.extend(gzip.take_damages());
+            self.decoder = Decoder::Gzip(rest, gzip);
+        } else {
+            self.end = StreamEnd::TrailingBytes;
         }
         Ok(())
     }

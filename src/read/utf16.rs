@@ -7,6 +7,9 @@ use super::source::ByteStream;
 /// Bytes of the file taken at a time.
 const READ_BYTES: usize = 1 << 16;
 
+/// Units of which each is an ASCII character with its halves exchanged, and which therefore are no text of another script.
+const SHIFTED_UNITS: usize = 16;
+
 /// The order of the two bytes of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
@@ -59,21 +62,44 @@ impl Utf16 {
         Ok(n)
     }
 
-    /// Reads some more; false at the end. A unit or pair that is cut by the end of the bytes waits for the next ones.
+    /// Reads some more; false at the end. A unit or pair that is cut by the end of the bytes waits for the next ones, as do those
+    /// behind which too few stand to tell whether their halves are exchanged.
     fn transcode_some(&mut self) -> io::Result<bool> {
         self.text.clear();
         self.given = 0;
         let is_end = self.stream.append(&mut self.bytes, READ_BYTES)? == 0;
-        let mut units: Vec<u16> = self.bytes.chunks_exact(2).map(|pair| self.unit(pair)).collect();
+        let n_bytes = self.bytes.len().saturating_sub(if is_end { 0 } else { 2 * SHIFTED_UNITS });
+        let (mut at, mut units) = (0, Vec::with_capacity(n_bytes / 2));
+        while at + 2 <= n_bytes {
+            if self.is_shifted(at) {
+                // What stands before and behind the byte that is missing is not of one text. A zero stands in none.
+                units.push(0);
+                at += 1;
+            } else {
+                units.push(self.unit(&self.bytes[at..at + 2]));
+                at += 2;
+            }
+        }
         if !is_end && units.last().is_some_and(|unit| (0xd800..0xdc00).contains(unit)) {
             units.pop();
+            at -= 2;
         }
-        self.bytes.drain(..2 * units.len());
+        self.bytes.drain(..at);
         for character in char::decode_utf16(units) {
             let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
             self.text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         }
         Ok(!self.text.is_empty() || !is_end)
+    }
+
+    /// Whether a byte is missing before the units at a position: their halves are those of ASCII, exchanged.
+    fn is_shifted(&self, at: usize) -> bool {
+        let Some(bytes) = self.bytes.get(at..at + 2 * SHIFTED_UNITS) else { return false };
+        let is_exchanged = |pair: &[u8]| {
+            let unit = self.unit(pair);
+            unit & 0xff == 0 && (0x0900..0x8000).contains(&unit)
+        };
+        bytes.chunks_exact(2).all(is_exchanged)
     }
 
     fn unit(&self, pair: &[u8]) -> u16 {
