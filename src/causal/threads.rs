@@ -4,6 +4,9 @@
 //! Nothing records this. It is taken to be so where another thread wakes from a pause that nothing explains and pauses
 //! again while one stretch of the lead lasts, in which the lead itself does nothing that was recorded.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use super::graph::{Edge, EdgeKind, Graph, NONE, What};
 use super::host::{PAUSE_NS, Stretch, ThreadStretches};
 use super::input::CausalInput;
@@ -83,17 +86,22 @@ fn processes(input: &CausalInput<'_>, threads: &[ThreadStretches]) -> Vec<(usize
         let known = thread.stretches.iter().filter(|one| one.what != What::Unattributed);
         known.map(|one| one.span.len_ns()).sum()
     };
-    let mut pids: Vec<_> = threads.iter().map(|t| input.store.tracks[t.track].pid).collect();
-    pids.dedup();
-    let of_pid = |pid| {
-        let own = |&at: &usize| input.store.tracks[threads[at].track].pid == pid;
-        let mut own: Vec<usize> = (0..threads.len()).filter(own).collect();
+    let (mut numbers, mut groups) = (BTreeMap::new(), Vec::<Vec<usize>>::new());
+    for (at, thread) in threads.iter().enumerate() {
+        let pid = input.store.tracks[thread.track].pid;
+        let number = *numbers.entry(pid).or_insert(groups.len());
+        if number == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[number].push(at);
+    }
+    let with_lead = |mut own: Vec<usize>| {
         let is_lead = |at: usize| input.units.lead == Some(threads[at].track);
-        own.sort_by_key(|&at| (!is_lead(at), std::cmp::Reverse(explained(&threads[at])), at));
+        own.sort_by_cached_key(|&at| (!is_lead(at), Reverse(explained(&threads[at])), at));
         let lead = own.first().copied()?;
         Some((lead, own.split_off(1)))
     };
-    pids.into_iter().filter_map(of_pid).collect()
+    groups.into_iter().filter_map(with_lead).collect()
 }
 
 /// Joins stretches of one event that only the profiler's own work parts: the thread waited all the time.
