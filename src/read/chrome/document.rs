@@ -42,6 +42,8 @@ struct Large {
     depth: usize,
     in_string: bool,
     is_escaped: bool,
+    /// Whether the events in it are known to be none of the trace.
+    is_system: bool,
 }
 
 impl Large {
@@ -290,10 +292,16 @@ impl Around {
         is_last: bool,
         reporter: &mut Reporter,
     ) -> Result<usize, Found> {
-        if holds_events(text, at) {
+        let is_system = text[at + 1..].starts_with(SYSTEM_EVENTS);
+        let is_large = text.len() - at > MAX_MEMBER_BYTES;
+        // Where the key of the events is damaged, they stand in a member of any name.
+        let is_searched = is_last || is_large;
+        if holds_events(text, at)
+            || is_searched && !is_system && next_whole_event(text, at).is_some()
+        {
             return Ok(self.enter_rubble(text, at, base));
         }
-        if is_last || text.len() - at <= MAX_MEMBER_BYTES {
+        if is_last || !is_large {
             return Err(Found::More(at));
         }
         let Ok(key_end) = string_end(text, at) else {
@@ -301,7 +309,7 @@ impl Around {
         };
         let key = String::from_utf8_lossy(&text[at..key_end.min(at + 60)]).into_owned();
         reporter.with_detail(IssueKind::OversizedMember, Some(base + at as u64), key);
-        self.place = Place::Large(Large::default());
+        self.place = Place::Large(Large { is_system, ..Large::default() });
         Ok(skip_space(text, key_end) + 1)
     }
 
@@ -325,7 +333,8 @@ impl Around {
     ) -> Result<usize, Found> {
         let end = text[at..].iter().position(|&b| large.ends_with(b)).map(|i| at + i);
         self.place = Place::Members;
-        if holds_events(&text[..end.unwrap_or(text.len())], at) {
+        let value = &text[..end.unwrap_or(text.len())];
+        if holds_events(value, at) || !large.is_system && next_whole_event(value, at).is_some() {
             return Ok(self.enter_rubble(text, at, base));
         }
         end.ok_or_else(|| {
@@ -433,6 +442,7 @@ fn member(text: &[u8], at: usize) -> Result<Member<'_>, Refusal> {
 mod tests {
     use super::{Around, Found};
     use crate::diag::{IssueKind, Reporter};
+    use crate::model::limits::MAX_MEMBER_BYTES;
 
     /// Reads a text in pieces of a size, as far as its events. Gives what was read, and where the events start.
     fn read(text: &[u8], piece: usize) -> (Around, Reporter, Option<usize>) {
@@ -471,6 +481,21 @@ mod tests {
         assert_eq!(around.read(text, 0, true, &mut reporter), Found::More(text.len()));
         assert_eq!(around.entries, [("traceName".to_owned(), "\"x\"".to_owned())]);
         assert_eq!(reporter.count(IssueKind::GarbageAfterEvents), 1);
+    }
+
+    #[test]
+    fn events_in_a_member_of_another_name_are_found_however_it_ends() {
+        let event = r#"{"ph":"X","ts":1}"#;
+        let spaces = " ".repeat(MAX_MEMBER_BYTES + (3 << 20));
+        for (between, tail) in [("", ""), ("", "]}"), (spaces.as_str(), "")] {
+            let head = format!("{{\"x\":1,\n\"s\":[{between}");
+            let text = format!("{head}{event},{event}{tail}");
+            for piece in [text.len(), 1 << 20] {
+                let (_, reporter, at) = read(text.as_bytes(), piece);
+                assert_eq!(at, Some(head.len()), "{tail:?}");
+                assert_eq!(reporter.count(IssueKind::GarbageBeforeEvents), 1);
+            }
+        }
     }
 
     #[test]
