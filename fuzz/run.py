@@ -16,7 +16,7 @@ import sys
 import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TARGETS = ["chrome", "events", "gzip", "perfetto", "logs", "rules", "partials"]
+TARGETS = ["chrome", "events", "gzip", "perfetto", "logs", "rules", "partials", "manifest"]
 # What cargo-fuzz has rustc do, without a sanitizer: the code has no `unsafe` that one would watch.
 FLAGS = ["-Cpasses=sancov-module", "-Cllvm-args=-sanitizer-coverage-level=4", "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
          "-Cllvm-args=-sanitizer-coverage-pc-table", "-Cllvm-args=-sanitizer-coverage-trace-compares", "--cfg=fuzzing",
@@ -48,6 +48,9 @@ def corpus(target, folder):
         return [(ROOT / "src/analyze" / name).read_bytes() for name in ("wait_rules.default", "comm_rules.default")]
     if target == "partials":
         return partials(folder)
+    if target == "manifest":
+        # A schema version, and a stage with a name.
+        return [b"\x08\x01\x52\x07\x08\x01\x12\x03abc"]
     texts = []
     for data in files:
         try:

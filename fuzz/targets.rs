@@ -11,12 +11,14 @@ use omni_trace::ask::partial::read_partial;
 use omni_trace::ask::{Question, Reduced};
 use omni_trace::read::logs::read_log_bytes;
 use omni_trace::read::{Input, ReadError, ReadOptions, read_input};
+use omni_trace_proto::capture::CaptureManifest;
+use omni_trace_proto::prost::Message as _;
 
 /// Takes bytes of others.
 pub(crate) type Target = fn(&[u8]);
 
 /// Every target by name.
-pub(crate) const ALL: [(&str, Target); 7] = [
+pub(crate) const ALL: [(&str, Target); 8] = [
     ("chrome", chrome),
     ("events", events),
     ("gzip", gzip),
@@ -24,6 +26,7 @@ pub(crate) const ALL: [(&str, Target); 7] = [
     ("logs", logs),
     ("rules", rules),
     ("partials", partials),
+    ("manifest", manifest),
 ];
 
 /// A file of this process that inputs are read from.
@@ -119,4 +122,12 @@ pub(crate) fn partials(message: &[u8]) {
         let digests = [one.digests, two.digests].concat();
         let _ = Reduced::of(&Question::default(), digests).into_report(&Question::default());
     }
+}
+
+/// A manifest of a capture that is read comes back from its bytes and from its JSON as it is.
+pub(crate) fn manifest(bytes: &[u8]) {
+    let Ok(manifest) = CaptureManifest::decode(bytes) else { return };
+    assert_eq!(CaptureManifest::decode(manifest.encode_to_vec().as_slice()), Ok(manifest.clone()));
+    let json = serde_json::to_vec(&manifest).expect("a manifest has numbers and texts");
+    assert_eq!(serde_json::from_slice::<CaptureManifest>(&json).ok(), Some(manifest));
 }

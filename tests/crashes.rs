@@ -15,6 +15,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use omni_trace_proto::capture::{CaptureManifest, File, Gate, Stage, Window, Worker};
+use omni_trace_proto::prost::Message as _;
+
 /// Changes of each corpus that every run of the tests makes.
 const CHANGES: u64 = 300;
 
@@ -70,14 +73,40 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
             .collect(),
         "logs" => texts().filter(|text| text.windows(4).any(|w| w == b"INFO")).collect(),
         "partials" => partials(),
+        "manifest" => vec![manifest()],
         "events" => texts().filter_map(|text| some_events(&text)).collect(),
         _ => texts().filter(|text| text.windows(13).any(|w| w == b"\"traceEvents\"")).collect(),
     };
-    if target != "partials" {
+    if !matches!(target, "partials" | "manifest") {
         corpus.iter_mut().for_each(|input| input.truncate(MOST_BYTES));
     }
     assert!(!corpus.is_empty(), "{target} has no corpus");
     corpus
+}
+
+/// The bytes of a manifest in which everything is said once.
+fn manifest() -> Vec<u8> {
+    let text = |word: &str| word.to_owned();
+    let gate = Gate { delay_iters: 2, max_iters: Some(5), ..Gate::default() };
+    let window = Window { index: 1, file: text("a.pt.trace.json.gz"), ..Window::default() };
+    let worker = Worker { rank: 3, windows: vec![window], ..Worker::default() };
+    let stage = Stage {
+        id: 1,
+        name: text("talker"),
+        from: vec![0],
+        gate: Some(gate),
+        workers: vec![worker],
+        ..Stage::default()
+    };
+    let file = File { path: text("a"), bytes: u64::MAX, ..File::default() };
+    let manifest = CaptureManifest {
+        schema_version: 1,
+        stages: vec![stage],
+        files: vec![file],
+        notes: vec![text("n")],
+        ..CaptureManifest::default()
+    };
+    manifest.encode_to_vec()
 }
 
 /// The messages of partial results of some fixtures.
