@@ -1,6 +1,6 @@
 //! Writes partial results of many simulated ranks, or their traces: for the time that `reduce` takes and for what it finds.
 //!
-//! `cargo run --release --example generate_ranks -- --ranks 1024 --seed 7 --fault gpu:137 -o DIR`, with `--traces yes` for the
+//! `cargo run --release --example generate_ranks -- --ranks 1024 --seed 7 --fault gpu:137,gc:21 -o DIR`, with `--traces yes` for the
 //! traces beside them. Faults: gpu:RANK, link:RANK (the data-parallel group of the rank), gc:HOST (of eight ranks), late:RANK.
 
 mod ranks;
@@ -21,8 +21,21 @@ struct Arguments {
     folder: PathBuf,
 }
 
+fn fault(word: &str) -> Result<Fault, String> {
+    let (kind, at) = word.split_once(':').unwrap_or((word, "0"));
+    let at = at.parse::<usize>().map_err(|e| format!("--fault {word}: {e}"))?;
+    Ok(match kind {
+        "none" => Fault::None,
+        "gpu" => Fault::SlowGpu(at),
+        "link" => Fault::SlowLink(at),
+        "gc" => Fault::GarbageCollection(at),
+        "late" => Fault::Late(at),
+        _ => return Err(format!("unknown fault {word}")),
+    })
+}
+
 fn arguments() -> Result<Arguments, String> {
-    let plan = Plan { n_ranks: 1024, n_steps: 3, seed: 1, fault: Fault::None };
+    let plan = Plan::with_one(1024, 1, Fault::None);
     let mut parsed = Arguments { plan, keeps_traces: false, folder: PathBuf::new() };
     let mut words = std::env::args().skip(1);
     while let Some(flag) = words.next() {
@@ -35,16 +48,10 @@ fn arguments() -> Result<Arguments, String> {
             "--traces" => parsed.keeps_traces = value == "yes",
             "-o" => parsed.folder = PathBuf::from(value),
             "--fault" => {
-                let (kind, at) = value.split_once(':').unwrap_or((value.as_str(), "0"));
-                let at = number(at)?;
-                parsed.plan.fault = match kind {
-                    "none" => Fault::None,
-                    "gpu" => Fault::SlowGpu(at),
-                    "link" => Fault::SlowLink(at),
-                    "gc" => Fault::GarbageCollection(at),
-                    "late" => Fault::Late(at),
-                    _ => return Err(format!("unknown fault {value}")),
-                };
+                for (place, word) in value.split(',').enumerate() {
+                    let to = parsed.plan.faults.get_mut(place);
+                    *to.ok_or(format!("{value}: these are too many faults"))? = fault(word)?;
+                }
             }
             _ => return Err(format!("unknown argument {flag} {value}")),
         }

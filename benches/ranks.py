@@ -18,12 +18,13 @@ import tempfile
 import time
 
 #: Faults by what the generator calls them, and what is to be named: ranks with their causes, groups of links.
-RANK, HOST = 137, 21
+RANK, LINK, HOST = 137, 300, 21
 FAULTS = [
     ("one GPU 5 % slow", f"gpu:{RANK}"),
-    ("one slow link", f"link:{RANK}"),
+    ("one slow link", f"link:{LINK}"),
     ("a host's interpreters collect garbage", f"gc:{HOST}"),
     ("a rank 200 ms late in every backward pass", f"late:{RANK}"),
+    ("three at once", f"gpu:{RANK},link:{LINK},gc:{HOST}"),
 ]
 
 

@@ -18,7 +18,7 @@ use ranks::{Fault, Plan, Simulation};
 const N_RANKS: usize = 64;
 
 fn write(folder: &Path, seed: u64, fault: Fault) {
-    let all = Simulation::of(Plan { n_ranks: N_RANKS, n_steps: 3, seed, fault });
+    let all = Simulation::of(Plan::with_one(N_RANKS, seed, fault));
     for rank in 0..N_RANKS {
         fs::write(folder.join(all.file_name(rank)), all.trace(rank)).expect("there is room");
     }
@@ -111,10 +111,27 @@ fn a_rank_that_is_late_for_all_is_named_with_its_operator() {
 }
 
 #[test]
+fn several_things_that_are_wrong_at_once_are_all_named() {
+    let folder = tempfile::tempdir().expect("there is room for a few files");
+    let faults =
+        [Fault::SlowGpu(37), Fault::SlowLink(12), Fault::GarbageCollection(1), Fault::None];
+    let all = Simulation::of(Plan { n_ranks: N_RANKS, n_steps: 3, seed: 110, faults });
+    for rank in 0..N_RANKS {
+        fs::write(folder.path().join(all.file_name(rank)), all.trace(rank)).expect("there is room");
+    }
+    let of = json(&asked(&["analyze", "-q", path(folder.path()), "--format", "json"]));
+    let mut rows: Vec<(u64, &str)> = slow(&of).iter().map(|row| (row.0, row.1)).collect();
+    rows.sort_unstable();
+    let mut expected: Vec<_> = (8..16).map(|rank| (rank, "garbage_collection")).collect();
+    expected.push((37, "all_kernels"));
+    assert_eq!(rows, expected);
+    assert_eq!(links(&of), ["[4, 12, 20, 28]"]);
+}
+
+#[test]
 fn roles_come_from_groups_where_names_of_files_tell_none() {
     let folder = tempfile::tempdir().expect("there is room for a few files");
-    let plan = Plan { n_ranks: N_RANKS, n_steps: 3, seed: 109, fault: Fault::SlowGpu(37) };
-    let all = Simulation::of(plan);
+    let all = Simulation::of(Plan::with_one(N_RANKS, 109, Fault::SlowGpu(37)));
     for rank in 0..N_RANKS {
         let file = folder.path().join(format!("run-{rank:02}.trace.json"));
         fs::write(file, all.trace(rank)).expect("there is room");
@@ -155,19 +172,51 @@ fn partial_results_tell_the_same_of_ranks() {
 fn partials_of(fault: Fault, seed: u64) -> (tempfile::TempDir, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("there is room for a few files");
     write(folder.path(), seed, fault);
+    let partials = partials(folder.path(), N_RANKS / 4);
+    (folder, partials)
+}
+
+/// Partial results of some traces each.
+fn partials(traces: &Path, n_each: usize) -> tempfile::TempDir {
     let partials = tempfile::tempdir().expect("there is room for a few files");
-    let mut files: Vec<_> = fs::read_dir(folder.path())
+    let mut files: Vec<_> = fs::read_dir(traces)
         .expect("it was just made")
         .map(|one| one.expect("it was just made").path())
         .collect();
     files.sort();
-    for (number, files) in files.chunks(N_RANKS / 4).enumerate() {
+    for (number, files) in files.chunks(n_each).enumerate() {
         let out = partials.path().join(format!("{number}.otp"));
         let mut args = vec!["analyze", "-q", "--exact", "--partial", path(&out)];
         args.extend(files.iter().map(|file| path(file)));
         asked(&args);
     }
-    (folder, partials)
+    partials
+}
+
+#[test]
+fn three_things_that_are_wrong_among_a_thousand_ranks_are_named() {
+    let folder = tempfile::tempdir().expect("there is room for a few files");
+    let faults =
+        [Fault::SlowGpu(137), Fault::SlowLink(300), Fault::GarbageCollection(21), Fault::None];
+    let all = Simulation::of(Plan { n_ranks: 1024, n_steps: 3, seed: 111, faults });
+    for rank in 0..1024 {
+        fs::write(folder.path().join(all.file_name(rank)), all.trace(rank)).expect("there is room");
+    }
+    let partials = partials(folder.path(), 64);
+    drop(folder);
+    let tables = "slow_ranks,slow_links,rank_spread";
+    let from = path(partials.path());
+    let args = ["reduce", "-q", from, "--max-memory", "1G", "--table", tables, "--format", "json"];
+    let of = json(&asked(&args));
+    let mut rows: Vec<(u64, &str)> = slow(&of).iter().map(|row| (row.0, row.1)).collect();
+    rows.sort_unstable();
+    let mut expected: Vec<_> = (168..176).map(|rank| (rank, "garbage_collection")).collect();
+    expected.insert(0, (137, "all_kernels"));
+    assert_eq!(rows, expected);
+    // Tensor 4, pipeline stage 2, all that are data-parallel.
+    let ring: Vec<String> = (0..16).map(|dp| (4 + 8 * (dp + 16 * 2)).to_string()).collect();
+    assert_eq!(links(&of), [format!("[{}]", ring.join(", "))]);
+    assert_eq!(of["rank_spread"][0]["n_ranks"], 1024);
 }
 
 fn json(bytes: &[u8]) -> Value {

@@ -28,7 +28,20 @@ pub(crate) struct Plan {
     pub(crate) n_ranks: usize,
     pub(crate) n_steps: usize,
     pub(crate) seed: u64,
-    pub(crate) fault: Fault,
+    /// Everything that is wrong.
+    pub(crate) faults: [Fault; 4],
+}
+
+impl Plan {
+    /// A plan with one fault at most.
+    pub(crate) fn with_one(n_ranks: usize, seed: u64, fault: Fault) -> Self {
+        let faults = [fault, Fault::None, Fault::None, Fault::None];
+        Self { n_ranks, n_steps: 3, seed, faults }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
 }
 
 /// Layers of a stage, and kernels of a layer.
@@ -216,7 +229,7 @@ impl Simulation {
     }
 
     fn kernels(&mut self, rank: usize, weight: i64) {
-        let fault_ppm = if self.plan.fault == Fault::SlowGpu(rank) { 50_000 } else { 0 };
+        let fault_ppm = if self.plan.has(Fault::SlowGpu(rank)) { 50_000 } else { 0 };
         for (name, ns) in KERNELS {
             let jitter = self.random.bell(12_000) + self.gpu_ppm[rank];
             let dur_ns = scaled(scaled(ns * (weight / 1_000_000), jitter), fault_ppm);
@@ -256,8 +269,11 @@ impl Simulation {
     }
 
     fn be_late(&mut self, pp: usize) {
-        let Fault::Late(rank) = self.plan.fault else { return };
-        if self.places(rank).2 == pp {
+        let late = self.plan.faults.into_iter().filter_map(|fault| match fault {
+            Fault::Late(rank) => Some(rank),
+            _ => None,
+        });
+        for rank in late.filter(|&rank| self.places(rank).2 == pp).collect::<Vec<_>>() {
             let start_ns = self.now_ns[rank];
             let (name, category) = ("autograd::engine::evaluate_function: SlowBackward0", "cpu_op");
             self.done[rank].push(Done::Frame { name, category, start_ns, dur_ns: LATE_NS });
@@ -267,8 +283,8 @@ impl Simulation {
 
     /// Each interpreter of the host stops at a layer of its own.
     fn collect_garbage(&mut self, rank: usize, step: usize, layer: usize) {
-        let Fault::GarbageCollection(host) = self.plan.fault else { return };
-        if rank / HOST != host || (rank + step) % N_LAYERS != layer {
+        let collects = self.plan.has(Fault::GarbageCollection(rank / HOST));
+        if !collects || (rank + step) % N_LAYERS != layer {
             return;
         }
         let dur_ns = 15_000_000 + self.random.below(10_000_000) as i64;
@@ -285,8 +301,10 @@ impl Simulation {
         }
         let seq = self.groups[group].seq;
         self.groups[group].seq += 1;
-        let is_slow = matches!(self.plan.fault, Fault::SlowLink(rank)
-            if { let (tp, _, pp) = self.places(rank); self.dp_group(tp, pp) == group });
+        let is_slow = self.plan.faults.iter().any(|fault| {
+            matches!(*fault, Fault::SlowLink(rank)
+                if { let (tp, _, pp) = self.places(rank); self.dp_group(tp, pp) == group })
+        });
         let fault_ppm = if is_slow { 1_000_000 } else { 0 };
         let dur_ns = scaled(scaled(ns, self.random.bell(20_000)), fault_ppm);
         let last_ns = ranks.iter().map(|&rank| self.now_ns[rank]).max().unwrap_or(0);
