@@ -333,8 +333,8 @@ fn next_place(bytes: &[u8], at: usize, end: usize) -> Option<Place> {
     None
 }
 
-/// The first member before `end`.
-fn next_member(bytes: &[u8], end: usize) -> Option<usize> {
+/// Where the first member before `end` begins.
+pub(super) fn next_member(bytes: &[u8], end: usize) -> Option<usize> {
     memchr::memmem::find_iter(bytes, MAGIC)
         .take_while(|&at| at < end)
         .find(|&at| is_member(bytes, at))

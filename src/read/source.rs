@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use ruzstd::decoding::StreamingDecoder;
 
-use super::gzip::{Damage, Gzip, Step};
-use super::raw::Raw;
+use super::gzip::{Damage, Gzip, Step, next_member};
+use super::raw::{LOOK_AHEAD, Raw};
 use super::{Progress, ReadError};
 
 /// How a stream of bytes ended.
@@ -159,8 +159,13 @@ impl ByteStream {
         Ok(())
     }
 
-    /// Something else follows a member: there may be another one behind it.
+    /// Something else follows a member: text that was not compressed, or something that another one stands behind.
     fn go_on_behind(&mut self, mut rest: Raw, gzip: Option<Box<Gzip>>) -> io::Result<()> {
+        let ahead = rest.peek(LOOK_AHEAD)?;
+        if is_text(ahead) && next_member(ahead, ahead.len()).is_none() {
+            self.decoder = Decoder::Plain(rest);
+            return Ok(());
+        }
         let mut gzip = gzip.unwrap_or_else(|| Box::new(Gzip::new()));
         if gzip.find_member(&mut rest)? {
             self.damages.extend(gzip.take_damages());
@@ -178,6 +183,12 @@ impl ByteStream {
             _ => StreamEnd::Corrupt(error.to_string()),
         };
     }
+}
+
+/// Whether bytes begin as text does.
+fn is_text(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(256)];
+    start.iter().all(|b| matches!(b, b'\t' | b'\n' | b'\r' | b' '..))
 }
 
 fn zstd(raw: Raw) -> io::Result<Box<StreamingDecoder<Raw, ruzstd::decoding::FrameDecoder>>> {

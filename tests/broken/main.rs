@@ -264,6 +264,20 @@ fn a_whole_member_behind_a_cut_one_is_read() {
     }
 }
 
+/// Text that follows a member is read; a member that follows text is not, which is said.
+#[test]
+fn what_is_partly_compressed_is_read_or_said() {
+    for layout in 0..5 {
+        let sound = of_layout(layout, 60);
+        let n_events = sound.places.len();
+        let behind = read(&[&gz(&sound.text)[..], &sound.text].concat()).unwrap();
+        assert_eq!(behind.store.slices.len(), 2 * n_events, "{:?}", behind.diag);
+        let before = read(&[&sound.text[..], &gz(&sound.text)].concat()).unwrap();
+        assert_eq!(before.store.slices.len(), n_events, "{:?}", before.diag);
+        assert_eq!(before.diag.worst(), Some(Severity::DataLoss), "{:?}", before.diag);
+    }
+}
+
 #[test]
 fn utf_16_is_read_as_it_stands() {
     let Sound { text, places, .. } = of_layout(0, 50);

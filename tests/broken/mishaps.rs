@@ -11,6 +11,15 @@ pub(crate) const MISHAPS: &[(&str, Kind)] = &[
     ("a member cut before another", cut_member),
     ("bit of a compressed stream", packed_bit),
     ("bytes between members", between_members),
+    ("text behind a member", |text, _, random| {
+        let middle = random.below(text.len());
+        let damaged = [&gz(&text[..middle])[..], &text[middle..]].concat();
+        (damaged, vec![0..middle, middle..text.len()])
+    }),
+    ("a member behind a document", |text, _, _| {
+        // What is compressed is no event for who reads text: that it stands there is said.
+        ([text, &gz(text)].concat(), vec![0..text.len()])
+    }),
     ("a piece in UTF-16", |text, _, random| {
         stretch(text, random, |piece| piece.iter().flat_map(|&b| [b, 0]).collect())
     }),

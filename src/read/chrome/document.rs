@@ -89,6 +89,8 @@ pub(crate) struct Around {
     pub(crate) first_rubble: Option<(u64, Vec<u8>)>,
     /// Where the rubble that is gone through begins, and what stood before it.
     rubble: (u64, Before),
+    /// Whether it begins as a compressed stream does.
+    is_compressed: bool,
     /// Whether events were read already.
     has_events: bool,
     /// Where the rubble began behind which the events stand that were come upon last, until it is asked for.
@@ -147,6 +149,10 @@ impl Around {
     pub(crate) fn finish(&self, rest: &[u8], offset: u64, reporter: &mut Reporter) {
         match self.place {
             Place::Rubble if self.rubble.1 == Before::Event => {}
+            Place::Rubble if self.is_compressed => {
+                let what = "a compressed stream stands behind the text and was not read";
+                reporter.with_detail(IssueKind::CorruptGzip, Some(self.rubble.0), what);
+            }
             Place::Rubble => reporter.at(IssueKind::GarbageAfterEvents, self.rubble.0),
             _ if rest.trim_ascii().is_empty() => {}
             _ => reporter.at(IssueKind::GarbageAfterEvents, offset),
@@ -234,6 +240,7 @@ impl Around {
         let before = if self.place == Place::Members { Before::Member } else { Before::Document };
         self.place = Place::Rubble;
         self.rubble = (base + at as u64, before);
+        self.is_compressed = text[at..].starts_with(&[0x1f, 0x8b, 8]);
         let shown = text[at..text.len().min(at + 24)].to_vec();
         self.first_rubble.get_or_insert((self.rubble.0, shown));
         at

@@ -136,11 +136,11 @@ fn marks(frame: &mut Frame, rates: &Rates, plot: &Plot) {
             let words = Words { ink: Ink::Text, ..MUTED };
             let width = words.width(&value);
             let at = (x, y - 8.0);
-            let is_free = taken.iter().all(|other| {
+            let is_apart = |other: &(f64, f64, f64)| {
                 (other.0 - at.0).abs() > (other.2 + width) / 2.0 + 3.0
                     || (other.1 - at.1).abs() >= 11.9
-            });
-            if n_points <= MAX_LABELLED && is_free {
+            };
+            if n_points <= MAX_LABELLED && taken.iter().all(is_apart) {
                 frame.scene.text(at, words.at(Anchor::Middle), value);
                 taken.push((at.0, at.1, width));
             }
