@@ -5,7 +5,7 @@
 //! on its stream. HTA's `launch_delay` (`cuda_kernel_analysis.py`) and nsys' queue time (`cuda_kern_exec_sum`) are from the end
 //! of the call to the begin: waiting behind earlier work of the stream is in them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::base::TimeBase;
 use super::iterations::IterationRow;
@@ -104,66 +104,103 @@ struct Group {
     host: HostTime,
 }
 
-/// What is asked of each launch.
-struct Seen<'a> {
-    store: &'a Store,
-    all: Vec<Launched>,
-    host: HashMap<u32, HostTime>,
-    operators: HashMap<u32, StrId>,
-    /// Activities by call.
-    n_started: HashMap<u32, u64>,
+/// What is known of one launch.
+struct Fact {
+    one: Launched,
+    is_graph: bool,
+    /// Whether its call started nothing else.
+    is_alone: bool,
+    operator: Option<StrId>,
+    /// The iteration in which it was called.
+    unit: Option<usize>,
+    /// Host time up to the end of the call; of what is not the first of its call, none.
+    host: HostTime,
+    /// The same since the iteration began.
+    host_inside: HostTime,
 }
 
-impl Seen<'_> {
-    fn add(&self, one: &Launched, to: &mut Group) {
-        let is_graph = self.store.name(one.call as usize).contains("GraphLaunch");
+impl Fact {
+    fn add(&self, host: HostTime, to: &mut Group) {
+        let one = &self.one;
         let call_ns = one.called.1 - one.called.0;
         if one.is_first {
             to.calls.push(call_ns);
-            to.graph_calls += u64::from(is_graph);
-            to.host.add(self.host.get(&one.call).copied().unwrap_or_default());
+            to.graph_calls += u64::from(self.is_graph);
+            to.host.add(host);
         }
-        let is_alone = self.n_started.get(&one.call) == Some(&1);
-        to.short += u64::from(is_alone && one.ran.1 - one.ran.0 < call_ns);
-        to.of_graphs += u64::from(is_graph);
+        to.short += u64::from(self.is_alone && one.ran.1 - one.ran.0 < call_ns);
+        to.of_graphs += u64::from(self.is_graph);
         to.dry += u64::from(one.is_starved());
         to.queue.push(one.queue_wait_ns());
         to.total.push(one.total_ns());
     }
+}
 
-    /// The launches by a key; those without one are left out.
-    fn by<K: Ord>(&self, key: impl Fn(&Launched) -> Option<K>) -> BTreeMap<K, Group> {
-        let mut groups: BTreeMap<K, Group> = BTreeMap::new();
-        for one in &self.all {
-            if let Some(key) = key(one) {
-                self.add(one, groups.entry(key).or_default());
-            }
+/// The launches by a key; those without one are left out.
+fn by<K: Ord>(
+    facts: &[Fact],
+    key: impl Fn(&Fact) -> Option<K>,
+    host: impl Fn(&Fact) -> HostTime,
+) -> BTreeMap<K, Group> {
+    let mut groups: BTreeMap<K, Group> = BTreeMap::new();
+    for fact in facts {
+        if let Some(key) = key(fact) {
+            fact.add(host(fact), groups.entry(key).or_default());
         }
-        groups
     }
+    groups
 }
 
 /// The launches of an input, by kernel, operator, phase and iteration; by kernel and operator the longest first.
 pub fn launch_stats(store: &Store, base: &TimeBase, rows: &[IterationRow]) -> Vec<LaunchStatRow> {
-    let all = launched(store, base);
-    let mut n_started: HashMap<u32, u64> = HashMap::new();
-    all.iter().for_each(|one| *n_started.entry(one.call).or_default() += 1);
-    let host = host_times(store, base, &all, |_| None);
-    let operators = operators(store, &all);
-    let mut seen = Seen { store, all, host, operators, n_started };
+    let spans = unit_spans(rows, base);
+    let facts = facts(store, base, &spans);
     let text = |id: Option<StrId>| id.map_or("(none)", |id| store.strings.get(id)).to_owned();
     let mut found = Vec::new();
-    let kernels = seen.by(|one| Some(store.slices.name[one.slice as usize]));
+    let kernels = by(&facts, |fact| Some(store.slices.name[fact.one.slice as usize]), |f| f.host);
     let named = kernels.into_iter().map(|(id, group)| (text(Some(id)), group));
     found.extend(longest_first(base.input, LaunchBy::Kernel, named));
-    let operators = seen.by(|one| Some(seen.operators.get(&one.call).copied()));
+    let operators = by(&facts, |fact| Some(fact.operator), |fact| fact.host);
     let named = operators.into_iter().map(|(id, group)| (text(id), group));
     found.extend(longest_first(base.input, LaunchBy::Operator, named));
-    let spans = unit_spans(rows, base);
-    let began = |t_ns: i64| unit_at(&spans, t_ns).map(|at| spans.units[at].span.start_ns);
-    seen.host = host_times(store, base, &seen.all, began);
-    found.extend(in_iterations(&seen, base, &spans));
+    found.extend(in_iterations(&facts, base, &spans));
     found
+}
+
+/// What is known of each launch, by call.
+fn facts(store: &Store, base: &TimeBase, spans: &UnitSpans) -> Vec<Fact> {
+    let mut all = launched(store, base);
+    // Slices of a track are numbered in the order of time.
+    all.sort_unstable_by_key(|one| (one.call, !one.is_first, one.slice));
+    let calls: Vec<u32> = all.iter().filter(|one| one.is_first).map(|one| one.call).collect();
+    let operators = operators(store, &calls);
+    let is_graph: Vec<bool> =
+        store.strings.iter().map(|(_, name)| name.contains("GraphLaunch")).collect();
+    let mut facts = Vec::with_capacity(all.len());
+    let (mut since, mut track) = (i64::MIN, usize::MAX);
+    for (of_call, operator) in all.chunk_by(|a, b| a.call == b.call).zip(operators) {
+        let first = of_call[0];
+        let unit = unit_at(spans, first.called.0);
+        let own = store.track_of(first.call as usize);
+        (since, track) = (if own == track { since } else { i64::MIN }, own);
+        let [host, host_inside] = host_times(
+            base,
+            track,
+            &first,
+            [since, unit.map_or(since, |at| spans.units[at].span.start_ns.max(since))],
+        );
+        since = since.max(first.called.1);
+        facts.extend(of_call.iter().map(|&one| Fact {
+            one,
+            is_graph: is_graph[store.slices.name[one.call as usize].0 as usize],
+            is_alone: of_call.len() == 1,
+            operator,
+            unit,
+            host,
+            host_inside,
+        }));
+    }
+    facts
 }
 
 fn longest_first(
@@ -184,13 +221,13 @@ fn unit_at(spans: &UnitSpans, t_ns: i64) -> Option<usize> {
 }
 
 /// The launches by phase and by iteration; none where there are no iterations.
-fn in_iterations(seen: &Seen<'_>, base: &TimeBase, spans: &UnitSpans) -> Vec<LaunchStatRow> {
+fn in_iterations(facts: &[Fact], base: &TimeBase, spans: &UnitSpans) -> Vec<LaunchStatRow> {
     if spans.scheme.is_none() {
         return Vec::new();
     }
-    let unit_of = |one: &Launched| unit_at(spans, one.called.0);
     let phase_of = |at: usize| spans.buckets[spans.units[at].bucket as usize].phase.as_str();
-    let phases = seen.by(|one| unit_of(one).map(phase_of));
+    let inside = |fact: &Fact| fact.host_inside;
+    let phases = by(facts, |fact| fact.unit.map(phase_of), inside);
     let mut rows: Vec<LaunchStatRow> = phases
         .into_iter()
         .map(|(name, group)| row(base.input, LaunchBy::Phase, group, name.to_owned()))
@@ -199,7 +236,7 @@ fn in_iterations(seen: &Seen<'_>, base: &TimeBase, spans: &UnitSpans) -> Vec<Lau
         iteration: Some(at as u64),
         ..row(base.input, LaunchBy::Iteration, group, phase_of(at).to_owned())
     };
-    rows.extend(seen.by(unit_of).into_iter().map(of_iteration));
+    rows.extend(by(facts, |fact| fact.unit, inside).into_iter().map(of_iteration));
     rows
 }
 
@@ -240,63 +277,45 @@ fn row(input: usize, by: LaunchBy, group: Group, name: String) -> LaunchStatRow 
     }
 }
 
-/// The host time of each call that starts device work. `began` says since when at the earliest, for the begin of a call.
-fn host_times(
-    store: &Store,
-    base: &TimeBase,
-    all: &[Launched],
-    began: impl Fn(i64) -> Option<i64>,
-) -> HashMap<u32, HostTime> {
-    let mut by_track: BTreeMap<usize, Vec<&Launched>> = BTreeMap::new();
-    for one in all.iter().filter(|one| one.is_first) {
-        by_track.entry(store.track_of(one.call as usize)).or_default().push(one);
-    }
-    let mut found = HashMap::new();
-    for (track, mut calls) in by_track {
-        let Some(thread) = base.thread_of_track(track) else { continue };
-        calls.sort_unstable_by_key(|one| (one.called, one.call));
-        let mut since = thread.timeline.window().start_ns;
-        for one in calls {
-            since = began(one.called.0).map_or(since, |t_ns| t_ns.max(since));
-            let (begin, end) = (one.called.0.max(since), one.called.1.max(since));
-            let before = Span::new(since, begin);
-            let classes = thread.timeline.within(before);
-            let sum = |of: &[Class]| of.iter().map(|&class| classes.get(class)).sum::<i64>();
-            let mut time = HostTime {
-                framework_ns: sum(&[Class::CpuOp, Class::Python]),
-                library_ns: sum(&[Class::Runtime, Class::ModuleLoading]),
-                launch_ns: end - begin,
-                wait_ns: sum(&[Class::IpcWait, Class::GpuSync, Class::OtherWait]),
-                rest_ns: 0,
-            };
-            time.rest_ns = end - since - time.total_ns();
-            found.insert(one.call, time);
-            since = end;
-        }
-    }
-    found
+/// The host time up to the end of a call since each of two instants, the second no earlier than the first; a thread has none
+/// before its window.
+fn host_times(base: &TimeBase, track: usize, first: &Launched, since: [i64; 2]) -> [HostTime; 2] {
+    let Some(thread) = base.thread_of_track(track) else { return Default::default() };
+    let of = |since: i64| {
+        let since = since.max(thread.timeline.window().start_ns);
+        let (begin, end) = (first.called.0.max(since), first.called.1.max(since));
+        let classes = thread.timeline.within(Span::new(since, begin));
+        let sum = |of: &[Class]| of.iter().map(|&class| classes.get(class)).sum::<i64>();
+        let mut time = HostTime {
+            framework_ns: sum(&[Class::CpuOp, Class::Python]),
+            library_ns: sum(&[Class::Runtime, Class::ModuleLoading]),
+            launch_ns: end - begin,
+            wait_ns: sum(&[Class::IpcWait, Class::GpuSync, Class::OtherWait]),
+            rest_ns: 0,
+        };
+        time.rest_ns = end - since - time.total_ns();
+        time
+    };
+    let whole = of(since[0]);
+    [whole, if since[0] == since[1] { whole } else { of(since[1]) }]
 }
 
-/// The innermost operator around each call that starts device work.
-fn operators(store: &Store, all: &[Launched]) -> HashMap<u32, StrId> {
-    let mut by_track: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-    for one in all.iter().filter(|one| one.is_first) {
-        by_track.entry(store.track_of(one.call as usize)).or_default().push(one.call);
-    }
-    let mut found = HashMap::new();
-    for (track, calls) in by_track {
-        let slices = store.tracks[track].slices.clone();
-        let is_nested = |kind: EventKind| kind == EventKind::CpuOp || kind.is_api_call();
+/// The innermost operator around each of some calls, which ascend.
+fn operators(store: &Store, calls: &[u32]) -> Vec<Option<StrId>> {
+    let is_nested = |kind: EventKind| kind == EventKind::CpuOp || kind.is_api_call();
+    let mut found = Vec::with_capacity(calls.len());
+    for of_track in
+        calls.chunk_by(|&a, &b| store.track_of(a as usize) == store.track_of(b as usize))
+    {
+        let slices = store.tracks[store.track_of(of_track[0] as usize)].slices.clone();
         let parents = parents(store, slices.clone(), is_nested);
-        for call in calls {
+        found.extend(of_track.iter().map(|&call| {
             let mut around = parents[call as usize - slices.start];
             while around != NO_PARENT && store.kind(around as usize) != EventKind::CpuOp {
                 around = parents[around as usize - slices.start];
             }
-            if around != NO_PARENT {
-                found.insert(call, store.slices.name[around as usize]);
-            }
-        }
+            (around != NO_PARENT).then(|| store.slices.name[around as usize])
+        }));
     }
     found
 }

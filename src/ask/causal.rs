@@ -1,11 +1,13 @@
 //! The causal graph of a run, and the reports of the critical path and of what a change would bring.
 
+use std::collections::BTreeMap;
+
 use super::inputs;
 use crate::align::Together;
 use crate::analyze::base::TimeBase;
 use crate::analyze::clock::{Placed, Placement, placements};
 use crate::analyze::iterations::iterations;
-use crate::analyze::joined::Joined;
+use crate::analyze::joined::{Joined, JoinedRequestRow};
 use crate::analyze::percent;
 use crate::analyze::trust::{TrustKind, trust};
 use crate::analyze::units::unit_spans;
@@ -16,7 +18,7 @@ use crate::causal::findings::{Allowed, finding_rows};
 use crate::causal::path::{path, slack};
 use crate::causal::replay::{Changes, Replay};
 use crate::causal::whatif::Asked;
-use crate::causal::{CausalInput, Graph, Measure, Subject};
+use crate::causal::{CausalInput, Graph, Measure, Subject, Told};
 use crate::diag::Severity;
 use crate::diag::timings::timed;
 use crate::model::Role;
@@ -37,7 +39,13 @@ pub struct CausalRun<'a> {
 
 impl<'a> CausalRun<'a> {
     /// Builds it. Where some inputs have a place on the common time line, those without one are left out.
-    pub fn of(inputs: &'a [Input], bases: &[&'a TimeBase], together: &Together) -> Self {
+    /// `joined` are logs of the run.
+    pub fn of(
+        inputs: &'a [Input],
+        bases: &[&'a TimeBase],
+        together: &Together,
+        joined: Option<&Joined>,
+    ) -> Self {
         let placed = placements(&together.alignment);
         let is_any_placed = placed.iter().any(|one| one.placement != Placement::None);
         let takes_part = |at: usize| match is_any_placed {
@@ -49,7 +57,9 @@ impl<'a> CausalRun<'a> {
             .iter()
             .map(|&at| causal_input(at, &inputs[at], bases[at], &placed[at]))
             .collect();
-        let mut graph = timed("causal: graph", || Graph::of(&causal, &together.matched));
+        let requests = joined.map_or(&[][..], |joined| &joined.joined_requests);
+        let told = told(requests, &numbers, &causal);
+        let mut graph = timed("causal: graph", || Graph::of(&causal, &together.matched, &told));
         graph.doubts.n_unplaced_inputs = (inputs.len() - numbers.len()) as u64;
         let each = || inputs.iter().zip(bases).enumerate();
         let row = |(at, (input, base)): (usize, (&Input, &&TimeBase))| InputRow {
@@ -179,6 +189,44 @@ fn allowed(input: &Input, base: &TimeBase) -> Allowed {
         TrustKind::ActivityWithoutLaunch,
     ];
     Allowed { host, device: host && !doubts(&of_device) }
+}
+
+/// From which input each request came, by the logs: where a stage began with it after the stage before was done.
+fn told(requests: &[JoinedRequestRow], numbers: &[usize], inputs: &[CausalInput<'_>]) -> Vec<Told> {
+    let placed = |number: usize| {
+        numbers.binary_search(&number).ok().filter(|&index| inputs[index].is_placed)
+    };
+    let end_ns = |row: &JoinedRequestRow| row.start_unix_ns.saturating_add(row.generation_ns);
+    let mut by_stage: BTreeMap<(usize, &str, u32), Vec<&JoinedRequestRow>> = BTreeMap::new();
+    for row in requests {
+        if let Some(stage) = row.stage {
+            by_stage.entry((row.run, &row.request, stage)).or_default().push(row);
+        }
+    }
+    let mut found = Vec::new();
+    for to in requests {
+        let before = to.stage.and_then(|stage| stage.checked_sub(1));
+        let Some(rows) =
+            before.and_then(|stage| by_stage.get(&(to.run, to.request.as_str(), stage)))
+        else {
+            continue;
+        };
+        let error_ns = |from: &JoinedRequestRow| from.error_ns.max(to.error_ns);
+        let is_over = |from: &&&JoinedRequestRow| {
+            end_ns(from) <= to.start_unix_ns.saturating_add(2 * error_ns(from))
+        };
+        let Some(from) = rows.iter().filter(is_over).max_by_key(|from| end_ns(from)) else {
+            continue;
+        };
+        found.extend(placed(from.input).zip(placed(to.input)).map(|(sender, receiver)| Told {
+            from: sender,
+            to: receiver,
+            sent_ns: end_ns(from),
+            begun_ns: to.start_unix_ns,
+            error_ns: error_ns(from),
+        }));
+    }
+    found
 }
 
 fn causal_input<'a>(

@@ -126,6 +126,11 @@ pub fn doubt_rows(graph: &Graph) -> Vec<DoubtRow> {
             "waits that end when a recorded process sends",
         ),
         (
+            DoubtKind::LoggedWaits,
+            doubts.n_logged_waits,
+            "waits that end when, by the logs, a request came from the stage before: as exact as the logs' times",
+        ),
+        (
             DoubtKind::GuessedStreamWaits,
             doubts.n_guessed_stream_waits,
             "waits of a stream for another one, paired by the order of calls, as the trace does not say which event they are for",

@@ -294,6 +294,8 @@ pub struct Doubts {
     pub n_unmatched_waits: u64,
     /// Waits for other processes whose writer is known.
     pub n_matched_waits: u64,
+    /// Waits for other processes of which the logs say from where what ended them came.
+    pub n_logged_waits: u64,
     /// Waits of streams that were paired by the order of calls, as the trace does not say which event they are for.
     pub n_guessed_stream_waits: u64,
     /// Synchronizing calls whose stream the trace does not say.

@@ -29,6 +29,7 @@ pub mod whatif;
 use rayon::prelude::*;
 
 pub use graph::Graph;
+pub use handoffs::Told;
 pub use input::CausalInput;
 pub use subject::{InputMeasure, Measure, Subject};
 
@@ -37,8 +38,9 @@ use device::DeviceSide;
 use graph::Edge;
 
 impl Graph {
-    /// The graph of the inputs of one run. `matched` are the operations that all inputs share, by the numbers of inputs.
-    pub fn of(inputs: &[CausalInput<'_>], matched: &[Matched]) -> Self {
+    /// The graph of the inputs of one run. `matched` are the operations that all inputs share, by the numbers of inputs,
+    /// `told` are hand-offs of which logs tell.
+    pub fn of(inputs: &[CausalInput<'_>], matched: &[Matched], told: &[Told]) -> Self {
         let local = |number: usize| inputs.iter().position(|input| input.number == number);
         let mut graph = Self::default();
         let mut edges: Vec<Edge> = Vec::new();
@@ -53,7 +55,7 @@ impl Graph {
             edges.extend(own);
         }
         barriers::add(&mut graph, &mut edges, matched, &sides, local);
-        handoffs::add(&mut graph, &mut edges, inputs);
+        handoffs::add(&mut graph, &mut edges, inputs, told);
         graph.doubts.n_unplaced_inputs =
             inputs.iter().filter(|input| !input.is_placed).count() as u64;
         graph.set_window(inputs);

@@ -39,6 +39,8 @@ words! {
         UnmatchedWaits "unmatched_waits",
         /// Waits with a writer.
         MatchedWaits "matched_waits",
+        /// Waits that logs explain.
+        LoggedWaits "logged_waits",
         /// Waits of streams, paired by order.
         GuessedStreamWaits "guessed_stream_waits",
         /// Synchronizing calls whose stream is not said.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::glob::is_match;
 use super::graph::{EdgeKind, LaneOf, NONE, What};
+use super::host::PAUSE_NS;
 use super::replay::{Changes, Effect, Place};
 use super::subject::Subject;
 use crate::analyze::intervals::{Intervals, Span};
@@ -195,7 +196,7 @@ impl Subject<'_> {
                     None => self.by_name(to, effect, glob, is_kernel),
                 }
             }
-            Change::DropOp(glob) => self.drop_nodes(to, &self.in_ops(glob)),
+            Change::DropOp(glob) => self.drop_nodes(to, &self.with_pauses(self.in_ops(glob))),
             Change::DropKernel(glob) => {
                 self.by_name(to, dropped, glob, |_, kind| kind == EventKind::Kernel);
                 self.drop_launches(to);
@@ -326,6 +327,26 @@ impl Subject<'_> {
             }
         }
         found
+    }
+
+    /// Nodes of operators, and the pauses before them: what comes between two operators and no event explains is what
+    /// calling the second takes, and the profiler's own time for it.
+    fn with_pauses(&self, inside: Vec<u32>) -> Vec<u32> {
+        let nodes = &self.graph.nodes;
+        let is_pause = |node: u32| {
+            let i = node as usize;
+            let ns = nodes.start[i + 1] - nodes.start[i];
+            nodes.what[i] == What::Unattributed
+                && nodes.follows[i + 1]
+                && (1..PAUSE_NS).contains(&ns)
+        };
+        let mut all = Vec::with_capacity(inside.len());
+        for node in inside {
+            let before = node.checked_sub(1).filter(|before| all.last() != Some(before));
+            all.extend(before.filter(|&before| is_pause(before)));
+            all.push(node);
+        }
+        all
     }
 
     /// Drops nodes of host threads, and what they launched.

@@ -40,6 +40,9 @@ pub(super) struct WhatIfArgs {
     pub(super) causal: CausalArgs,
 
     #[command(flatten)]
+    pub(super) logs: LogArgs,
+
+    #[command(flatten)]
     pub(super) changes: ChangeArgs,
 
     /// Tables to show, by key; CSV shows one. Default: those with rows that people need; CSV: bounds, or predicted_stages where
@@ -93,7 +96,7 @@ pub(super) struct ChangeArgs {
     #[arg(long, value_name = "WORK", value_delimiter = ',', value_parser = asked_overlap)]
     pub(super) overlap: Vec<Asked>,
 
-    /// Operators, annotations or Python frames do not happen, nor what they launch.
+    /// Operators, annotations or Python frames do not happen, nor what they launch, nor the pause before them.
     #[arg(long, value_name = "NAME", value_parser = asked_drop_op)]
     pub(super) drop_op: Vec<Asked>,
 

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::args::LogArgs;
 use super::args_causal::{CausalArgs, CriticalPathArgs, WhatIfArgs};
 use super::guard::{self, Output};
 use super::joining::{LogPlan, warn_of_logs};
@@ -35,13 +36,18 @@ struct CausalPlan {
 }
 
 impl CausalPlan {
-    fn of(args: &CausalArgs, table: &[String], csv_table: &Spec) -> anyhow::Result<Self> {
+    fn of(
+        (args, logs): (&CausalArgs, &LogArgs),
+        table: &[String],
+        csv_table: &Spec,
+    ) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common).kept(&args.cache);
         let choice = TableChoice::of(&common, table, csv_table, args.top)?;
         let inputs = find_traces(&args.paths)?;
         let time = time_config(None, args.wait_rules.as_deref(), args.comm_rules.as_deref())?;
         guard::claim([Output::of("-o", args.common.output.as_deref())])?;
-        Ok(Self { common, inputs, choice, time, logs: None, is_one_run: args.runs.one_run })
+        let logs = LogPlan::of(logs, &args.paths, &inputs)?;
+        Ok(Self { common, inputs, choice, time, logs, is_one_run: args.runs.one_run })
     }
 
     /// Reads, asks and writes.
@@ -59,9 +65,9 @@ impl CausalPlan {
             let each: Vec<&TimeBase> = bases.iter().collect();
             let together = compared(&inputs, &each, self.is_one_run);
             refuse_several_runs(&together)?;
-            let run = CausalRun::of(&inputs, &each, &together);
-            self.warn(&run);
             let joined = self.join((&inputs, &each, &together), &logs);
+            let run = CausalRun::of(&inputs, &each, &together, joined.as_ref());
+            self.warn(&run);
             self.common.target.write(text(self, run, joined.as_ref())?.as_bytes())?;
             let warning = Some("data of the input was lost; `--table issues` says what");
             Ok(outcome(self.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
@@ -116,8 +122,7 @@ pub(super) fn refuse_several_runs(together: &Together) -> Result<(), Hinted> {
 
 /// Runs `critical-path`.
 pub(super) fn critical_path(args: &CriticalPathArgs) -> anyhow::Result<Outcome> {
-    let mut plan = CausalPlan::of(&args.causal, &args.table, PathRow::SPEC)?;
-    plan.logs = LogPlan::of(&args.logs, &args.causal.paths, &plan.inputs)?;
+    let plan = CausalPlan::of((&args.causal, &args.logs), &args.table, PathRow::SPEC)?;
     let shows_all = args.causal.top == 0;
     plan.run(|plan, run, joined| {
         let report = run.critical_path_report(joined);
@@ -134,7 +139,7 @@ pub(super) fn critical_path(args: &CriticalPathArgs) -> anyhow::Result<Outcome> 
 pub(super) fn what_if(args: &WhatIfArgs) -> anyhow::Result<Outcome> {
     let asked = args.changes.all();
     let csv_table = if asked.is_empty() { BoundRow::SPEC } else { StageRow::SPEC };
-    let plan = CausalPlan::of(&args.causal, &args.table, csv_table)?;
+    let plan = CausalPlan::of((&args.causal, &args.logs), &args.table, csv_table)?;
     plan.run(|plan, run, _| {
         let report = run.what_if_report(&asked);
         refuse_untouched(&report.changes)?;

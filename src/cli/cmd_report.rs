@@ -158,7 +158,8 @@ fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
     let path = (together.n_runs() == 1
         && inputs.iter().any(|input| !input.store.slices.is_empty()))
     .then(|| {
-        CausalRun::of(&inputs, &bases, together).critical_path_report(answers.joined.as_ref())
+        let joined = answers.joined.as_ref();
+        CausalRun::of(&inputs, &bases, together, joined).critical_path_report(joined)
     });
     let overview = pages::overview_of(&inputs, &answers);
     let report = answers.into_report(&plan.question, &inputs);

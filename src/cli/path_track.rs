@@ -35,7 +35,7 @@ pub(super) fn of(
     let each: Vec<&TimeBase> = bases.iter().collect();
     let together = compared(&inputs, &each, false);
     refuse_several_runs(&together)?;
-    let run = CausalRun::of(&inputs, &each, &together);
+    let run = CausalRun::of(&inputs, &each, &together, None);
     let base_ns = together.alignment.base_time_ns;
     let start_ns = run.subject().graph.start_ns.saturating_sub(base_ns.unwrap_or(0));
     let text = text(&run.critical_path_report(None).path_steps, start_ns, base_ns);
