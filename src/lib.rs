@@ -5,6 +5,7 @@
 //! - [`read`] opens an input, inflates it, cuts it on event boundaries and parses the pieces in parallel;
 //! - [`store`] joins the pieces into columns that nothing changes afterwards;
 //! - [`align`] puts several inputs on one time line: who wrote them, how far their clocks are apart;
+//! - `files` are outputs that appear whole or not at all;
 //! - `write` writes their events anew: merged or slimmed, as Chrome JSON or Perfetto protobuf;
 //! - [`schema`] says what a table is: one definition gives rows, typed columns and every format;
 //! - [`analyze`] asks the store one question a file: windows, devices, threads, waits, the profiler table, kernels;
@@ -21,7 +22,8 @@
 //! # As a library
 //!
 //! With `default-features = false` there is neither command line nor drawing: traces in, tables out. What stands at the
-//! root is for that; the rooms are the program's own, and their insides change.
+//! root is for that, with the types of the rows in [`rows`]. The rooms are the program's own and closed: the feature `rooms`,
+//! a default for the program's tests and its frame, opens them, and their insides change.
 //!
 //! ```
 //! use omni_trace::{Question, Traces, Values};
@@ -59,35 +61,80 @@
 //! # Ok::<(), omni_trace::ReadError>(())
 //! ```
 
+#[cfg(feature = "rooms")]
 pub mod model;
+#[cfg(not(feature = "rooms"))]
+mod model;
 
+#[cfg(feature = "rooms")]
 pub mod diag;
+#[cfg(not(feature = "rooms"))]
+mod diag;
 
+#[cfg(feature = "rooms")]
 pub mod store;
+#[cfg(not(feature = "rooms"))]
+mod store;
 
+#[cfg(feature = "rooms")]
 pub mod read;
+#[cfg(not(feature = "rooms"))]
+mod read;
 
+#[cfg(feature = "rooms")]
 pub mod align;
+#[cfg(not(feature = "rooms"))]
+mod align;
 
-#[cfg(feature = "program")]
+#[cfg(all(feature = "files", feature = "rooms"))]
+pub mod files;
+#[cfg(all(feature = "files", not(feature = "rooms")))]
+mod files;
+
+#[cfg(all(feature = "program", feature = "rooms"))]
 pub mod write;
+#[cfg(all(feature = "program", not(feature = "rooms")))]
+mod write;
 
+#[cfg(feature = "rooms")]
 pub mod schema;
+#[cfg(not(feature = "rooms"))]
+mod schema;
 
+#[cfg(feature = "rooms")]
 pub mod analyze;
+#[cfg(not(feature = "rooms"))]
+mod analyze;
 
+#[cfg(feature = "rooms")]
 pub mod recorded;
+#[cfg(not(feature = "rooms"))]
+mod recorded;
 
+#[cfg(feature = "rooms")]
 pub mod compare;
+#[cfg(not(feature = "rooms"))]
+mod compare;
 
+#[cfg(feature = "rooms")]
 pub mod causal;
+#[cfg(not(feature = "rooms"))]
+mod causal;
 
+#[cfg(feature = "rooms")]
 pub mod table;
+#[cfg(not(feature = "rooms"))]
+mod table;
 
+#[cfg(feature = "rooms")]
 pub mod ask;
+#[cfg(not(feature = "rooms"))]
+mod ask;
 
-#[cfg(feature = "program")]
+#[cfg(all(feature = "program", feature = "rooms"))]
 pub mod render;
+#[cfg(all(feature = "program", not(feature = "rooms")))]
+mod render;
 
 #[cfg(feature = "program")]
 pub mod cli;
@@ -96,3 +143,14 @@ pub use ask::{Logs, Of, Question, Reading, TableInfo, Traces, tables};
 pub use model::Dictionary;
 pub use read::{ReadError, ReadOptions};
 pub use schema::{Cells, Column, Kind, Lists, Source, Spec, Table, Texts, Unit, Values};
+pub use table::AnalyzeReport;
+
+/// The rows of a report, whose fields are the columns of its tables.
+pub mod rows {
+    pub use crate::table::{
+        ActivityRow, BlameRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow,
+        GapRow, IdleRow, InputRow, IssueRow, IterationRow, IterationSummaryRow, KernelClassRow,
+        KernelRow, KeyAverageRow, MemoryRow, PlacementRow, RunRow, StartupRow, StragglerRow,
+        ThreadRow, TotalsRow, TrustRow, WaitRow,
+    };
+}

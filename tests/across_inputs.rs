@@ -32,7 +32,7 @@ fn store(
             id_a: None,
             id_b: None,
         };
-        let collective = builder.string("allreduce").into();
+        let collective = builder.string("allreduce");
         (builder.slice(row), collective)
     };
     for &(category, name, ts_ns, dur_ns) in events {

@@ -165,7 +165,7 @@ fn figures_of(names: &[&str]) -> Vec<Figure> {
     let row = |(i, name): (usize, &&str)| KernelRow {
         name: (*name).to_owned(),
         class: omni_trace::table::KernelClass::default(),
-        category: "kernel",
+        category: omni_trace::analyze::kernels::ActivityKind::Kernel,
         operator: None,
         streams: None,
         count: 3,

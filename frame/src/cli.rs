@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use omni_trace::files::{AtomicFile, protect};
 use omni_trace::schema::written::visible;
 use polars::prelude::{DataFrame, PolarsError};
 
 use crate::args::{Command, Line, QueryArgs};
 use crate::catalog::Catalog;
-use crate::output::WholeFile;
 use crate::session::Session;
 use crate::show::{self, Format};
 use crate::statement;
@@ -65,7 +65,8 @@ fn query(args: &QueryArgs) -> Result<(), Trouble> {
         return prompt::run(&catalog, &data, args.limit.unwrap_or(TERMINAL_ROWS));
     };
     let statements = statement::parse(&sql)?;
-    let mut out = Out::new(args, format, data.paths())?;
+    protect(data.paths().iter().map(PathBuf::as_path));
+    let mut out = Out::new(args, format)?;
     let mut session = Session::new(&catalog, &data);
     for statement in &statements {
         if let Some(frame) = session.run(statement)?
@@ -140,7 +141,7 @@ struct Out<'a> {
 
 /// What results are written to.
 enum Sink {
-    File(WholeFile),
+    File(AtomicFile),
     Stdout(BufWriter<io::StdoutLock<'static>>),
 }
 
@@ -161,7 +162,7 @@ impl Write for Sink {
 }
 
 impl<'a> Out<'a> {
-    fn new(args: &'a QueryArgs, format: Format, inputs: &[PathBuf]) -> Result<Self, Trouble> {
+    fn new(args: &'a QueryArgs, format: Format) -> Result<Self, Trouble> {
         let target = args.output.as_deref().filter(|path| *path != Path::new("-"));
         let is_terminal = target.is_none() && io::stdout().is_terminal();
         if is_terminal && !format.is_text() {
@@ -175,9 +176,9 @@ impl<'a> Out<'a> {
             given => given.filter(|&rows| rows > 0),
         };
         let to = match target {
-            Some(path) => Sink::File(
-                WholeFile::create(path, inputs).map_err(|error| unwritten(path, &error))?,
-            ),
+            Some(path) => {
+                Sink::File(AtomicFile::create(path).map_err(|error| unwritten(path, &error))?)
+            }
             None => Sink::Stdout(BufWriter::new(io::stdout().lock())),
         };
         Ok(Self { format, to, limit, n_results: 0, target })
@@ -226,7 +227,7 @@ impl<'a> Out<'a> {
     fn finish(self) -> Result<(), Trouble> {
         match (self.to, self.target) {
             (Sink::File(file), Some(path)) => {
-                file.finish().map_err(|error| unwritten(path, &error))
+                file.finish().map(drop).map_err(|error| unwritten(path, &error))
             }
             _ => Ok(()),
         }

@@ -8,13 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use omni_trace::Of;
+use omni_trace::files::{AtomicFile, protect};
 use polars::prelude::{DataFrame, IdxCa, PlSmallStr};
 
 use crate::args::{ExportArgs, Store};
 use crate::catalog::{Catalog, INPUT, Known, RANK, STAGE};
 use crate::cli::{as_io, say, unwritten};
 use crate::data::Data;
-use crate::output::WholeFile;
 use crate::stored::{self, Meanings};
 use crate::trouble::Trouble;
 
@@ -27,6 +27,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<(), Trouble> {
         paths.push(PathBuf::from("."));
     }
     let data = args.read.data(paths, &args.part)?;
+    protect(data.paths().iter().map(PathBuf::as_path));
     let folder = &args.output;
     fs::create_dir_all(folder).map_err(|error| unwritten(folder, &error))?;
     let mut n_files = 0;
@@ -64,14 +65,7 @@ fn one(args: &ExportArgs, data: &Data, table: &Known) -> Result<usize, Trouble> 
         let kept: Vec<&str> =
             keys.iter().copied().filter(|&key| part.schema().contains(key)).collect();
         for format in &args.format {
-            write(
-                *format,
-                &folder,
-                table,
-                &mut part,
-                stored::meanings(table, &kept),
-                data.paths(),
-            )?;
+            write(*format, &folder, table, &mut part, stored::meanings(table, &kept))?;
             n_files += 1;
         }
     }
@@ -125,17 +119,20 @@ fn write(
     table: &Known,
     part: &mut DataFrame,
     meanings: Meanings,
-    inputs: &[PathBuf],
 ) -> Result<(), Trouble> {
     let ending = match format {
         Store::Parquet => "parquet",
         Store::Arrow => "arrow",
     };
     let path = folder.join(format!("{}.{ending}", table.name));
-    let mut file = WholeFile::create(&path, inputs).map_err(|error| unwritten(&path, &error))?;
+    let mut file = AtomicFile::create(&path).map_err(|error| unwritten(&path, &error))?;
     let written = match format {
         Store::Parquet => stored::parquet(part, meanings, &mut file),
         Store::Arrow => stored::arrow(part, meanings, &mut file),
     };
-    written.map_err(as_io).and_then(|()| file.finish()).map_err(|error| unwritten(&path, &error))
+    written
+        .map_err(as_io)
+        .and_then(|()| file.finish())
+        .map(drop)
+        .map_err(|error| unwritten(&path, &error))
 }

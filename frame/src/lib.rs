@@ -11,7 +11,6 @@ mod convert;
 pub mod data;
 mod export;
 mod functions;
-mod output;
 mod prompt;
 pub mod questions;
 mod reading;

@@ -23,13 +23,14 @@ const FEW_MATCHES: usize = 3;
 
 /// How to bring clocks together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "program", derive(clap::ValueEnum))]
 pub enum AlignMode {
     /// Bases, then offsets where they are larger than their error.
     #[default]
     Auto,
     /// Bases only.
     Base,
-    /// Bases, then offsets from collectives wherever there are any.
+    /// Bases, then offsets of collectives wherever there are any.
     Collectives,
     /// Times as written.
     None,

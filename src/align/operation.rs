@@ -1,26 +1,29 @@
 //! What a collective does, whatever its spelling: by the name that its arguments give, or by its kernel's.
 
-/// What an operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    /// `allreduce`
-    AllReduce,
-    /// `allgather`, `_allgather_base`, `all_gather_into_tensor`
-    AllGather,
-    /// `reduce_scatter`, `_reduce_scatter_base`, `reduce_scatter_tensor`
-    ReduceScatter,
-    /// `broadcast`
-    Broadcast,
-    /// `reduce`
-    Reduce,
-    /// `all_to_all`, `all_to_allv`
-    AllToAll,
-    /// `send` and `recv` of one message
-    SendRecv,
-    /// `barrier`
-    Barrier,
-    /// Anything else
-    Other,
+use crate::model::named;
+
+named! {
+    /// What an operation does.
+    Operation {
+        /// `allreduce`
+        AllReduce "all_reduce",
+        /// `allgather`, `_allgather_base`, `all_gather_into_tensor`
+        AllGather "all_gather",
+        /// `reduce_scatter`, `_reduce_scatter_base`, `reduce_scatter_tensor`
+        ReduceScatter "reduce_scatter",
+        /// `broadcast`
+        Broadcast "broadcast",
+        /// `reduce`
+        Reduce "reduce",
+        /// `all_to_all`, `all_to_allv`
+        AllToAll "all_to_all",
+        /// `send` and `recv` of one message
+        SendRecv "send_recv",
+        /// `barrier`
+        Barrier "barrier",
+        /// Anything else
+        Other "other",
+    }
 }
 
 impl Operation {
@@ -101,21 +104,6 @@ impl Operation {
             Self::SendRecv
         } else {
             Self::Other
-        }
-    }
-
-    /// The name in tables.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AllReduce => "all_reduce",
-            Self::AllGather => "all_gather",
-            Self::ReduceScatter => "reduce_scatter",
-            Self::Broadcast => "broadcast",
-            Self::Reduce => "reduce",
-            Self::AllToAll => "all_to_all",
-            Self::SendRecv => "send_recv",
-            Self::Barrier => "barrier",
-            Self::Other => "other",
         }
     }
 

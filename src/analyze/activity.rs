@@ -15,7 +15,7 @@ tables! {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         process: Option<String>, Text, All, "process", "process of what is no device's";
-        kind: &'static str, Text, All, "kind", "what it is; derived rows repeat others, a device_mark is no work";
+        kind: EventKind, Text, All, "kind", "what it is; derived rows repeat others, a device_mark is no work";
         category: String, Text, All, "category", "category as the trace writes it";
         name: String, Text, All / Subject, "name", "name";
         count: u64, Count, All, "count", "how often";
@@ -28,22 +28,14 @@ tables! {
 impl ActivityRow {
     /// Whether no table of devices, kernels or copies has it.
     pub fn is_other(&self) -> bool {
-        !matches!(self.kind, "kernel" | "memcpy" | "memset")
+        !self.kind.is_device_activity()
     }
 }
 
-/// The name of a kind that has rows; `None` for the others.
-fn kind_name(kind: EventKind) -> Option<&'static str> {
-    Some(match kind {
-        EventKind::Kernel => "kernel",
-        EventKind::Memcpy => "memcpy",
-        EventKind::Memset => "memset",
-        EventKind::DeviceMark => "device_mark",
-        EventKind::Derived => "derived",
-        EventKind::Async => "async_span",
-        EventKind::Other => "span",
-        _ => return None,
-    })
+/// Whether a kind has rows.
+fn has_rows(kind: EventKind) -> bool {
+    use EventKind::{Async, Derived, DeviceMark, Other};
+    kind.is_device_activity() || matches!(kind, DeviceMark | Derived | Async | Other)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,9 +56,7 @@ struct Sum {
 
 /// The rows of a store, the largest sum first.
 pub fn activity(input: usize, store: &Store) -> Vec<ActivityRow> {
-    let kinds: Vec<Option<&'static str>> =
-        store.categories.iter().map(|&(_, kind)| kind_name(kind)).collect();
-    if kinds.iter().all(Option::is_none) {
+    if !store.categories.iter().any(|&(_, kind)| has_rows(kind)) {
         return Vec::new();
     }
     let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
@@ -76,8 +66,7 @@ pub fn activity(input: usize, store: &Store) -> Vec<ActivityRow> {
             process = number;
         }
         for slice in track.slices.clone() {
-            let category = store.category_number(slice);
-            if kinds[category].is_some() {
+            if has_rows(store.kind(slice)) {
                 let dur_ns = store.slices.dur_ns(slice);
                 sums.entry(key(store, slice, process))
                     .and_modify(|sum| sum.add(dur_ns))
@@ -85,7 +74,7 @@ pub fn activity(input: usize, store: &Store) -> Vec<ActivityRow> {
             }
         }
     }
-    let row = |(key, sum)| ActivityRow { input, ..row(store, &kinds, key, &sum) };
+    let row = |(key, sum)| ActivityRow { input, ..row(store, key, &sum) };
     let mut rows: Vec<ActivityRow> = sums.into_iter().map(row).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.sum_ns));
     rows
@@ -107,19 +96,20 @@ impl Sum {
     }
 }
 
-fn row(store: &Store, kinds: &[Option<&'static str>], key: Key, sum: &Sum) -> ActivityRow {
+fn row(store: &Store, key: Key, sum: &Sum) -> ActivityRow {
     let process = || {
         let track = &store.tracks[key.process];
         let named = track.process_name.map(|name| store.strings.get(name).trim().to_owned());
         named.unwrap_or_else(|| store.track_id_text(&track.pid))
     };
+    let (category, kind) = store.categories[key.category];
     ActivityRow {
         input: 0,
         device: key.device,
         process: if key.device.is_some() { None } else { Some(process()) }
             .filter(|p| !p.is_empty()),
-        kind: kinds[key.category].unwrap_or("span"),
-        category: store.strings.get(store.categories[key.category].0).to_owned(),
+        kind,
+        category: store.strings.get(category).to_owned(),
         name: store.strings.get(key.name).to_owned(),
         count: sum.count,
         sum_ns: sum.sum_ns,

@@ -31,14 +31,14 @@ tables! {
         unattributed_pct: Option<f64>, Percent, Machines, "unattributed %", "percent of the total";
         total_ns: i64, Ns, Machines, "total", "execution, waiting and unattributed";
         excluded_ns: i64, Ns, Machines, "excluded", "what was left out of these threads, in none of the above";
-        unrecorded_waits: Vec<String>, Text, Machines, "unrecorded waits", "kinds of wait that the trace does not record: such time is in one of the others, above all in unattributed_ns";
+        unrecorded_waits: Vec<Class>, Text, Machines, "unrecorded waits", "kinds of wait that the trace does not record: such time is in one of the others, above all in unattributed_ns";
     }
 }
 
 impl BreakdownRow {
     /// Whether the trace does not record waits of a class.
     pub fn lacks(&self, class: Class) -> bool {
-        self.unrecorded_waits.iter().any(|wait| wait == class.as_str())
+        self.unrecorded_waits.contains(&class)
     }
 
     /// The row of some work threads of an input.
@@ -75,7 +75,7 @@ impl BreakdownRow {
             unattributed_pct: share(unattributed_ns),
             total_ns,
             excluded_ns,
-            unrecorded_waits: unseen.into_iter().map(|class| class.as_str().to_owned()).collect(),
+            unrecorded_waits: unseen,
         }
     }
 }

@@ -74,7 +74,7 @@ pub fn dtype_bytes(name: &str) -> Option<u64> {
     Some(bytes)
 }
 
-words_of!(Operation { AllReduce AllGather ReduceScatter Broadcast Reduce AllToAll SendRecv Barrier Other });
+words_of!(Operation);
 
 tables! {
     /// Collectives of one group, operation, type and size.

@@ -99,22 +99,6 @@ tables! {
     }
 }
 
-impl Need {
-    /// All of them, in the order of every output.
-    pub const ALL: [Self; 10] = [
-        Self::Kernels,
-        Self::Copies,
-        Self::Operators,
-        Self::Launches,
-        Self::Frames,
-        Self::Collectives,
-        Self::Clock,
-        Self::Iterations,
-        Self::Memory,
-        Self::Complete,
-    ];
-}
-
 /// What a trace holds of what questions need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {

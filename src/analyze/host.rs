@@ -11,30 +11,18 @@ use super::timeline::{Class, Owner, Role, Sweep, Timeline};
 use super::wait_rules::{Rule, RuleEffect};
 use super::window::{is_unplaced, slice_span};
 use crate::model::EventKind;
-use crate::schema::words_of;
+use crate::schema::words;
 use crate::store::{Store, StrId, TrackId};
 
-/// What a host thread is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ThreadKind {
-    /// Runs operators, launches device work, or runs a known worker loop.
-    Work,
-    /// Helps or watches: shown, never part of a share.
-    Background,
-    /// tid 0: threads that entered and left no frame in the window, merged by the writer.
-    Idle,
-}
-
-words_of!(ThreadKind { Work Background Idle });
-
-impl ThreadKind {
-    /// The name in the machine output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Work => "work",
-            Self::Background => "background",
-            Self::Idle => "idle",
-        }
+words! {
+    /// What a host thread is there for.
+    ThreadKind {
+        /// Runs operators, launches device work, or runs a known worker loop.
+        Work "work",
+        /// Helps or watches: shown, never part of a share.
+        Background "background",
+        /// tid 0: threads that entered and left no frame in the window, merged by the writer.
+        Idle "idle",
     }
 }
 

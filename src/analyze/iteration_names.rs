@@ -1,77 +1,44 @@
 //! What the name of an annotation says of a step: who wrote it, what kind of step it was, requests and tokens.
 
-use crate::schema::words_of;
+use crate::schema::words;
 
-/// Which annotations an iteration comes from. Gaps are between iterations of one scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scheme {
-    /// `execute_*` of vLLM.
-    Execute,
-    /// `step[…]` of SGLang.
-    Step,
-    /// `prefill[…]` and `decode[…]` of ATOM.
-    Forward,
-    /// `[Executor] _forward_step` of TensorRT-LLM.
-    Executor,
-    /// `diffusion_*` of vLLM-Omni.
-    Diffusion,
-    /// `denoise_step_N`, `denoising_step_N`.
-    DenoiseStep,
-    /// `train_step_N`.
-    TrainStep,
-    /// `1F1B`: one pass of a pipeline's schedule, forward and backward.
-    OneForwardOneBackward,
-    /// `ProfilerStep#` of torch.
-    ProfilerStep,
-}
-
-/// What a step of an engine did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
-    /// Only new requests or context tokens.
-    Prefill,
-    /// Only generation.
-    Decode,
-    /// Both.
-    Mixed,
-    /// Neither: a dummy step.
-    Empty,
-    /// The annotation does not say (`diffusion_*`, `train_step_*`, `ProfilerStep#`, an unknown `execute_*`).
-    Unknown,
-}
-
-words_of! {
-    Scheme { Execute Step Forward Executor Diffusion DenoiseStep TrainStep OneForwardOneBackward ProfilerStep }
-    Phase { Prefill Decode Mixed Empty Unknown }
-}
-
-impl Scheme {
-    /// The name in the machine output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Execute => "execute",
-            Self::Step => "step",
-            Self::Forward => "forward",
-            Self::Executor => "executor",
-            Self::Diffusion => "diffusion",
-            Self::DenoiseStep => "denoise_step",
-            Self::TrainStep => "train_step",
-            Self::OneForwardOneBackward => "1f1b",
-            Self::ProfilerStep => "profiler_step",
-        }
+words! {
+    /// Which annotations an iteration comes from. Gaps are between iterations of one scheme.
+    Scheme {
+        /// `execute_*` of vLLM.
+        Execute "execute",
+        /// `step[…]` of SGLang.
+        Step "step",
+        /// `prefill[…]` and `decode[…]` of ATOM.
+        Forward "forward",
+        /// `[Executor] _forward_step` of TensorRT-LLM.
+        Executor "executor",
+        /// `diffusion_*` of vLLM-Omni.
+        Diffusion "diffusion",
+        /// `denoise_step_N`, `denoising_step_N`.
+        DenoiseStep "denoise_step",
+        /// `train_step_N`.
+        TrainStep "train_step",
+        /// `1F1B`: one pass of a pipeline's schedule, forward and backward.
+        OneForwardOneBackward "1f1b",
+        /// `ProfilerStep#` of torch.
+        ProfilerStep "profiler_step",
     }
 }
 
-impl Phase {
-    /// The name in the machine output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Prefill => "prefill",
-            Self::Decode => "decode",
-            Self::Mixed => "mixed",
-            Self::Empty => "empty",
-            Self::Unknown => "unknown",
-        }
+words! {
+    /// What a step of an engine did.
+    Phase {
+        /// Only new requests or context tokens.
+        Prefill "prefill",
+        /// Only generation.
+        Decode "decode",
+        /// Both.
+        Mixed "mixed",
+        /// Neither: a dummy step.
+        Empty "empty",
+        /// The annotation does not say (`diffusion_*`, `train_step_*`, `ProfilerStep#`, an unknown `execute_*`).
+        Unknown "unknown",
     }
 }
 

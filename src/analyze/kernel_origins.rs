@@ -146,7 +146,7 @@ fn origin(store: &Store, group: &[One]) -> KernelOrigin {
     let streams: BTreeSet<u32> = group.iter().filter_map(|one| one.stream).collect();
     let iterations: BTreeSet<u32> = group.iter().filter_map(|one| one.iteration).collect();
     KernelOrigin {
-        category: group[0].kind.category(),
+        category: group[0].kind.as_str(),
         name: text(group[0].name),
         operators: counts.map(|(operator, count)| OperatorCount { operator, count }).collect(),
         streams: streams.into_iter().collect(),

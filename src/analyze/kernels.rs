@@ -15,18 +15,19 @@ use super::kernel_classes::{KernelClass, class_of};
 use super::kernel_origins::{KernelOrigin, Origins};
 use super::percent;
 use crate::model::EventKind;
-use crate::schema::tables;
+use crate::schema::{tables, words};
 use crate::store::{Store, StrId};
 
-/// What a device did: the three kinds of device activity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ActivityKind {
-    /// A kernel.
-    Kernel,
-    /// A copy.
-    Memcpy,
-    /// A memset.
-    Memset,
+words! {
+    /// What a device did: the three kinds of device activity.
+    ActivityKind {
+        /// A kernel.
+        Kernel "kernel",
+        /// A copy.
+        Memcpy "gpu_memcpy",
+        /// A memset.
+        Memset "gpu_memset",
+    }
 }
 
 impl ActivityKind {
@@ -37,15 +38,6 @@ impl ActivityKind {
             EventKind::Memcpy => Some(Self::Memcpy),
             EventKind::Memset => Some(Self::Memset),
             _ => None,
-        }
-    }
-
-    /// Kineto's category of the kind, also for traces that write an older one.
-    pub fn category(self) -> &'static str {
-        match self {
-            Self::Kernel => "kernel",
-            Self::Memcpy => "gpu_memcpy",
-            Self::Memset => "gpu_memset",
         }
     }
 }
@@ -61,7 +53,7 @@ tables! {
     /// All device activity of one name, as the machine output gives it.
     KernelRow: "kernels", "Kernels", "Which kernels, copies and memsets took the devices' time?", groups 0, on Kernels 2 {
         name: String, Text, All / Subject, "name", "name";
-        category: &'static str, Text, Machines, "category", "kernel, gpu_memcpy or gpu_memset";
+        category: ActivityKind, Text, Machines, "category", "kernel, gpu_memcpy or gpu_memset";
         class: KernelClass, Text, All / End, "class", "kind of work, by the name: gemm, attention, communication, copy, …";
         count: u64, Count, All, "count", "how often";
         operator: Option<String>, Text, Room, "operator", "innermost operator around most of its launches; none where no operator is";
@@ -80,7 +72,7 @@ tables! {
 impl KernelRow {
     /// Whether it is no copy and no memset.
     pub fn is_kernel(&self) -> bool {
-        self.category == ActivityKind::Kernel.category()
+        self.category == ActivityKind::Kernel
     }
 }
 
@@ -166,10 +158,10 @@ pub fn kernel_rows(run: u32, durations: ActivityDurations, origins: &Origins) ->
     let row = |((kind, name), all): ((ActivityKind, String), Durations)| {
         let q = all.quantiles()?;
         let class = class_of(&rules, kind, &name);
-        let key = (kind.category(), name);
+        let key = (kind.as_str(), name);
         let origin = origins.get(&key);
         Some(KernelRow {
-            category: key.0,
+            category: kind,
             class,
             operator: origin.and_then(|one| one.operator().map(str::to_owned)),
             streams: origin.and_then(KernelOrigin::stream_words),
@@ -240,7 +232,7 @@ mod tests {
             let stats = kernel_rows(0, activity_durations(&store(&events)), &Origins::new());
             let mut n_seen = 0;
             for s in &stats {
-                let category = CATEGORIES.iter().position(|&c| c == s.category).unwrap();
+                let category = CATEGORIES.iter().position(|&c| c == s.category.as_str()).unwrap();
                 let mut durations: Vec<i64> = events
                     .iter()
                     .filter(|e| e.0 == category && NAMES[e.1] == s.name)

@@ -37,13 +37,14 @@ use threads::Threads;
 
 /// A choice that can follow what the writer of the trace did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "program", derive(clap::ValueEnum))]
 pub enum Choice {
-    /// As the torch that wrote the trace did, by its layout.
+    /// As the torch that wrote the trace does.
     #[default]
     Auto,
-    /// Yes, whatever the writer did.
+    /// Yes.
     Yes,
-    /// No, whatever the writer did.
+    /// No.
     No,
 }
 

@@ -4,15 +4,18 @@
 
 use std::sync::LazyLock;
 
-/// Which link a transfer uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Link {
-    /// Between host and device, one direction.
-    Host,
-    /// Between devices of one host (NVLink, Infinity Fabric), one direction, all links of a device together.
-    Peer,
-    /// The device's own memory, reads and writes together.
-    Memory,
+use crate::model::named;
+
+named! {
+    /// Which link a transfer uses.
+    Link {
+        /// Between host and device, one direction.
+        Host "host",
+        /// Between devices of one host (NVLink, Infinity Fabric), one direction, all links of a device together.
+        Peer "peer",
+        /// The device's own memory, reads and writes together.
+        Memory "memory",
+    }
 }
 
 impl Link {
@@ -29,15 +32,6 @@ impl Link {
     /// How often a direction's bytes cross its link: a copy within a device reads and writes.
     pub fn crossings(direction: &str) -> u64 {
         if direction == "DtoD" { 2 } else { 1 }
-    }
-
-    /// The name in tables and on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Peer => "peer",
-            Self::Memory => "memory",
-        }
     }
 }
 

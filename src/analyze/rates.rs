@@ -27,11 +27,6 @@ impl Rate {
     pub fn gb_per_s(self) -> f64 {
         self.bytes as f64 / self.dur_ns as f64
     }
-
-    /// This rate times `numerator / denominator`, in GB/s.
-    pub fn scaled_gb_per_s(self, (numerator, denominator): (u64, u64)) -> f64 {
-        self.gb_per_s() * numerator as f64 / denominator as f64
-    }
 }
 
 impl PartialOrd for Rate {

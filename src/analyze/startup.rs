@@ -17,33 +17,36 @@ use super::wait_rules::split_frame;
 use super::window::{is_unplaced, slice_span};
 use crate::model::EventKind;
 use crate::model::limits::{FIRST_CALL_FACTOR, FIRST_CALL_NS};
-use crate::schema::tables;
+use crate::schema::{tables, words};
 use crate::store::{Store, StrId};
 
-/// What is paid once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CostKind {
-    /// The profiler's own buffers and resources.
-    Profiler,
-    /// Loading and compiling of device code by runtime and driver.
-    ModuleLoading,
-    /// Choosing among kernels by running them.
-    Autotuning,
-    /// Compiling of device code by the program.
-    Compilation,
-    /// Creation of contexts and handles.
-    Context,
-    /// Device memory taken and given back with `cudaMalloc`, `cudaFree` and the like.
-    Allocation,
-    /// The first call of an operator of a library that is slow the first time: cuDNN, MIOpen.
-    Library,
-    /// The first launch, where it takes far longer than the others.
-    FirstLaunch,
+words! {
+    /// What stands before the first device activity, or is paid once.
+    CostKind {
+        /// The time before the first device activity: no cost, what costs lie in.
+        BeforeDevice "before_device",
+        /// The profiler's own buffers and resources.
+        Profiler "profiler",
+        /// Loading and compiling of device code by runtime and driver.
+        ModuleLoading "module_loading",
+        /// Choosing among kernels by running them.
+        Autotuning "autotuning",
+        /// Compiling of device code by the program.
+        Compilation "compilation",
+        /// Creation of contexts and handles.
+        Context "context",
+        /// Device memory taken and given back with `cudaMalloc`, `cudaFree` and the like.
+        Allocation "allocation",
+        /// The first call of an operator of a library that is slow the first time: cuDNN, MIOpen.
+        Library "library",
+        /// The first launch, where it takes far longer than the others.
+        FirstLaunch "first_launch",
+    }
 }
 
 impl CostKind {
-    /// All costs; one that stands earlier takes the time that two claim.
-    pub const ALL: [Self; 8] = [
+    /// All that is paid once; one that stands earlier takes the time that two claim.
+    const COSTS: [Self; 8] = [
         Self::Profiler,
         Self::ModuleLoading,
         Self::Autotuning,
@@ -53,28 +56,13 @@ impl CostKind {
         Self::Library,
         Self::FirstLaunch,
     ];
-
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Profiler => "profiler",
-            Self::ModuleLoading => "module_loading",
-            Self::Autotuning => "autotuning",
-            Self::Compilation => "compilation",
-            Self::Context => "context",
-            Self::Allocation => "allocation",
-            Self::Library => "library",
-            Self::FirstLaunch => "first_launch",
-        }
-    }
 }
 
 tables! {
     /// The start of the window, or one cost that is paid once, of one input.
-    #[derive(Default)]
     StartupRow: "startup", "Before the first device activity, and one-time costs", "What comes before the first device activity, and what is paid once?", groups 1, on Breakdown 6, carried whole {
         input: usize, Count, All, "#", "number of the input";
-        cost: &'static str, Text, All, "what", "the time before the first device activity, or a one-time cost";
+        cost: CostKind, Text, All, "what", "the time before the first device activity, or a one-time cost";
         ns: i64, Ns, All, "time", "its time; of a cost, on the work threads";
         window_pct: Option<f64>, Percent, All / Defined, "of window", "the time, of the profiled window";
         before_device_ns: i64, Ns, All, "before device", "of it, before the first device activity";
@@ -86,7 +74,7 @@ tables! {
 }
 
 /// The start of an input: the time before the first device activity, then the costs that hold time, in the order of
-/// [`CostKind::ALL`]. None where no device activity was seen or only a part of the window is looked at.
+/// [`CostKind::COSTS`]. None where no device activity was seen or only a part of the window is looked at.
 pub fn startup(store: &Store, base: &TimeBase) -> Vec<StartupRow> {
     found_costs(store, base).unwrap_or_default()
 }
@@ -107,23 +95,21 @@ fn found_costs(store: &Store, base: &TimeBase) -> Option<Vec<StartupRow>> {
     let mut sums: BTreeMap<CostKind, StartupRow> = BTreeMap::new();
     for thread in base.work_threads() {
         let mut taken = Intervals::default();
-        for kind in CostKind::ALL {
+        for kind in CostKind::COSTS {
             let (set, name) = found.set(store, thread, kind);
             let own = set.clip(window).subtract(&taken);
             taken = Intervals::union_of(taken.spans().iter().chain(own.spans()).copied().collect());
             if own.total_ns() > 0 {
-                let cost = sums.entry(kind).or_default();
+                let cost = sums.entry(kind).or_insert_with(|| StartupRow::nothing(kind));
                 cost.add(&own, before, name.map(|name| store.name(name)));
             }
         }
     }
     let first = StartupRow {
-        cost: "before_device",
         ns: before.len_ns(),
         before_device_ns: before.len_ns(),
-        ..StartupRow::default()
+        ..StartupRow::nothing(CostKind::BeforeDevice)
     };
-    let costs = sums.into_iter().map(|(kind, row)| StartupRow { cost: kind.as_str(), ..row });
     let window_ns = window.len_ns();
     let of_input = |row: StartupRow| StartupRow {
         input: base.input,
@@ -131,10 +117,25 @@ fn found_costs(store: &Store, base: &TimeBase) -> Option<Vec<StartupRow>> {
         window_pct: percent(row.ns, window_ns),
         ..row
     };
-    Some(std::iter::once(first).chain(costs).map(of_input).collect())
+    Some(std::iter::once(first).chain(sums.into_values()).map(of_input).collect())
 }
 
 impl StartupRow {
+    /// No time of a cost.
+    fn nothing(cost: CostKind) -> Self {
+        Self {
+            input: 0,
+            cost,
+            ns: 0,
+            window_pct: None,
+            before_device_ns: 0,
+            count: None,
+            max_ns: None,
+            name: None,
+            window_ns: 0,
+        }
+    }
+
     fn add(&mut self, own: &Intervals, before: Span, name: Option<&str>) {
         let longest_ns = own.spans().iter().map(|span| span.len_ns()).max().unwrap_or(0);
         if longest_ns > self.max_ns.unwrap_or(0) {

@@ -21,16 +21,6 @@ words! {
     }
 }
 
-impl SteadyRule {
-    /// Every rule.
-    pub const ALL: [Self; 2] = [Self::Changepoint, Self::MaxBatch];
-
-    /// The rule of a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|rule| rule.as_str() == name)
-    }
-}
-
 tables! {
     /// The steady iterations of one bucket by one rule.
     SteadyRow: "steady", "Which iterations are steady", "How many iterations count once warm-up is cut, how far do they vary, and what difference could they show?", groups 2, on Iterations 5, shown Request, carried whole {

@@ -6,66 +6,46 @@
 //! instant is waiting; otherwise the innermost event with a class decides.
 
 use super::intervals::{Intervals, Span};
-use crate::schema::words_of;
+use crate::schema::{Kind, Value, Values, words};
 
-/// What an instant of a thread belongs to. The classes partition the thread's window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Class {
-    /// Waiting for another process.
-    IpcWait,
-    /// Waiting for the device.
-    GpuSync,
-    /// In a runtime or driver call that does not wait.
-    Runtime,
-    /// Loading or compiling device code.
-    ModuleLoading,
-    /// In an operator.
-    CpuOp,
-    /// In Python.
-    Python,
-    /// Another wait: lock, event loop, sleep, a collective on the CPU.
-    OtherWait,
-    /// In the profiler itself: its buffers, above all.
-    Profiler,
-    /// No event says what.
-    Unattributed,
+words! {
+    /// What an instant of a thread belongs to. The classes partition the thread's window.
+    #[repr(u8)]
+    Class {
+        /// Waiting for another process.
+        IpcWait "ipc_wait",
+        /// Waiting for the device.
+        GpuSync "gpu_sync",
+        /// In a runtime or driver call that does not wait.
+        Runtime "runtime",
+        /// Loading or compiling device code.
+        ModuleLoading "module_loading",
+        /// In an operator.
+        CpuOp "cpu_op",
+        /// In Python.
+        Python "python",
+        /// Another wait: lock, event loop, sleep, a collective on the CPU.
+        OtherWait "other_wait",
+        /// In the profiler itself: its buffers, above all.
+        Profiler "profiler",
+        /// No event says what.
+        Unattributed "unattributed",
+    }
 }
 
-words_of!(Class { IpcWait GpuSync Runtime ModuleLoading CpuOp Python OtherWait Profiler Unattributed });
+impl Value for Vec<Class> {
+    const KIND: Kind = Kind::List;
+
+    fn put(&self, to: &mut Values) {
+        let names: Vec<String> = self.iter().map(|class| class.as_str().to_owned()).collect();
+        names.put(to);
+    }
+}
 
 impl Class {
-    /// All classes, in the order of every output.
-    pub const ALL: [Self; 9] = [
-        Self::IpcWait,
-        Self::GpuSync,
-        Self::Runtime,
-        Self::ModuleLoading,
-        Self::CpuOp,
-        Self::Python,
-        Self::OtherWait,
-        Self::Profiler,
-        Self::Unattributed,
-    ];
-
-    /// The name in the machine output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::IpcWait => "ipc_wait",
-            Self::GpuSync => "gpu_sync",
-            Self::Runtime => "runtime",
-            Self::ModuleLoading => "module_loading",
-            Self::CpuOp => "cpu_op",
-            Self::Python => "python",
-            Self::OtherWait => "other_wait",
-            Self::Profiler => "profiler",
-            Self::Unattributed => "unattributed",
-        }
-    }
-
-    /// The class of a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    /// The names of some classes.
+    pub fn names(classes: &[Self]) -> String {
+        classes.iter().map(|class| class.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether the thread waits for something else.

@@ -13,10 +13,10 @@ use super::host::ThreadKind;
 use super::launches::correlation;
 use super::window::is_impossible;
 use crate::align::{ClockBase, base_of};
-pub use crate::diag::Severity;
-use crate::diag::{IssueKind, Reporter};
+use crate::diag::Reporter;
+pub use crate::diag::{IssueKind, Severity};
 use crate::model::EventKind;
-use crate::schema::{tables, words, words_of};
+use crate::schema::{tables, words};
 use crate::store::Store;
 
 words! {
@@ -91,13 +91,11 @@ words! {
     }
 }
 
-words_of!(Severity { Info Notice DataLoss Error });
-
 tables! {
     /// One kind of issue of one input.
     IssueRow: "issues", "Issues", "What was odd or lost?", groups 0, carried whole {
         severity: Severity, Text, All, "severity", "info, notice, data_loss or error";
-        kind: &'static str, Text, Room, "kind", "kind of the issue";
+        kind: IssueKind, Text, Room, "kind", "kind of the issue";
         count: u64, Count summed, All, "count", "how often";
         first_offset: Option<u64>, Count, Room, "first at byte", "offset of the first one in the decompressed input";
         message: String, Prose, All / Last, "meaning", "what it means for the figures";

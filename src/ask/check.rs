@@ -151,7 +151,7 @@ fn loss(number: usize, input: &Input, windows: &Windows, issue: &Issue) -> LossR
     let is_known = windows.source == WindowSource::ProfilerSpan;
     LossRow {
         input: number,
-        kind: issue.kind.as_str(),
+        kind: issue.kind,
         count: n_lost(issue),
         about: about.map(|about| about.max(if is_of_stream(issue) { 0 } else { n_lost(issue) })),
         bytes: (issue.bytes > 0).then_some(issue.bytes),

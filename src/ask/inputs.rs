@@ -80,7 +80,7 @@ fn trust(diag: &Reporter) -> String {
 pub fn issues(number: usize, diag: &Reporter) -> impl Iterator<Item = IssueRow> + '_ {
     diag.issues().map(move |issue| IssueRow {
         severity: issue.kind.severity(),
-        kind: issue.kind.as_str(),
+        kind: issue.kind,
         count: issue.count,
         first_offset: issue.first_offset,
         message: issue.message(),

@@ -168,7 +168,7 @@ fn report(question: &Question, digests: Vec<Digest>, runs: &[u32]) -> AnalyzeRep
         command: "analyze",
         totals: rows::sum(all.map(|(one, _)| &one.sums.totals)),
         runs: summed.rows(),
-        excluded_classes: question.excluded.iter().map(|class| class.as_str()).collect(),
+        excluded_classes: question.excluded.clone(),
         ..AnalyzeReport::default()
     };
     let mut parts: Vec<RunParts> = Vec::new();

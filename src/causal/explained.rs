@@ -19,8 +19,8 @@ pub fn replay_rows(subject: &Subject<'_>, replay: &Replay) -> Vec<ReplayRow> {
 }
 
 /// The longest gap of each kind of edge that is usual.
-fn limits(graph: &Graph, replay: &Replay) -> [i64; EdgeKind::ALL.len()] {
-    let mut gaps: [Vec<i64>; EdgeKind::ALL.len()] = Default::default();
+fn limits(graph: &Graph, replay: &Replay) -> [i64; EdgeKind::OF_EDGES.len()] {
+    let mut gaps: [Vec<i64>; EdgeKind::OF_EDGES.len()] = Default::default();
     for &edge in replay.binding.iter().filter(|&&edge| edge < BY_LANE) {
         let edge = graph.edges.get(edge as usize);
         gaps[edge.kind as usize].push(edge.gap);
@@ -32,7 +32,7 @@ fn replay_row(
     subject: &Subject<'_>,
     replay: &Replay,
     input: usize,
-    limits: &[i64; EdgeKind::ALL.len()],
+    limits: &[i64; EdgeKind::OF_EDGES.len()],
 ) -> ReplayRow {
     let graph = subject.graph;
     let at = &subject.inputs[input];
@@ -78,7 +78,7 @@ fn count(
     graph: &Graph,
     binding: u32,
     what: What,
-    limits: &[i64; EdgeKind::ALL.len()],
+    limits: &[i64; EdgeKind::OF_EDGES.len()],
 ) {
     match binding {
         BY_LANE => {}

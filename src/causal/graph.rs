@@ -95,8 +95,8 @@ impl What {
         Self::Copy,
     ];
 
-    /// The kind of a name.
-    pub fn from_name(name: &str) -> Option<Self> {
+    /// The kind of a name that nodes have.
+    pub fn of_node(name: &str) -> Option<Self> {
         Self::OF_NODES.into_iter().find(|what| what.as_str() == name)
     }
 
@@ -108,7 +108,7 @@ impl What {
 
 impl EdgeKind {
     /// Every kind that edges of the graph have, in the order of outputs.
-    pub const ALL: [Self; 8] = [
+    pub const OF_EDGES: [Self; 8] = [
         Self::ProgramOrder,
         Self::Launch,
         Self::StreamOrder,

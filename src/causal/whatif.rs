@@ -100,7 +100,7 @@ pub fn parse_scale(text: &str) -> Result<Change, String> {
         }
         _ => return Err(format!("`{kind}` is not one of kernel, copy, op, call, class, stage")),
     };
-    if named == Named::Class && What::from_name(glob).is_none() {
+    if named == Named::Class && What::of_node(glob).is_none() {
         return Err(format!("`{glob}` is no class; {}", class_names()));
     }
     Ok(Change::Scale(named, glob.to_owned(), factor))
@@ -117,7 +117,7 @@ pub fn parse_free(text: &str) -> Result<Change, String> {
         "copies" => Some(What::Copy),
         _ => None,
     };
-    let what = short.or_else(|| What::from_name(text));
+    let what = short.or_else(|| What::of_node(text));
     what.map(Change::Free).ok_or_else(|| format!("`{text}` is no class; {}", class_names()))
 }
 
@@ -167,7 +167,7 @@ impl Subject<'_> {
         match change {
             Change::Scale(Named::Class, class, factor) => {
                 let effect = Effect { scale: *factor, ..Effect::NONE };
-                let what = What::from_name(class);
+                let what = What::of_node(class);
                 self.each(to, effect, |_, node| Some(self.graph.nodes.what[node]) == what);
             }
             Change::Scale(Named::Op, glob, factor) => {

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use regex::Regex;
@@ -24,10 +23,12 @@ use super::memory::MemoryArg;
 use super::tables::keys_of;
 use crate::analyze::exclude::excludable;
 use crate::analyze::joined::parse_zone;
+use crate::analyze::key_averages::Choice;
 use crate::analyze::steady::SteadyRule;
 use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
 use crate::ask::SortKey;
+use crate::render::figure::Theme;
 
 /// Where the time went in a GPU pipeline trace.
 #[derive(Debug, Parser)]
@@ -115,17 +116,12 @@ pub(super) struct AnalyzeArgs {
     #[arg(long, value_name = "RULE", num_args = 0..=1, require_equals = true, default_missing_value = "changepoint", value_parser = steady_rule)]
     pub(super) steady: Option<SteadyRule>,
 
-    /// Rules of what is a wait, which come before the built-in ones.
-    #[arg(long, value_name = "FILE")]
-    pub(super) wait_rules: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) rules: RuleArgs,
 
     /// Print the rules of what is a wait, with those of --wait-rules, and do nothing else.
     #[arg(long, conflicts_with_all = ["paths", "format", "table"])]
     pub(super) print_wait_rules: bool,
-
-    /// Rules of which kernels communicate or copy, which come before the built-in ones.
-    #[arg(long, value_name = "FILE")]
-    pub(super) comm_rules: Option<PathBuf>,
 
     /// Print the rules of which kernels communicate or copy, with those of --comm-rules, and do nothing else.
     #[arg(long, conflicts_with_all = ["paths", "format", "table", "print_wait_rules"])]
@@ -149,11 +145,11 @@ pub(super) struct AnalyzeArgs {
     /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
     /// Events that reach over its edges are cut.
     #[arg(long, value_name = "A..B")]
-    pub(super) window: Option<WindowArg>,
+    pub(super) window: Option<WindowConfig>,
 
     /// Whether Python frames are rows of the profiler table; `auto` does as the torch that wrote the trace.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(super) python_rows: ChoiceArg,
+    pub(super) python_rows: Choice,
 
     /// Whether kernels are booked a second time on overhead and unlinked runtime rows, as torch up to 2.14 does;
     /// alone it means `yes`. Totals are the same.
@@ -165,7 +161,7 @@ pub(super) struct AnalyzeArgs {
         num_args = 0..=1,
         require_equals = true
     )]
-    pub(super) torch_compat: ChoiceArg,
+    pub(super) torch_compat: Choice,
 
     /// Print torch's own table text and nothing else, for `diff` with profiler_out_*.txt.
     #[arg(long, conflicts_with_all = ["full", "html", "png"])]
@@ -256,29 +252,15 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = excludable)]
     pub(super) exclude: Vec<Class>,
 
-    /// Rules of what is a wait, which come before the built-in ones.
-    #[arg(long, value_name = "FILE")]
-    pub(super) wait_rules: Option<PathBuf>,
-
-    /// Rules of which kernels communicate or copy, which come before the built-in ones.
-    #[arg(long, value_name = "FILE")]
-    pub(super) comm_rules: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) rules: RuleArgs,
 
     /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
     #[arg(long, value_name = "A..B")]
-    pub(super) window: Option<WindowArg>,
+    pub(super) window: Option<WindowConfig>,
 
-    /// Threads for reading and analysis. Default: one per core. The result does not depend on it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(super) threads: Option<u16>,
-
-    /// Nothing on standard error but errors.
-    #[arg(short, long)]
-    pub(super) quiet: bool,
-
-    /// Exit with 2 where data of the input was lost.
-    #[arg(long)]
-    pub(super) strict: bool,
+    #[command(flatten)]
+    pub(super) running: RunningArgs,
 }
 
 /// Run a pipeline, launch a program, or drive a running server under the profiler, for a number of iterations.
@@ -350,6 +332,13 @@ pub(super) struct CommonArgs {
     #[arg(long)]
     pub(super) full_names: bool,
 
+    #[command(flatten)]
+    pub(super) running: RunningArgs,
+}
+
+/// How a command runs.
+#[derive(Debug, ClapArgs)]
+pub(super) struct RunningArgs {
     /// Threads for reading and analysis. Default: one per core. The result does not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
@@ -361,6 +350,18 @@ pub(super) struct CommonArgs {
     /// Exit with 2 where data of the input was lost.
     #[arg(long)]
     pub(super) strict: bool,
+}
+
+/// Rules before the built-in ones.
+#[derive(Debug, ClapArgs)]
+pub(super) struct RuleArgs {
+    /// Rules of what is a wait, which come before the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(super) wait_rules: Option<PathBuf>,
+
+    /// Rules of which kernels communicate or copy, which come before the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(super) comm_rules: Option<PathBuf>,
 }
 
 /// What inputs are to each other.
@@ -381,16 +382,7 @@ pub(super) struct FigureArgs {
 
     /// Colours of the figures.
     #[arg(long, value_name = "THEME", default_value = "light", requires = "png")]
-    pub(super) png_theme: ThemeArg,
-}
-
-/// Colours of figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ThemeArg {
-    /// On white.
-    Light,
-    /// On near black.
-    Dark,
+    pub(super) png_theme: Theme,
 }
 
 /// Format of a result.
@@ -404,35 +396,6 @@ pub(super) enum Format {
     Csv,
     /// GitHub-flavoured Markdown.
     Md,
-}
-
-/// A choice that can follow the trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ChoiceArg {
-    /// As the torch that wrote the trace does.
-    Auto,
-    /// Yes.
-    Yes,
-    /// No.
-    No,
-}
-
-/// A part of the window, as offsets from its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct WindowArg {
-    /// First nanosecond.
-    pub(super) from_ns: Option<i64>,
-    /// First nanosecond after it.
-    pub(super) to_ns: Option<i64>,
-}
-
-impl FromStr for WindowArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let WindowConfig { from_ns, to_ns } = text.parse()?;
-        Ok(Self { from_ns, to_ns })
-    }
 }
 
 /// A rule of which iterations count.

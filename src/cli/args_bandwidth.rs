@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::args::{CommonArgs, FigureArgs, LogArgs, RunArgs, WindowArg};
+use super::args::{CommonArgs, FigureArgs, LogArgs, RunArgs};
 use super::args_cache::CacheArgs;
 use super::tables::keys_of;
+use crate::analyze::window::WindowConfig;
 
 /// Copies and collectives: bytes, time, GB/s, share of the link's peak, overlap, waiting for other ranks.
 ///
@@ -57,5 +58,5 @@ pub(super) struct BandwidthArgs {
 
     /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
     #[arg(long, value_name = "A..B")]
-    pub(super) window: Option<WindowArg>,
+    pub(super) window: Option<WindowConfig>,
 }

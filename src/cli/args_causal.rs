@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::args::{CommonArgs, LogArgs, RunArgs};
+use super::args::{CommonArgs, LogArgs, RuleArgs, RunArgs};
 use super::args_cache::CacheArgs;
 use super::tables::keys_of;
 use crate::causal::whatif::{
@@ -72,13 +72,8 @@ pub(super) struct CausalArgs {
     #[arg(long, value_name = "N", default_value = "20")]
     pub(super) top: usize,
 
-    /// Rules of what is a wait, which come before the built-in ones.
-    #[arg(long, value_name = "FILE")]
-    pub(super) wait_rules: Option<PathBuf>,
-
-    /// Rules of which kernels communicate or copy, which come before the built-in ones.
-    #[arg(long, value_name = "FILE")]
-    pub(super) comm_rules: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) rules: RuleArgs,
 }
 
 /// What is changed.

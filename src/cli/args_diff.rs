@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::args::{CommonArgs, FigureArgs};
+use super::args::{CommonArgs, FigureArgs, RuleArgs};
 use super::args_cache::CacheArgs;
 use super::tables::keys_of;
 use crate::compare::Gate;
@@ -70,13 +70,8 @@ pub(super) struct DiffArgs {
     #[arg(long, value_name = "N")]
     pub(super) top: Option<usize>,
 
-    /// Rules of what is a wait, which come before the built-in ones.
-    #[arg(long, value_name = "FILE")]
-    pub(super) wait_rules: Option<PathBuf>,
-
-    /// Rules of which kernels communicate or copy, which come before the built-in ones.
-    #[arg(long, value_name = "FILE")]
-    pub(super) comm_rules: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) rules: RuleArgs,
 
     /// Also write the result as a page that opens in any browser and needs no network.
     #[arg(long, value_name = "FILE")]

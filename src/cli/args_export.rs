@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::args::WindowArg;
 use super::args_cache::CacheArgs;
 use crate::analyze::exclude::excludable;
 use crate::analyze::timeline::Class;
+use crate::analyze::window::WindowConfig;
 
 /// Ask anything in SQL: every table, and every event, of one or many inputs.
 ///
@@ -45,7 +45,7 @@ pub(super) struct ExportArgs {
 
     /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s).
     #[arg(long, value_name = "A..B")]
-    pub(super) window: Option<WindowArg>,
+    pub(super) window: Option<WindowConfig>,
 
     /// Leave classes of time out of tables, as in `analyze`; stacks have all.
     #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = excludable)]

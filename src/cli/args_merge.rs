@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use regex::Regex;
 
-use super::args::{FigureArgs, WindowArg};
-use crate::analyze::window::offset_ns;
+use super::args::{FigureArgs, RunningArgs};
+use crate::align::AlignMode;
+use crate::analyze::window::{WindowConfig, offset_ns};
 
 /// One time line from per-stage and per-rank files, with clocks aligned, that viewers open and `analyze` takes apart again.
 ///
@@ -30,7 +31,7 @@ pub(super) struct MergeArgs {
     /// than their error; `base`: bases only; `collectives`: offsets of collectives wherever there are any; `none`: times as
     /// written.
     #[arg(long, value_name = "HOW", default_value = "auto")]
-    pub(super) align: AlignArg,
+    pub(super) align: AlignMode,
 
     /// Stage of the inputs whose path holds PATTERN (`*` is any text): `--stage-of talker=1`.
     #[arg(long, value_name = "PATTERN=N")]
@@ -78,7 +79,7 @@ pub(super) struct SlimArgs {
     /// Only a part of the window, from its start: `10ms..25ms`, `..1s`, `1.5s..` (ns, us, ms, s). Slices that reach over
     /// its edges stay whole.
     #[arg(long, value_name = "A..B", conflicts_with = "iterations")]
-    pub(super) window: Option<WindowArg>,
+    pub(super) window: Option<WindowConfig>,
 
     /// Only some iterations with their device work, by number from 0, the last one included: `2..4`, `3`.
     #[arg(long, value_name = "A..B")]
@@ -121,34 +122,12 @@ pub(super) struct TraceOutputArgs {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=9))]
     pub(super) level: u32,
 
-    /// Format of the report.
+    /// Format of the report; --quiet prints none.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: super::args::Format,
 
-    /// Threads. Default: one per core. The result does not depend on it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(super) threads: Option<u16>,
-
-    /// No report, and nothing on standard error but errors.
-    #[arg(short, long)]
-    pub(super) quiet: bool,
-
-    /// Exit with 2 where data of an input was lost.
-    #[arg(long)]
-    pub(super) strict: bool,
-}
-
-/// How to bring clocks together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum AlignArg {
-    /// Bases, then offsets where they are larger than their error.
-    Auto,
-    /// Bases only.
-    Base,
-    /// Bases, then offsets of collectives wherever there are any.
-    Collectives,
-    /// Times as written.
-    None,
+    #[command(flatten)]
+    pub(super) running: RunningArgs,
 }
 
 /// `PATTERN=N`.

@@ -12,7 +12,7 @@ use super::cmd_analyze;
 use super::cmd_bandwidth::{BandwidthPlan, CopiesPlan};
 use super::cmd_stages::StagesPlan;
 use super::interval::refuse_outside;
-use super::joining::LogPlan;
+use super::log_plan::LogPlan;
 use super::plan::{AnalyzePlan, CommonPlan};
 use super::reading::{read_logs, read_traces};
 use super::run::{LOST, LOST_HINT, Outcome, hint, message};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::AnalyzeArgs;
 use super::guard::{self, Output};
 use super::interval::refuse_outside;
-use super::joining::{LogPlan, warn_of_logs};
+use super::log_plan::{LogPlan, warn_of_logs};
 use super::output::Target;
 use super::pages;
 use super::plan::{AnalyzePlan, CommonPlan, PartialPlan};
@@ -48,9 +48,9 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Outcome> {
 /// The text of the rules that are to be printed, if any are.
 fn printed_rules(args: &AnalyzeArgs) -> anyhow::Result<Option<String>> {
     Ok(Some(if args.print_wait_rules {
-        WAIT_RULES.of(args.wait_rules.as_deref())?.0
+        WAIT_RULES.of(args.rules.wait_rules.as_deref())?.0
     } else if args.print_comm_rules {
-        COMM_RULES.of(args.comm_rules.as_deref())?.0
+        COMM_RULES.of(args.rules.comm_rules.as_deref())?.0
     } else if args.print_op_models {
         OP_MODELS.of(args.op_models.as_deref())?.0
     } else {
@@ -213,7 +213,7 @@ fn torch_layout(plan: &AnalyzePlan, inputs: &[Input], results: &[InputAnswers]) 
             averages.rows.iter().any(|row| row.self_device_ns.is_some_and(|ns| ns > 0));
         let options = TorchTableOptions {
             sort_by: torch_sort(plan.question.sort, has_device),
-            row_limit: Some(plan.choice.top()),
+            row_limit: Some(plan.shown.choice.top()),
             ..TorchTableOptions::default()
         };
         if inputs.len() > 1 {
@@ -240,7 +240,7 @@ fn torch_sort(sort: Option<SortKey>, has_device: bool) -> Option<TorchSort> {
 }
 
 fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
-    if plan.is_screen {
+    if plan.shown.is_screen {
         return Ok(screen(&Screen::of(report), &plan.typed, plan.common.style));
     }
     let mut tables = report.tables(|name| plan.question.shows_name(name));
@@ -250,7 +250,7 @@ fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String>
     }
     let view = |source: &Source<'_>| report.view(source);
     let cut = |table: Table| for_people(plan, report, table);
-    rendered(&plan.common, &plan.choice, report, &tables, view, cut)
+    rendered(&plan.common, &plan.shown.choice, report, &tables, view, cut)
 }
 
 /// The profiler table as torch's users know it: the name first, the totals under it.
@@ -286,18 +286,22 @@ fn profiler_table(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> T
 fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
     match table.key {
         "verdict" => verdict_summary(table),
-        "trust" if plan.choice.is_default() => trust_summary(&report.trust),
-        "issues" if plan.choice.is_default() => over_inputs::together(table, report.inputs.len()),
-        "idle_gaps" => table.top(plan.top_gaps),
-        "threads" => table.top(plan.top_threads),
-        "log_clocks" => table.for_people(),
-        "joined_requests" => {
-            joined_request_summary(&report.joined_requests).for_people().top(plan.choice.top())
+        "trust" if plan.shown.choice.is_default() => trust_summary(&report.trust),
+        "issues" if plan.shown.choice.is_default() => {
+            over_inputs::together(table, report.inputs.len())
         }
-        "iterations" => table.without_zeros("excluded_ns").for_people().top(plan.choice.top()),
-        "key_averages" => profiler_table(plan, report, table.top(plan.choice.top())),
+        "idle_gaps" => table.top(plan.shown.top_gaps),
+        "threads" => table.top(plan.shown.top_threads),
+        "log_clocks" => table.for_people(),
+        "joined_requests" => joined_request_summary(&report.joined_requests)
+            .for_people()
+            .top(plan.shown.choice.top()),
+        "iterations" => {
+            table.without_zeros("excluded_ns").for_people().top(plan.shown.choice.top())
+        }
+        "key_averages" => profiler_table(plan, report, table.top(plan.shown.choice.top())),
         "iteration_summary" | "components" | "kernels" | "kernel_classes" | "copies" | "waits"
-        | "activity" => table.top(plan.choice.top()),
+        | "activity" => table.top(plan.shown.choice.top()),
         _ => table,
     }
 }

@@ -4,20 +4,21 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::args::WindowArg;
+use super::args::RuleArgs;
 use super::args_bandwidth::BandwidthArgs;
 use super::figures::FigurePlan;
 use super::guard;
 use super::interval::refuse_outside;
-use super::joining::{LogPlan, warn_of_logs};
+use super::log_plan::{LogPlan, warn_of_logs};
 use super::pages;
-use super::plan::{CommonPlan, peaks_of, time_config};
+use super::plan::{CommonPlan, peaks_of};
 use super::reading::{find_traces, read_traces};
 use super::run::Outcome;
 use super::session::{in_pool, outcome};
 use super::tables::{TableChoice, rendered};
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::analyze::copies::CopiesConfig;
+use crate::analyze::window::WindowConfig;
 use crate::ask::{bandwidth_report, compared, joined_with};
 use crate::read::logs::LogInput;
 use crate::read::{Input, Inputs};
@@ -44,7 +45,7 @@ pub(super) struct CopiesPlan {
     /// Whether all inputs are of one run, whatever they say.
     pub(super) is_one_run: bool,
     /// The interval that was asked for.
-    pub(super) window: Option<WindowArg>,
+    pub(super) window: Option<WindowConfig>,
 }
 
 /// Runs the command.
@@ -58,6 +59,7 @@ impl BandwidthPlan {
         let common = CommonPlan::of(&args.common).kept(&args.cache);
         let choice = TableChoice::of(&common, &args.table, CopyRow::SPEC, args.top)?;
         let peaks = peaks_of(args.peak.as_deref())?;
+        let rules = RuleArgs { wait_rules: None, comm_rules: args.comm_rules.clone() };
         let inputs = find_traces(&args.paths)?;
         let logs = LogPlan::of(&args.logs, &args.paths, &inputs)?;
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
@@ -66,7 +68,7 @@ impl BandwidthPlan {
             inputs,
             choice,
             copies: CopiesPlan {
-                time: time_config(args.window, None, args.comm_rules.as_deref())?,
+                time: rules.time_config(args.window)?,
                 copies: CopiesConfig { peaks },
                 logs,
                 is_one_run: args.runs.one_run,

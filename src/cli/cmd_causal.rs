@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::args::LogArgs;
 use super::args_causal::{CausalArgs, CriticalPathArgs, WhatIfArgs};
 use super::guard::{self, Output};
-use super::joining::{LogPlan, warn_of_logs};
-use super::plan::{CommonPlan, time_config};
+use super::log_plan::{LogPlan, warn_of_logs};
+use super::plan::CommonPlan;
 use super::reading::{find_traces, read_traces};
 use super::run::{Hinted, Outcome, say};
 use super::session::{in_pool, outcome};
@@ -44,7 +44,7 @@ impl CausalPlan {
         let common = CommonPlan::of(&args.common).kept(&args.cache);
         let choice = TableChoice::of(&common, table, csv_table, args.top)?;
         let inputs = find_traces(&args.paths)?;
-        let time = time_config(None, args.wait_rules.as_deref(), args.comm_rules.as_deref())?;
+        let time = args.rules.time_config(None)?;
         guard::claim([Output::of("-o", args.common.output.as_deref())])?;
         let logs = LogPlan::of(logs, &args.paths, &inputs)?;
         Ok(Self { common, inputs, choice, time, logs, is_one_run: args.runs.one_run })

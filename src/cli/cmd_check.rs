@@ -8,12 +8,12 @@ use super::cmd_slim;
 use super::guard::{self, Output};
 use super::plan::CommonPlan;
 use super::progress::ProgressDisplay;
+use super::read_twice::Spooled;
 use super::reading::{find_traces, say_skipped};
-use super::rewriting::{self, Destination, FirstPass};
 use super::run::{Hinted, Outcome, say};
 use super::session::{in_pool, outcome};
-use super::spool::Spooled;
 use super::tables::{TableChoice, rendered};
+use super::trace_output::{self, Destination, FirstPass};
 use crate::analyze::slim::SlimChoice;
 use crate::ask::check_report;
 use crate::read::events::{Again, read_apart_for_rewriting, read_for_rewriting};
@@ -106,7 +106,7 @@ fn repaired(inputs: &Inputs, to: &Path, common: &CommonPlan) -> anyhow::Result<R
         base_time_ns: plan.base_time_ns,
     };
     if !common.is_quiet {
-        say(&rewriting::written(&destination, &output));
+        say(&trace_output::written(&destination, &output));
     }
     let parts = read_apart_for_rewriting(source.path(), &common.read, &progress)?;
     let is_merged = parts.len() > 1;

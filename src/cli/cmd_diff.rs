@@ -9,7 +9,6 @@ use super::guard::{self, Output};
 use super::output::Target;
 use super::pages;
 use super::plan::CommonPlan;
-use super::rule_files::{COMM_RULES, WAIT_RULES};
 use super::run::{Hinted, Outcome, say};
 use super::runs::{Found, find_run, read_run};
 use super::session::{in_pool, outcome};
@@ -81,8 +80,7 @@ impl DiffPlan {
             paths.iter().map(|path| find_run(path)).collect()
         };
         let (a, between, b) = (find(a)?, find(between)?, find(b)?);
-        let rules = WAIT_RULES.of(args.wait_rules.as_deref())?.1;
-        let comm_rules = COMM_RULES.of(args.comm_rules.as_deref())?.1;
+        let time = args.rules.time_config(None)?;
         guard::claim([
             Output::of("-o", args.common.output.as_deref()),
             Output::of("--html", args.html.as_deref()),
@@ -96,7 +94,7 @@ impl DiffPlan {
             b,
             choice,
             top: if top == 0 { usize::MAX } else { top },
-            time: TimeConfig { rules, comm_rules, ..TimeConfig::default() },
+            time,
             options: Options {
                 keeps_warmup: args.keep_warmup,
                 merges_tiles: args.merge_tiles,

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use super::args_export::{ExportArgs, ExportFormat, QueryArgs};
 use super::interval::refuse_outside;
 use super::output::Target;
-use super::plan::{CommonPlan, window_config};
+use super::plan::CommonPlan;
 use super::reading::{find_traces, read_traces};
 use super::run::{Hinted, Outcome, say};
 use super::session::in_pool;
@@ -39,7 +39,7 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
         return Err(Hinted { what, hint: "leave out --window, or torch".to_owned() }.into());
     }
     if !own.is_empty() {
-        let common = CommonPlan::plain(args.quiet).with(args.threads, false).kept(&args.cache);
+        let common = CommonPlan::plain(args.quiet).with_threads(args.threads).kept(&args.cache);
         let n_files = in_pool(common.read.threads, || write(args, &own, &common))?;
         if !args.quiet {
             say(&format!("{n_files} files in {}", args.output.display()));
@@ -93,7 +93,7 @@ fn write(
     let mut names = BTreeSet::new();
     for (number, input) in inputs.iter().enumerate() {
         let name = name(number, input, &mut names);
-        let part = part_of(&input.store, window_config(args.window));
+        let part = part_of(&input.store, args.window.unwrap_or_default());
         let base = TimeBase::new(&part, &TimeConfig::default());
         let profiles = profiles(&stacks(&part, &base));
         for &format in formats {

@@ -6,10 +6,10 @@ use clap::Command;
 use clap_mangen::Man;
 
 use super::args_shell::ManArgs;
-use super::atomic_file::write_together;
 use super::help;
 use super::output::Target;
 use super::run::{Hinted, Outcome};
+use crate::files::write_together;
 
 /// Runs the command.
 pub(super) fn run(args: &ManArgs) -> anyhow::Result<Outcome> {

@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::args_merge::{AlignArg, MergeArgs};
+use super::args::RuleArgs;
+use super::args_merge::MergeArgs;
 use super::figures::FigurePlan;
 use super::guard;
 use super::pages;
 use super::path_track;
-use super::plan::{CommonPlan, time_config};
+use super::plan::CommonPlan;
+use super::read_twice::Spooled;
 use super::reading::{find_traces, say_skipped};
-use super::rewriting::{self, Destination, FirstPass};
 use super::rule_files::COMM_RULES;
 use super::run::{Hinted, Outcome};
 use super::session::in_pool;
-use super::spool::Spooled;
+use super::trace_output::{self, Destination, FirstPass};
 use crate::align::{
     AlignInput, AlignMode, Alignment, ClockBase, ClockSource, Digest, IdentityProblem, InputClock,
     Override, align_clocks, input_label, matched, merge_order, missing_ranks, refine_identity,
@@ -46,16 +47,16 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let figures = FigurePlan::of(&args.figures)?;
     let rules = COMM_RULES.of(args.comm_rules.as_deref())?.1;
     guard::claim_results(Some(destination.path()), args.html.as_deref(), &args.figures)?;
-    say_skipped(&inputs, args.output.quiet);
-    let mut sources = Spooled::all(&inputs.paths, destination.path(), args.output.quiet)?;
+    say_skipped(&inputs, args.output.running.quiet);
+    let mut sources = Spooled::all(&inputs.paths, destination.path(), args.output.running.quiet)?;
     if args.critical_path {
         refuse_other_clocks(args.align)?;
         sources.push(path_of(args, &inputs, destination.path())?);
     }
-    rewriting::in_pool(&args.output, || {
+    trace_output::in_pool(&args.output, || {
         let (report, outcome) = merge(args, &rules, &sources, &destination)?;
         if let Some(figures) = &figures {
-            figures.write(&merge_figures(&report), args.output.quiet)?;
+            figures.write(&merge_figures(&report), args.output.running.quiet)?;
         }
         Ok(outcome)
     })
@@ -64,8 +65,8 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
 /// # Errors
 ///
 /// Another way to bring clocks together than the one by which the critical path is found.
-fn refuse_other_clocks(align: AlignArg) -> Result<(), Hinted> {
-    if align == AlignArg::Auto {
+fn refuse_other_clocks(align: AlignMode) -> Result<(), Hinted> {
+    if align == AlignMode::Auto {
         return Ok(());
     }
     let what =
@@ -75,8 +76,9 @@ fn refuse_other_clocks(align: AlignArg) -> Result<(), Hinted> {
 
 /// The critical path of the inputs as one more of them.
 fn path_of(args: &MergeArgs, inputs: &Inputs, output: &Path) -> anyhow::Result<Spooled> {
-    let common = CommonPlan::plain(true).with(args.output.threads, args.output.strict);
-    let time = time_config(None, None, args.comm_rules.as_deref())?;
+    let common = CommonPlan { is_quiet: true, ..CommonPlan::running(&args.output.running) };
+    let rules = RuleArgs { wait_rules: None, comm_rules: args.comm_rules.clone() };
+    let time = rules.time_config(None)?;
     in_pool(common.read.threads, || path_track::of(inputs, &common, &time, output))
 }
 
@@ -87,8 +89,8 @@ fn merge(
     destination: &Destination,
 ) -> anyhow::Result<(MergeReport, Outcome)> {
     let progress = Arc::new(Progress::default());
-    let options = rewriting::read_options(&args.output);
-    let mut inputs = rewriting::first_pass(sources, &options, &progress, &args.output)?;
+    let options = trace_output::read_options(&args.output);
+    let mut inputs = trace_output::first_pass(sources, &options, &progress, &args.output)?;
     if let [first] = inputs.as_slice()
         && is_merged(first)
     {
@@ -125,7 +127,7 @@ fn merge(
         &members,
         &sources,
         pass,
-        args.output.quiet,
+        args.output.running.quiet,
     )?;
     let output = OutputRow {
         path: destination.path().display().to_string(),
@@ -136,7 +138,7 @@ fn merge(
     let report = merged.report(&inputs, output);
     show(args, destination, &report)?;
     let outcome =
-        rewriting::outcome(&args.output, &written, inputs.iter().map(|first| &first.input.diag));
+        trace_output::outcome(&args.output, &written, inputs.iter().map(|first| &first.input.diag));
     Ok((report, outcome))
 }
 
@@ -147,7 +149,7 @@ fn show(args: &MergeArgs, destination: &Destination, report: &MergeReport) -> an
         pages::write(path, Page::of_merge(report), &[], files)?;
     }
     let view = |source: &schema::Source<'_>| report.view(source);
-    rewriting::show(&args.output, destination, (report, &report.output), &report.tables(), view)
+    trace_output::show(&args.output, destination, (report, &report.output), &report.tables(), view)
 }
 
 fn is_merged(first: &FirstPass) -> bool {
@@ -166,7 +168,7 @@ fn rewrite_merged(
     let plan = plan_same(store);
     let source = Source { again: &first.again, store, plan: &plan, edit: None };
     let base_time_ns = store.meta.base_time_ns;
-    let is_quiet = args.output.quiet;
+    let is_quiet = args.output.running.quiet;
     let (written, bytes) =
         destination.write(base_time_ns, &store.meta.entries, &[source], pass, is_quiet)?;
     let output = OutputRow {
@@ -192,7 +194,7 @@ fn rewrite_merged(
     });
     report.issues.extend(issues(0, &first.input.diag));
     show(args, destination, &report)?;
-    let outcome = rewriting::outcome(&args.output, &written, std::iter::once(&first.input.diag));
+    let outcome = trace_output::outcome(&args.output, &written, std::iter::once(&first.input.diag));
     Ok((report, outcome))
 }
 
@@ -265,7 +267,7 @@ impl Merged {
             })
             .collect();
         let labels = unique(align.iter().map(input_label).collect());
-        let alignment = align_clocks(&align, &matched(&align), mode(args.align));
+        let alignment = align_clocks(&align, &matched(&align), args.align);
         let plan_inputs: Vec<PlanInput<'_>> = align
             .iter()
             .zip(inputs)
@@ -382,15 +384,6 @@ fn one_way_warning(clock: &InputClock, labels: &[String], label: &str) -> Option
             "the clock of {label} is {ahead} by {matched} hand-offs; they go one way, so how far is not determined"
         )
     })
-}
-
-fn mode(arg: AlignArg) -> AlignMode {
-    match arg {
-        AlignArg::Auto => AlignMode::Auto,
-        AlignArg::Base => AlignMode::Base,
-        AlignArg::Collectives => AlignMode::Collectives,
-        AlignArg::None => AlignMode::None,
-    }
 }
 
 /// Labels that occur again get a number.

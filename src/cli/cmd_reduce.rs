@@ -8,7 +8,6 @@ use rayon::prelude::*;
 
 use super::args_reduce::ReduceArgs;
 use super::cmd_analyze::{shown, warn_of_clocks};
-use super::guard;
 use super::pages;
 use super::plan::AnalyzePlan;
 use super::run::{Hinted, Outcome, say};
@@ -17,6 +16,7 @@ use crate::align::{IdentityProblem, missing_ranks};
 use crate::ask::partial::{Partial, PartialError, read_partial, write_again};
 use crate::ask::{Digest, Question, Reduced};
 use crate::diag::{IssueKind, Reporter, Severity};
+use crate::files;
 use crate::model::Identity;
 use crate::table::AnalyzeReport;
 use crate::table::page::Page;
@@ -30,10 +30,11 @@ const N_NAMED: usize = 8;
 /// Runs the command.
 pub(super) fn run(args: &ReduceArgs) -> anyhow::Result<Outcome> {
     let paths = found(&args.paths)?;
-    guard::protect(paths.iter().map(PathBuf::as_path));
+    files::protect(paths.iter().map(PathBuf::as_path));
     let mut plan = AnalyzePlan::of_partials(args)?;
     in_pool(plan.common.read.threads, || {
-        let manner = Skipping { is_allowed: args.skip_unreadable, is_quiet: args.common.quiet };
+        let is_quiet = args.common.running.quiet;
+        let manner = Skipping { is_allowed: args.skip_unreadable, is_quiet };
         let all = manner.read(&paths, &args.missing, &mut plan.question)?;
         if let Some(partial) = &plan.partial {
             partial.target.write(&write_again(&all, &all.digests))?;

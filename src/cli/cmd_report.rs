@@ -2,19 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{LogArgs, ReportArgs, WindowArg};
-use super::atomic_file::write_together;
+use super::args::{LogArgs, ReportArgs};
 use super::guard::{self, Output};
 use super::here;
 use super::interval::refuse_outside;
-use super::joining::LogPlan;
-use super::plan::{CommonPlan, excluded_classes, time_config};
+use super::log_plan::LogPlan;
+use super::plan::{CommonPlan, excluded_classes};
 use super::reading::{find_traces, read_traces};
 use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say};
 use super::session::{in_pool, outcome};
 use super::{cmd_analyze, figures, pages};
 use crate::analyze::copies::CopiesConfig;
+use crate::analyze::window::WindowConfig;
 use crate::ask::{CausalRun, Question, bandwidth_report, stages_report};
+use crate::files::write_together;
 use crate::read::Inputs;
 use crate::table::page::Page;
 
@@ -27,7 +28,7 @@ pub(super) struct ReportPlan {
     inputs: Inputs,
     question: Question,
     /// The interval that was asked for.
-    window: Option<WindowArg>,
+    window: Option<WindowConfig>,
     logs: Option<LogPlan>,
     folder: PathBuf,
 }
@@ -37,13 +38,9 @@ impl ReportPlan {
     fn of(args: &ReportArgs) -> anyhow::Result<Self> {
         let inputs = find_traces(&args.paths)?;
         Ok(Self {
-            common: CommonPlan::plain(args.quiet).with(args.threads, args.strict).kept(&args.cache),
+            common: CommonPlan::running(&args.running).kept(&args.cache),
             question: Question {
-                time: time_config(
-                    args.window,
-                    args.wait_rules.as_deref(),
-                    args.comm_rules.as_deref(),
-                )?,
+                time: args.rules.time_config(args.window)?,
                 excluded: excluded_classes(&args.exclude, false),
                 is_one_run: args.runs.one_run,
                 ..Question::default()

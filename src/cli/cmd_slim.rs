@@ -7,10 +7,10 @@ use super::args::Format;
 use super::args_merge::{NameFilter, SlimArgs};
 use super::guard::{self, Output};
 use super::interval::refuse_outside;
+use super::read_twice::Spooled;
 use super::reading::find_traces;
-use super::rewriting::{self, Destination, FirstPass};
 use super::run::{Hinted, Outcome};
-use super::spool::Spooled;
+use super::trace_output::{self, Destination, FirstPass};
 use crate::align::{AlignInput, AlignMode, Digest, align_clocks, input_label};
 use crate::analyze::base::TimeConfig;
 use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
@@ -39,8 +39,8 @@ pub(super) fn run(args: &SlimArgs) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Done;
     for (path, destination) in paths.iter().zip(&destinations) {
         let paths = [path.clone()];
-        let sources = Spooled::all(&paths, destination.path(), args.output.quiet)?;
-        let one = rewriting::in_pool(&args.output, || slim(args, path, &sources, destination))?;
+        let sources = Spooled::all(&paths, destination.path(), args.output.running.quiet)?;
+        let one = trace_output::in_pool(&args.output, || slim(args, path, &sources, destination))?;
         outcome = if one == Outcome::Done { outcome } else { one };
     }
     Ok(outcome)
@@ -84,8 +84,8 @@ fn slim(
     destination: &Destination,
 ) -> anyhow::Result<Outcome> {
     let progress = Arc::new(Progress::default());
-    let options = rewriting::read_options(&args.output);
-    let inputs = rewriting::first_pass(sources, &options, &progress, &args.output)?;
+    let options = trace_output::read_options(&args.output);
+    let inputs = trace_output::first_pass(sources, &options, &progress, &args.output)?;
     let Some(first) = inputs.first() else { return Ok(Outcome::Done) };
     let whole = windows(&first.input.store, WindowConfig::default());
     refuse_outside(args.window, std::iter::once(whole.whole))?;
@@ -100,7 +100,8 @@ fn slim(
     let edit = edit_of(args, first, &choice);
     let plan = plan_of(first, &choice, destination)?;
     let pass = Pass { options: &options, progress: &progress };
-    let (written, bytes) = write(&plan, first, &edit, destination, pass, args.output.quiet)?;
+    let (written, bytes) =
+        write(&plan, first, &edit, destination, pass, args.output.running.quiet)?;
     let report = SlimReport {
         schema_version: SCHEMA_VERSION,
         command: "slim",
@@ -116,8 +117,14 @@ fn slim(
         issues: issues(0, &first.input.diag).collect(),
     };
     let view = |source: &schema::Source<'_>| Table::view(&source.table());
-    rewriting::show(&args.output, destination, (&report, &report.output), &report.tables(), view)?;
-    Ok(rewriting::outcome(&args.output, &written, std::iter::once(&first.input.diag)))
+    trace_output::show(
+        &args.output,
+        destination,
+        (&report, &report.output),
+        &report.tables(),
+        view,
+    )?;
+    Ok(trace_output::outcome(&args.output, &written, std::iter::once(&first.input.diag)))
 }
 
 fn config(args: &SlimArgs) -> SlimConfig {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rayon::prelude::*;
 
-use super::args::{FigureArgs, ThemeArg};
-use super::atomic_file::write_together;
+use super::args::FigureArgs;
 use super::output::Target;
 use super::run::{Hinted, say};
-use crate::render::figure::{PngOptions, Theme, png, png_of_all};
+use crate::files::write_together;
+use crate::render::figure::{PngOptions, png, png_of_all};
 use crate::table::figure::Figure;
 
 /// Where figures go, and in which colours.
@@ -46,10 +46,7 @@ impl FigurePlan {
             }
             Place::Directory(path.clone())
         };
-        let theme = match args.png_theme {
-            ThemeArg::Light => Theme::Light,
-            ThemeArg::Dark => Theme::Dark,
-        };
+        let theme = args.png_theme;
         Ok(Some(Self { place, options: PngOptions { theme, ..PngOptions::default() } }))
     }
 

@@ -1,46 +1,15 @@
 //! No output ever replaces an input, and no two outputs have one name.
 //!
-//! Commands say what they read ([`protect`]) and, as soon as they know it, what they will write ([`claim`]), so that a clash
-//! ends them before anything is read. Every file that is then created is held against the same list once more ([`refuse`]).
-//! Files are told apart by identity: links, hard links and other spellings are the same file.
+//! Commands say what they read ([`protect`](crate::files::protect)) and, as soon as they know it, what they will write
+//! ([`claim`]), so that a clash ends them before anything is read. Every file that is then created is held against the same
+//! list once more.
 
-use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use super::args::FigureArgs;
 use super::run::Hinted;
+use crate::files::input_at;
 use crate::read::FileId;
-
-/// What this process reads and must not write over.
-static INPUTS: Mutex<BTreeMap<FileId, PathBuf>> = Mutex::new(BTreeMap::new());
-
-/// Keeps files from being written over, from now on. What is no regular file cannot be.
-pub(super) fn protect<'a>(inputs: impl IntoIterator<Item = &'a Path>) {
-    let mut known = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
-    for path in inputs {
-        if let Some(id) = FileId::of(path) {
-            known.entry(id).or_insert_with(|| path.to_owned());
-        }
-    }
-}
-
-/// The input that a path leads to, where it leads to one.
-fn input_at(path: &Path) -> Option<PathBuf> {
-    let known = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
-    known.get(&FileId::of(path)?).cloned()
-}
-
-/// An error where a file to be written is an input.
-pub(super) fn refuse(target: &Path) -> io::Result<()> {
-    match input_at(target) {
-        None => Ok(()),
-        Some(input) => {
-            Err(io::Error::other(format!("it is the input {}; name another", input.display())))
-        }
-    }
-}
 
 /// A file that a command will write, with the option that says so.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
 //! `--window` against what the inputs hold: an interval outside all of them is a mistake, not an empty result.
 
-use super::args::WindowArg;
 use super::run::Hinted;
 use crate::analyze::intervals::Span;
+use crate::analyze::window::WindowConfig;
 use crate::render::human;
 
 /// `windows` are those of the inputs before anything was asked.
@@ -11,7 +11,7 @@ use crate::render::human;
 ///
 /// The interval holds nothing of any input.
 pub(super) fn refuse_outside(
-    asked: Option<WindowArg>,
+    asked: Option<WindowConfig>,
     windows: impl Iterator<Item = Span>,
 ) -> anyhow::Result<()> {
     let Some(from_ns) = asked.and_then(|window| window.from_ns) else { return Ok(()) };

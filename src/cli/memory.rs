@@ -9,7 +9,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::run::{Hinted, say};
-use super::unfinished;
 use crate::model::limits::MEMORY_SHARE_PCT;
 
 /// Time between two looks. The fastest that memory was seen to grow is some MB in it.
@@ -78,7 +77,7 @@ enum Why {
 
 fn end(limit: u64, why: Why) -> ! {
     // Held until the end: no file takes its name any more.
-    let unfinished = unfinished::unfinished();
+    let unfinished = crate::files::unfinished();
     unfinished.remove();
     let mib = limit >> 20;
     let reason = match why {

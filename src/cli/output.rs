@@ -3,9 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::files::AtomicFile;
 use anyhow::Context as _;
-
-use super::atomic_file::AtomicFile;
 
 /// The destination of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::cmd_causal::refuse_several_runs;
 use super::plan::CommonPlan;
+use super::read_twice::Spooled;
 use super::reading::read_traces;
-use super::spool::Spooled;
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::ask::{CausalRun, compared};
 use crate::causal::rows::StepRow;

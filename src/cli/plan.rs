@@ -4,12 +4,12 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::args::{AnalyzeArgs, ChoiceArg, ColorArg, CommonArgs, Format, WindowArg};
+use super::args::{AnalyzeArgs, ColorArg, CommonArgs, Format, RuleArgs, RunningArgs, ShownArgs};
 use super::args_cache::CacheArgs;
 use super::args_reduce::ReduceArgs;
 use super::figures::FigurePlan;
 use super::guard::{self, Output};
-use super::joining::LogPlan;
+use super::log_plan::LogPlan;
 use super::output::Target;
 use super::reading::{Sorting, find_traces};
 use super::rule_files::{COMM_RULES, OP_MODELS, WAIT_RULES};
@@ -63,18 +63,11 @@ pub(super) struct AnalyzePlan {
     pub(super) common: CommonPlan,
     pub(super) inputs: Inputs,
     pub(super) question: Question,
-    /// The tables to show.
-    pub(super) choice: TableChoice,
-    /// Whether one screen is all that is shown.
-    pub(super) is_screen: bool,
+    pub(super) shown: ShownPlan,
     /// The paths as they were typed.
     pub(super) typed: String,
-    /// Rows of the table of gaps for people.
-    pub(super) top_gaps: usize,
-    /// Rows of the table of threads for people.
-    pub(super) top_threads: usize,
     /// The interval that was asked for.
-    pub(super) window: Option<WindowArg>,
+    pub(super) window: Option<WindowConfig>,
     /// Whether torch's own table text is all that is wanted.
     pub(super) is_torch_layout: bool,
     /// Logs to join with the traces.
@@ -85,6 +78,50 @@ pub(super) struct AnalyzePlan {
     pub(super) figures: Option<FigurePlan>,
     /// The partial result that is all that is wanted.
     pub(super) partial: Option<PartialPlan>,
+}
+
+/// What of the answers is shown.
+#[derive(Debug)]
+pub(super) struct ShownPlan {
+    /// The tables to show.
+    pub(super) choice: TableChoice,
+    /// Whether one screen is all that is shown.
+    pub(super) is_screen: bool,
+    /// Rows of the table of gaps for people.
+    pub(super) top_gaps: usize,
+    /// Rows of the table of threads for people.
+    pub(super) top_threads: usize,
+}
+
+impl ShownPlan {
+    /// What the arguments ask for; `tables` may be what other arguments mean.
+    fn of(
+        args: &ShownArgs,
+        tables: &[String],
+        common: &CommonPlan,
+        is_torch_layout: bool,
+    ) -> anyhow::Result<Self> {
+        let top = rows_shown(args.top, is_torch_layout);
+        let choice = TableChoice::of(common, tables, KeyAverageRow::SPEC, top)?;
+        let asks_for_more =
+            args.full || is_torch_layout || args.top.is_some() || args.name.is_some();
+        Ok(Self {
+            is_screen: choice.is_default() && common.format == Format::Text && !asks_for_more,
+            choice,
+            top_gaps: args.top.map_or(N_GAPS, |_| top),
+            top_threads: args.top.map_or(usize::MAX, |_| top),
+        })
+    }
+
+    /// What is shown where nothing is asked for, or torch's own table.
+    fn plain(is_torch_layout: bool) -> Self {
+        Self {
+            choice: TableChoice::plain(rows_shown(None, is_torch_layout)),
+            is_screen: !is_torch_layout,
+            top_gaps: N_GAPS,
+            top_threads: usize::MAX,
+        }
+    }
 }
 
 /// A partial result to write.
@@ -98,19 +135,17 @@ impl AnalyzePlan {
     /// Resolves the arguments.
     pub(super) fn of(args: &AnalyzeArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common).kept(&args.cache);
-        let top = rows_shown(args.shown.top, args.torch_layout);
-        let tables = if is_about_profiler_table(args, common.format) {
-            vec![KeyAverageRow::SPEC.key.to_owned()]
+        let shown = if is_about_profiler_table(args, common.format) {
+            let table = KeyAverageRow::SPEC.key.to_owned();
+            ShownPlan::of(&args.shown, &[table], &common, args.torch_layout)?
         } else {
-            args.shown.table.clone()
+            ShownPlan::of(&args.shown, &args.shown.table, &common, args.torch_layout)?
         };
-        let choice = TableChoice::of(&common, &tables, KeyAverageRow::SPEC, top)?;
         let excluded = excluded_classes(&args.exclude, args.exclude_ipc_wait);
         refuse_changed_torch(args, common.format, &excluded)?;
         let inputs = find_traces(&args.paths)?;
         let logs = LogPlan::of(&args.logs, &args.paths, &inputs)?;
-        let time =
-            time_config(args.window, args.wait_rules.as_deref(), args.comm_rules.as_deref())?;
+        let time = args.rules.time_config(args.window)?;
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
         let precision = if args.exact { Precision::Exact } else { Precision::Bounded };
         let partial = PartialPlan::to(args.partial.as_deref(), precision)?;
@@ -118,8 +153,8 @@ impl AnalyzePlan {
             time,
             excluded,
             key_averages: KeyAveragesConfig {
-                python_rows: choice_of(args.python_rows),
-                torch_compat: choice_of(args.torch_compat),
+                python_rows: args.python_rows,
+                torch_compat: args.torch_compat,
                 group_by_input_shape: args.group_by_input_shape,
                 group_by_stack_n: args.group_by_stack.unwrap_or(0),
             },
@@ -133,80 +168,67 @@ impl AnalyzePlan {
             },
             wanted: Wanted::All,
         };
-        let is_screen = choice.is_default()
-            && common.format == Format::Text
-            && !(args.shown.full
-                || args.torch_layout
-                || args.shown.top.is_some()
-                || args.shown.name.is_some());
         let plan = Self {
-            is_screen,
-            typed: typed(&args.paths),
-            inputs,
-            common,
-            choice,
-            top_gaps: args.shown.top.map_or(N_GAPS, |_| top),
-            top_threads: args.shown.top.map_or(usize::MAX, |_| top),
-            question,
             window: args.window,
             is_torch_layout: args.torch_layout,
             logs,
             page: args.html.clone(),
             figures: FigurePlan::of(&args.figures)?,
             partial,
+            ..Self::of_question(common, shown, question, &args.paths)
         };
-        Ok(plan.with_wanted())
+        Ok(Self { inputs, ..plan }.with_wanted())
+    }
+
+    /// A question, and no more than its answer.
+    fn of_question(
+        common: CommonPlan,
+        shown: ShownPlan,
+        question: Question,
+        paths: &[PathBuf],
+    ) -> Self {
+        Self {
+            common,
+            inputs: Inputs::default(),
+            question,
+            shown,
+            typed: typed(paths),
+            window: None,
+            is_torch_layout: false,
+            logs: None,
+            page: None,
+            figures: None,
+            partial: None,
+        }
     }
 
     /// What `reduce` will do with partial results.
     pub(super) fn of_partials(args: &ReduceArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
-        let top = rows_shown(args.shown.top, false);
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
-        let partial = PartialPlan::to(args.partial.as_deref(), Precision::Exact)?;
-        let choice = TableChoice::of(&common, &args.shown.table, KeyAverageRow::SPEC, top)?;
+        let shown = ShownPlan::of(&args.shown, &args.shown.table, &common, false)?;
+        let question = Question {
+            sort: args.shown.sort,
+            name: args.shown.name.clone(),
+            is_one_run: args.runs.one_run,
+            ..Question::default()
+        };
         Ok(Self {
-            top_gaps: args.shown.top.map_or(N_GAPS, |_| top),
-            top_threads: args.shown.top.map_or(usize::MAX, |_| top),
-            question: Question {
-                sort: args.shown.sort,
-                name: args.shown.name.clone(),
-                is_one_run: args.runs.one_run,
-                ..Question::default()
-            },
             figures: FigurePlan::of(&args.figures)?,
-            inputs: Inputs::default(),
-            is_screen: choice.is_default()
-                && common.format == Format::Text
-                && !(args.shown.full || args.shown.top.is_some() || args.shown.name.is_some()),
-            typed: typed(&args.paths),
-            choice,
-            common,
-            window: None,
-            is_torch_layout: false,
-            logs: None,
             page: args.html.clone(),
-            partial,
+            partial: PartialPlan::to(args.partial.as_deref(), Precision::Exact)?,
+            ..Self::of_question(common, shown, question, &args.paths)
         })
     }
 
     /// The analysis of some traces as `analyze` does it where nothing but their paths is given, or torch's own table.
     pub(super) fn plain(paths: &[PathBuf], is_torch_layout: bool) -> anyhow::Result<Self> {
+        let (common, shown) =
+            (CommonPlan::plain(is_torch_layout), ShownPlan::plain(is_torch_layout));
         let plan = Self {
-            common: CommonPlan::plain(is_torch_layout),
             inputs: find_traces(paths)?,
-            question: Question::default(),
-            window: None,
-            is_screen: !is_torch_layout,
-            typed: typed(paths),
-            choice: TableChoice::plain(rows_shown(None, is_torch_layout)),
-            top_gaps: N_GAPS,
-            top_threads: usize::MAX,
             is_torch_layout,
-            logs: None,
-            page: None,
-            figures: None,
-            partial: None,
+            ..Self::of_question(common, shown, Question::default(), paths)
         };
         Ok(plan.with_wanted())
     }
@@ -225,7 +247,7 @@ impl AnalyzePlan {
         if is_all || self.common.format == Format::Json {
             return Wanted::All;
         }
-        if self.is_screen && self.figures.is_none() {
+        if self.shown.is_screen && self.figures.is_none() {
             let of_screen = VERDICT_OF.into_iter().chain([VerdictRow::SPEC, InputRow::SPEC]);
             return Wanted::Only(of_screen.collect());
         }
@@ -247,12 +269,12 @@ impl AnalyzePlan {
 
     /// Whether a table is shown where it has rows.
     fn shows(&self, key: &str, spec: &Spec) -> bool {
-        !self.is_screen && self.choice.shows(key, |_| spec != IterationRow::SPEC)
+        !self.shown.is_screen && self.shown.choice.shows(key, |_| spec != IterationRow::SPEC)
     }
 
     /// Whether what was lost is told by the result.
     pub(super) fn shows_issues(&self) -> bool {
-        self.is_screen || self.shows(IssueRow::SPEC.key, IssueRow::SPEC)
+        self.shown.is_screen || self.shows(IssueRow::SPEC.key, IssueRow::SPEC)
     }
 }
 
@@ -261,8 +283,8 @@ fn is_about_profiler_table(args: &AnalyzeArgs, format: Format) -> bool {
     let is_about = args.shown.sort.is_some()
         || args.group_by_input_shape
         || args.group_by_stack.is_some()
-        || args.python_rows != ChoiceArg::Auto
-        || args.torch_compat != ChoiceArg::Auto;
+        || args.python_rows != Choice::Auto
+        || args.torch_compat != Choice::Auto;
     let is_open = args.shown.table.is_empty() && !args.shown.full && !args.torch_layout;
     format == Format::Text && is_open && is_about
 }
@@ -338,15 +360,20 @@ pub(super) fn peaks_of(given: Option<&str>) -> anyhow::Result<PeakOverrides> {
     Ok(peaks)
 }
 
-/// What is looked at, and by which rules.
-pub(super) fn time_config(
-    window: Option<WindowArg>,
-    wait_rules: Option<&Path>,
-    comm_rules: Option<&Path>,
-) -> anyhow::Result<TimeConfig> {
-    let rules = WAIT_RULES.of(wait_rules)?.1;
-    let comm_rules = COMM_RULES.of(comm_rules)?.1;
-    Ok(TimeConfig { window: window_config(window), rules, comm_rules })
+impl RuleArgs {
+    /// What is looked at, and by which rules.
+    pub(super) fn time_config(&self, window: Option<WindowConfig>) -> anyhow::Result<TimeConfig> {
+        let rules = WAIT_RULES.of(self.wait_rules.as_deref())?.1;
+        let comm_rules = COMM_RULES.of(self.comm_rules.as_deref())?.1;
+        Ok(TimeConfig { window: window.unwrap_or_default(), rules, comm_rules })
+    }
+}
+
+impl RunningArgs {
+    /// What becomes of files of another kind.
+    pub(super) fn sorting(&self) -> Sorting {
+        Sorting { is_strict: self.strict, is_quiet: self.quiet }
+    }
 }
 
 impl CommonPlan {
@@ -382,10 +409,16 @@ impl CommonPlan {
         Self { sidecars: cache.sidecars(self.is_quiet), ..self }
     }
 
-    /// The same with a number of threads, and with lost data judged.
-    pub(super) fn with(self, threads: Option<u16>, is_strict: bool) -> Self {
+    /// Text to standard output, by so many threads, with lost data judged.
+    pub(super) fn running(args: &RunningArgs) -> Self {
+        let plain = Self::plain(args.quiet);
+        Self { is_strict: args.strict, ..plain.with_threads(args.threads) }
+    }
+
+    /// The same with a number of threads.
+    pub(super) fn with_threads(self, threads: Option<u16>) -> Self {
         let threads = threads.map_or(self.read.threads, usize::from);
-        Self { read: ReadOptions { threads, ..self.read }, is_strict, ..self }
+        Self { read: ReadOptions { threads, ..self.read }, ..self }
     }
 
     /// Resolves what every command takes.
@@ -406,7 +439,7 @@ impl CommonPlan {
             },
             is_terminal: is_terminal(&target),
             target,
-            ..Self::plain(args.quiet).with(args.threads, args.strict)
+            ..Self::running(&args.running)
         }
     }
 }
@@ -437,22 +470,6 @@ fn is_terminal(target: &Target) -> bool {
 /// The width that an argument asks for.
 fn width_of(columns: u16) -> Option<usize> {
     (columns > 0).then_some(usize::from(columns))
-}
-
-/// The part of the window that was asked for; all of it where none was.
-pub(super) fn window_config(window: Option<WindowArg>) -> WindowConfig {
-    window.map_or_else(WindowConfig::default, |window| WindowConfig {
-        from_ns: window.from_ns,
-        to_ns: window.to_ns,
-    })
-}
-
-fn choice_of(argument: ChoiceArg) -> Choice {
-    match argument {
-        ChoiceArg::Auto => Choice::Auto,
-        ChoiceArg::Yes => Choice::Yes,
-        ChoiceArg::No => Choice::No,
-    }
 }
 
 /// Rows of a table for people; torch's own limit for its own layout.

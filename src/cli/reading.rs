@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::guard;
 use super::here;
 use super::plan::CommonPlan;
 use super::progress::ProgressDisplay;
 use super::run::say_later;
 use crate::align::refine_identity;
 use crate::diag::{IssueKind, Reporter};
+use crate::files;
 use crate::read::logs::{LogInput, discover_logs, read_log};
 use crate::read::{
     Input, Inputs, MERGED_COPY, NOT_A_TRACE, ReadError, SLIM_COPY, discover, is_not_a_rank,
@@ -78,7 +78,7 @@ pub(super) fn protected(inputs: Inputs) -> Inputs {
     const NOT_INPUTS: [&str; 3] = [NOT_A_TRACE, SLIM_COPY, MERGED_COPY];
     let left_out = inputs.skipped.iter().filter(|(_, why)| !NOT_INPUTS.contains(&why.as_ref()));
     let all = inputs.paths.iter().chain(left_out.map(|(path, _)| path));
-    guard::protect(all.map(PathBuf::as_path));
+    files::protect(all.map(PathBuf::as_path));
     inputs
 }
 

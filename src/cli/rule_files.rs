@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::guard;
 use super::run::Hinted;
 use crate::analyze::comm_rules::{CommRules, DEFAULT_COMM_RULES};
 use crate::analyze::roofline::{DEFAULT_OP_MODELS, OpModels};
 use crate::analyze::wait_rules::{DEFAULT_RULES, RuleError, WaitRules};
+use crate::files;
 
 /// Rules that a file can extend.
 pub(super) struct RuleFile<R> {
@@ -46,7 +46,7 @@ pub(super) const OP_MODELS: RuleFile<OpModels> = RuleFile {
 impl<R> RuleFile<R> {
     /// Their text, and the rules: those of a file first, then the built-in ones.
     pub(super) fn of(&self, path: Option<&Path>) -> anyhow::Result<(String, R)> {
-        guard::protect(path);
+        files::protect(path);
         let own = path.map(std::fs::read_to_string).transpose();
         let named = path.map(|path| path.display().to_string()).unwrap_or_default();
         let own = own.map_err(|error| Hinted {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rayon::prelude::*;
 
-use super::guard;
 use super::plan::CommonPlan;
 use super::reading::{find_traces, read_traces};
 use super::run::Hinted;
@@ -15,6 +14,7 @@ use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::analyze::units::{InputUnits, units};
 use crate::compare::{Run, is_baseline, read_baseline};
 use crate::diag::Reporter;
+use crate::files;
 use crate::read::{Input, Inputs};
 
 /// What a path leads to.
@@ -29,7 +29,7 @@ pub(super) enum Found {
 pub(super) fn find_run(path: &Path) -> anyhow::Result<Found> {
     let baselines = baselines_at(path)?;
     if !baselines.is_empty() {
-        guard::protect(baselines.iter().map(PathBuf::as_path));
+        files::protect(baselines.iter().map(PathBuf::as_path));
         return Ok(Found::Baselines(baselines));
     }
     let inputs = find_traces(&parts_of(path))?;

@@ -4,28 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How much an issue matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Worth knowing; no effect on any figure.
-    Info,
-    /// May change how a figure is to be read.
-    Notice,
-    /// Something of the input is missing from the figures.
-    DataLoss,
-    /// The input could not be used.
-    Error,
-}
+use crate::model::named;
 
-impl Severity {
-    /// The name in the machine output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Notice => "notice",
-            Self::DataLoss => "data_loss",
-            Self::Error => "error",
-        }
+named! {
+    /// How much an issue matters.
+    Severity {
+        /// Worth knowing; no effect on any figure.
+        Info "info",
+        /// May change how a figure is to be read.
+        Notice "notice",
+        /// Something of the input is missing from the figures.
+        DataLoss "data_loss",
+        /// The input could not be used.
+        Error "error",
     }
 }
 
@@ -33,16 +24,17 @@ impl Severity {
 macro_rules! issue_kinds {
     ($($variant:ident, $name:literal, $severity:ident, $meaning:literal;)+) => {
         /// What was odd or wrong. The order is the order of the output.
-        #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
         pub enum IssueKind {
-            $(#[doc = $meaning] $variant,)+
+            $(#[doc = $meaning] #[serde(rename = $name)] $variant,)+
         }
 
         impl IssueKind {
+            /// All kinds, in their order.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant,)+];
+
             /// The name in the machine output.
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
 

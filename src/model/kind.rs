@@ -1,76 +1,57 @@
 //! What kind of activity an event is, from its category.
 
+use crate::model::named;
+
 /// What the name of a Python frame begins with that stands for a call of an `nn.Module`, before its class and number.
 pub const MODULE_FRAME: &str = "nn.Module: ";
 
-/// The kind of a complete event (`ph` = `X`), decided by its category string.
-///
-/// Names follow Kineto's `ActivityType`; 2021-style categories (`Operator`, `Runtime`, `Kernel`, …) map to the same
-/// kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum EventKind {
-    /// An operator on the CPU (`cpu_op`, 2021: `Operator`).
-    CpuOp,
-    /// A `record_function` range of the user (`user_annotation`).
-    UserAnnotation,
-    /// A Python frame (`python_function`).
-    PythonFunction,
-    /// A CUDA, HIP or other runtime API call on the CPU (`cuda_runtime`, `*_runtime`, 2021: `Runtime`).
-    Runtime,
-    /// A driver API call on the CPU (`cuda_driver`, `*_driver`).
-    Driver,
-    /// Profiler or module-loading overhead (`overhead`), usually on pid -1.
-    Overhead,
-    /// A kernel on a device (`kernel`, 2021: `Kernel`; `hpu_op`, `mtia_ccp_events`).
-    Kernel,
-    /// A copy on a device (`gpu_memcpy`, 2021: `Memcpy`).
-    Memcpy,
-    /// A memset on a device (`gpu_memset`, 2021: `Memset`).
-    Memset,
-    /// The span of a user annotation on a device (`gpu_user_annotation`): never device activity.
-    GpuUserAnnotation,
-    /// A synchronization seen on the device side (`cuda_sync`, `xpu_sync`).
-    CudaSync,
-    /// A recorded device event (`cuda_event`).
-    CudaEvent,
-    /// A collective as seen by the communication library (`collective_comm`).
-    CollectiveComm,
-    /// The profiled window of the file (`Trace`).
-    Window,
-    /// A span of an asynchronous event (phases `b` and `e`): on no thread's stack, it may overlap others.
-    Async,
-    /// A task of a device that computes and moves nothing: a recorded event, a wait for one, a notification.
-    DeviceMark,
-    /// What the writer derived from other rows, as Ascend's "Overlap Analysis" and "XLA Modules": never counted again.
-    Derived,
-    /// Any other category; the category string says which.
-    Other,
+named! {
+    /// The kind of a complete event (`ph` = `X`), decided by its category string.
+    ///
+    /// Names follow Kineto's `ActivityType`; 2021-style categories (`Operator`, `Runtime`, `Kernel`, …) map to the same
+    /// kinds.
+    #[repr(u8)]
+    EventKind {
+        /// An operator on the CPU (`cpu_op`, 2021: `Operator`).
+        CpuOp "cpu_op",
+        /// A `record_function` range of the user (`user_annotation`).
+        UserAnnotation "user_annotation",
+        /// A Python frame (`python_function`).
+        PythonFunction "python_function",
+        /// A CUDA, HIP or other runtime API call on the CPU (`cuda_runtime`, `*_runtime`, 2021: `Runtime`).
+        Runtime "runtime",
+        /// A driver API call on the CPU (`cuda_driver`, `*_driver`).
+        Driver "driver",
+        /// Profiler or module-loading overhead (`overhead`), usually on pid -1.
+        Overhead "overhead",
+        /// A kernel on a device (`kernel`, 2021: `Kernel`; `hpu_op`, `mtia_ccp_events`).
+        Kernel "kernel",
+        /// A copy on a device (`gpu_memcpy`, 2021: `Memcpy`).
+        Memcpy "memcpy",
+        /// A memset on a device (`gpu_memset`, 2021: `Memset`).
+        Memset "memset",
+        /// The span of a user annotation on a device (`gpu_user_annotation`): never device activity.
+        GpuUserAnnotation "gpu_user_annotation",
+        /// A synchronization seen on the device side (`cuda_sync`, `xpu_sync`).
+        CudaSync "cuda_sync",
+        /// A recorded device event (`cuda_event`).
+        CudaEvent "cuda_event",
+        /// A collective as seen by the communication library (`collective_comm`).
+        CollectiveComm "collective_comm",
+        /// The profiled window of the file (`Trace`).
+        Window "window",
+        /// A span of an asynchronous event (phases `b` and `e`): on no thread's stack, it may overlap others.
+        Async "async_span",
+        /// A task of a device that computes and moves nothing: a recorded event, a wait for one, a notification.
+        DeviceMark "device_mark",
+        /// What the writer derived from other rows, as Ascend's "Overlap Analysis" and "XLA Modules": never counted again.
+        Derived "derived",
+        /// Any other category; the category string says which.
+        Other "span",
+    }
 }
 
 impl EventKind {
-    /// All kinds, in their order.
-    pub const ALL: [Self; 18] = [
-        Self::CpuOp,
-        Self::UserAnnotation,
-        Self::PythonFunction,
-        Self::Runtime,
-        Self::Driver,
-        Self::Overhead,
-        Self::Kernel,
-        Self::Memcpy,
-        Self::Memset,
-        Self::GpuUserAnnotation,
-        Self::CudaSync,
-        Self::CudaEvent,
-        Self::CollectiveComm,
-        Self::Window,
-        Self::Async,
-        Self::DeviceMark,
-        Self::Derived,
-        Self::Other,
-    ];
-
     /// The kind of a category string.
     pub fn from_category(category: &[u8]) -> Self {
         match category {
@@ -94,30 +75,6 @@ impl EventKind {
             b"collective_comm" => Self::CollectiveComm,
             b"Trace" => Self::Window,
             _ => Self::Other,
-        }
-    }
-
-    /// The name in every output: Kineto's own where it has one.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::CpuOp => "cpu_op",
-            Self::UserAnnotation => "user_annotation",
-            Self::PythonFunction => "python_function",
-            Self::Runtime => "runtime",
-            Self::Driver => "driver",
-            Self::Overhead => "overhead",
-            Self::Kernel => "kernel",
-            Self::Memcpy => "memcpy",
-            Self::Memset => "memset",
-            Self::GpuUserAnnotation => "gpu_user_annotation",
-            Self::CudaSync => "cuda_sync",
-            Self::CudaEvent => "cuda_event",
-            Self::CollectiveComm => "collective_comm",
-            Self::Window => "window",
-            Self::Async => "async_span",
-            Self::DeviceMark => "device_mark",
-            Self::Derived => "derived",
-            Self::Other => "span",
         }
     }
 

@@ -9,7 +9,9 @@ pub mod kind;
 pub mod limits;
 pub mod log;
 pub mod time;
+mod words;
 
 pub use dictionary::Dictionary;
 pub use ident::{Identity, Parallel, Role};
 pub use kind::{EventKind, MODULE_FRAME};
+pub(crate) use words::named;

@@ -3,9 +3,6 @@
 //! Trace files write `ts` and `dur` in microseconds, mostly with three decimals that are whole nanoseconds. A float
 //! never touches them here: a 64-bit float of an absolute timestamp already loses tens of nanoseconds.
 
-/// Nanoseconds in a microsecond.
-pub const NS_PER_US: i64 = 1_000;
-
 /// Parses a JSON number in microseconds into nanoseconds.
 ///
 /// Accepts an optional sign, digits, a fraction and an exponent, as JSON and Python write them. Digits finer than a

@@ -7,15 +7,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::anew::{Anew, Former};
 pub(crate) use super::chrome::decode::flow_id;
 pub(crate) use super::chrome::event::{RawEvent, RawValue, escaped_char, key_text, utf16_unit};
 pub(crate) use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
 pub(crate) use super::ids::{id_space, shifted_id};
-use super::parts::{Restorer, SplitPlan};
 use super::pipeline::{Opened, PassError};
 use super::trace::{EventIndex, ReadTrace};
+use super::unmerge::{Restorer, SplitPlan};
+use super::unslim::{Anew, Former};
 use super::{Input, Progress, ReadError, ReadOptions, input_of, trace};
 use crate::diag::Reporter;
 use crate::store::parts_of;

@@ -3,7 +3,6 @@
 //! This room knows formats and nothing of what is done with a trace. Damage inside an input is counted in its
 //! [`Reporter`]; only an input of which nothing can be read is an error.
 
-mod anew;
 mod chrome;
 mod discover;
 mod error;
@@ -16,7 +15,6 @@ mod joiner;
 mod kinds;
 pub mod logs;
 mod names;
-mod parts;
 mod perfetto;
 mod pipeline;
 mod progress;
@@ -27,6 +25,8 @@ mod source;
 pub mod steps;
 mod text;
 mod trace;
+mod unmerge;
+mod unslim;
 mod utf16;
 
 use std::path::{Path, PathBuf};

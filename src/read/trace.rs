@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::anew::{Anew, Former};
 use super::chrome::decode::Decoder;
 use super::chrome::meta;
-use super::parts::{PartsSink, SplitPlan};
 use super::pipeline::{Finished, Opened, PassError};
+use super::unmerge::{PartsSink, SplitPlan};
+use super::unslim::{Anew, Former};
 use super::{Progress, ReadError, ReadOptions};
 use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};

@@ -5,9 +5,7 @@ use super::view::{Rows, View};
 use crate::schema::{Coded, words_of};
 use crate::store::{Flow, FlowPhase, Instant, MemoryRow};
 
-words_of! {
-    FlowPhase { Start Step Finish }
-}
+words_of!(FlowPhase);
 
 impl<'v, T> View<'v, T> {
     fn memory(&self, row: usize) -> &'v MemoryRow {

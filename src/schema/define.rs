@@ -80,27 +80,11 @@ macro_rules! tables {
 
 /// Defines enums whose variants have a word each: they stay enums in rows, become indices in columns, and words last.
 macro_rules! words {
-    ($(
-        $(#[$doc:meta])*
-        $name:ident { $($(#[$variant_doc:meta])* $variant:ident $word:literal,)+ }
-    )+) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)+
-        }
+    ($($(#[$doc:meta])* $name:ident { $($variants:tt)+ })+) => {
+        $crate::model::named! { $($(#[$doc])* $name { $($variants)+ })+ }
 
-        impl $name {
-            /// The word in every output.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)+
-                }
-            }
-        }
-
-        $crate::schema::words_of!($name { $($variant)+ });
-    )+};
+        $crate::schema::words_of!($($name)+);
+    };
 }
 
 pub(crate) use {tables, words};

@@ -1,19 +1,36 @@
-//! Enums of the vocabulary as values of columns.
+//! Enums of words as values of columns.
 
+use crate::diag::{IssueKind, Severity};
 use crate::model::EventKind;
 use crate::model::log::{Gravity, LineKind, Meaning, ProfilerStep, StartupStep};
 
-/// Makes an enum with a `const` name for each variant (`as_str`) a value of columns and of the machine output.
+/// Makes enums with a list of `ALL` and a word for each (`as_str`) values of columns and of the machine output.
 macro_rules! words_of {
-    ($($name:ident { $($variant:ident)+ })+) => {$(
+    ($($name:ident)+) => {$(
+        impl $name {
+            /// The one of a word.
+            pub fn from_name(word: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|one| one.as_str() == word)
+            }
+        }
+
         impl $crate::schema::Value for $name {
-            const KIND: $crate::schema::Kind =
-                $crate::schema::Kind::Word(&[$($name::$variant.as_str(),)+]);
+            const KIND: $crate::schema::Kind = $crate::schema::Kind::Word({
+                const WORDS: [&str; $name::ALL.len()] = {
+                    let mut words = [""; $name::ALL.len()];
+                    let mut at = 0;
+                    while at < words.len() {
+                        words[at] = $name::ALL[at].as_str();
+                        at += 1;
+                    }
+                    words
+                };
+                &WORDS
+            });
 
             fn put(&self, to: &mut $crate::schema::Values) {
-                let all = [$($name::$variant,)+];
                 if let $crate::schema::Values::Word(values, _) = to {
-                    let at = all.iter().position(|one| one == self);
+                    let at = $name::ALL.iter().position(|one| one == self);
                     values.push(at.and_then(|at| u8::try_from(at).ok()));
                 }
             }
@@ -29,9 +46,7 @@ macro_rules! words_of {
             }
 
             fn take(from: &mut $crate::schema::Taken<'_>) -> Option<Self> {
-                let word = <String as $crate::schema::Carry>::take(from)?;
-                let all = [$($name::$variant,)+];
-                all.into_iter().find(|one| one.as_str() == word)
+                Self::from_name(&<String as $crate::schema::Carry>::take(from)?)
             }
         }
 
@@ -45,11 +60,4 @@ macro_rules! words_of {
 
 pub(crate) use words_of;
 
-words_of! {
-    EventKind { CpuOp UserAnnotation PythonFunction Runtime Driver Overhead Kernel Memcpy Memset GpuUserAnnotation CudaSync CudaEvent CollectiveComm Window Async DeviceMark Derived Other }
-    Gravity { Warning Error Critical }
-    LineKind { Recognized Ignored Unknown }
-    Meaning { SumOfRequests WallTime }
-    ProfilerStep { Enabled StartRequested Started LimitReached StopRequested Stopped TraceWritten ShutDown Http TableTotal Complaint }
-    StartupStep { EngineInit LoadStarted WeightsLoaded ModelLoaded WarmupStarted WarmupDone Compiled GraphsCaptured CacheSized EngineReady WorkerReady StageReady Ready }
-}
+words_of!(EventKind Gravity IssueKind LineKind Meaning ProfilerStep Severity StartupStep);

@@ -1,12 +1,16 @@
 //! Asynchronous begin and end events to spans: matched by category and id whatever thread they are on.
 
-use super::chunk::AsyncEdge;
+use super::chunk;
+use super::strings::SeenStr;
+
+/// One end, with the numbers of the whole input.
+type AsyncEdge = chunk::AsyncEdge<SeenStr, u32>;
 
 /// Begins with the time of their ends, in order of file within each id, and how many had no other end.
 ///
 /// Spans of one id nest; where the ends are not in the order of nesting, the name tells which begin is meant.
 pub(super) fn pairs(mut edges: Vec<AsyncEdge>) -> (Vec<(AsyncEdge, i64)>, u64) {
-    let key = |edge: &AsyncEdge| (edge.category.0, edge.key.0);
+    let key = |edge: &AsyncEdge| (edge.category, edge.key);
     edges.sort_by_key(|edge| (key(edge), edge.ts_ns));
     let mut pairs = Vec::with_capacity(edges.len() / 2);
     let mut n_unmatched = 0;
@@ -30,16 +34,15 @@ pub(super) fn pairs(mut edges: Vec<AsyncEdge>) -> (Vec<(AsyncEdge, i64)>, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::pairs;
-    use crate::store::{AsyncEdge, LocalStr, LocalTrack};
+    use super::{AsyncEdge, SeenStr, pairs};
 
     fn edge(ts_ns: i64, name: u32, key: u32, is_begin: bool) -> AsyncEdge {
         AsyncEdge {
             ts_ns,
-            track: LocalTrack(0),
-            name: LocalStr(name),
-            category: LocalStr(0),
-            key: LocalStr(key),
+            track: 0,
+            name: SeenStr(name),
+            category: SeenStr(0),
+            key: SeenStr(key),
             is_begin,
             event: 0,
         }

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
-use super::chunk::{AsyncEdge, Chunk, LocalEdge, LocalStr, LocalTrack, NameKind};
+use super::chunk::{AsyncEdge, Chunk, Edge, LocalTrack, NameKind};
 use super::edges;
 use super::order::grouped_order;
-use super::strings::Interner;
+use super::strings::{Interner, Ranks, SeenStr};
 use super::{
-    Counter, Flow, Instant, LaunchConfig, Shapes, Slices, Store, StrId, Strings, TraceMeta, Track,
-    TrackId,
+    ArgumentRow, AsideRow, CollectiveRow, Counter, Flow, Instant, LaunchConfig, LocalStr, OpRow,
+    Shapes, Slices, Store, StrId, Strings, TraceMeta, Track, TrackId,
 };
 use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
@@ -32,25 +32,45 @@ pub(super) fn permute<T: Copy + Send + Sync>(values: &[T], order: &[u32]) -> Vec
 /// Takes chunks in input order and makes a [`Store`] of them.
 #[derive(Debug, Default)]
 pub struct StoreBuilder {
-    /// The store in the making: slices unsorted, strings and tracks by number of first use.
+    /// The store in the making: slices unsorted, tracks by number of first use, no texts yet.
     store: Store,
     strings: Interner,
+    texts: WithTexts,
     /// Track of each slice.
     track: Vec<u32>,
-    track_ids: BTreeMap<(TrackId<u32>, TrackId<u32>), u32>,
-    track_keys: Vec<(TrackId<u32>, TrackId<u32>)>,
-    category_ids: BTreeMap<u32, u8>,
-    category_strings: Vec<u32>,
-    /// Number of the category of asynchronous spans, by its string's number.
-    async_ids: BTreeMap<u32, u8>,
-    names: Vec<(u32, NameKind, u32)>,
-    edges: Vec<LocalEdge>,
-    async_edges: Vec<AsyncEdge>,
+    track_ids: BTreeMap<TrackKey, u32>,
+    track_keys: Vec<TrackKey>,
+    category_ids: BTreeMap<SeenStr, u8>,
+    category_strings: Vec<SeenStr>,
+    /// Number of the category of asynchronous spans, by its string.
+    async_ids: BTreeMap<SeenStr, u8>,
+    names: Vec<(u32, NameKind, SeenStr)>,
+    edges: Vec<Edge<SeenStr, u32>>,
+    async_edges: Vec<AsyncEdge<SeenStr, u32>>,
     memory: BTreeMap<u32, super::MemoryRow>,
     config_ids: BTreeMap<LaunchConfig, u32>,
-    shape_ids: BTreeMap<Shapes, u32>,
+    shape_ids: BTreeMap<Shapes<SeenStr>, u32>,
     n_uncategorized: u64,
     keeps_order: bool,
+}
+
+/// Process and thread of a track.
+type TrackKey = (TrackId<SeenStr>, TrackId<SeenStr>);
+
+/// What names texts, until these have their ranks.
+#[derive(Debug, Default)]
+struct WithTexts {
+    /// Name of each slice.
+    name: Vec<SeenStr>,
+    flows: Vec<Flow<SeenStr>>,
+    counters: Vec<Counter<SeenStr>>,
+    instants: Vec<Instant<SeenStr>>,
+    collectives: Vec<CollectiveRow<SeenStr>>,
+    ops: Vec<OpRow<SeenStr>>,
+    shapes: Vec<Shapes<SeenStr>>,
+    arguments: Option<Vec<ArgumentRow<SeenStr>>>,
+    /// What events state that may turn out to be a device's.
+    asides: Vec<AsideRow<SeenStr>>,
 }
 
 /// More events or texts than can be numbered.
@@ -67,19 +87,15 @@ fn check_numbers(n_events: u64, n_strings: u64) -> Result<(), TooMany> {
 
 /// What a chunk's local numbers become.
 struct Maps {
-    strings: Vec<u32>,
+    strings: Vec<SeenStr>,
     tracks: Vec<u32>,
     first_slice: u32,
     first_event: u32,
 }
 
 impl Maps {
-    fn string(&self, local: LocalStr) -> StrId {
-        StrId(self.strings[local.0 as usize])
-    }
-
-    fn row_string(&self, local: StrId) -> StrId {
-        StrId(self.strings[local.0 as usize])
+    fn string(&self, local: LocalStr) -> SeenStr {
+        self.strings[local.0 as usize]
     }
 
     fn track(&self, local: LocalTrack) -> u32 {
@@ -116,7 +132,7 @@ impl StoreBuilder {
     pub fn append(&mut self, chunk: Chunk) -> Result<(), TooMany> {
         let n_strings = self.strings.len() as u64 + chunk.strings.len() as u64;
         check_numbers(self.store.n_events + chunk.n_events, n_strings)?;
-        let strings = chunk.strings.iter().map(|text| self.strings.intern(text)).collect();
+        let strings = chunk.strings.iter().map(|text| SeenStr(self.strings.intern(text))).collect();
         let mut maps = Maps {
             strings,
             tracks: Vec::new(),
@@ -139,11 +155,8 @@ impl StoreBuilder {
     }
 
     fn track(&mut self, (pid, tid): (TrackId<LocalStr>, TrackId<LocalStr>), maps: &Maps) -> u32 {
-        let global = |id: TrackId<LocalStr>| match id {
-            TrackId::Int(v) => TrackId::Int(v),
-            TrackId::Text(s) => TrackId::Text(maps.string(s).0),
-        };
-        let key = (global(pid), global(tid));
+        let string = |local| maps.string(local);
+        let key = (pid.renamed(string), tid.renamed(string));
         let keys = &mut self.track_keys;
         *self.track_ids.entry(key).or_insert_with(|| {
             keys.push(key);
@@ -151,8 +164,8 @@ impl StoreBuilder {
         })
     }
 
-    /// The number of a category, by its string's number.
-    fn category(&mut self, string: u32) -> u8 {
+    /// The number of a category.
+    fn category(&mut self, string: SeenStr) -> u8 {
         if let Some(&known) = self.category_ids.get(&string) {
             return known;
         }
@@ -177,7 +190,7 @@ impl StoreBuilder {
         }
         let slices = &mut self.store.slices;
         slices.ts_ns.extend_from_slice(&chunk.ts_ns);
-        slices.name.extend(chunk.name.iter().map(|&name| StrId(maps.strings[name as usize])));
+        self.texts.name.extend(chunk.name.iter().map(|&name| maps.strings[name as usize]));
         slices.dur_ns.append(chunk.dur_ns);
         slices.id_a.append(chunk.id_a);
         slices.id_b.append(chunk.id_b);
@@ -187,102 +200,64 @@ impl StoreBuilder {
 
     /// Flows, counters, instants, names and open ends.
     fn append_small_tables(&mut self, chunk: &Chunk, maps: &Maps) {
-        let first_instant = self.store.instants.len() as u32;
-        self.store.flows.extend(chunk.flows.iter().map(|f| Flow {
-            ts_ns: f.ts_ns,
-            track: maps.track(f.track),
-            category: maps.string(f.category),
-            id: f.id,
-            phase: f.phase,
-        }));
-        self.store.counters.extend(chunk.counters.iter().map(|c| Counter {
-            ts_ns: c.ts_ns,
-            track: maps.track(c.track),
-            name: maps.string(c.name),
-            series: maps.string(c.series),
-            value: c.value,
-        }));
-        self.store.instants.extend(chunk.instants.iter().map(|i| Instant {
-            ts_ns: i.ts_ns,
-            track: maps.track(i.track),
-            name: maps.string(i.name),
-            category: i.category.map(|c| maps.string(c)),
-        }));
+        let first_instant = self.texts.instants.len() as u32;
+        let string = |local| maps.string(local);
+        let track = |local| maps.track(local);
+        self.texts.flows.extend(chunk.flows.iter().map(|flow| flow.renamed(string, track)));
+        self.texts.counters.extend(chunk.counters.iter().map(|c| c.renamed(string, track)));
+        self.texts.instants.extend(chunk.instants.iter().map(|i| i.renamed(string, track)));
         for row in &chunk.memory {
             self.memory.insert(first_instant + row.instant, *row);
         }
         self.names.extend(
-            chunk.names.iter().map(|&(t, kind, text)| (maps.track(t), kind, maps.string(text).0)),
+            chunk.names.iter().map(|&(t, kind, text)| (maps.track(t), kind, maps.string(text))),
         );
-        self.edges.extend(chunk.edges.iter().map(|edge| LocalEdge {
-            track: LocalTrack(maps.track(edge.track)),
-            name: LocalStr(maps.string(edge.name).0),
-            category: LocalStr(maps.string(edge.category).0),
-            event: maps.first_event + edge.event,
-            ..*edge
-        }));
-        self.async_edges.extend(chunk.async_edges.iter().map(|edge| AsyncEdge {
-            track: LocalTrack(maps.track(edge.track)),
-            name: LocalStr(maps.string(edge.name).0),
-            category: LocalStr(maps.string(edge.category).0),
-            key: LocalStr(maps.string(edge.key).0),
-            event: maps.first_event + edge.event,
-            ..*edge
-        }));
+        let event = |local| maps.first_event + local;
+        let edge = |edge: &Edge| edge.renamed(event(edge.event), string, track(edge.track));
+        self.edges.extend(chunk.edges.iter().map(edge));
+        let edge = |edge: &AsyncEdge| edge.renamed(event(edge.event), string, track(edge.track));
+        self.async_edges.extend(chunk.async_edges.iter().map(edge));
     }
 
     /// The side tables of slices.
     fn append_details(&mut self, chunk: &Chunk, maps: &Maps) {
-        let string = |s: StrId| maps.row_string(s);
-        let store = &mut self.store;
+        let string = |local| maps.string(local);
+        let slice = |local| maps.slice(local);
+        let (store, texts) = (&mut self.store, &mut self.texts);
         let shared_config =
             |c: &LaunchConfig| shared(&mut store.launch_configs, &mut self.config_ids, *c);
         let configs: Vec<u32> = chunk.launch_configs.iter().map(shared_config).collect();
-        let shared_shapes = |s: &Shapes| {
-            let renamed = Shapes {
-                dims: s.dims.map(string),
-                types: s.types.map(string),
-                strides: s.strides.map(string),
-                concrete: s.concrete.map(string),
-            };
-            shared(&mut store.shapes, &mut self.shape_ids, renamed)
+        let shared_shapes = |s: &Shapes<LocalStr>| {
+            shared(&mut texts.shapes, &mut self.shape_ids, s.renamed(string))
         };
         let shapes: Vec<u32> = chunk.shapes.iter().map(shared_shapes).collect();
         store.device_rows.extend(chunk.device_rows.iter().map(|r| super::DeviceRow {
-            slice: maps.slice(r.slice),
+            slice: slice(r.slice),
             config: r.config.map(|c| configs[c as usize]),
             ..*r
         }));
-        store.syncs.extend(
-            chunk.syncs.iter().map(|r| super::SyncRow { slice: maps.slice(r.slice), ..*r }),
+        store
+            .syncs
+            .extend(chunk.syncs.iter().map(|r| super::SyncRow { slice: slice(r.slice), ..*r }));
+        store
+            .copies
+            .extend(chunk.copies.iter().map(|r| super::CopyRow { slice: slice(r.slice), ..*r }));
+        store
+            .modules
+            .extend(chunk.modules.iter().map(|r| super::ModuleRow { slice: slice(r.slice), ..*r }));
+        let collectives = chunk.collectives.iter();
+        texts.collectives.extend(collectives.map(|r| r.renamed(slice(r.slice), string)));
+        texts.ops.extend(
+            chunk
+                .ops
+                .iter()
+                .map(|r| r.renamed(slice(r.slice), r.shapes.map(|s| shapes[s as usize]), string)),
         );
-        store.copies.extend(
-            chunk.copies.iter().map(|r| super::CopyRow { slice: maps.slice(r.slice), ..*r }),
-        );
-        store.collectives.extend(chunk.collectives.iter().map(|r| super::CollectiveRow {
-            slice: maps.slice(r.slice),
-            ..renamed_collective(r, string)
-        }));
-        store.ops.extend(chunk.ops.iter().map(|r| super::OpRow {
-            slice: maps.slice(r.slice),
-            shapes: r.shapes.map(|s| shapes[s as usize]),
-            stack: r.stack.map(string),
-            modules: r.modules.map(string),
-            ..*r
-        }));
-        store.asides.extend(chunk.asides.iter().map(|r| super::AsideRow {
-            slice: maps.slice(r.slice),
-            task: r.task.map(string),
-            ..*r
-        }));
+        texts.asides.extend(chunk.asides.iter().map(|r| r.renamed(slice(r.slice), string)));
         if let Some(arguments) = &chunk.arguments {
-            let renamed = |r: &super::ArgumentRow| r.renamed(maps.slice(r.slice), string);
-            let all = store.arguments.get_or_insert_default();
-            all.extend(arguments.iter().map(renamed));
+            let renamed = |r: &ArgumentRow<LocalStr>| r.renamed(slice(r.slice), string);
+            texts.arguments.get_or_insert_default().extend(arguments.iter().map(renamed));
         }
-        store.modules.extend(
-            chunk.modules.iter().map(|r| super::ModuleRow { slice: maps.slice(r.slice), ..*r }),
-        );
     }
 
     /// The store. Counts in `reporter` what had to be dropped: unmatched begin and end events, categories beyond the limit.
@@ -306,18 +281,21 @@ impl StoreBuilder {
         let place = |track: &mut u32| *track = track_number[*track as usize];
         self.track.par_iter_mut().with_min_len(1 << 14).for_each(place);
         let track = std::mem::take(&mut self.track);
-        timed("store: slices", || place_slices(&mut store, track, &rank));
+        let name = std::mem::take(&mut self.texts.name);
+        let new_of_old = timed("store: slices", || place_slices(&mut store, name, track, &rank));
         store.repairs.report(reporter);
         timed("store: small tables", || {
-            place_small_tables(&mut store, &self.memory, &track_number, &rank);
+            place_small_tables(&mut store, &mut self.texts, &self.memory, &track_number, &rank);
         });
-        timed("store: kinds", || super::classify::classify(&mut store));
+        let asides =
+            timed("store: details", || place_details(&mut store, self.texts, &new_of_old, &rank));
+        timed("store: kinds", || super::classify::classify(&mut store, asides));
         store
     }
 
-    fn category_table(&self, strings: &Strings, rank: &[StrId]) -> Vec<(StrId, EventKind)> {
-        let entry = |(number, &string): (usize, &u32)| {
-            let id = rank[string as usize];
+    fn category_table(&self, strings: &Strings, rank: &Ranks) -> Vec<(StrId, EventKind)> {
+        let entry = |(number, &string): (usize, &SeenStr)| {
+            let id = rank.of(string);
             let is_async = self.async_ids.get(&string) == Some(&(number as u8));
             let of_text = || EventKind::from_category(strings.get(id).as_bytes());
             (id, if is_async { EventKind::Async } else { of_text() })
@@ -326,11 +304,8 @@ impl StoreBuilder {
     }
 
     /// Sorts the tracks and names them; the last name written wins. Gives the new number of each.
-    fn place_tracks(&self, store: &mut Store, rank: &[StrId]) -> Vec<u32> {
-        let final_id = |id: TrackId<u32>| match id {
-            TrackId::Int(v) => TrackId::Int(v),
-            TrackId::Text(s) => TrackId::Text(rank[s as usize]),
-        };
+    fn place_tracks(&self, store: &mut Store, rank: &Ranks) -> Vec<u32> {
+        let final_id = |id: TrackId<SeenStr>| id.renamed(|text| rank.of(text));
         let mut keys: Vec<_> = self
             .track_keys
             .iter()
@@ -353,7 +328,7 @@ impl StoreBuilder {
         let mut processes: BTreeMap<TrackId, (Option<StrId>, Option<StrId>)> = BTreeMap::new();
         for &(track, kind, text) in &self.names {
             let track = &mut store.tracks[number[track as usize] as usize];
-            let text = Some(rank[text as usize]);
+            let text = Some(rank.of(text));
             match kind {
                 NameKind::Thread => track.thread_name = text,
                 NameKind::Process => processes.entry(track.pid).or_default().0 = text,
@@ -374,7 +349,7 @@ impl StoreBuilder {
         if edges.is_empty() {
             return;
         }
-        let joined = edges::join(edges, self.strings.find(b""), self.last_end_ns());
+        let joined = edges::join(edges, self.strings.find(b"").map(SeenStr), self.last_end_ns());
         for span in &joined.spans {
             let dur_ns = self.push_pair(&span.begin, span.end_ns);
             if !span.is_closed {
@@ -399,8 +374,8 @@ impl StoreBuilder {
         let edges = std::mem::take(&mut self.async_edges);
         let (pairs, n_unmatched) = super::asyncs::pairs(edges);
         for (begin, end_ns) in pairs {
-            let category = self.async_category(begin.category.0);
-            let edge = LocalEdge {
+            let category = self.async_category(begin.category);
+            let edge = Edge {
                 ts_ns: begin.ts_ns,
                 track: begin.track,
                 name: begin.name,
@@ -416,7 +391,7 @@ impl StoreBuilder {
     }
 
     /// The number of a category of asynchronous spans.
-    fn async_category(&mut self, string: u32) -> u8 {
+    fn async_category(&mut self, string: SeenStr) -> u8 {
         if let Some(&known) = self.async_ids.get(&string) {
             return known;
         }
@@ -430,17 +405,17 @@ impl StoreBuilder {
     }
 
     /// Adds a slice from a begin event to an instant. Gives its duration.
-    fn push_pair(&mut self, begin: &LocalEdge, end_ns: i64) -> i64 {
-        let category = self.category(begin.category.0);
+    fn push_pair(&mut self, begin: &Edge<SeenStr, u32>, end_ns: i64) -> i64 {
+        let category = self.category(begin.category);
         self.push_slice(begin, end_ns, category)
     }
 
-    fn push_slice(&mut self, begin: &LocalEdge, end_ns: i64, category: u8) -> i64 {
+    fn push_slice(&mut self, begin: &Edge<SeenStr, u32>, end_ns: i64, category: u8) -> i64 {
         let slices = &mut self.store.slices;
         let dur_ns = end_ns.saturating_sub(begin.ts_ns).max(0);
         slices.ts_ns.push(begin.ts_ns);
         slices.dur_ns.push(Some(dur_ns as u64));
-        slices.name.push(StrId(begin.name.0));
+        self.texts.name.push(begin.name);
         slices.category.push(category);
         slices.id_a.push(None);
         slices.id_b.push(None);
@@ -448,7 +423,7 @@ impl StoreBuilder {
         if self.keeps_order {
             slices.event.push(begin.event);
         }
-        self.track.push(begin.track.0);
+        self.track.push(begin.track);
         dur_ns
     }
 }
@@ -461,30 +436,18 @@ fn shared<T: Copy + Ord>(rows: &mut Vec<T>, ids: &mut BTreeMap<T, u32>, row: T) 
     })
 }
 
-fn renamed_collective(
-    row: &super::CollectiveRow,
-    string: impl Fn(StrId) -> StrId,
-) -> super::CollectiveRow {
-    super::CollectiveRow {
-        name: string(row.name),
-        dtype: row.dtype.map(&string),
-        group_name: row.group_name.map(&string),
-        group_description: row.group_description.map(&string),
-        group_ranks: row.group_ranks.map(&string),
-        in_split: row.in_split.map(&string),
-        out_split: row.out_split.map(&string),
-        comms_id: row.comms_id.map(&string),
-        ..row.clone()
-    }
-}
-
-/// Puts the slices, and the side tables with them, in the order of the store.
-fn place_slices(store: &mut Store, track: Vec<u32>, rank: &[StrId]) {
+/// Puts the slices in the order of the store, with their names. Gives the new number of each.
+fn place_slices(
+    store: &mut Store,
+    name: Vec<SeenStr>,
+    track: Vec<u32>,
+    rank: &Ranks,
+) -> Vec<AtomicU32> {
     let slices = &mut store.slices;
+    slices.name = name.into_par_iter().with_min_len(1 << 14).map(|name| rank.of(name)).collect();
     let mut order = grouped_order(&track, &mut store.tracks, &slices.ts_ns, &slices.dur_ns);
     drop(track);
     slices.reorder(&order);
-    slices.name.par_iter_mut().with_min_len(1 << 14).for_each(|name| *name = rank[name.0 as usize]);
     if let Some(again) = store.close_frames() {
         store.slices.reorder(&again);
         order = permute(&order, &again);
@@ -494,40 +457,30 @@ fn place_slices(store: &mut Store, track: Vec<u32>, rank: &[StrId]) {
     order.par_iter().enumerate().with_min_len(1 << 14).for_each(|(new, &old)| {
         new_of_old[old as usize].store(new as u32, Ordering::Relaxed);
     });
-    drop(order);
-    timed("store: details", || place_details(store, &new_of_old, rank));
+    new_of_old
 }
 
-fn place_details(store: &mut Store, new_of_old: &[AtomicU32], rank: &[StrId]) {
-    let slice = |old: &mut u32| *old = new_of_old[*old as usize].load(Ordering::Relaxed);
-    let string = |s: StrId| rank[s.0 as usize];
-    store.device_rows.par_iter_mut().with_min_len(1 << 12).for_each(|r| slice(&mut r.slice));
-    store.syncs.iter_mut().for_each(|r| slice(&mut r.slice));
-    store.copies.iter_mut().for_each(|r| slice(&mut r.slice));
-    store.modules.par_iter_mut().with_min_len(1 << 12).for_each(|r| slice(&mut r.slice));
-    for row in &mut store.asides {
-        slice(&mut row.slice);
-        row.task = row.task.map(string);
-    }
-    store.asides.sort_unstable_by_key(|r| r.slice);
-    for row in &mut store.collectives {
-        slice(&mut row.slice);
-        *row = renamed_collective(row, string);
-    }
-    store.ops.par_iter_mut().with_min_len(1 << 12).for_each(|row| {
-        slice(&mut row.slice);
-        row.stack = row.stack.map(string);
-        row.modules = row.modules.map(string);
-    });
-    for row in store.arguments.iter_mut().flatten() {
-        *row = row.renamed(new_of_old[row.slice as usize].load(Ordering::Relaxed), string);
-    }
-    for shapes in &mut store.shapes {
-        shapes.dims = shapes.dims.map(string);
-        shapes.types = shapes.types.map(string);
-        shapes.strides = shapes.strides.map(string);
-        shapes.concrete = shapes.concrete.map(string);
-    }
+/// Puts the side tables in the order of their slices. Gives what may turn out to be a device's.
+fn place_details(
+    store: &mut Store,
+    texts: WithTexts,
+    new_of_old: &[AtomicU32],
+    rank: &Ranks,
+) -> Vec<AsideRow> {
+    let slice = |old: u32| new_of_old[old as usize].load(Ordering::Relaxed);
+    let place = |old: &mut u32| *old = slice(*old);
+    let string = |seen: SeenStr| rank.of(seen);
+    store.device_rows.par_iter_mut().with_min_len(1 << 12).for_each(|r| place(&mut r.slice));
+    store.syncs.iter_mut().for_each(|r| place(&mut r.slice));
+    store.copies.iter_mut().for_each(|r| place(&mut r.slice));
+    store.modules.par_iter_mut().with_min_len(1 << 12).for_each(|r| place(&mut r.slice));
+    let ops = texts.ops.into_par_iter().with_min_len(1 << 12);
+    store.ops = ops.map(|row| row.renamed(slice(row.slice), row.shapes, string)).collect();
+    let collectives = texts.collectives.into_iter();
+    store.collectives = collectives.map(|row| row.renamed(slice(row.slice), string)).collect();
+    let renamed = |row: ArgumentRow<SeenStr>| row.renamed(slice(row.slice), string);
+    store.arguments = texts.arguments.map(|all| all.into_iter().map(renamed).collect());
+    store.shapes = texts.shapes.into_iter().map(|shapes| shapes.renamed(string)).collect();
     store.device_rows.par_sort_unstable_by_key(|r| r.slice);
     store.syncs.sort_unstable_by_key(|r| r.slice);
     store.copies.par_sort_unstable_by_key(|r| r.slice);
@@ -536,30 +489,28 @@ fn place_details(store: &mut Store, new_of_old: &[AtomicU32], rank: &[StrId]) {
     store.modules.par_sort_unstable_by_key(|r| r.slice);
     // Those of a slice stay in the order of the trace.
     store.arguments.iter_mut().for_each(|all| all.par_sort_by_key(|row| row.slice));
+    let asides = texts.asides.into_iter();
+    let mut asides: Vec<AsideRow> =
+        asides.map(|row| row.renamed(slice(row.slice), string)).collect();
+    asides.sort_unstable_by_key(|row| row.slice);
+    asides
 }
 
 fn place_small_tables(
     store: &mut Store,
+    texts: &mut WithTexts,
     memory: &BTreeMap<u32, super::MemoryRow>,
     track_number: &[u32],
-    rank: &[StrId],
+    rank: &Ranks,
 ) {
-    let string = |s: &mut StrId| *s = rank[s.0 as usize];
-    let track = |t: &mut u32| *t = track_number[*t as usize];
-    store.flows.par_iter_mut().with_min_len(1 << 12).for_each(|flow| {
-        string(&mut flow.category);
-        track(&mut flow.track);
-    });
-    for counter in &mut store.counters {
-        string(&mut counter.name);
-        string(&mut counter.series);
-        track(&mut counter.track);
-    }
-    for instant in &mut store.instants {
-        string(&mut instant.name);
-        instant.category.iter_mut().for_each(string);
-        track(&mut instant.track);
-    }
+    let string = |seen: SeenStr| rank.of(seen);
+    let track = |old: u32| track_number[old as usize];
+    let flows = std::mem::take(&mut texts.flows).into_par_iter().with_min_len(1 << 12);
+    store.flows = flows.map(|flow| flow.renamed(string, track)).collect();
+    let counters = std::mem::take(&mut texts.counters).into_iter();
+    store.counters = counters.map(|counter| counter.renamed(string, track)).collect();
+    let instants = std::mem::take(&mut texts.instants).into_iter();
+    store.instants = instants.map(|instant| instant.renamed(string, track)).collect();
     store.flows.par_sort_by_key(|f| (f.category, f.id, f.ts_ns, f.phase));
     store.counters.par_sort_by_key(|c| (c.ts_ns, c.track, c.name, c.series));
     let mut order: Vec<u32> = (0..store.instants.len() as u32).collect();

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ArgumentRow, AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, EventNumbers,
-    FlowPhase, Keep, LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes, StrId, SyncRow, TrackId,
-    strings::Interner,
+    ArgumentRow, AsideRow, CollectiveRow, CompactColumn, CopyRow, Counter, DeviceRow, EventNumbers,
+    Flow, FlowPhase, Instant, Keep, LaunchConfig, LocalStr, MemoryRow, ModuleRow, OpRow, Shapes,
+    SyncRow, TrackId,
+    strings::{Interner, SeenStr},
 };
-
-/// A string of one chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LocalStr(pub u32);
 
 /// A track of one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,60 +40,61 @@ pub(super) enum NameKind {
     Thread,
 }
 
+/// One end of a begin/end pair.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LocalFlow {
+pub(super) struct Edge<S = LocalStr, T = LocalTrack> {
     pub(super) ts_ns: i64,
-    pub(super) track: LocalTrack,
-    pub(super) category: LocalStr,
-    pub(super) id: u64,
-    pub(super) phase: FlowPhase,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LocalCounter {
-    pub(super) ts_ns: i64,
-    pub(super) track: LocalTrack,
-    pub(super) name: LocalStr,
-    pub(super) series: LocalStr,
-    pub(super) value: f64,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LocalInstant {
-    pub(super) ts_ns: i64,
-    pub(super) track: LocalTrack,
-    pub(super) name: LocalStr,
-    pub(super) category: Option<LocalStr>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LocalEdge {
-    pub(super) ts_ns: i64,
-    pub(super) track: LocalTrack,
-    pub(super) name: LocalStr,
-    pub(super) category: LocalStr,
+    pub(super) track: T,
+    pub(super) name: S,
+    pub(super) category: S,
     pub(super) is_begin: bool,
     /// Number of the event in the chunk, then in the file.
     pub(super) event: u32,
 }
 
+impl Edge {
+    pub(super) fn renamed(
+        self,
+        event: u32,
+        string: impl Fn(LocalStr) -> SeenStr,
+        track: u32,
+    ) -> Edge<SeenStr, u32> {
+        let Self { ts_ns, is_begin, .. } = self;
+        let (name, category) = (string(self.name), string(self.category));
+        Edge { ts_ns, track, name, category, is_begin, event }
+    }
+}
+
 /// One end of an asynchronous span.
 #[derive(Clone, Copy, Debug)]
-pub struct AsyncEdge {
+pub struct AsyncEdge<S = LocalStr, T = LocalTrack> {
     /// Time in nanoseconds.
     pub ts_ns: i64,
     /// Track that the event names.
-    pub track: LocalTrack,
+    pub track: T,
     /// Name.
-    pub name: LocalStr,
+    pub name: S,
     /// Category.
-    pub category: LocalStr,
+    pub category: S,
     /// What begin and end have in common: id, and scope or process where the id holds only there.
-    pub key: LocalStr,
+    pub key: S,
     /// Whether the span begins here.
     pub is_begin: bool,
     /// Number of the event in the chunk, then in the file; set by the builder.
     pub event: u32,
+}
+
+impl AsyncEdge {
+    pub(super) fn renamed(
+        self,
+        event: u32,
+        string: impl Fn(LocalStr) -> SeenStr,
+        track: u32,
+    ) -> AsyncEdge<SeenStr, u32> {
+        let Self { ts_ns, is_begin, .. } = self;
+        let (name, category, key) = (string(self.name), string(self.category), string(self.key));
+        AsyncEdge { ts_ns, track, name, category, key, is_begin, event }
+    }
 }
 
 /// The columns of one block. Made by a [`ChunkBuilder`], joined by [`super::StoreBuilder`].
@@ -116,18 +114,18 @@ pub struct Chunk {
     pub(super) event_numbers: EventNumbers,
     pub(super) launch_configs: Vec<LaunchConfig>,
     pub(super) copies: Vec<CopyRow>,
-    pub(super) collectives: Vec<CollectiveRow>,
-    pub(super) ops: Vec<OpRow>,
-    pub(super) shapes: Vec<Shapes>,
+    pub(super) collectives: Vec<CollectiveRow<LocalStr>>,
+    pub(super) ops: Vec<OpRow<LocalStr>>,
+    pub(super) shapes: Vec<Shapes<LocalStr>>,
     pub(super) modules: Vec<ModuleRow>,
-    pub(super) arguments: Option<Vec<ArgumentRow>>,
-    pub(super) flows: Vec<LocalFlow>,
-    pub(super) counters: Vec<LocalCounter>,
-    pub(super) instants: Vec<LocalInstant>,
+    pub(super) arguments: Option<Vec<ArgumentRow<LocalStr>>>,
+    pub(super) flows: Vec<Flow<LocalStr, LocalTrack>>,
+    pub(super) counters: Vec<Counter<LocalStr, LocalTrack>>,
+    pub(super) instants: Vec<Instant<LocalStr, LocalTrack>>,
     pub(super) memory: Vec<MemoryRow>,
-    pub(super) edges: Vec<LocalEdge>,
+    pub(super) edges: Vec<Edge>,
     pub(super) async_edges: Vec<AsyncEdge>,
-    pub(super) asides: Vec<AsideRow>,
+    pub(super) asides: Vec<AsideRow<LocalStr>>,
     pub(super) names: Vec<(LocalTrack, NameKind, LocalStr)>,
     pub(super) n_events: u64,
     pub(super) has_window_end: bool,
@@ -142,14 +140,13 @@ impl Chunk {
     }
 }
 
-/// Fills a [`Chunk`]. Strings in the rows it is given are [`LocalStr`] numbers of this builder, wrapped in [`StrId`]
-/// where a row type of the store is reused.
+/// Fills a [`Chunk`]. Strings in the rows it is given are numbers of this builder.
 #[derive(Debug, Default)]
 pub struct ChunkBuilder {
     chunk: Chunk,
     track_ids: BTreeMap<(TrackId<LocalStr>, TrackId<LocalStr>), u32>,
     config_ids: BTreeMap<LaunchConfig, u32>,
-    shape_ids: BTreeMap<Shapes, u32>,
+    shape_ids: BTreeMap<Shapes<LocalStr>, u32>,
     keeps_order: bool,
 }
 
@@ -168,7 +165,7 @@ impl ChunkBuilder {
     }
 
     /// Adds an argument of a slice, where they are kept.
-    pub fn argument(&mut self, row: ArgumentRow) {
+    pub fn argument(&mut self, row: ArgumentRow<LocalStr>) {
         self.chunk.arguments.iter_mut().for_each(|arguments| arguments.push(row));
     }
 
@@ -252,12 +249,12 @@ impl ChunkBuilder {
     }
 
     /// Adds a collective.
-    pub fn collective(&mut self, row: CollectiveRow) {
+    pub fn collective(&mut self, row: CollectiveRow<LocalStr>) {
         self.chunk.collectives.push(row);
     }
 
     /// Adds what an operator recorded.
-    pub fn op(&mut self, mut row: OpRow, shapes: Option<Shapes>) {
+    pub fn op(&mut self, mut row: OpRow<LocalStr>, shapes: Option<Shapes<LocalStr>>) {
         row.shapes = shapes.map(|shapes| {
             let all = &mut self.chunk.shapes;
             *self.shape_ids.entry(shapes).or_insert_with(|| {
@@ -282,7 +279,7 @@ impl ChunkBuilder {
         id: u64,
         phase: FlowPhase,
     ) {
-        self.chunk.flows.push(LocalFlow { ts_ns, track, category, id, phase });
+        self.chunk.flows.push(Flow { ts_ns, track, category, id, phase });
     }
 
     /// Adds a counter sample.
@@ -294,7 +291,7 @@ impl ChunkBuilder {
         series: LocalStr,
         value: f64,
     ) {
-        self.chunk.counters.push(LocalCounter { ts_ns, track, name, series, value });
+        self.chunk.counters.push(Counter { ts_ns, track, name, series, value });
     }
 
     /// Adds an instant; gives its index in this chunk, for [`Self::memory`].
@@ -305,7 +302,7 @@ impl ChunkBuilder {
         name: LocalStr,
         category: Option<LocalStr>,
     ) -> u32 {
-        self.chunk.instants.push(LocalInstant { ts_ns, track, name, category });
+        self.chunk.instants.push(Instant { ts_ns, track, name, category });
         self.chunk.instants.len() as u32 - 1
     }
 
@@ -324,7 +321,7 @@ impl ChunkBuilder {
         is_begin: bool,
     ) {
         let event = self.chunk.n_events.saturating_sub(1) as u32;
-        self.chunk.edges.push(LocalEdge { ts_ns, track, name, category, is_begin, event });
+        self.chunk.edges.push(Edge { ts_ns, track, name, category, is_begin, event });
     }
 
     /// Adds one end of an asynchronous span; [`super::StoreBuilder`] joins them to slices.
@@ -334,7 +331,7 @@ impl ChunkBuilder {
     }
 
     /// Adds what an event of an unknown category states of a device.
-    pub fn aside(&mut self, row: AsideRow) {
+    pub fn aside(&mut self, row: AsideRow<LocalStr>) {
         self.chunk.asides.push(row);
     }
 
@@ -356,12 +353,5 @@ impl ChunkBuilder {
     /// Notes that the writer's closing mark was seen.
     pub fn window_end(&mut self) {
         self.chunk.has_window_end = true;
-    }
-}
-
-impl From<LocalStr> for StrId {
-    /// A chunk-local number in a row type of the store; [`super::StoreBuilder`] rewrites it.
-    fn from(local: LocalStr) -> Self {
-        Self(local.0)
     }
 }

@@ -13,9 +13,10 @@ use crate::model::activity_name::{ascend_kind, device_kind, is_api_call, mtia_ki
 use crate::model::{EventKind, limits::MAX_CATEGORIES};
 
 /// Gives slices their kinds, device activity its devices, and links activity with what launched it.
-pub(super) fn classify(store: &mut Store) {
+///
+/// `asides` is what events state that may turn out to be a device's, by slice.
+pub(super) fn classify(store: &mut Store, asides: Vec<AsideRow>) {
     settle_mtia(store);
-    let asides = std::mem::take(&mut store.asides);
     let writers = Writers::of(store.tracks.iter().map(|track| process_name(store, track)));
     let roles = roles(store, writers);
     let is_onnx = has_categories(store, &["Session", "Node"]);
@@ -147,7 +148,7 @@ impl Pass {
 
     fn aside(&self, slice: usize) -> AsideRow {
         let found = self.asides.binary_search_by_key(&(slice as u32), |row| row.slice);
-        found.map(|at| self.asides[at]).unwrap_or_default()
+        found.map_or_else(|_| AsideRow::nothing(slice as u32), |at| self.asides[at])
     }
 
     /// The kind that a slice turns out to have; `None` where it keeps its own.

@@ -1,6 +1,7 @@
 //! Side tables: what only some kinds of slice have. Each row names its slice; rows are sorted by slice in the store.
 //!
-//! In a chunk `slice` is the index within the chunk and strings are chunk-local; [`super::StoreBuilder`] rewrites both.
+//! In a chunk `slice` is the index within the chunk, and strings are of the chunk ([`super::LocalStr`]);
+//! [`super::StoreBuilder`] rewrites both.
 
 use serde::{Deserialize, Serialize};
 
@@ -93,13 +94,13 @@ pub struct CopyRow {
 
 /// A collective's arguments, on a kernel or on `record_param_comms`. Texts are as written by the trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CollectiveRow {
+pub struct CollectiveRow<S = StrId> {
     /// The slice.
     pub slice: u32,
     /// `Collective name`.
-    pub name: StrId,
+    pub name: S,
     /// `dtype`, a c10 scalar type name.
-    pub dtype: Option<StrId>,
+    pub dtype: Option<S>,
     /// `In msg nelems`: elements, per rank.
     pub in_elements: Option<u64>,
     /// `Out msg nelems`: elements, per rank.
@@ -107,15 +108,15 @@ pub struct CollectiveRow {
     /// `Group size`: ranks of the process group.
     pub group_size: Option<u32>,
     /// `Process Group Name`.
-    pub group_name: Option<StrId>,
+    pub group_name: Option<S>,
     /// `Process Group Description`.
-    pub group_description: Option<StrId>,
+    pub group_description: Option<S>,
     /// `Process Group Ranks`, possibly cut short by the writer.
-    pub group_ranks: Option<StrId>,
+    pub group_ranks: Option<S>,
     /// `In split size`, possibly cut short.
-    pub in_split: Option<StrId>,
+    pub in_split: Option<S>,
     /// `Out split size`, possibly cut short.
-    pub out_split: Option<StrId>,
+    pub out_split: Option<S>,
     /// `Rank` in the group.
     pub rank: Option<u32>,
     /// `Src Rank` of a point-to-point operation.
@@ -125,25 +126,61 @@ pub struct CollectiveRow {
     /// `Seq`: number of the collective in its group.
     pub seq: Option<u64>,
     /// `Comms Id`.
-    pub comms_id: Option<StrId>,
+    pub comms_id: Option<S>,
+}
+
+impl<S: Copy> CollectiveRow<S> {
+    /// The same with other numbers of slices and texts.
+    pub(super) fn renamed<T>(&self, slice: u32, string: impl Fn(S) -> T) -> CollectiveRow<T> {
+        CollectiveRow {
+            slice,
+            name: string(self.name),
+            dtype: self.dtype.map(&string),
+            in_elements: self.in_elements,
+            out_elements: self.out_elements,
+            group_size: self.group_size,
+            group_name: self.group_name.map(&string),
+            group_description: self.group_description.map(&string),
+            group_ranks: self.group_ranks.map(&string),
+            in_split: self.in_split.map(&string),
+            out_split: self.out_split.map(&string),
+            rank: self.rank,
+            src_rank: self.src_rank,
+            dst_rank: self.dst_rank,
+            seq: self.seq,
+            comms_id: self.comms_id.map(&string),
+        }
+    }
 }
 
 /// Recorded inputs of an operator; equal ones are stored once. Texts are the JSON as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Shapes {
+pub struct Shapes<S = StrId> {
     /// `Input Dims`.
-    pub dims: Option<StrId>,
+    pub dims: Option<S>,
     /// `Input type`.
-    pub types: Option<StrId>,
+    pub types: Option<S>,
     /// `Input Strides`.
-    pub strides: Option<StrId>,
+    pub strides: Option<S>,
     /// `Concrete Inputs`.
-    pub concrete: Option<StrId>,
+    pub concrete: Option<S>,
+}
+
+impl<S: Copy> Shapes<S> {
+    /// The same with other numbers of texts.
+    pub(super) fn renamed<T>(self, string: impl Fn(S) -> T) -> Shapes<T> {
+        Shapes {
+            dims: self.dims.map(&string),
+            types: self.types.map(&string),
+            strides: self.strides.map(&string),
+            concrete: self.concrete.map(&string),
+        }
+    }
 }
 
 /// What an operator recorded beyond its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpRow {
+pub struct OpRow<S = StrId> {
     /// The slice.
     pub slice: u32,
     /// Index into [`super::Store::shapes`].
@@ -151,15 +188,33 @@ pub struct OpRow {
     /// `Fwd thread id`: thread of the forward operator of an autograd pair.
     pub forward_thread: Option<u32>,
     /// `Call stack`, frames joined by `;`.
-    pub stack: Option<StrId>,
+    pub stack: Option<S>,
     /// `Module Hierarchy`.
-    pub modules: Option<StrId>,
+    pub modules: Option<S>,
+}
+
+impl<S: Copy> OpRow<S> {
+    /// The same with other numbers of slices, shapes and texts.
+    pub(super) fn renamed<T>(
+        self,
+        slice: u32,
+        shapes: Option<u32>,
+        string: impl Fn(S) -> T,
+    ) -> OpRow<T> {
+        OpRow {
+            slice,
+            shapes,
+            forward_thread: self.forward_thread,
+            stack: self.stack.map(&string),
+            modules: self.modules.map(&string),
+        }
+    }
 }
 
 /// What an event of a category that says nothing states in its arguments: used once the names of processes tell which
 /// of them are activity of a device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AsideRow {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AsideRow<S = StrId> {
     /// The slice.
     pub slice: u32,
     /// Device number.
@@ -169,7 +224,20 @@ pub struct AsideRow {
     /// Bytes moved.
     pub bytes: Option<u64>,
     /// `Task Type`, as Ascend has it.
-    pub task: Option<StrId>,
+    pub task: Option<S>,
+}
+
+impl<S: Copy> AsideRow<S> {
+    /// Nothing stated of a slice.
+    pub(crate) fn nothing(slice: u32) -> Self {
+        Self { slice, device: None, stream: None, bytes: None, task: None }
+    }
+
+    /// The same with other numbers of slices and texts.
+    pub(super) fn renamed<T>(self, slice: u32, string: impl Fn(S) -> T) -> AsideRow<T> {
+        let Self { device, stream, bytes, task, .. } = self;
+        AsideRow { slice, device, stream, bytes, task: task.map(string) }
+    }
 }
 
 /// What a store keeps only where it is asked to.
@@ -183,32 +251,32 @@ pub struct Keep {
 
 /// The value of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Argument {
+pub enum Argument<S = StrId> {
     /// A whole number.
     Number(i64),
     /// A text, or the JSON of anything else.
-    Text(StrId),
+    Text(S),
 }
 
 /// One argument of a slice, kept where the reader was asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ArgumentRow {
+pub struct ArgumentRow<S = StrId> {
     /// The slice.
     pub slice: u32,
     /// Its name.
-    pub key: StrId,
+    pub key: S,
     /// Its value.
-    pub value: Argument,
+    pub value: Argument<S>,
 }
 
-impl ArgumentRow {
+impl<S: Copy> ArgumentRow<S> {
     /// The same with other numbers of slices and texts.
-    pub(super) fn renamed(self, slice: u32, string: impl Fn(StrId) -> StrId) -> Self {
+    pub(super) fn renamed<T>(self, slice: u32, string: impl Fn(S) -> T) -> ArgumentRow<T> {
         let value = match self.value {
             Argument::Text(text) => Argument::Text(string(text)),
-            number => number,
+            Argument::Number(number) => Argument::Number(number),
         };
-        Self { slice, key: string(self.key), value }
+        ArgumentRow { slice, key: string(self.key), value }
     }
 }
 

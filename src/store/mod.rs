@@ -26,7 +26,7 @@ mod tables;
 mod writers;
 
 pub use build::StoreBuilder;
-pub use chunk::{AsyncEdge, Chunk, ChunkBuilder, LocalStr, LocalTrack, SliceRow};
+pub use chunk::{AsyncEdge, Chunk, ChunkBuilder, LocalTrack, SliceRow};
 pub use column::CompactColumn;
 pub use details::{
     Argument, ArgumentRow, AsideRow, CollectiveRow, CopyRow, DeviceRow, EventNumbers, Keep,
@@ -39,7 +39,7 @@ pub use parts::{
     PartProcess, PartThread, SHIFT_KEY, SLIM_KEY, parts_of,
 };
 pub use repairs::Repairs;
-pub use strings::{StrId, Strings};
+pub use strings::{LocalStr, StrId, Strings};
 pub use tables::{
     Counter, DeviceProperties, Distributed, Flow, FlowPhase, Instant, Layout, Slices, Store,
     TraceMeta, Track, TrackId,

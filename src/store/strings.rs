@@ -15,6 +15,25 @@ use crate::model::Dictionary;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StrId(pub u32);
 
+/// A string of one chunk, numbered by its first use there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalStr(pub u32);
+
+/// A string of a store in the making, numbered by its first use in the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct SeenStr(pub(super) u32);
+
+/// What the strings of a store in the making become.
+#[derive(Debug)]
+pub(super) struct Ranks(Vec<StrId>);
+
+impl Ranks {
+    #[inline]
+    pub(super) fn of(&self, seen: SeenStr) -> StrId {
+        self.0[seen.0 as usize]
+    }
+}
+
 /// The strings of a store, sorted and unique.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Strings(Arc<Dictionary>);
@@ -67,7 +86,7 @@ impl Strings {
     }
 
     /// The sorted table of an interner's strings, and the rank of each of its ids.
-    pub(super) fn ranked(interner: &Interner) -> (Self, Vec<StrId>) {
+    pub(super) fn ranked(interner: &Interner) -> (Self, Ranks) {
         let mut ids: Vec<u32> = (0..interner.spans.len() as u32).collect();
         ids.par_sort_unstable_by_key(|&id| interner.get(id));
         let mut strings = Dictionary::default();
@@ -76,7 +95,7 @@ impl Strings {
             rank[old as usize] = StrId(new as u32);
             strings.push(interner.get(old));
         }
-        (Self(Arc::new(strings)), rank)
+        (Self(Arc::new(strings)), Ranks(rank))
     }
 
     /// Bytes of memory held.
@@ -148,7 +167,7 @@ fn span_bytes(bytes: &str, (start, len): (usize, u32)) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Interner, StrId, Strings};
+    use super::{Interner, SeenStr, StrId, Strings};
 
     #[test]
     fn ids_become_ranks() {
@@ -159,7 +178,7 @@ mod tests {
         assert_eq!((interner.find(b"zero"), interner.find(b"ze")), (Some(2), None));
         let (strings, rank) = Strings::ranked(&interner);
         assert_eq!(strings.iter().map(|(_, s)| s).collect::<Vec<_>>(), ["add", "mm", "zero"]);
-        assert_eq!(rank, [StrId(1), StrId(0), StrId(2)]);
+        assert_eq!([0, 1, 2].map(|seen| rank.of(SeenStr(seen))), [StrId(1), StrId(0), StrId(2)]);
         assert_eq!(strings.find("mm"), Some(StrId(1)));
         assert_eq!(strings.find("n"), None);
     }

@@ -5,10 +5,10 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArgumentRow, AsideRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, EventNumbers,
-    LaunchConfig, MemoryRow, ModuleRow, OpRow, Repairs, Shapes, StrId, Strings, SyncRow,
+    ArgumentRow, CollectiveRow, CompactColumn, CopyRow, DeviceRow, EventNumbers, LaunchConfig,
+    MemoryRow, ModuleRow, OpRow, Repairs, Shapes, StrId, Strings, SyncRow,
 };
-use crate::model::EventKind;
+use crate::model::{EventKind, named};
 
 /// A pid or tid: traces write numbers or strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +25,14 @@ impl<S> TrackId<S> {
         match self {
             Self::Int(v) => Some(*v),
             Self::Text(_) => None,
+        }
+    }
+
+    /// The same with another number of its text.
+    pub(super) fn renamed<T>(self, string: impl FnOnce(S) -> T) -> TrackId<T> {
+        match self {
+            Self::Int(v) => TrackId::Int(v),
+            Self::Text(s) => TrackId::Text(string(s)),
         }
     }
 }
@@ -92,69 +100,96 @@ impl Slices {
     }
 }
 
-/// Phase of a flow event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FlowPhase {
-    /// `s`
-    Start,
-    /// `t`
-    Step,
-    /// `f`
-    Finish,
-}
-
-impl FlowPhase {
-    /// The name in every output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Step => "step",
-            Self::Finish => "finish",
-        }
+named! {
+    /// Phase of a flow event.
+    FlowPhase {
+        /// `s`
+        Start "start",
+        /// `t`
+        Step "step",
+        /// `f`
+        Finish "finish",
     }
 }
 
 /// One end of an arrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flow {
+pub struct Flow<S = StrId, T = u32> {
     /// Time in nanoseconds.
     pub ts_ns: i64,
     /// Index into [`Store::tracks`].
-    pub track: u32,
+    pub track: T,
     /// Category: ids of different categories are unrelated.
-    pub category: StrId,
+    pub category: S,
     /// Flow id within its category.
     pub id: u64,
     /// Start, step or finish.
     pub phase: FlowPhase,
 }
 
+impl<S: Copy, T: Copy> Flow<S, T> {
+    /// The same with other numbers of texts and tracks.
+    pub(super) fn renamed<R, U>(
+        self,
+        string: impl Fn(S) -> R,
+        track: impl Fn(T) -> U,
+    ) -> Flow<R, U> {
+        let Self { ts_ns, id, phase, .. } = self;
+        Flow { ts_ns, track: track(self.track), category: string(self.category), id, phase }
+    }
+}
+
 /// One sample of a counter series.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Counter {
+pub struct Counter<S = StrId, T = u32> {
     /// Time in nanoseconds.
     pub ts_ns: i64,
     /// Index into [`Store::tracks`].
-    pub track: u32,
+    pub track: T,
     /// Counter name.
-    pub name: StrId,
+    pub name: S,
     /// Series within the counter (the key in `args`).
-    pub series: StrId,
+    pub series: S,
     /// Value, in the counter's own unit.
     pub value: f64,
 }
 
+impl<S: Copy, T: Copy> Counter<S, T> {
+    /// The same with other numbers of texts and tracks.
+    pub(super) fn renamed<R, U>(
+        self,
+        string: impl Fn(S) -> R,
+        track: impl Fn(T) -> U,
+    ) -> Counter<R, U> {
+        let Self { ts_ns, value, .. } = self;
+        let (name, series) = (string(self.name), string(self.series));
+        Counter { ts_ns, track: track(self.track), name, series, value }
+    }
+}
+
 /// An instant event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Instant {
+pub struct Instant<S = StrId, T = u32> {
     /// Time in nanoseconds.
     pub ts_ns: i64,
     /// Index into [`Store::tracks`].
-    pub track: u32,
+    pub track: T,
     /// Name.
-    pub name: StrId,
+    pub name: S,
     /// Category, where it has one.
-    pub category: Option<StrId>,
+    pub category: Option<S>,
+}
+
+impl<S: Copy, T: Copy> Instant<S, T> {
+    /// The same with other numbers of texts and tracks.
+    pub(super) fn renamed<R, U>(
+        self,
+        string: impl Fn(S) -> R,
+        track: impl Fn(T) -> U,
+    ) -> Instant<R, U> {
+        let (name, category) = (string(self.name), self.category.map(&string));
+        Instant { ts_ns: self.ts_ns, track: track(self.track), name, category }
+    }
 }
 
 /// Which writer laid the file out; decides which rules of torch's own table applied.
@@ -276,8 +311,6 @@ pub struct Store {
     pub event_numbers: EventNumbers,
     /// What was taken for times that the input lacks.
     pub repairs: Repairs,
-    /// While a store is made: what events state that may turn out to be a device's.
-    pub(super) asides: Vec<AsideRow>,
 }
 
 impl Store {

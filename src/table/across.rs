@@ -1,48 +1,21 @@
 //! Across inputs: who waited for whom, who comes late, and on which clock that is said.
 
-use super::{Cell, Column, Table, TableRow, Unit, percent};
+use super::{Cell, Column, Table, Unit, percent};
 use crate::analyze::blame::{BlameCellRow, BlameRow, StragglerRow};
-use crate::schema::{self, Place, Source};
+use crate::schema::{self, Place, Source, tables};
 
-/// One line of the blame table.
-struct BlameLine {
-    input: usize,
-    wait_ns: i64,
-    busy_ns: i64,
-    device_ns: Option<i64>,
-    host_ns: Option<i64>,
-    unrecorded_ns: Option<i64>,
-    error_ns: Option<i64>,
-    who: String,
-}
-
-impl TableRow for BlameLine {
-    const N_GROUP_COLUMNS: usize = 2;
-    const COLUMNS: &'static [Column] = &[
-        Column::new("#", "input", Unit::Count, "number of the input that waited"),
-        Column::new("waited", "wait_ns", Unit::Ns, "IPC wait of its work threads, as a union"),
-        Column::new("busy", "busy_ns", Unit::Ns, "of the wait, when the other was busy"),
-        Column::new("share", "busy_pct", Unit::Percent, "busy, of the wait"),
-        Column::new("device", "device_ns", Unit::Ns, "the other's devices were busy"),
-        Column::new("host only", "host_ns", Unit::Ns, "its work threads were, its devices not"),
-        Column::new("unrecorded", "unrecorded_ns", Unit::Ns, "the other was not recorded"),
-        Column::new("± clocks", "error_ns", Unit::Ns, "by how much the two clocks may be apart"),
-        Column::new("who was busy meanwhile", "who", Unit::Text, "the other input"),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        let ns = |ns| Cell::or_none(ns, Cell::Ns);
-        vec![
-            Cell::Count(self.input as u64),
-            Cell::Ns(self.wait_ns),
-            Cell::Ns(self.busy_ns),
-            Cell::or_none(percent(self.busy_ns, self.wait_ns), Cell::Percent),
-            ns(self.device_ns),
-            ns(self.host_ns),
-            ns(self.unrecorded_ns),
-            ns(self.error_ns),
-            Cell::Text(self.who.clone()),
-        ]
+tables! {
+    /// One line of the blame table as people see it.
+    BlameLine: "blame", "Who was busy while one waited for another process", "Who was busy while one waited?", groups 2 {
+        input: usize, Count, All, "#", "number of the input that waited";
+        wait_ns: i64, Ns, All, "waited", "IPC wait of its work threads, as a union";
+        busy_ns: i64, Ns, All, "busy", "of the wait, when the other was busy";
+        busy_pct: Option<f64>, Percent, All, "share", "busy, of the wait";
+        device_ns: Option<i64>, Ns, All, "device", "the other's devices were busy";
+        host_ns: Option<i64>, Ns, All, "host only", "its work threads were, its devices not";
+        unrecorded_ns: Option<i64>, Ns, All, "unrecorded", "the other was not recorded";
+        error_ns: Option<i64>, Ns, All, "± clocks", "by how much the two clocks may be apart";
+        who: String, Text, All, "who was busy meanwhile", "the other input";
     }
 }
 
@@ -65,6 +38,7 @@ pub(super) fn blame_view(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Ta
             input: row.input,
             wait_ns,
             busy_ns: cell.busy_ns,
+            busy_pct: percent(cell.busy_ns, wait_ns),
             device_ns: Some(cell.device_ns),
             host_ns: Some(cell.host_ns),
             unrecorded_ns: Some(cell.unrecorded_ns),
@@ -74,10 +48,12 @@ pub(super) fn blame_view(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Ta
                 name => name,
             },
         }));
+        let busy_ns = row.nobody_ns.unwrap_or(0);
         lines.push(BlameLine {
             input: row.input,
             wait_ns,
-            busy_ns: row.nobody_ns.unwrap_or(0),
+            busy_ns,
+            busy_pct: percent(busy_ns, wait_ns),
             device_ns: None,
             host_ns: None,
             unrecorded_ns: None,
@@ -85,7 +61,7 @@ pub(super) fn blame_view(rows: &[BlameRow], who: impl Fn(usize) -> String) -> Ta
             who: "nobody that was recorded".to_owned(),
         });
     }
-    let mut table = Table::of("blame", "Who was busy while one waited for another process", &lines);
+    let mut table = Table::of(&lines);
     let is_open = |row: &BlameRow| row.nobody_ns.zip(row.wait_ns).is_some_and(|(n, w)| n * 2 > w);
     if rows.iter().any(is_open) {
         table = table.with_note(ELSEWHERE);

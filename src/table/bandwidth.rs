@@ -134,25 +134,15 @@ impl BandwidthReport {
 
 const PEER_MATRIX: &str = "Copies between devices: mean GB/s";
 
-/// Headings and keys of the matrix's columns. No machine has more devices that copy to each other directly.
-const TO_DEVICES: [(&str, &str); 16] = [
-    ("to 0", "to_0_gb_per_s"),
-    ("to 1", "to_1_gb_per_s"),
-    ("to 2", "to_2_gb_per_s"),
-    ("to 3", "to_3_gb_per_s"),
-    ("to 4", "to_4_gb_per_s"),
-    ("to 5", "to_5_gb_per_s"),
-    ("to 6", "to_6_gb_per_s"),
-    ("to 7", "to_7_gb_per_s"),
-    ("to 8", "to_8_gb_per_s"),
-    ("to 9", "to_9_gb_per_s"),
-    ("to 10", "to_10_gb_per_s"),
-    ("to 11", "to_11_gb_per_s"),
-    ("to 12", "to_12_gb_per_s"),
-    ("to 13", "to_13_gb_per_s"),
-    ("to 14", "to_14_gb_per_s"),
-    ("to 15", "to_15_gb_per_s"),
-];
+/// Heading and key of a column of the matrix.
+macro_rules! to_devices {
+    ($($device:literal)+) => {
+        [$((concat!("to ", $device), concat!("to_", $device, "_gb_per_s")),)+]
+    };
+}
+
+/// Those of every device. No machine has more that copy to each other directly.
+const TO_DEVICES: [(&str, &str); 16] = to_devices!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 
 /// Copies between devices as a matrix of mean rates: a row for each source, a column for each destination.
 fn peer_matrix(peers: &[PeerRow]) -> Table {
@@ -205,7 +195,7 @@ fn series_summary(rows: &[SeriesRow]) -> Table {
         .map(|row| SeriesRow { ts_ns: row.ts_ns - starts[&row.input], ..row.clone() })
         .collect();
     let n_still = rows.len() - moved.len();
-    Table::view(&schema::Table::of(&moved))
+    Table::of(&moved)
         .with_note(format!("start is since the window began; {n_still} stretches moved nothing"))
 }
 

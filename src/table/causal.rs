@@ -88,7 +88,7 @@ impl CriticalPathReport {
             n_hidden += own.clone().count().saturating_sub(TOP_PARTS);
             shown.extend(own.take(TOP_PARTS).cloned());
         }
-        let table = Table::view(&schema::Table::of(&shown)).for_people();
+        let table = Table::of(&shown).for_people();
         match n_hidden {
             0 => table,
             n => table.with_note(format!("{n} more rows; --top 0 shows all")),

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Cell, IssueRow, OutputRow, Table, TrustRow, over_inputs};
+use super::{Cell, IssueKind, IssueRow, OutputRow, Table, TrustRow, over_inputs};
 use crate::analyze::fitness::{FitRow, NeedRow};
-use crate::schema::{self, Source, tables, words};
+use crate::schema::{Source, tables, words};
 
 words! {
     /// What a file is.
@@ -39,7 +39,7 @@ tables! {
     /// What one kind of damage took from one file.
     LossRow: "losses", "Losses", "What is missing, and where?", groups 0 {
         input: usize, Count, All / First, "#", "number of the file";
-        kind: &'static str, Text, All, "kind", "kind of the issue";
+        kind: IssueKind, Text, All, "kind", "kind of the issue";
         count: u64, Count, All, "at least", "events and places that were counted: no fewer are missing";
         about: Option<u64>, Count, All, "about", "about how many events the bytes held; none where nothing tells";
         bytes: Option<u64>, Bytes, All, "bytes", "bytes that were passed over: of the compressed file for a damaged stream, else of its text";
@@ -88,7 +88,7 @@ impl CheckReport {
 
     /// The questions as people read them; of several files without numbers, so that files that answer alike stand in one line.
     pub fn fit_summary(&self) -> Table {
-        let table = Table::view(&schema::Table::of(&self.fit));
+        let table = Table::of(&self.fit);
         let n_files = self.files.len();
         if n_files < 2 {
             return table;

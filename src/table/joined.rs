@@ -45,7 +45,7 @@ pub(super) fn joined_requests(rows: &[JoinedRequestRow]) -> Source<'_> {
 /// The same for people: what lies outside of the recorded windows is counted only.
 pub fn joined_request_summary(rows: &[JoinedRequestRow]) -> Table {
     let recorded = || rows.iter().filter(|row| row.in_window_ns > 0);
-    let mut table = Table::view(&schema::Table::of(recorded()));
+    let mut table = Table::of(recorded());
     let n_outside = rows.len() - recorded().count();
     if n_outside > 0 && n_outside == rows.len() {
         table = table.with_note(format!("none of {n_outside} lies inside of a recorded window"));

@@ -151,7 +151,6 @@ pub(super) fn key_average_view(table: Table, rows: &[KeyAverageRow]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::{DeviceType, KeyAverageRow, TotalsRow, key_average_view, merge_key_averages};
-    use crate::schema;
     use crate::table::Table;
 
     fn rows() -> Vec<KeyAverageRow> {
@@ -201,7 +200,7 @@ mod tests {
         rows.truncate(1);
         rows[0].self_device_ns = Some(0);
         rows[0].device_total_ns = Some(0);
-        let table = key_average_view(Table::view(&schema::Table::of(&rows)), &rows);
+        let table = key_average_view(Table::of(&rows), &rows);
         assert!(table.columns.iter().all(|c| !c.key.contains("device")));
         assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
     }

@@ -1,7 +1,7 @@
 //! Results as typed tables: every table has one definition, with units and a sentence for each column.
 //!
-//! A row type (`*Row`) is at once the machine output (its fields are the JSON contract, in order) and, through
-//! [`TableRow`], a [`Table`] for text, CSV and Markdown. Numbers stay exact here: durations are integer nanoseconds,
+//! A row type (`*Row`) is at once the machine output (its fields are the JSON contract, in order) and, through its
+//! definition, a [`Table`] for text and Markdown. Numbers stay exact here: durations are integer nanoseconds,
 //! sizes integer bytes, and only shares are floats. Nothing here formats a number for a person, and nothing here sees
 //! an event.
 
@@ -48,7 +48,7 @@ pub use crate::analyze::memory::MemoryRow;
 pub(crate) use crate::analyze::percent;
 pub use crate::analyze::startup::StartupRow;
 pub use crate::analyze::threads::{ThreadClassRow, ThreadRow, WaitRow};
-pub use crate::analyze::trust::{IssueRow, Severity, TrustKind, TrustRow};
+pub use crate::analyze::trust::{IssueKind, IssueRow, Severity, TrustKind, TrustRow};
 pub use crate::schema::{Column, IdCell, Unit};
 pub use bandwidth::BandwidthReport;
 pub use check::{CheckReport, Condition, FileRow, LossRow};
@@ -62,7 +62,7 @@ pub use report::{AnalyzeReport, SCHEMA_VERSION};
 pub use runs::RunRow;
 pub use trust::trust_summary;
 
-use crate::schema::Seen;
+use crate::schema::{self, Seen};
 
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,20 +130,9 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table of some rows.
-    pub fn of<'a, R: TableRow + 'a>(
-        key: &'static str,
-        title: impl Into<String>,
-        rows: impl IntoIterator<Item = &'a R>,
-    ) -> Self {
-        Self {
-            key,
-            title: title.into(),
-            columns: R::COLUMNS.to_vec(),
-            rows: rows.into_iter().map(TableRow::cells).collect(),
-            n_group_columns: R::N_GROUP_COLUMNS,
-            notes: Vec::new(),
-        }
+    /// The view of some rows.
+    pub fn of<'a, R: schema::Row + 'a>(rows: impl IntoIterator<Item = &'a R>) -> Self {
+        Self::view(&schema::Table::of(rows))
     }
 
     /// Adds a sentence under the table.
@@ -248,43 +237,32 @@ impl Table {
     }
 }
 
-/// A row type with its one table definition.
-pub trait TableRow {
-    /// The columns.
-    const COLUMNS: &'static [Column];
-    /// See [`Table::n_group_columns`].
-    const N_GROUP_COLUMNS: usize = 0;
-
-    /// The cells, one per column.
-    fn cells(&self) -> Vec<Cell>;
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Cell, Column, Table, TableRow, Unit};
-    use crate::schema::Seen;
+    use super::{Cell, Column, Table, Unit};
+    use crate::schema::{Seen, tables};
 
-    struct Row(u64);
-
-    impl TableRow for Row {
-        const COLUMNS: &'static [Column] = &[Column::new("n", "n", Unit::Count, "a number")];
-
-        fn cells(&self) -> Vec<Cell> {
-            vec![Cell::Count(self.0)]
+    tables! {
+        Row: "t", "numbers", "Which numbers are there?", groups 0 {
+            n: u64, Count, All, "n", "a number";
         }
+    }
+
+    fn rows(numbers: &[u64]) -> Vec<Row> {
+        numbers.iter().map(|&n| Row { n }).collect()
     }
 
     #[test]
     fn top_says_what_it_hides() {
-        let table = Table::of("t", "numbers", &[Row(1), Row(2), Row(3)]).top(2);
+        let table = Table::of(&rows(&[1, 2, 3])).top(2);
         assert_eq!(table.rows.len(), 2);
         assert_eq!(table.notes, ["1 more row; --top 0 shows all"]);
-        assert!(Table::of("t", "numbers", &[Row(1)]).top(1).notes.is_empty());
+        assert!(Table::of(&rows(&[1])).top(1).notes.is_empty());
     }
 
     #[test]
     fn dropped_columns_are_named() {
-        let mut table = Table::of("t", "numbers", &[Row(1), Row(2)]);
+        let mut table = Table::of(&rows(&[1, 2]));
         for (name, seen) in [("empty", Seen::All), ("detail", Seen::Request)] {
             table.columns.push(Column { seen, ..Column::new(name, name, Unit::Count, "more") });
         }
@@ -296,7 +274,7 @@ mod tests {
         assert_eq!(table.rows, [[Cell::Count(1)], [Cell::Count(2)]]);
         assert_eq!((table.columns.len(), table.n_group_columns), (1, 1));
         assert_eq!(table.notes, ["--format csv has also: detail", "nothing recorded of: empty"]);
-        let none = Table::of::<Row>("t", "none", &[]).for_people();
+        let none = Table::of::<Row>(&[]).for_people();
         assert_eq!((none.columns.len(), none.notes.len()), (1, 0));
     }
 }

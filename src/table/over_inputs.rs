@@ -93,12 +93,11 @@ pub(super) fn numbers(inputs: &[u64], n_inputs: usize, mark: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::together;
-    use crate::schema;
-    use crate::table::{Cell, IssueRow, Severity, Table};
+    use crate::table::{Cell, IssueKind, IssueRow, Severity, Table};
 
     fn issue(input: usize, severity: Severity, count: u64) -> IssueRow {
         let message = "it means something".to_owned();
-        IssueRow { severity, kind: "kind", count, first_offset: None, message, input }
+        IssueRow { severity, kind: IssueKind::SlowPath, count, first_offset: None, message, input }
     }
 
     #[test]
@@ -110,7 +109,7 @@ mod tests {
             issue(1, Severity::DataLoss, 9),
             issue(2, Severity::Notice, 1),
         ];
-        let table = together(Table::view(&schema::Table::of(&rows)), 3);
+        let table = together(Table::of(&rows), 3);
         let seen: Vec<(&Cell, &Cell)> = table.rows.iter().map(|row| (&row[0], &row[3])).collect();
         let text = |text: &str| Cell::Text(text.to_owned());
         assert_eq!(
@@ -123,7 +122,7 @@ mod tests {
             ]
         );
         let all = [issue(0, Severity::Info, 1), issue(1, Severity::Info, 1)];
-        let table = together(Table::view(&schema::Table::of(&all)), 2);
+        let table = together(Table::of(&all), 2);
         assert_eq!(table.rows[0][0], text("all 2"));
     }
 }

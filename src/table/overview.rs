@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer};
 
-use super::{Cell, Column, Table, TableRow, Unit, percent};
+use super::{Table, percent};
 use crate::analyze::overview::{
     DEVICE_CLASSES, ITERATION_CLASSES, Lane, LaneKind, Overview, Piece,
 };
 use crate::analyze::overview_names::NamedSpan;
 use crate::analyze::timeline::Class;
+use crate::schema::tables;
 
 /// The overview, as the page's script reads it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -147,9 +148,18 @@ impl OverviewData {
             }
             let window_ns = sums.iter().sum();
             let used = classes.iter().zip(sums).filter(|&(_, ns)| ns > 0);
-            rows.extend(used.map(|(class, ns)| LaneRow { lane, class, ns, window_ns }));
+            rows.extend(used.map(|(class, ns)| LaneRow {
+                input: lane.input,
+                who: lane.who.clone(),
+                lane: lane.name.clone(),
+                start_ns: lane.start_ns,
+                window_ns,
+                class,
+                ns,
+                pct: percent(ns, window_ns),
+            }));
         }
-        Table::of("overview", "The timeline in numbers", &rows)
+        Table::of(&rows)
     }
 }
 
@@ -181,37 +191,16 @@ impl Names {
     }
 }
 
-/// One class of one lane.
-struct LaneRow<'a> {
-    lane: &'a LaneData,
-    class: &'static str,
-    ns: i64,
-    window_ns: i64,
-}
-
-impl TableRow for LaneRow<'_> {
-    const N_GROUP_COLUMNS: usize = 5;
-    const COLUMNS: &'static [Column] = &[
-        Column::new("#", "input", Unit::Count, "number of the input"),
-        Column::new("who", "who", Unit::Text, "the input"),
-        Column::new("lane", "lane", Unit::Text, "device, thread or its iterations"),
-        Column::new("from", "start_ns", Unit::Ns, "start of its window on the common time line"),
-        Column::new("window", "window_ns", Unit::Ns, "its window"),
-        Column::new("class", "class", Unit::Text, "what it was doing"),
-        Column::new("time", "ns", Unit::Ns, "time in the class"),
-        Column::new("share", "pct", Unit::Percent, "of the window"),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            Cell::Count(self.lane.input as u64),
-            Cell::Text(self.lane.who.clone()),
-            Cell::Text(self.lane.name.clone()),
-            Cell::Ns(self.lane.start_ns),
-            Cell::Ns(self.window_ns),
-            Cell::Text(self.class.to_owned()),
-            Cell::Ns(self.ns),
-            Cell::or_none(percent(self.ns, self.window_ns), Cell::Percent),
-        ]
+tables! {
+    /// One class of one lane.
+    LaneRow: "overview", "The timeline in numbers", "What was each lane doing?", groups 5 {
+        input: usize, Count, All, "#", "number of the input";
+        who: String, Text, All, "who", "the input";
+        lane: String, Text, All, "lane", "device, thread or its iterations";
+        start_ns: i64, Ns, All, "from", "start of its window on the common time line";
+        window_ns: i64, Ns, All, "window", "its window";
+        class: &'static str, Text, All, "class", "what it was doing";
+        ns: i64, Ns, All, "time", "time in the class";
+        pct: Option<f64>, Percent, All, "share", "of the window";
     }
 }

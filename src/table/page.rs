@@ -13,13 +13,13 @@ use super::verdict::{
     Sentence, Tone, Verdict, verdict, verdict_of_comparison, verdict_of_logs, verdict_of_path,
 };
 use super::{
-    AnalyzeReport, BandwidthReport, Cell, Column, DeviceRow, InputRow, IssueRow, MergeReport,
-    OverviewData, Table, TableRow, TrustRow, Unit, over_inputs, trust_summary,
+    AnalyzeReport, BandwidthReport, DeviceRow, InputRow, IssueKind, IssueRow, MergeReport,
+    OverviewData, Table, TrustRow, over_inputs, trust_summary,
 };
 
 use crate::analyze::stages::{FlagRow, LogRow, TransferRow};
 use crate::analyze::timeline::Class;
-use crate::schema::{OnPage, Row as _, Shown, Source, Topic};
+use crate::schema::{OnPage, Row as _, Shown, Source, Topic, tables};
 
 /// A table of a page.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +83,7 @@ impl Section {
 }
 
 /// What is needed to make the same page again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Origin {
     /// The command line.
     pub command_line: String,
@@ -95,30 +95,12 @@ pub struct Origin {
     pub files: Vec<FileRow>,
 }
 
-/// A file that was read, as what tells whether it is the same file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileRow {
-    /// Path as given or found.
-    pub path: String,
-    /// Its size; `None` for standard input.
-    pub bytes: Option<u64>,
-    /// SHA-256 in hexadecimal digits; `None` where it would take long, or the file cannot be read twice.
-    pub sha256: Option<String>,
-}
-
-impl TableRow for FileRow {
-    const COLUMNS: &'static [Column] = &[
-        Column::new("bytes", "bytes", Unit::Count, "size of the file"),
-        Column::new("SHA-256", "sha256", Unit::Text, "what sha256sum prints of the file"),
-        Column::new("path", "path", Unit::Text, "path as given or found"),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            Cell::or_none(self.bytes, Cell::Count),
-            Cell::or_none(self.sha256.clone(), Cell::Text),
-            Cell::Text(self.path.clone()),
-        ]
+tables! {
+    /// A file that was read, as what tells whether it is the same file.
+    FileRow: "files", "Files", "Of which files was the page made?", groups 0 {
+        bytes: Option<u64>, Count, All, "bytes", "size of the file";
+        sha256: Option<String>, Text, All, "SHA-256", "what sha256sum prints of the file";
+        path: String, Text, All, "path", "path as given or found";
     }
 }
 
@@ -250,7 +232,7 @@ fn answer(report: &AnalyzeReport, verdicts: &[Verdict]) -> Option<Sentence> {
 
 /// Why there is no device activity.
 fn devices_absent(report: &AnalyzeReport) -> &'static str {
-    if report.issues.iter().any(|issue| issue.kind == "unread_activity") {
+    if report.issues.iter().any(|issue| issue.kind == IssueKind::UnreadActivity) {
         "No device activity was read; some of what was recorded is of kinds that are not read."
     } else if report.threads.is_empty() {
         "No device activity was recorded."
@@ -357,7 +339,7 @@ impl Page {
 
     /// Says how the page was made, and of which files.
     pub fn with_origin(mut self, origin: Origin) -> Self {
-        let files = Table::of("files", "Files", &origin.files);
+        let files = Table::of(&origin.files);
         if let Some(inputs) = self.sections.iter_mut().find(|section| section.id == "inputs") {
             let files = PageTable::of("page", files);
             inputs.tables.extend(Some(files).filter(|files| !files.table.rows.is_empty()));

@@ -28,6 +28,7 @@ use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow};
 use crate::analyze::ranks::{RankRow, SlowLinkRow, SlowRankRow, SpreadRow};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow};
 use crate::analyze::steady::SteadyRow;
+use crate::analyze::timeline::Class;
 use crate::schema::{self, Row, Shown, Source};
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
@@ -59,7 +60,7 @@ pub struct AnalyzeReport {
     /// How far the figures can be trusted: every check of every input.
     pub trust: Vec<TrustRow>,
     /// Classes of time that were left out of the figures.
-    pub excluded_classes: Vec<&'static str>,
+    pub excluded_classes: Vec<Class>,
     /// What was left out, by input and work thread.
     pub excluded: Vec<ExcludedRow>,
     /// Execution, waiting and total, by input.
@@ -276,12 +277,12 @@ impl AnalyzeReport {
             return table;
         }
         let rows = self.totals.excluded_rows.unwrap_or(0);
-        let has_helpers = self.excluded_classes.contains(&"ipc_wait");
+        let has_helpers = self.excluded_classes.contains(&Class::IpcWait);
         let helpers =
             if has_helpers { ", and Python and waits of background and idle threads" } else { "" };
         let note = format!(
             "left out: {} wherever it lies inside a row{helpers}; {rows} rows were nothing else and are gone",
-            self.excluded_classes.join(", ")
+            Class::names(&self.excluded_classes)
         );
         table.with_note(note)
     }

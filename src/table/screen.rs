@@ -2,13 +2,14 @@
 //!
 //! Nothing is said here that the tables and the verdict do not have; how much of it a screen holds `render` decides.
 
-use super::verdict::{Part, VerdictRow};
+use super::verdict::{Part, Tone, VerdictRow};
 use super::{
     AnalyzeReport, BreakdownRow, Cell, Column, DeviceRow, IterationSummaryRow, Table, Unit, percent,
 };
 use crate::analyze::breakdown::Scope;
 use crate::analyze::idle::Cause;
 use crate::analyze::iterations::IterationFigure;
+use crate::analyze::timeline::Class;
 use crate::schema::Seen;
 
 /// Findings that a screen has at most.
@@ -84,7 +85,7 @@ fn subject(report: &AnalyzeReport) -> String {
     let on = if names.is_empty() { String::new() } else { format!(" on {}", names.join(", ")) };
     let mut excluded = String::new();
     if !report.excluded_classes.is_empty() {
-        excluded = format!(", without {}", report.excluded_classes.join(", "));
+        excluded = format!(", without {}", Class::names(&report.excluded_classes));
     }
     format!("{traces}{runs}{on}{excluded}")
 }
@@ -299,7 +300,7 @@ struct Finding {
 /// What is said about all inputs, and then, while there is room, the first of each further kind about one of them.
 fn findings(verdict: &[VerdictRow]) -> Vec<Finding> {
     let about = verdict.first().map_or("", |row| row.about.as_str());
-    let is_finding = |row: &&VerdictRow| row.tone == "finding";
+    let is_finding = |row: &&VerdictRow| row.tone == Tone::Finding;
     let shared = verdict.iter().filter(is_finding).filter(|row| row.about == about);
     let mut found: Vec<Finding> =
         shared.map(|row| Finding { parts: row.sentence.clone(), table: row.table }).collect();
@@ -348,7 +349,7 @@ fn next(findings: &[Finding]) -> Vec<Next> {
 
 /// Losses and cautions; those that several inputs share but for their figures are one, with the smallest and the largest.
 fn cautions(report: &AnalyzeReport) -> Vec<Vec<Part>> {
-    let rows = report.verdict.iter().filter(|row| row.tone != "finding");
+    let rows = report.verdict.iter().filter(|row| row.tone != Tone::Finding);
     let mut groups: Vec<Vec<&VerdictRow>> = Vec::new();
     for row in rows {
         match groups.iter_mut().find(|group| are_alike(group[0], row)) {
@@ -356,7 +357,7 @@ fn cautions(report: &AnalyzeReport) -> Vec<Vec<Part>> {
             None => groups.push(vec![row]),
         }
     }
-    groups.sort_by_key(|group| group[0].tone != "loss");
+    groups.sort_by_key(|group| group[0].tone != Tone::Loss);
     groups.into_iter().map(|group| together(report, &group)).collect()
 }
 

@@ -125,7 +125,7 @@ fn throughput_sentence(log: usize, engine: u32, lines: &[&ThroughputRow]) -> Str
 
 /// The waterfalls for people: every span with a bar on its request's time line.
 pub fn waterfall_chart(rows: &[WaterfallRow]) -> Table {
-    let mut table = Table::view(&schema::Table::of(rows));
+    let mut table = Table::of(rows);
     let doc = "the request's time from left to right: ▒ transfer, · waiting for the next stage, ░ queue, █ generation, - other";
     table.columns.push(Column::new("time line", "bar", Unit::Text, doc));
     let mut cells = table.rows.iter_mut();

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Cell, Table, TrustRow, over_inputs};
-use crate::schema;
 
 /// The panel with every line.
 pub(super) fn trust_table(rows: &[TrustRow]) -> Table {
-    let mut table = Table::view(&schema::Table::of(rows));
+    let mut table = Table::of(rows);
     let place = |key: &str| table.columns.iter().position(|column| column.key == key);
     let (effect, severity) = (place("effect_ns"), place("severity"));
     for (row, cells) in rows.iter().zip(&mut table.rows) {
@@ -29,7 +28,7 @@ pub(super) fn trust_table(rows: &[TrustRow]) -> Table {
 pub fn trust_summary(rows: &[TrustRow]) -> Table {
     let found = rows.iter().filter(|row| row.is_found());
     let n_inputs = rows.iter().map(|row| row.input).collect::<BTreeSet<_>>().len();
-    let mut table = over_inputs::together(Table::view(&schema::Table::of(found)), n_inputs);
+    let mut table = over_inputs::together(Table::of(found), n_inputs);
     let kinds: [(&str, Option<u64>); 2] = [("checked and fine", Some(0)), ("not recorded", None)];
     for (words, count) in kinds {
         let mut by_input: BTreeMap<usize, Vec<&str>> = BTreeMap::new();

@@ -24,9 +24,9 @@ pub use self::row::{VerdictRow, verdict_summary};
 use super::report::MANY_INPUTS;
 use super::{
     ActivityRow, AnalyzeReport, BlameCellRow, BlameRow, BreakdownRow, Cell, DeviceRow, ExcludedRow,
-    IdleRow, InputRow, IssueRow, IterationSummaryRow, KernelClassRow, KernelRow, KeyAverageRow,
-    MemoryRow, Severity, StartupRow, StragglerRow, ThreadClassRow, ThreadRow, TotalsRow, TrustKind,
-    TrustRow, percent,
+    IdleRow, InputRow, IssueKind, IssueRow, IterationSummaryRow, KernelClassRow, KernelRow,
+    KeyAverageRow, MemoryRow, Severity, StartupRow, StragglerRow, ThreadClassRow, ThreadRow,
+    TotalsRow, TrustKind, TrustRow, percent,
 };
 use crate::analyze::breakdown::Scope;
 use crate::analyze::host::ThreadKind;
@@ -36,7 +36,8 @@ use crate::analyze::iterations::IterationFigure;
 use crate::analyze::launch_stats::LaunchStatRow;
 use crate::analyze::ranks::{SlowLinkRow, SlowRankRow};
 use crate::analyze::timeline::Class;
-use crate::schema::{Pointer, Row, Spec, pointer};
+use crate::model::EventKind;
+use crate::schema::{Pointer, Row, Spec, pointer, words};
 
 /// Tables that the verdict is made from.
 pub const VERDICT_OF: [&Spec; 16] = [
@@ -94,15 +95,16 @@ impl Part {
     }
 }
 
-/// How a sentence is to be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// A finding.
-    Finding,
-    /// What cannot be told, or only with care.
-    Caution,
-    /// Data was lost.
-    Loss,
+words! {
+    /// How a sentence is to be taken.
+    Tone {
+        /// A finding.
+        Finding "finding",
+        /// What cannot be told, or only with care.
+        Caution "caution",
+        /// Data was lost.
+        Loss "loss",
+    }
 }
 
 /// One sentence.
@@ -272,7 +274,8 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
 
 /// That nothing is known of devices, and whether that is because something was not read.
 fn no_device(report: &AnalyzeReport, input: usize) -> Line {
-    match own(&report.issues, input, |row| row.input).find(|(_, row)| row.kind == "unread_activity")
+    match own(&report.issues, input, |row| row.input)
+        .find(|(_, row)| row.kind == IssueKind::UnreadActivity)
     {
         None => unrecorded_device(report, input),
         Some((number, row)) => {
@@ -306,7 +309,7 @@ fn unrecorded_device(report: &AnalyzeReport, input: usize) -> Line {
 
 /// The spans with the most time among those that no other table has.
 fn other_activity(report: &AnalyzeReport, input: usize) -> Option<(usize, &ActivityRow)> {
-    let is_told = |row: &ActivityRow| matches!(row.kind, "span" | "async_span");
+    let is_told = |row: &ActivityRow| matches!(row.kind, EventKind::Other | EventKind::Async);
     own(&report.activity, input, |row| row.input).find(|(_, row)| is_told(row))
 }
 
@@ -574,7 +577,7 @@ fn excluded(report: &AnalyzeReport) -> Option<Sentence> {
     let totals = Pointer::<TotalsRow>::at(pointer!(root.totals));
     let line = Line::new(format!(
         "Left out of windows, CPU totals and shares of work threads: {}, ",
-        report.excluded_classes.join(", ")
+        Class::names(&report.excluded_classes)
     ))
     .figure(Cell::Ns(report.totals.excluded_ns), pointer!(totals.excluded_ns));
     Some(line.words(" in all.").tone(Tone::Caution).see::<ExcludedRow>())

@@ -2,25 +2,17 @@
 
 use std::collections::BTreeMap;
 
-/// What became of the lines of a class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LineKind {
-    /// They became records, or belong to one.
-    Recognized,
-    /// They are of a known class that says nothing about requests, stages, transfers or profiling.
-    Ignored,
-    /// No rule knows them.
-    Unknown,
-}
+use crate::model::named;
 
-impl LineKind {
-    /// The name in the machine output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Recognized => "recognized",
-            Self::Ignored => "ignored",
-            Self::Unknown => "unknown",
-        }
+named! {
+    /// What became of the lines of a class.
+    LineKind {
+        /// They became records, or belong to one.
+        Recognized "recognized",
+        /// They are of a known class that says nothing about requests, stages, transfers or profiling.
+        Ignored "ignored",
+        /// No rule knows them.
+        Unknown "unknown",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::number::{LogDuration, Quantity};
 use super::record::Format;
+use crate::model::named;
 
 /// What a diffusion engine reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,55 +58,35 @@ pub struct DiffusionEvent {
     pub height_width: Option<(i64, i64)>,
 }
 
-/// A step of starting up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StartupStep {
-    /// The engine process begins.
-    EngineInit,
-    /// A model begins to load.
-    LoadStarted,
-    /// Weights are read.
-    WeightsLoaded,
-    /// The model is on its device.
-    ModelLoaded,
-    /// Warm-up or compilation begins.
-    WarmupStarted,
-    /// Warm-up is done.
-    WarmupDone,
-    /// Compilation is done.
-    Compiled,
-    /// Graphs are captured.
-    GraphsCaptured,
-    /// The key-value cache is sized.
-    CacheSized,
-    /// The engine is initialized.
-    EngineReady,
-    /// A worker is ready.
-    WorkerReady,
-    /// A stage is ready.
-    StageReady,
-    /// Everything is ready for requests.
-    Ready,
-}
-
-impl StartupStep {
-    /// The name in the machine output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::EngineInit => "engine_init",
-            Self::LoadStarted => "load_started",
-            Self::WeightsLoaded => "weights_loaded",
-            Self::ModelLoaded => "model_loaded",
-            Self::WarmupStarted => "warmup_started",
-            Self::WarmupDone => "warmup_done",
-            Self::Compiled => "compiled",
-            Self::GraphsCaptured => "graphs_captured",
-            Self::CacheSized => "cache_sized",
-            Self::EngineReady => "engine_ready",
-            Self::WorkerReady => "worker_ready",
-            Self::StageReady => "stage_ready",
-            Self::Ready => "ready",
-        }
+named! {
+    /// A step of starting up.
+    StartupStep {
+        /// The engine process begins.
+        EngineInit "engine_init",
+        /// A model begins to load.
+        LoadStarted "load_started",
+        /// Weights are read.
+        WeightsLoaded "weights_loaded",
+        /// The model is on its device.
+        ModelLoaded "model_loaded",
+        /// Warm-up or compilation begins.
+        WarmupStarted "warmup_started",
+        /// Warm-up is done.
+        WarmupDone "warmup_done",
+        /// Compilation is done.
+        Compiled "compiled",
+        /// Graphs are captured.
+        GraphsCaptured "graphs_captured",
+        /// The key-value cache is sized.
+        CacheSized "cache_sized",
+        /// The engine is initialized.
+        EngineReady "engine_ready",
+        /// A worker is ready.
+        WorkerReady "worker_ready",
+        /// A stage is ready.
+        StageReady "stage_ready",
+        /// Everything is ready for requests.
+        Ready "ready",
     }
 }
 
@@ -124,49 +105,31 @@ pub struct StartupEvent {
     pub detail: String,
 }
 
-/// A step of the profiler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ProfilerStep {
-    /// Profiling is configured; the path is where traces will go.
-    Enabled,
-    /// A start was asked for.
-    StartRequested,
-    /// Profiling runs.
-    Started,
-    /// The iteration limit ended it.
-    LimitReached,
-    /// A stop was asked for.
-    StopRequested,
-    /// Profiling ended.
-    Stopped,
-    /// A trace was written.
-    TraceWritten,
-    /// The profiler is being shut down.
-    ShutDown,
-    /// A request to the profiler's route; the detail has method and status.
-    Http,
-    /// The total below a printed table.
-    TableTotal,
-    /// A complaint of the profiler.
-    Complaint,
-}
-
-impl ProfilerStep {
-    /// The name in the machine output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Enabled => "enabled",
-            Self::StartRequested => "start_requested",
-            Self::Started => "started",
-            Self::LimitReached => "limit_reached",
-            Self::StopRequested => "stop_requested",
-            Self::Stopped => "stopped",
-            Self::TraceWritten => "trace_written",
-            Self::ShutDown => "shut_down",
-            Self::Http => "http",
-            Self::TableTotal => "table_total",
-            Self::Complaint => "complaint",
-        }
+named! {
+    /// A step of the profiler.
+    ProfilerStep {
+        /// Profiling is configured; the path is where traces will go.
+        Enabled "enabled",
+        /// A start was asked for.
+        StartRequested "start_requested",
+        /// Profiling runs.
+        Started "started",
+        /// The iteration limit ended it.
+        LimitReached "limit_reached",
+        /// A stop was asked for.
+        StopRequested "stop_requested",
+        /// Profiling ended.
+        Stopped "stopped",
+        /// A trace was written.
+        TraceWritten "trace_written",
+        /// The profiler is being shut down.
+        ShutDown "shut_down",
+        /// A request to the profiler's route; the detail has method and status.
+        Http "http",
+        /// The total below a printed table.
+        TableTotal "table_total",
+        /// A complaint of the profiler.
+        Complaint "complaint",
     }
 }
 

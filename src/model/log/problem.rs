@@ -1,24 +1,16 @@
 //! What a log complains of: warnings, errors and tracebacks, counted by what they say.
 
-/// How bad a complaint is, by its logger's level or its form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Gravity {
-    /// `WARNING`, Python's own warnings, NCCL's.
-    Warning,
-    /// `ERROR`, a traceback, the name of an exception.
-    Error,
-    /// `CRITICAL`, and what ends a process.
-    Critical,
-}
+use crate::model::named;
 
-impl Gravity {
-    /// The name in the machine output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Error => "error",
-            Self::Critical => "critical",
-        }
+named! {
+    /// How bad a complaint is, by its logger's level or its form.
+    Gravity {
+        /// `WARNING`, Python's own warnings, NCCL's.
+        Warning "warning",
+        /// `ERROR`, a traceback, the name of an exception.
+        Error "error",
+        /// `CRITICAL`, and what ends a process.
+        Critical "critical",
     }
 }
 

@@ -5,35 +5,23 @@
 
 use super::event::{DiffusionEvent, EngineThroughput, ProfilerEvent, StartupEvent};
 use super::number::{LogDuration, Quantity};
+use crate::model::named;
 
-/// How a record was written. The order is the age of the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Format {
-    /// `[StageMetrics]`, `[Summary]` with one-line Python dictionaries (before 2025-12-26).
-    Dictionary,
-    /// A line of a `*.stats.jsonl` file (before 2025-12-26).
-    JsonLine,
-    /// A dictionary printed over several lines by `pprint.pformat` (2025-12-26 to vLLM-Omni 0.14).
-    PrettyDictionary,
-    /// A PrettyTable block, or the dictionary of the same names (vLLM-Omni 0.16 and later).
-    Table,
-    /// An `[OmniTiming]` line (vLLM-Omni 0.20 and later).
-    TimingLine,
-    /// A plain console line.
-    Console,
-}
-
-impl Format {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dictionary => "dictionary",
-            Self::JsonLine => "json_line",
-            Self::PrettyDictionary => "pretty_dictionary",
-            Self::Table => "table",
-            Self::TimingLine => "timing_line",
-            Self::Console => "console",
-        }
+named! {
+    /// How a record was written. The order is the age of the format.
+    Format {
+        /// `[StageMetrics]`, `[Summary]` with one-line Python dictionaries (before 2025-12-26).
+        Dictionary "dictionary",
+        /// A line of a `*.stats.jsonl` file (before 2025-12-26).
+        JsonLine "json_line",
+        /// A dictionary printed over several lines by `pprint.pformat` (2025-12-26 to vLLM-Omni 0.14).
+        PrettyDictionary "pretty_dictionary",
+        /// A PrettyTable block, or the dictionary of the same names (vLLM-Omni 0.16 and later).
+        Table "table",
+        /// An `[OmniTiming]` line (vLLM-Omni 0.20 and later).
+        TimingLine "timing_line",
+        /// A plain console line.
+        Console "console",
     }
 }
 
@@ -241,22 +229,13 @@ pub struct RequestTotals {
     pub final_stage: Option<u32>,
 }
 
-/// What a summary's averages mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Meaning {
-    /// Generations 0 and 1: averages are over the sum of the requests' times.
-    SumOfRequests,
-    /// Generation 2: averages are over wall time.
-    WallTime,
-}
-
-impl Meaning {
-    /// The name in the machine output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SumOfRequests => "sum_of_requests",
-            Self::WallTime => "wall_time",
-        }
+named! {
+    /// What a summary's averages mean.
+    Meaning {
+        /// Generations 0 and 1: averages are over the sum of the requests' times.
+        SumOfRequests "sum_of_requests",
+        /// Generation 2: averages are over wall time.
+        WallTime "wall_time",
     }
 }
 

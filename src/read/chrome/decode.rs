@@ -9,7 +9,7 @@ use crate::model::limits::MAX_TEXT_BYTES;
 use crate::store::{
     Argument, ArgumentRow, AsideRow, AsyncEdge, Chunk, ChunkBuilder, CollectiveRow, CopyRow,
     DeviceRow, FlowPhase, Keep, LaunchConfig, LocalStr, LocalTrack, MemoryRow, ModuleRow, OpRow,
-    Shapes, SliceRow, StrId, SyncRow, TrackId,
+    Shapes, SliceRow, SyncRow, TrackId,
 };
 
 /// Decodes the events of one block into a [`ChunkBuilder`].
@@ -230,7 +230,7 @@ impl Decoder {
 
     /// What an event of an unknown category states, should it be a device's.
     fn aside(&mut self, event: &RawEvent<'_>, slice: u32, offset: u64) {
-        let mut row = AsideRow { slice, ..AsideRow::default() };
+        let mut row = AsideRow::nothing(slice);
         for &(key, value) in &event.args {
             match key {
                 b"device" | b"dev-id" | b"device_id" | b"deviceId" => row.device = value.as_u32(),
@@ -238,17 +238,17 @@ impl Decoder {
                 | b"Physic Stream Id" => row.stream = value.as_u32(),
                 b"bytes" | b"Bytes" | b"size(Byte)" => row.bytes = value.as_u64(),
                 b"memcpy_details" => row.bytes = size_of_details(value),
-                b"Task Type" => row.task = Some(StrId::from(self.string(value, offset))),
+                b"Task Type" => row.task = Some(self.string(value, offset)),
                 _ => {}
             }
         }
-        if row != (AsideRow { slice, ..AsideRow::default() }) {
+        if row != AsideRow::nothing(slice) {
             self.builder.aside(row);
         }
     }
 
     fn op(&mut self, event: &RawEvent<'_>, slice: u32, offset: u64) {
-        let mut text = |key: &[u8]| event.arg(key).map(|v| StrId::from(self.string(v, offset)));
+        let mut text = |key: &[u8]| event.arg(key).map(|v| self.string(v, offset));
         let shapes = Shapes {
             dims: text(b"Input Dims").or_else(|| text(b"Input dims")),
             types: text(b"Input type"),
@@ -275,7 +275,7 @@ impl Decoder {
 
     fn collective(&mut self, event: &RawEvent<'_>, slice: u32, offset: u64) {
         let Some(name) = event.arg(b"Collective name") else { return };
-        let mut text = |key: &[u8]| event.arg(key).map(|v| StrId::from(self.string(v, offset)));
+        let mut text = |key: &[u8]| event.arg(key).map(|v| self.string(v, offset));
         let dtype = text(b"dtype");
         let group_name = text(b"Process Group Name").or_else(|| text(b"Process Group ID"));
         let group_description = text(b"Process Group Description");
@@ -283,7 +283,7 @@ impl Decoder {
         let in_split = text(b"In split size");
         let out_split = text(b"Out split size");
         let comms_id = text(b"Comms Id");
-        let name = StrId::from(self.string(name, offset));
+        let name = self.string(name, offset);
         let number = |key: &[u8]| event.arg(key).and_then(RawValue::as_u64);
         let small = |key: &[u8]| event.arg(key).and_then(RawValue::as_u32);
         self.builder.collective(CollectiveRow {
@@ -309,10 +309,10 @@ impl Decoder {
     /// Every argument as the trace writes it.
     fn arguments(&mut self, event: &RawEvent<'_>, slice: u32, offset: u64) {
         for &(key, value) in &event.args {
-            let key = StrId::from(self.builder.string(&key_text(key).0));
+            let key = self.builder.string(&key_text(key).0);
             let value = match value.as_i64().filter(|_| !value.is_string()) {
                 Some(number) => Argument::Number(number),
-                None => Argument::Text(self.string(value, offset).into()),
+                None => Argument::Text(self.string(value, offset)),
             };
             self.builder.argument(ArgumentRow { slice, key, value });
         }

@@ -9,7 +9,7 @@ use crate::table::figure::Role;
 pub(super) type Rgb = (u8, u8, u8);
 
 /// The colours of an image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Theme {
     /// On white.
     #[default]
@@ -102,7 +102,7 @@ pub fn css(theme: Theme, selector: &str) -> String {
         let _ = write!(out, "--fig-{name}:{};", hex(theme.ink(ink)));
     }
     for role in Role::ALL {
-        let _ = write!(out, "--fig-{}:{};", role.key(), hex(theme.role(role)));
+        let _ = write!(out, "--fig-{}:{};", role.as_str(), hex(theme.role(role)));
     }
     out.push('}');
     out

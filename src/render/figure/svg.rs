@@ -105,8 +105,8 @@ fn classes(ink: Ink) -> (String, String) {
         Ink::Text => ("text", 100),
         Ink::Muted => ("muted", 100),
         Ink::Grid => ("grid", 100),
-        Ink::Role(role) => (role.key(), 100),
-        Ink::Faint(role, strength) => (role.key(), strength),
+        Ink::Role(role) => (role.as_str(), 100),
+        Ink::Faint(role, strength) => (role.as_str(), strength),
         Ink::OnRole => ("on", 100),
     };
     // Without a page's style the light colours show, so that the element stands alone as well.

@@ -321,7 +321,7 @@ mod tests {
             }
             assert!(of("--focus", "--bg") >= 3.0, "{name}: the focus ring");
             for role in Role::ALL {
-                let fill = format!("--fig-{}", role.key());
+                let fill = format!("--fig-{}", role.as_str());
                 assert!(of(&fill, "--bg") >= 3.0, "{name}: {fill} on the page");
                 assert!(of("--fig-on", &fill) >= 4.5, "{name}: words on {fill}");
             }

@@ -53,8 +53,6 @@ fn thread(number: usize, profile: &Profile) -> Value {
         time_ns += ns;
     }
     let weights: Vec<f64> = profile.samples.iter().map(|&(_, ns)| ns as f64 / NS).collect();
-    let each = |value: Value| vec![value; n_frames];
-    let numbers: Vec<usize> = (0..n_frames).collect();
     json!({
         "name": profile.title,
         "processName": "omni-trace",
@@ -82,32 +80,44 @@ fn thread(number: usize, profile: &Profile) -> Value {
             "subcategory": vec![0; stacks.frames.len()],
             "length": stacks.frames.len(),
         },
-        "frameTable": {
-            "address": each(json!(-1)),
-            "inlineDepth": each(json!(0)),
-            "category": each(json!(0)),
-            "subcategory": each(json!(0)),
-            "func": numbers,
-            "nativeSymbol": each(Value::Null),
-            "innerWindowID": each(Value::Null),
-            "implementation": each(Value::Null),
-            "line": each(Value::Null),
-            "column": each(Value::Null),
-            "length": n_frames,
-        },
-        "funcTable": {
-            "isJS": each(json!(false)),
-            "relevantForJS": each(json!(false)),
-            "name": numbers,
-            "resource": each(json!(-1)),
-            "fileName": each(Value::Null),
-            "lineNumber": each(Value::Null),
-            "columnNumber": each(Value::Null),
-            "length": n_frames,
-        },
+        "frameTable": frames(n_frames),
+        "funcTable": functions(n_frames),
         "resourceTable": { "lib": [], "name": [], "host": [], "type": [], "length": 0 },
         "nativeSymbols": { "libIndex": [], "address": [], "name": [], "functionSize": [], "length": 0 },
         "stringArray": profile.frames,
+    })
+}
+
+/// A frame for each function.
+fn frames(n: usize) -> Value {
+    let each = |value: Value| vec![value; n];
+    json!({
+        "address": each(json!(-1)),
+        "inlineDepth": each(json!(0)),
+        "category": each(json!(0)),
+        "subcategory": each(json!(0)),
+        "func": Vec::from_iter(0..n),
+        "nativeSymbol": each(Value::Null),
+        "innerWindowID": each(Value::Null),
+        "implementation": each(Value::Null),
+        "line": each(Value::Null),
+        "column": each(Value::Null),
+        "length": n,
+    })
+}
+
+/// A function for each name.
+fn functions(n: usize) -> Value {
+    let each = |value: Value| vec![value; n];
+    json!({
+        "isJS": each(json!(false)),
+        "relevantForJS": each(json!(false)),
+        "name": Vec::from_iter(0..n),
+        "resource": each(json!(-1)),
+        "fileName": each(Value::Null),
+        "lineNumber": each(Value::Null),
+        "columnNumber": each(Value::Null),
+        "length": n,
     })
 }
 

@@ -96,7 +96,7 @@ impl Store {
     /// Whether all of it can be kept: one that was read for rewriting holds more.
     pub fn is_keepable(&self) -> bool {
         let is_plain = self.slices.event.is_empty() && self.arguments.is_none();
-        cfg!(target_endian = "little") && is_plain && self.asides.is_empty()
+        cfg!(target_endian = "little") && is_plain
     }
 
     /// The bytes of a section.
@@ -285,7 +285,6 @@ fn tables(from: &impl Sections, head: &Head<'_>) -> Option<Store> {
         strings: Strings::default(),
         slices: Slices::default(),
         arguments: None,
-        asides: Vec::new(),
         event_numbers: head.event_numbers,
         meta: head.meta.clone().into_owned(),
         repairs: head.repairs,

@@ -8,8 +8,11 @@ use super::{
 };
 use crate::analyze::breakdown::Scope;
 use crate::analyze::host::ThreadKind;
+use crate::analyze::idle::Cause;
 use crate::analyze::iteration_names::Phase;
+use crate::analyze::kernels::ActivityKind;
 use crate::analyze::ranks::{FEWEST, RankRow, SlowRankRow};
+use crate::analyze::timeline::Class;
 use crate::schema::{Row as _, Spec};
 use crate::table::{
     AnalyzeReport, BlameCellRow, BreakdownRow, DeviceRow, IdleRow, IterationRow, KernelRow,
@@ -89,13 +92,13 @@ impl<'a> Figures<'a> {
         }
         let bars = Bars { rows, scale: BarScale::Longest };
         let mut figure = self.figure("breakdown", TITLE, FigureKind::Bars(bars));
-        let mut unrecorded: BTreeMap<&[String], Vec<String>> = BTreeMap::new();
+        let mut unrecorded: BTreeMap<&[Class], Vec<String>> = BTreeMap::new();
         for row in leads.filter(|row| !row.unrecorded_waits.is_empty()) {
             let inputs = unrecorded.entry(&row.unrecorded_waits).or_default();
             inputs.push(format!("#{}", row.input));
         }
         for (waits, inputs) in unrecorded {
-            let waits: Vec<&str> = waits.iter().map(|wait| class_name(wait)).collect();
+            let waits: Vec<&str> = waits.iter().map(|&wait| class_name(wait)).collect();
             figure.notes.push(format!(
                 "Not recorded in {}: {}. Such time is in the other classes, above all unattributed.",
                 inputs.join(", "),
@@ -104,7 +107,7 @@ impl<'a> Figures<'a> {
         }
         if !self.report.excluded_classes.is_empty() {
             let classes: Vec<&str> =
-                self.report.excluded_classes.iter().map(|class| class_name(class)).collect();
+                self.report.excluded_classes.iter().map(|&class| class_name(class)).collect();
             figure.notes.push(format!("Left out of the window: {}.", classes.join(", ")));
         }
         figure
@@ -120,16 +123,13 @@ impl<'a> Figures<'a> {
         let thread = self.report.threads.iter().find(is_lead);
         let mut parts: Vec<BarPart> = match thread {
             Some(thread) => {
-                let known = thread
-                    .classes
-                    .iter()
-                    .filter_map(|class| Some((class.class.as_str(), class.ns?)));
-                known.map(|(class, ns)| class_part(class, ns)).collect()
+                let classes = thread.classes.iter();
+                classes.filter_map(|class| Some(class_part(class.class, class.ns?))).collect()
             }
             None => vec![
                 BarPart::new(Role::Execution, "execution", row.execution_ns),
                 BarPart::new(Role::IpcWait, "waiting", row.waiting_ns.unwrap_or(0)),
-                class_part("unattributed", row.unattributed_ns),
+                class_part(Class::Unattributed, row.unattributed_ns),
             ],
         };
         parts.retain(|part| part.ns > 0);
@@ -157,14 +157,8 @@ impl<'a> Figures<'a> {
             BarPart::new(Role::Comm, "exposed collectives", row.exposed_comm_ns),
             BarPart::new(Role::Copy, "copies and memsets only", row.busy_ns - row.kernel_busy_ns),
         ];
-        parts.extend(row.idle_by_cause.iter().filter_map(|cause| {
-            Some(BarPart {
-                role: Role::of_class(cause.cause.as_str()),
-                name: idle_name(cause.cause.as_str()),
-                ns: cause.ns?,
-                is_idle: true,
-            })
-        }));
+        let causes = row.idle_by_cause.iter();
+        parts.extend(causes.filter_map(|cause| Some(idle_part(cause.cause, cause.ns?))));
         parts.retain(|part| part.ns > 0);
         let device = row.device.map_or("device".to_owned(), |device| format!("device {device}"));
         let label = format!("{} {device}", self.report.name_of(row.input));
@@ -359,45 +353,46 @@ fn iteration_span(row: &IterationRow, window_ns: i64) -> LaneSpan {
 }
 
 /// What device activity is; a collective is told by its library's name.
-fn category(category: &str, name: &str) -> (Role, &'static str) {
+fn category(category: ActivityKind, name: &str) -> (Role, &'static str) {
+    let is_collective = || ["nccl", "rccl"].iter().any(|library| name.starts_with(library));
     match category {
-        "gpu_memcpy" => (Role::Copy, "copy"),
-        "gpu_memset" => (Role::Memset, "memset"),
-        _ if ["nccl", "rccl"].iter().any(|library| name.starts_with(library)) => {
-            (Role::Comm, "collective")
-        }
-        _ => (Role::Kernel, "kernel"),
+        ActivityKind::Memcpy => (Role::Copy, "copy"),
+        ActivityKind::Memset => (Role::Memset, "memset"),
+        ActivityKind::Kernel if is_collective() => (Role::Comm, "collective"),
+        ActivityKind::Kernel => (Role::Kernel, "kernel"),
     }
 }
 
-fn class_part(class: &str, ns: i64) -> BarPart {
+fn class_part(class: Class, ns: i64) -> BarPart {
     BarPart::new(Role::of_class(class), class_name(class), ns)
 }
 
-fn class_name(class: &str) -> &'static str {
+fn class_name(class: Class) -> &'static str {
     match class {
-        "ipc_wait" => "IPC wait",
-        "gpu_sync" => "GPU sync",
-        "other_wait" => "other wait",
-        "runtime" => "runtime calls",
-        "module_loading" => "module loading",
-        "profiler" => "profiler itself",
-        "cpu_op" => "operators",
-        "python" => "Python",
-        _ => "unattributed",
+        Class::IpcWait => "IPC wait",
+        Class::GpuSync => "GPU sync",
+        Class::OtherWait => "other wait",
+        Class::Runtime => "runtime calls",
+        Class::ModuleLoading => "module loading",
+        Class::Profiler => "profiler itself",
+        Class::CpuOp => "operators",
+        Class::Python => "Python",
+        Class::Unattributed => "unattributed",
     }
 }
 
-fn idle_name(cause: &str) -> &'static str {
-    match cause {
-        "ipc_wait" => "idle: IPC wait",
-        "gpu_sync" => "idle: GPU sync",
-        "other_wait" => "idle: other wait",
-        "runtime" => "idle: runtime calls",
-        "module_loading" => "idle: module loading",
-        "profiler" => "idle: profiler itself",
-        "cpu_op" => "idle: operators",
-        "python" => "idle: Python",
-        _ => "idle: not recorded",
-    }
+/// Idle time by its cause.
+fn idle_part(cause: Cause, ns: i64) -> BarPart {
+    let (role, name) = match cause {
+        Cause::IpcWait => (Role::IpcWait, "idle: IPC wait"),
+        Cause::GpuSync => (Role::GpuSync, "idle: GPU sync"),
+        Cause::OtherWait => (Role::OtherWait, "idle: other wait"),
+        Cause::Runtime => (Role::Runtime, "idle: runtime calls"),
+        Cause::ModuleLoading => (Role::Loading, "idle: module loading"),
+        Cause::Profiler => (Role::Other, "idle: profiler itself"),
+        Cause::CpuOp => (Role::CpuOp, "idle: operators"),
+        Cause::Python => (Role::Python, "idle: Python"),
+        Cause::NotRecorded => (Role::Unattributed, "idle: not recorded"),
+    };
+    BarPart { is_idle: true, ..BarPart::new(role, name, ns) }
 }

@@ -16,102 +16,62 @@ pub use diff::diff_figures;
 pub use merge::merge_figures;
 pub use stages::stages_figures;
 
-/// What a mark stands for. A theme gives each a colour; waiting looks unlike execution in every theme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Operators.
-    CpuOp,
-    /// Python.
-    Python,
-    /// Runtime and driver calls.
-    Runtime,
-    /// Loading or compiling device code.
-    Loading,
-    /// Work that the figure tells apart no further.
-    Execution,
-    /// Waiting for another process.
-    IpcWait,
-    /// Waiting for the device.
-    GpuSync,
-    /// Another wait.
-    OtherWait,
-    /// What no event explains.
-    Unattributed,
-    /// Compute kernels.
-    Kernel,
-    /// Collectives.
-    Comm,
-    /// Copies.
-    Copy,
-    /// Memsets.
-    Memset,
-    /// A prefill iteration.
-    Prefill,
-    /// A decode iteration.
-    Decode,
-    /// An iteration of prefill and decode.
-    Mixed,
-    /// What has no other role.
-    Other,
+use crate::analyze::timeline::Class;
+use crate::model::named;
+
+named! {
+    /// What a mark stands for, in the order of legends. A theme gives each a colour; waiting looks unlike execution in every theme.
+    Role {
+        /// Operators.
+        CpuOp "cpu-op",
+        /// Python.
+        Python "python",
+        /// Runtime and driver calls.
+        Runtime "runtime",
+        /// Loading or compiling device code.
+        Loading "loading",
+        /// Work that the figure tells apart no further.
+        Execution "execution",
+        /// Compute kernels.
+        Kernel "kernel",
+        /// Collectives.
+        Comm "comm",
+        /// Copies.
+        Copy "copy",
+        /// Memsets.
+        Memset "memset",
+        /// A prefill iteration.
+        Prefill "prefill",
+        /// A decode iteration.
+        Decode "decode",
+        /// An iteration of prefill and decode.
+        Mixed "mixed",
+        /// Waiting for another process.
+        IpcWait "ipc-wait",
+        /// Waiting for the device.
+        GpuSync "gpu-sync",
+        /// Another wait.
+        OtherWait "other-wait",
+        /// What no event explains.
+        Unattributed "unattributed",
+        /// What has no other role.
+        Other "other",
+    }
 }
 
 impl Role {
-    /// Every role, in the order of legends.
-    pub const ALL: [Self; 17] = [
-        Self::CpuOp,
-        Self::Python,
-        Self::Runtime,
-        Self::Loading,
-        Self::Execution,
-        Self::Kernel,
-        Self::Comm,
-        Self::Copy,
-        Self::Memset,
-        Self::Prefill,
-        Self::Decode,
-        Self::Mixed,
-        Self::IpcWait,
-        Self::GpuSync,
-        Self::OtherWait,
-        Self::Unattributed,
-        Self::Other,
-    ];
-
-    /// Name for style sheets.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::CpuOp => "cpu-op",
-            Self::Python => "python",
-            Self::Runtime => "runtime",
-            Self::Loading => "loading",
-            Self::Execution => "execution",
-            Self::IpcWait => "ipc-wait",
-            Self::GpuSync => "gpu-sync",
-            Self::OtherWait => "other-wait",
-            Self::Unattributed => "unattributed",
-            Self::Kernel => "kernel",
-            Self::Comm => "comm",
-            Self::Copy => "copy",
-            Self::Memset => "memset",
-            Self::Prefill => "prefill",
-            Self::Decode => "decode",
-            Self::Mixed => "mixed",
-            Self::Other => "other",
-        }
-    }
-
-    /// The role of a class of a thread's time, or of a cause of idle time, by its name in the machine output.
-    pub fn of_class(class: &str) -> Self {
+    /// The role of a class of a thread's time.
+    pub fn of_class(class: Class) -> Self {
         match class {
-            "ipc_wait" => Self::IpcWait,
-            "gpu_sync" => Self::GpuSync,
-            "other_wait" => Self::OtherWait,
-            "runtime" => Self::Runtime,
-            "module_loading" => Self::Loading,
-            "cpu_op" => Self::CpuOp,
-            "python" => Self::Python,
-            "profiler" => Self::Other,
-            _ => Self::Unattributed,
+            Class::IpcWait => Self::IpcWait,
+            Class::GpuSync => Self::GpuSync,
+            Class::OtherWait => Self::OtherWait,
+            Class::Runtime => Self::Runtime,
+            Class::ModuleLoading => Self::Loading,
+            Class::CpuOp => Self::CpuOp,
+            Class::Python => Self::Python,
+            Class::Profiler => Self::Other,
+            Class::Unattributed => Self::Unattributed,
         }
     }
 }

@@ -41,67 +41,64 @@ fn no_request(found: &StageReport) -> Option<Sentence> {
 
 /// What pipeline logs come to.
 pub fn verdict_of_logs(report: &StagesReport) -> Option<Verdict> {
-    let mut sentences = Vec::new();
     let found = &report.found;
-    let timed =
-        found.requests.iter().enumerate().filter_map(|(i, row)| Some((i, row, row.e2e_ns?)));
-    if let Some((number, row, e2e_ns)) =
-        timed.clone().max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i)))
-    {
-        let n = timed.count();
-        let at = Pointer::<RequestRow>::row(number);
-        let mut line = match n {
-            1 => Line::of_logs("The request "),
-            _ => Line::of_logs("The slowest request, "),
-        };
-        line =
-            line.name(&row.request).words(" took ").figure(Cell::Ns(e2e_ns), pointer!(at.e2e_ns));
-        for (ns, words, path) in [
-            (row.generation_ns, " generation", pointer!(at.generation_ns)),
-            (row.transfers_ns, " transfers", pointer!(at.transfers_ns)),
-            (row.queue_ns, " queue", pointer!(at.queue_ns)),
-            (row.next_stage_ns, " waiting for the next stage", pointer!(at.next_stage_ns)),
-            (row.other_ns.filter(|&ns| ns > 0), " other", pointer!(at.other_ns)),
-        ] {
-            if let Some(ns) = ns {
-                line =
-                    line.words(", ").share((ns, path), (e2e_ns, pointer!(at.e2e_ns))).words(words);
-            }
-        }
-        sentences.push(line.words(".").see::<RequestRow>());
-    }
-    sentences.extend(first_output(found));
-    sentences.extend(no_request(found));
-    if found.stages.len() > 1 {
-        let sums = found
-            .stages
-            .iter()
-            .enumerate()
-            .filter_map(|(i, row)| Some((i, row, row.generation_ns?)));
-        if let Some((number, row, ns)) = sums.max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i))) {
-            let at = Pointer::<StageRow>::row(number);
-            let line = Line::of_logs("By the log, stage ")
-                .figure(Cell::Count(u64::from(row.stage)), pointer!(at.stage))
-                .words(" generated longest: ")
-                .figure(Cell::Ns(ns), pointer!(at.generation_ns));
-            sentences.push(line.words(" in all.").see::<StageRow>());
+    let all = [
+        slowest_request(found),
+        first_output(found),
+        no_request(found),
+        longest_stage(found),
+        flagged(found),
+    ];
+    let sentences: Vec<Sentence> = all.into_iter().flatten().collect();
+    let about = "The logs".to_owned();
+    (!sentences.is_empty()).then_some(Verdict { about, input: None, sentences })
+}
+
+/// The row with the largest time, the first of equals, with its number.
+fn longest<R>(rows: &[R], ns: impl Fn(&R) -> Option<i64>) -> Option<(usize, &R, i64)> {
+    let timed = rows.iter().enumerate().filter_map(|(i, row)| Some((i, row, ns(row)?)));
+    timed.max_by_key(|&(i, _, ns)| (ns, std::cmp::Reverse(i)))
+}
+
+/// What the time of the slowest request is made of.
+fn slowest_request(found: &StageReport) -> Option<Sentence> {
+    let (number, row, e2e_ns) = longest(&found.requests, |row| row.e2e_ns)?;
+    let at = Pointer::<RequestRow>::row(number);
+    let is_only = found.requests.iter().filter(|row| row.e2e_ns.is_some()).count() == 1;
+    let mut line = Line::of_logs(if is_only { "The request " } else { "The slowest request, " });
+    line = line.name(&row.request).words(" took ").figure(Cell::Ns(e2e_ns), pointer!(at.e2e_ns));
+    for (ns, words, path) in [
+        (row.generation_ns, " generation", pointer!(at.generation_ns)),
+        (row.transfers_ns, " transfers", pointer!(at.transfers_ns)),
+        (row.queue_ns, " queue", pointer!(at.queue_ns)),
+        (row.next_stage_ns, " waiting for the next stage", pointer!(at.next_stage_ns)),
+        (row.other_ns.filter(|&ns| ns > 0), " other", pointer!(at.other_ns)),
+    ] {
+        if let Some(ns) = ns {
+            line = line.words(", ").share((ns, path), (e2e_ns, pointer!(at.e2e_ns))).words(words);
         }
     }
-    if !found.flags.is_empty() {
-        let n = found.flags.len();
-        let word = if n == 1 { "figure" } else { "figures" };
-        let root = Pointer::<StageReport>::root();
-        sentences.push(
-            Line::of_logs("")
-                .figure(Cell::Count(n as u64), pointer!(root.flags))
-                .words(format!(" printed {word} of the logs should be read with care."))
-                .tone(Tone::Caution)
-                .see::<FlagRow>(),
-        );
-    }
-    (!sentences.is_empty()).then(|| Verdict {
-        about: "The logs".to_owned(),
-        input: None,
-        sentences,
-    })
+    Some(line.words(".").see::<RequestRow>())
+}
+
+/// Which of several stages generated longest.
+fn longest_stage(found: &StageReport) -> Option<Sentence> {
+    let (number, row, ns) = longest(&found.stages, |row| row.generation_ns)?;
+    let at = Pointer::<StageRow>::row(number);
+    let line = Line::of_logs("By the log, stage ")
+        .figure(Cell::Count(u64::from(row.stage)), pointer!(at.stage))
+        .words(" generated longest: ")
+        .figure(Cell::Ns(ns), pointer!(at.generation_ns));
+    (found.stages.len() > 1).then(|| line.words(" in all.").see::<StageRow>())
+}
+
+/// That printed figures are to be read with care.
+fn flagged(found: &StageReport) -> Option<Sentence> {
+    let n = found.flags.len();
+    let word = if n == 1 { "figure" } else { "figures" };
+    let root = Pointer::<StageReport>::root();
+    let line = Line::of_logs("")
+        .figure(Cell::Count(n as u64), pointer!(root.flags))
+        .words(format!(" printed {word} of the logs should be read with care."));
+    (n > 0).then(|| line.tone(Tone::Caution).see::<FlagRow>())
 }

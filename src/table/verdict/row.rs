@@ -10,7 +10,7 @@ tables! {
     /// One sentence of the verdict.
     VerdictRow: "verdict", "Verdict", "What do the figures come to?", groups 1 {
         about: String, Text, All, "of", "what the sentence is about: an input as it is called, or all of them";
-        tone: &'static str, Text, All, "tone", "finding, caution (what cannot be told, or only with care) or loss (data was lost)";
+        tone: Tone, Text, All, "tone", "finding, caution (what cannot be told, or only with care) or loss (data was lost)";
         table: &'static str, Text, Machines, "table", "the table with its figures";
         sentence: Vec<Part>, Prose, All / Last, "sentence", "what the figures come to; in the machine output its parts: words, a name of the trace, or a figure with its exact value, the unit, the JSON pointer path of the field, and of, that of the whole, where the figure is a share; the path of a list stands for its length";
     }
@@ -29,7 +29,7 @@ impl VerdictRow {
             let about = verdict.about;
             let row = move |sentence: super::Sentence| Self {
                 about: about.clone(),
-                tone: tone_name(sentence.tone),
+                tone: sentence.tone,
                 table: sentence.table.1,
                 sentence: sentence.parts,
             };
@@ -39,19 +39,12 @@ impl VerdictRow {
     }
 }
 
-fn tone_name(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Finding => "finding",
-        Tone::Caution => "caution",
-        Tone::Loss => "loss",
-    }
-}
-
 /// The table with its sentences.
 pub(in crate::table) fn verdict_view(rows: &[VerdictRow]) -> Table {
     let spec = VerdictRow::SPEC;
     let cells = |row: &VerdictRow| {
-        let (about, tone) = (Cell::Text(row.about.clone()), Cell::Text(row.tone.to_owned()));
+        let (about, tone) =
+            (Cell::Text(row.about.clone()), Cell::Text(row.tone.as_str().to_owned()));
         let table = Cell::Text(row.table.to_owned());
         vec![about, tone, table, Cell::Sentence(row.sentence.clone())]
     };
@@ -67,7 +60,7 @@ pub(in crate::table) fn verdict_view(rows: &[VerdictRow]) -> Table {
 
 /// The table for people: only what is no finding has a tone.
 pub fn verdict_summary(mut table: Table) -> Table {
-    let finding = Cell::Text(tone_name(Tone::Finding).to_owned());
+    let finding = Cell::Text(Tone::Finding.as_str().to_owned());
     let Some(tone) = table.columns.iter().position(|column| column.key == "tone") else {
         return table;
     };

@@ -1,6 +1,7 @@
 //! Cautions about times: what has no start, what has no end, what lies beyond the window.
 
 use super::{Line, Sentence, Tone, WORTH_TELLING_PCT, own};
+use crate::analyze::startup::CostKind;
 use crate::schema::{Pointer, pointer};
 use crate::table::{AnalyzeReport, Cell, DeviceRow, StartupRow, TrustKind, TrustRow, percent};
 
@@ -123,7 +124,7 @@ fn beyond_window(report: &AnalyzeReport, input: usize) -> Option<Sentence> {
 /// The time before the first device activity where it is much of the window, with the costs that take most of it.
 fn startup(report: &AnalyzeReport, input: usize) -> Option<Sentence> {
     let rows: Vec<_> = own(&report.startup, input, |row| row.input).collect();
-    let &(number, first) = rows.iter().find(|(_, row)| row.cost == "before_device")?;
+    let &(number, first) = rows.iter().find(|(_, row)| row.cost == CostKind::BeforeDevice)?;
     let told = |ns: i64, pct: f64| percent(ns, first.window_ns).is_some_and(|share| share >= pct);
     if !told(first.ns, STARTUP_PCT) {
         return None;
@@ -134,7 +135,7 @@ fn startup(report: &AnalyzeReport, input: usize) -> Option<Sentence> {
     line = line.words(" of the window (").figure(Cell::Ns(first.ns), pointer!(at.ns));
     line = line.words(") lies before the first device activity");
     let mut costs: Vec<_> =
-        rows.into_iter().filter(|(_, row)| row.cost != "before_device").collect();
+        rows.into_iter().filter(|(_, row)| row.cost != CostKind::BeforeDevice).collect();
     costs.retain(|(_, row)| told(row.before_device_ns, WORTH_TELLING_PCT));
     costs.sort_by_key(|&(number, row)| (-row.before_device_ns, number));
     for (nth, (number, row)) in costs.into_iter().take(3).enumerate() {
@@ -147,15 +148,15 @@ fn startup(report: &AnalyzeReport, input: usize) -> Option<Sentence> {
 }
 
 /// What a one-time cost is, after its time.
-fn cost_words(cost: &str) -> &'static str {
+fn cost_words(cost: CostKind) -> &'static str {
     match cost {
-        "profiler" => "for the profiler itself",
-        "module_loading" => "loading device code",
-        "autotuning" => "autotuning",
-        "compilation" => "compiling",
-        "context" => "creating contexts and handles",
-        "allocation" => "taking or freeing device memory",
-        "library" => "in first calls of a library",
-        _ => "in first launches",
+        CostKind::Profiler => "for the profiler itself",
+        CostKind::ModuleLoading => "loading device code",
+        CostKind::Autotuning => "autotuning",
+        CostKind::Compilation => "compiling",
+        CostKind::Context => "creating contexts and handles",
+        CostKind::Allocation => "taking or freeing device memory",
+        CostKind::Library => "in first calls of a library",
+        CostKind::BeforeDevice | CostKind::FirstLaunch => "in first launches",
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 static UNFINISHED: Mutex<Unfinished> = Mutex::new(Unfinished { paths: Vec::new() });
 
 /// The paths that an interruption removes. An interruption waits while somebody holds them.
-pub(super) struct Unfinished {
+pub struct Unfinished {
     paths: Vec<PathBuf>,
 }
 
@@ -18,7 +18,7 @@ impl Unfinished {
     }
 
     /// Removes them all: the program ends.
-    pub(super) fn remove(&self) {
+    pub fn remove(&self) {
         // What was made last stands innermost. A folder that holds anything else stays.
         for path in self.paths.iter().rev() {
             let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
@@ -27,7 +27,7 @@ impl Unfinished {
 }
 
 /// Holds the paths: no interruption ends the program meanwhile.
-pub(super) fn unfinished() -> MutexGuard<'static, Unfinished> {
+pub fn unfinished() -> MutexGuard<'static, Unfinished> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -8,16 +8,15 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::args_merge::TraceOutputArgs;
-use super::atomic_file::{AtomicFile, PipeOutput, spill_file};
 use super::here;
 use super::output::Target;
 use super::progress::ProgressDisplay;
-use super::reading::Sorting;
+use super::read_twice::Spooled;
 use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say, say_rendered};
 use super::session;
-use super::spool::Spooled;
 use super::tables::{TableChoice, rendered_as};
 use crate::diag::Reporter;
+use crate::files::{AtomicFile, spill_file};
 use crate::read::events::{Again, read_apart_for_rewriting, read_for_rewriting};
 use crate::read::{Input, Progress, ReadOptions, side_by_side};
 use crate::render::human;
@@ -67,10 +66,10 @@ pub(super) fn first_pass(
         Ok(read.into_iter().map(named).collect())
     };
     let results = {
-        let _display = ProgressDisplay::start(progress, &paths, args.quiet);
+        let _display = ProgressDisplay::start(progress, &paths, args.running.quiet);
         side_by_side(sources, options, read)
     };
-    let sorting = Sorting { is_strict: args.strict, is_quiet: args.quiet };
+    let sorting = args.running.sorting();
     let mut read = sorting.sorted(results, |first: &mut FirstPass| &mut first.input.diag)?;
     read.iter_mut().for_each(FirstPass::carry_losses);
     Ok(read)
@@ -78,7 +77,7 @@ pub(super) fn first_pass(
 
 pub(super) fn read_options(args: &TraceOutputArgs) -> ReadOptions {
     let mut options = ReadOptions::default();
-    if let Some(threads) = args.threads {
+    if let Some(threads) = args.running.threads {
         options.threads = usize::from(threads);
     }
     options
@@ -162,8 +161,13 @@ impl Destination {
             sources.iter().map(|source| source.again.path().to_owned()).collect();
         let _display = ProgressDisplay::start(pass.progress, &paths, is_quiet);
         if self.is_stdout() {
-            return match self.write_to(&mut PipeOutput::new(), base_time_ns, members, sources, pass)
-            {
+            return match self.write_to(
+                &mut io::stdout().lock(),
+                base_time_ns,
+                members,
+                sources,
+                pass,
+            ) {
                 // A reader that closed the pipe has seen what it wanted: that is success.
                 Err(WriteError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                     Ok((Written::default(), None))
@@ -226,7 +230,7 @@ pub(super) fn show<R: Serialize>(
     tables: &[schema::Source<'_>],
     view: impl Fn(&schema::Source<'_>) -> Table,
 ) -> anyhow::Result<()> {
-    if args.quiet {
+    if args.running.quiet {
         return Ok(());
     }
     let first = tables.first().map_or("", |source| source.key);
@@ -262,13 +266,13 @@ pub(super) fn outcome<'a>(
     diags: impl Iterator<Item = &'a Reporter>,
 ) -> Outcome {
     let n_left_out = written.n_left_out;
-    if n_left_out > 0 && !args.quiet {
+    if n_left_out > 0 && !args.running.quiet {
         let events = if n_left_out == 1 { "event has" } else { "events have" };
         say(&format!("warning: {n_left_out} {events} no place in a Perfetto trace and went"));
         say("hint: .json and .json.gz keep every event");
     }
-    let manner = Sorting { is_strict: args.strict, is_quiet: args.quiet };
-    if n_left_out > 0 && args.strict {
+    let manner = args.running.sorting();
+    if n_left_out > 0 && args.running.strict {
         return Outcome::DataLost;
     }
     session::outcome(manner, diags, None)

@@ -1,6 +1,4 @@
 //! Files that appear whole or not at all, also when the program is interrupted, and several of them all or none.
-//!
-//! Every output of every command is written here, and nowhere else; none may replace an input (see [`super::guard`]).
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -8,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::guard;
+use super::inputs::refuse;
 use super::unfinished::{self, unfinished};
 
 const BUFFER_BYTES: usize = 1 << 18;
@@ -21,7 +19,7 @@ const SPILL: &str = ".spill";
 /// A file under a temporary name beside its target; takes the target's name when it is whole.
 ///
 /// Devices and pipes are written to as they are.
-pub(super) struct AtomicFile {
+pub struct AtomicFile {
     file: Option<BufWriter<File>>,
     /// The complete file, open until it has its name: other runs then know that it is somebody's.
     complete: Option<File>,
@@ -36,7 +34,7 @@ impl AtomicFile {
     /// # Errors
     ///
     /// Where the target is an input of the command or another of its outputs, besides what the file system refuses.
-    pub(super) fn create(target: &Path) -> io::Result<Self> {
+    pub fn create(target: &Path) -> io::Result<Self> {
         if fs::metadata(target).is_ok_and(|metadata| !metadata.is_file()) {
             let file = File::options().write(true).open(target)?;
             let file = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
@@ -47,7 +45,7 @@ impl AtomicFile {
 
     /// As [`AtomicFile::create`], for a name inside a folder: a link of that name is replaced itself, so that nothing
     /// outside the folder is touched.
-    pub(super) fn create_inside(folder: &Path, name: &str) -> io::Result<Self> {
+    pub fn create_inside(folder: &Path, name: &str) -> io::Result<Self> {
         let target = folder.join(name);
         if target.is_dir() && !target.is_symlink() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
@@ -56,7 +54,7 @@ impl AtomicFile {
     }
 
     fn create_at(target: PathBuf) -> io::Result<Self> {
-        guard::refuse(&target)?;
+        refuse(&target)?;
         let name =
             target.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
         let start = hidden(name);
@@ -71,7 +69,7 @@ impl AtomicFile {
     }
 
     /// Gives the file its name. Gives its size in bytes.
-    pub(super) fn finish(mut self) -> io::Result<u64> {
+    pub fn finish(mut self) -> io::Result<u64> {
         let bytes = self.complete()?;
         finish_together(vec![self])?;
         Ok(bytes)
@@ -139,7 +137,7 @@ impl Drop for AtomicFile {
 /// # Errors
 ///
 /// Where one cannot be written; the folder then holds what it held before.
-pub(super) fn write_together(folder: &Path, files: &[(String, Vec<u8>)]) -> io::Result<()> {
+pub fn write_together(folder: &Path, files: &[(String, Vec<u8>)]) -> io::Result<()> {
     let made = MadeFolders::make(folder)?;
     let mut complete = Vec::new();
     for (name, bytes) in files {
@@ -191,7 +189,7 @@ impl Drop for MadeFolders {
 
 /// A file beside the target to put things aside. It has no name any more where the system allows that, so that it is gone
 /// when it is closed, however the program ends.
-pub(super) fn spill_file(target: &Path) -> io::Result<File> {
+pub fn spill_file(target: &Path) -> io::Result<File> {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let start = OsString::from(".omni-trace.");
@@ -244,27 +242,6 @@ fn is_left(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     let age = file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
     matches!(age, Ok(Ok(age)) if age > YOUNG) && file.try_lock().is_ok()
-}
-
-/// Standard output, at which a closed pipe is the end and no error.
-pub(super) struct PipeOutput {
-    out: io::StdoutLock<'static>,
-}
-
-impl PipeOutput {
-    pub(super) fn new() -> Self {
-        Self { out: io::stdout().lock() }
-    }
-}
-
-impl Write for PipeOutput {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.out.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }
 
 #[cfg(test)]

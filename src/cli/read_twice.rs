@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::atomic_file::spill_file;
 use super::run::{Hinted, say};
+use crate::files::spill_file;
 use crate::read::ReadError;
 
 /// An input that can be read again.
