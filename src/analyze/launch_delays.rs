@@ -13,6 +13,7 @@ tables! {
         input: usize, Count, All, "#", "number of the input";
         count: u64, Count, All, "count", "launches: activity whose call is in the trace";
         sum_ns: i64, Ns, All, "sum", "sum of the delays: from the begin of the call to the begin on the device";
+        min_ns: i64, Ns, All, "min", "the shortest delay: about what a launch takes where nothing is in its way";
         p50_ns: i64, Ns, All, "p50", "the median delay, nearest rank";
         p99_ns: i64, Ns, All, "p99", "the 99th percentile, nearest rank";
         max_ns: i64, Ns, All, "max", "the longest delay";
@@ -51,6 +52,7 @@ pub fn launch_delays(store: &Store, base: &TimeBase) -> Vec<LaunchRow> {
             input: base.input,
             count: q.count,
             sum_ns: q.sum_ns,
+            min_ns: q.min_ns,
             p50_ns: q.p50_ns,
             p99_ns: q.p99_ns,
             max_ns: q.max_ns,
