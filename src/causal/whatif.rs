@@ -165,23 +165,7 @@ impl Subject<'_> {
         let free = Effect { waits_for_nothing: true, ..Effect::FREE };
         let dropped = Effect { is_dropped: true, waits_for_nothing: true, ..Effect::FREE };
         match change {
-            Change::Scale(Named::Class, class, factor) => {
-                let effect = Effect { scale: *factor, ..Effect::NONE };
-                let what = What::of_node(class);
-                self.each(to, effect, |_, node| Some(self.graph.nodes.what[node]) == what);
-            }
-            Change::Scale(Named::Op, glob, factor) => {
-                let effect = Effect { scale: *factor, ..Effect::NONE };
-                self.in_ops(glob).into_iter().for_each(|node| to.add(node, effect));
-            }
-            Change::Scale(named, glob, factor) => {
-                let effect = Effect { scale: *factor, ..Effect::NONE };
-                self.by_name(to, effect, glob, |what, kind| match named {
-                    Named::Kernel => kind == EventKind::Kernel,
-                    Named::Copy => what == What::Copy,
-                    _ => kind.is_api_call(),
-                });
-            }
+            Change::Scale(named, glob, factor) => self.scale(to, *named, glob, *factor),
             Change::Free(what) => {
                 self.each(to, free, |_, node| self.graph.nodes.what[node] == *what);
             }
@@ -227,6 +211,23 @@ impl Subject<'_> {
                         && self.is_id(lane, self.graph.nodes.op[node], &ids)
                 });
             }
+        }
+    }
+
+    /// Work of a name takes so many times as long.
+    fn scale(&self, to: &mut Changes, named: Named, glob: &str, factor: f64) {
+        let effect = Effect { scale: factor, ..Effect::NONE };
+        match named {
+            Named::Class => {
+                let what = What::of_node(glob);
+                self.each(to, effect, |_, node| Some(self.graph.nodes.what[node]) == what);
+            }
+            Named::Op => self.in_ops(glob).into_iter().for_each(|node| to.add(node, effect)),
+            Named::Kernel => {
+                self.by_name(to, effect, glob, |_, kind| kind == EventKind::Kernel);
+            }
+            Named::Copy => self.by_name(to, effect, glob, |what, _| what == What::Copy),
+            Named::Call => self.by_name(to, effect, glob, |_, kind| kind.is_api_call()),
         }
     }
 

@@ -76,86 +76,134 @@ tables! {
     }
 }
 
+/// Of each kind what count and time are of, what to do, and what would refute it.
+const TEXTS: [(FindingKind, [&str; 3]); FindingKind::ALL.len()] = [
+    (
+        FindingKind::LaunchBound,
+        [
+            "iterations in which the stream had run dry at more than half of the launches; the path's time in host code in them",
+            "capture the iteration in a CUDA graph, or compile it, so that one call launches it all",
+            "shapes or control flow that change between iterations and cannot be captured; a host that is as slow without the profiler only in the trace",
+        ],
+    ),
+    (
+        FindingKind::TinyKernels,
+        [
+            "kernels shorter than the call that launched them; the sum of these calls",
+            "fuse them (torch.compile, a fused kernel), or launch them by a graph",
+            "a device that is never idle: then the calls are hidden behind longer kernels",
+        ],
+    ),
+    (
+        FindingKind::PageableCopies,
+        [
+            "copies from or to pageable memory; their sum",
+            "pin the host memory (pin_memory=True) and copy with non_blocking=True",
+            "host memory that is pinned and was labelled wrong; copies whose result the next line needs",
+        ],
+    ),
+    (
+        FindingKind::BlockingCopies,
+        [
+            "calls that copy and wait for the device; time in them",
+            "copy asynchronously (non_blocking=True) on a stream of its own, and wait where the data are needed",
+            "a host that needs the data at once, and has nothing else to do",
+        ],
+    ),
+    (
+        FindingKind::SyncInLoop,
+        [
+            "operators that read a result back and waited for the device; the time of that",
+            "keep the value on the device, or read it back later: no .item(), .nonzero(), .tolist() in the loop",
+            "control flow that depends on the value in the same iteration",
+        ],
+    ),
+    (
+        FindingKind::LateRank,
+        [
+            "collectives to which this input came last; by how much the others had to wait for it",
+            "take away what this rank does more than the others before its collectives",
+            "clocks of the ranks that are further apart than the delays",
+        ],
+    ),
+    (
+        FindingKind::ExposedCollectives,
+        [
+            "stretches of the path in communication; their sum",
+            "overlap communication with compute: buckets, async_op=True, a stream of its own",
+            "compute that needs the result before it can go on",
+        ],
+    ),
+    (
+        FindingKind::StageImbalance,
+        [
+            "stretches of the path in this stage; their sum",
+            "give this stage more: a device of its own, another batch size, less work for it",
+            "a stage that others wait for only in the window that was recorded",
+        ],
+    ),
+    (
+        FindingKind::SpinHidesBottleneck,
+        [
+            "waits of work threads for other processes; time in them",
+            "do not look for the time in the queue: freeing all waits brings next to nothing; the path is mostly in what is named",
+            "processes that wait and share cores with those that work",
+        ],
+    ),
+    (
+        FindingKind::ModuleLoading,
+        [
+            "stretches of host time in which device code is loaded or compiled; their sum",
+            "warm up before the window: run every shape once, CUDA_MODULE_LOADING=EAGER",
+            "a service that loads as often without the profiler",
+        ],
+    ),
+    (
+        FindingKind::Autotuning,
+        [
+            "frames and ranges of autotuning; their sum",
+            "warm up before the window, or keep the tuning cache between runs",
+            "shapes that change all the time, so that tuning never ends",
+        ],
+    ),
+    (
+        FindingKind::GarbageCollection,
+        [
+            "frames and ranges of garbage collection; their sum",
+            "freeze what stays (gc.freeze) and collect between requests",
+            "memory that grows without the collections",
+        ],
+    ),
+    (
+        FindingKind::DataLoader,
+        [
+            "ranges in which the loop waits for its DataLoader; their sum",
+            "more workers, prefetch_factor, pin_memory; move the preprocessing out of the loop",
+            "workers that are limited by the storage",
+        ],
+    ),
+    (
+        FindingKind::AllocationInLoop,
+        [
+            "calls in iterations that ask the driver for memory or give it back; their sum",
+            "allocate before the loop: warm up the caching allocator, expandable_segments, no empty_cache() in the loop",
+            "sizes that grow for good reason, once",
+        ],
+    ),
+    (
+        FindingKind::Contention,
+        [
+            "kernels that ran while another stream or process had kernels on the device; by how much longer they took than alone",
+            "do not run these side by side: one stream, other priorities, a device for each process",
+            "a throughput of both together that is higher than one after the other",
+        ],
+    ),
+];
+
 impl FindingKind {
     /// What count and time are of; what to do; what would refute it.
     fn texts(self) -> [&'static str; 3] {
-        match self {
-            Self::LaunchBound => [
-                "iterations in which the stream had run dry at more than half of the launches; the path's time in host code in them",
-                "capture the iteration in a CUDA graph, or compile it, so that one call launches it all",
-                "shapes or control flow that change between iterations and cannot be captured; a host that is as slow without the profiler only in the trace",
-            ],
-            Self::TinyKernels => [
-                "kernels shorter than the call that launched them; the sum of these calls",
-                "fuse them (torch.compile, a fused kernel), or launch them by a graph",
-                "a device that is never idle: then the calls are hidden behind longer kernels",
-            ],
-            Self::PageableCopies => [
-                "copies from or to pageable memory; their sum",
-                "pin the host memory (pin_memory=True) and copy with non_blocking=True",
-                "host memory that is pinned and was labelled wrong; copies whose result the next line needs",
-            ],
-            Self::BlockingCopies => [
-                "calls that copy and wait for the device; time in them",
-                "copy asynchronously (non_blocking=True) on a stream of its own, and wait where the data are needed",
-                "a host that needs the data at once, and has nothing else to do",
-            ],
-            Self::SyncInLoop => [
-                "operators that read a result back and waited for the device; the time of that",
-                "keep the value on the device, or read it back later: no .item(), .nonzero(), .tolist() in the loop",
-                "control flow that depends on the value in the same iteration",
-            ],
-            Self::LateRank => [
-                "collectives to which this input came last; by how much the others had to wait for it",
-                "take away what this rank does more than the others before its collectives",
-                "clocks of the ranks that are further apart than the delays",
-            ],
-            Self::ExposedCollectives => [
-                "stretches of the path in communication; their sum",
-                "overlap communication with compute: buckets, async_op=True, a stream of its own",
-                "compute that needs the result before it can go on",
-            ],
-            Self::StageImbalance => [
-                "stretches of the path in this stage; their sum",
-                "give this stage more: a device of its own, another batch size, less work for it",
-                "a stage that others wait for only in the window that was recorded",
-            ],
-            Self::SpinHidesBottleneck => [
-                "waits of work threads for other processes; time in them",
-                "do not look for the time in the queue: freeing all waits brings next to nothing; the path is mostly in what is named",
-                "processes that wait and share cores with those that work",
-            ],
-            Self::ModuleLoading => [
-                "stretches of host time in which device code is loaded or compiled; their sum",
-                "warm up before the window: run every shape once, CUDA_MODULE_LOADING=EAGER",
-                "a service that loads as often without the profiler",
-            ],
-            Self::Autotuning => [
-                "frames and ranges of autotuning; their sum",
-                "warm up before the window, or keep the tuning cache between runs",
-                "shapes that change all the time, so that tuning never ends",
-            ],
-            Self::GarbageCollection => [
-                "frames and ranges of garbage collection; their sum",
-                "freeze what stays (gc.freeze) and collect between requests",
-                "memory that grows without the collections",
-            ],
-            Self::DataLoader => [
-                "ranges in which the loop waits for its DataLoader; their sum",
-                "more workers, prefetch_factor, pin_memory; move the preprocessing out of the loop",
-                "workers that are limited by the storage",
-            ],
-            Self::AllocationInLoop => [
-                "calls in iterations that ask the driver for memory or give it back; their sum",
-                "allocate before the loop: warm up the caching allocator, expandable_segments, no empty_cache() in the loop",
-                "sizes that grow for good reason, once",
-            ],
-            Self::Contention => [
-                "kernels that ran while another stream or process had kernels on the device; by how much longer they took than alone",
-                "do not run these side by side: one stream, other priorities, a device for each process",
-                "a throughput of both together that is higher than one after the other",
-            ],
-        }
+        TEXTS[self as usize].1
     }
 
     /// Whether a gain by replay is what makes it a finding.
@@ -278,4 +326,14 @@ fn finding_row(facts: &Facts<'_>, unchanged: &Measure, one: Candidate) -> Option
         advice,
         refuted_by,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FindingKind, TEXTS};
+
+    #[test]
+    fn texts_stand_in_the_order_of_the_kinds() {
+        assert_eq!(TEXTS.map(|(kind, _)| kind), FindingKind::ALL);
+    }
 }
