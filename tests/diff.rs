@@ -105,6 +105,15 @@ fn a_baseline_stands_for_its_traces() {
         let (_, stored) = json(&["--against", folder.path().to_str().unwrap(), b]);
         assert_eq!(direct, stored);
     }
+    // Several runs in one.
+    let several = folder.path().join("several.json");
+    let several = several.to_str().unwrap();
+    let (code, stdout, stderr) = run(&["--b", &a, &b, "--save-baseline", several]);
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "", ""));
+    let (_, direct) = json(&["--a", &a, &b, "--b", &a]);
+    let (_, stored) = json(&["--against", several, &a]);
+    assert_eq!(direct, stored);
+    assert!(stored["cautions"].to_string().contains("B is one run"), "{stored}");
     let text = std::fs::read_to_string(base).unwrap();
     std::fs::write(base, text.replacen("\"dur_ns\":", "\"dur_ns\":1", 1)).unwrap();
     let (code, _, stderr) = run(&["--against", base, &a]);
@@ -137,6 +146,11 @@ fn graphs_in_place_of_single_launches_are_told_first_and_explained() {
     let idle = &report["other_causes"][0];
     assert_eq!((idle["class"].as_str(), idle["name"].as_str()), (Some("idle"), Some("cpu_op")));
     assert!(ns(&idle["diff_ns"]) * 2 < ns(&report["total"]["diff_ns"]), "{idle}");
+    // Little work is in both, so that a machine twice as fast would leave less than the limit.
+    let (code, gated) = json(&[&a, &b, "--gate", "3%"]);
+    assert_eq!((code, gated["verdict"].as_str()), (Some(0), Some("no_change_shown")));
+    assert!(gated["answer"].to_string().contains("No change of the program beyond the limits"));
+    assert!(gated["cautions"].to_string().contains("too little of the same work"), "{gated}");
 
     let (a, b) =
         ("h100/py_llm/llm_eager.pt.trace.json.gz", "h100/py_llm/llm_cudagraph.pt.trace.json.gz");
@@ -151,7 +165,8 @@ fn graphs_in_place_of_single_launches_are_told_first_and_explained() {
 fn planted_changes_are_named() {
     let pairs = [
         ("host_sleep", "lead", "wait.annotation", Some("improvement")),
-        ("item_per_layer", "lead", "sync.gpu", Some("improvement")),
+        // Less than what a machine may do from one run to the next.
+        ("item_per_layer", "lead", "sync.gpu", Some("inconclusive")),
         ("device_bound_spin", "device", "at::cuda::spin_kernel", None),
     ];
     for (pair, account, name, verdict) in pairs {
@@ -259,6 +274,33 @@ fn each_reason_not_to_compare_has_its_sentence() {
     );
 
     assert_eq!(json(&[&a, &b, "--gate", "3%", "--allow-inconclusive"]).0, Some(0));
+    // Another model, by the shapes of its weights.
+    let products = |file: &str, width: u64| {
+        let path = generated(at, file, "NVIDIA H100", 20, true);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let shaped = format!(
+            r#""name":"aten::mm","args":{{"Input Dims":[[4,{width}],[{width},{width}]]}},"pid""#
+        );
+        std::fs::write(&path, text.replace(r#""name":"aten::mm","pid""#, &shaped)).unwrap();
+        path
+    };
+    let (narrow, wide) = (products("g.json", 512), products("h.json", 1024));
+    let (code, report) = json(&[&narrow, &wide, "--gate", "3%"]);
+    assert_eq!((code, report["verdict"].as_str()), (Some(1), Some("inconclusive")));
+    assert!(
+        report["total"].is_null() && cautions(&report).contains("different models"),
+        "{report}"
+    );
+    assert!(report["differences"].to_string().contains("512 × 512"), "{report}");
+    assert!(!json(&[&narrow, &narrow]).1["total"].is_null());
+    // Nothing of what a gate measures.
+    let (_, report) = json(&[&a, &a, "--gate", "kernel:nothing=3%"]);
+    assert!(cautions(&report).contains("A has nothing that the gate kernel:nothing"), "{report}");
+    // A run of a trend that is of another kind.
+    let none = fixture("torch_cpu_multithread");
+    let (_, report) = json(&[&a, &none, &a]);
+    assert_eq!(report["trend"].as_array().unwrap().len(), 2);
+    assert!(cautions(&report).contains("the trend is without it"), "{report}");
     // A rank of one side alone.
     for (side, ranks) in [("A", 2), ("B", 1)] {
         let folder = at.join(side);

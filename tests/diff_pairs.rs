@@ -482,6 +482,81 @@ fn planted(program: &Program, random: &mut Random) -> (Program, String) {
     (slower, name)
 }
 
+/// The program on a machine that is slower by a factor: all its work.
+fn on_slower(program: &Program, factor: f64) -> Program {
+    let slower = |parts: &[f64]| parts.iter().map(|ns| ns * factor).collect();
+    Program {
+        ops_ns: slower(&program.ops_ns),
+        kernels_ns: slower(&program.kernels_ns),
+        ..program.clone()
+    }
+}
+
+#[test]
+fn a_slower_machine_is_no_slower_program_and_hides_none() {
+    let n = n_pairs(20);
+    let (mut n_false, mut n_planted, mut n_named, mut n_found) = (0, 0, 0, 0);
+    for seed in 0..n as u64 {
+        let mut random = Random(seed * 2 + 3_000_001);
+        let program = Program::random(&mut random);
+        let factor = if seed % 2 == 0 { 1.25 } else { 0.8 };
+        let a = program.run(&mut random);
+        let found = compared(&a, &on_slower(&program, factor).run(&mut random), "3%");
+        let total = found.total.as_ref().unwrap();
+        let common = total.common_pct.unwrap();
+        assert!((common - (factor - 1.0) * 100.0).abs() < 3.0, "{common} for {factor}: {total:?}");
+        n_false += usize::from(matches!(found.verdict, Verdict::Regression | Verdict::Improvement));
+        if found.verdict == Verdict::Inconclusive {
+            assert!(found.gates[0].runs_needed.is_some_and(|runs| runs >= 2), "{:?}", found.gates);
+        }
+        if factor < 1.0 {
+            continue;
+        }
+        // One part that is slower besides, by a fifth of the iteration.
+        n_planted += 1;
+        let (mut slower, name) = planted(&program, &mut random);
+        let number: usize = name.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+        let parts =
+            if name.starts_with("kernel") { &mut slower.kernels_ns } else { &mut slower.ops_ns };
+        parts[number] += 0.2 * program.mean_ns(&mut random);
+        let found = compared(&a, &on_slower(&slower, factor).run(&mut random), "3%");
+        let first = found.causes.first().unwrap();
+        n_named += usize::from(first.name == name && first.is_shown);
+        n_found += usize::from(found.verdict == Verdict::Regression);
+    }
+    eprintln!(
+        "of {n}: {n_false} false gates; of {n_planted} planted: {n_named} named first, {n_found} found"
+    );
+    assert!(n_false * 20 <= n, "{n_false} of {n}");
+    assert!(n_named * 100 >= n_planted * 95, "{n_named} of {n_planted}");
+    assert!(n_found * 100 >= n_planted * 90, "{n_found} of {n_planted}");
+}
+
+#[test]
+fn several_runs_tell_how_runs_differ() {
+    let mut random = Random(77);
+    let program = Program { deviation: 0.005, memory: 0.0, ..Program::random(&mut random) };
+    let mut on = |factor: f64| run(&on_slower(&program, factor).run(&mut random)).remove(0);
+    let known: Vec<Run> = [1.0, 1.06, 0.95, 1.02, 0.97].map(&mut on).to_vec();
+    let options = Options { gates: vec!["3%".parse().unwrap()], ..Options::default() };
+    let verdict = |b: &[Run]| {
+        let found = compare(&known, b, &options);
+        let total = found.total.unwrap();
+        // How runs vary is in the interval: no scale is taken out.
+        assert_eq!((total.common_pct, total.excess_ns, total.runs_a), (None, None, 5));
+        (found.verdict, found.gates[0].clone())
+    };
+    // A single run within how the known ones differ, and one that is not.
+    let (inside, gate) = verdict(&[on(1.05)]);
+    assert_eq!((inside, gate.n_needed), (Verdict::Inconclusive, None));
+    assert!(gate.runs_needed.unwrap() > 2, "{gate:?}");
+    assert_eq!(verdict(&[on(1.4)]).0, Verdict::Regression);
+    assert_eq!(verdict(&[on(0.6)]).0, Verdict::Improvement);
+    // Alone, each of them could be the machine.
+    let alone = compare(&known[..1], &[on(1.4)], &options);
+    assert_eq!(alone.verdict, Verdict::Inconclusive);
+}
+
 #[test]
 fn another_mix_of_equal_iterations_is_no_slowdown() {
     let step = |requests: u64| Step {

@@ -217,6 +217,41 @@ fn the_timeline_holds_every_nanosecond() {
     }
 }
 
+/// Two runs on one page: every lane of both as it is on their own pages, and both from the same start.
+#[test]
+fn two_runs_stand_on_one_scale() {
+    let timeline = |page: &str| -> Value {
+        let data = between(page, "id=\"timeline-data\">", "</script>")[0];
+        serde_json::from_str(data).expect("the data are JSON")
+    };
+    let (a, b) = ("fixtures/pipeline", "fixtures/h100_rust_light");
+    let both = page_of(&[b, "--against", a]);
+    assert!(both.contains("B against A") && both.contains("on one scale of time"));
+    let data = timeline(&both);
+    let shown = sums(&data);
+    let [of_a, of_b] = [a, b].map(|run| timeline(&page_of(&[run])));
+    let n_a = sums(&of_a).keys().filter_map(|key| key.0).max().expect("an input") + 1;
+    let mut n_lanes = 0;
+    for (first, own) in [(0, &of_a), (n_a, &of_b)] {
+        for ((input, kind, name), sums) in sums(own) {
+            let key = (input.map(|input| input + first), kind, name);
+            assert_eq!(shown.get(&key), Some(&sums), "{key:?}");
+            n_lanes += 1;
+        }
+    }
+    assert_eq!(shown.len(), n_lanes);
+    // Each begins at 0, and the axis is as long as the longer of them.
+    let len = |data: &Value| data["len_ns"].as_i64().expect("a length");
+    assert_eq!(len(&data), len(&of_a).max(len(&of_b)));
+    let who: Vec<&str> = data["lanes"]
+        .as_array()
+        .expect("lanes")
+        .iter()
+        .filter_map(|lane| lane["who"].as_str())
+        .collect();
+    assert!(["A", "B"].iter().all(|side| who.iter().any(|who| who.starts_with(side))), "{who:?}");
+}
+
 type LaneKey = (Option<u64>, &'static str, String);
 
 /// Sums by class of every lane of devices and threads.

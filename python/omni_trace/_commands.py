@@ -124,13 +124,21 @@ def check(paths: Paths, **options: Any) -> Dict[str, Any]:
     return {**json.loads(out), "found": code == _FOUND}
 
 
-def diff(a: Optional[Path] = None, b: Optional[Path] = None, **options: Any) -> Dict[str, Any]:
+def diff(a: Optional[Paths] = None, b: Optional[Paths] = None, **options: Any) -> Dict[str, Any]:
     """Which of two runs is faster, by how much, why, and whether it is real.
 
-    ``options`` are those of ``omni-trace diff``: ``gate="3%"``, ``against="main.json"``, …
-    Gives the machine output, with ``"found"``: whether a gate is exceeded or not decided (the exit code is then 1).
+    A side is one run, or a list of several, which tell how runs of one program differ. ``options`` are those of
+    ``omni-trace diff``: ``gate="3%"``, ``against="main.json"``, ``save_baseline="main.json"``, …
+    Gives the machine output, with ``"found"``: whether a gate is exceeded or not decided (the exit code is then 1). Where a baseline is
+    stored and nothing compared there is no more than that.
     """
-    sides = [one for one in (a, b) if one is not None]
-    words = ["diff", "--format=json", *paths_of(sides), *words_of(options)]
+    words = ["diff", "--format=json"]
+    if any(isinstance(side, (list, tuple)) for side in (a, b)):
+        for name, side in (("--a", a), ("--b", b)):
+            words += [] if side is None else [name, *paths_of(side)]
+        words += words_of(options)
+    else:
+        sides = [one for one in (a, b) if one is not None]
+        words += [*paths_of(sides), *words_of(options)]
     code, out = _checked(words, may_find=True)
-    return {**json.loads(out), "found": code == _FOUND}
+    return {**json.loads(out or "{}"), "found": code == _FOUND}

@@ -171,6 +171,11 @@ def test_check_and_diff_say_whether_they_found_something(tmp_path):
     traces = sorted(PIPELINE.glob("*.gz"))
     same = omni_trace.diff(traces[0], traces[0])
     assert same["command"] == "diff" and same["found"] is False
+    several = omni_trace.diff([traces[0], traces[0]], [traces[0]], gate="3%")
+    assert several["total"]["runs_a"] == 2 and several["total"]["runs_b"] == 1
+    base = tmp_path / "base.json"
+    assert omni_trace.diff(b=[traces[0], traces[0]], save_baseline=base) == {"found": False}
+    assert omni_trace.diff(traces[0], against=base, gate="3%")["total"]["runs_a"] == 2
 
 
 def test_a_command_that_fails_raises_what_it_says(tmp_path):

@@ -230,6 +230,10 @@ pub(super) struct ReportArgs {
     #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 
+    /// Show both runs on common scales instead: these traces are A, those named first are B, as in `diff`.
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "logs")]
+    pub(super) against: Vec<PathBuf>,
+
     #[command(flatten)]
     pub(super) logs: LogArgs,
 

@@ -13,6 +13,8 @@ use crate::compare::Gate;
 ///
 /// Iterations of equal stage, rank, phase and size are compared. A is the first run, B the last; runs between them show
 /// the trend. A run is a file, files with commas between them, a directory, or a stored baseline.
+/// With one run a side only what exceeds a common scale of all work is called a change: a slower machine scales all work, and
+/// nothing inside one run shows it. Several runs a side, or a baseline of several, tell how runs differ.
 /// Exit codes: 0 done; 1 a gate is exceeded, or not decided; 2 an error, or data lost under --strict.
 #[derive(Debug, ClapArgs)]
 pub(super) struct DiffArgs {
@@ -32,7 +34,8 @@ pub(super) struct DiffArgs {
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "a")]
     pub(super) against: Option<PathBuf>,
 
-    /// Store the iterations of B in a small file, for --against. With one run: nothing else is done.
+    /// Store the iterations of B in a small file, for --against. With one run, or --b alone: nothing else is done. Several
+    /// runs (--b RUN RUN RUN) tell how runs of the same program differ, so that one new run can be held against them.
     #[arg(long, value_name = "FILE")]
     pub(super) save_baseline: Option<PathBuf>,
 

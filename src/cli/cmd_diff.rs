@@ -58,7 +58,9 @@ fn sides(args: &DiffArgs) -> anyhow::Result<Sides> {
     Ok(match (&args.against, positional) {
         (Some(against), []) => (vec![against.clone()], none(), args.b.clone()),
         (Some(against), runs) => (vec![against.clone()], none(), runs.to_vec()),
-        (None, []) if !args.a.is_empty() => (args.a.clone(), none(), args.b.clone()),
+        (None, []) if !args.a.is_empty() || args.save_baseline.is_some() => {
+            (args.a.clone(), none(), args.b.clone())
+        }
         (None, [a, between @ .., b]) => (vec![a.clone()], between.to_vec(), vec![b.clone()]),
         (None, [only]) if args.save_baseline.is_some() => (none(), none(), vec![only.clone()]),
         _ => {
@@ -122,7 +124,7 @@ impl DiffPlan {
         let mut comparison = compare(&a, &b, &self.options);
         if !between.is_empty() {
             let all: Vec<Run> = a.iter().chain(&between).chain(&b).cloned().collect();
-            comparison.trend = trend(&all, &self.options);
+            comparison.add_trend(&all, trend(&all, &self.options));
         }
         let verdict = comparison.verdict;
         let names = |runs: &[Run]| runs.iter().map(|run| run.name.clone()).collect();
@@ -150,7 +152,11 @@ impl DiffPlan {
         if !self.common.is_quiet {
             let inputs = runs.iter().flat_map(|run| &run.inputs);
             let n: usize = inputs.map(|input| input.units.len()).sum();
-            say(&format!("{} holds {n} iterations", path.display()));
+            let of_runs = match runs.len() {
+                1 => "1 run; several (--b RUN RUN RUN) tell how runs differ".to_owned(),
+                several => format!("{several} runs"),
+            };
+            say(&format!("{} holds {n} iterations of {of_runs}", path.display()));
         }
     }
 

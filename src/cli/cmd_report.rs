@@ -11,12 +11,14 @@ use super::plan::{CommonPlan, excluded_classes};
 use super::reading::{find_traces, read_traces};
 use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say};
 use super::session::{in_pool, outcome};
-use super::{cmd_analyze, figures, pages};
+use super::{cmd_analyze, figures, pages, runs};
 use crate::analyze::copies::CopiesConfig;
 use crate::analyze::window::WindowConfig;
 use crate::ask::{CausalRun, Question, bandwidth_report, stages_report};
+use crate::compare::{Options, compare};
 use crate::files::write_together;
-use crate::read::Inputs;
+use crate::read::{Input, Inputs};
+use crate::table::diff::DiffReport;
 use crate::table::page::Page;
 
 /// The page.
@@ -26,6 +28,8 @@ const INDEX: &str = "index.html";
 pub(super) struct ReportPlan {
     common: CommonPlan,
     inputs: Inputs,
+    /// Another run, to be shown beside it.
+    against: Option<Inputs>,
     question: Question,
     /// The interval that was asked for.
     window: Option<WindowConfig>,
@@ -48,6 +52,10 @@ impl ReportPlan {
             window: args.window,
             logs: LogPlan::of(&args.logs, &args.paths, &inputs)?,
             folder: folder_of(args)?,
+            against: Some(&args.against)
+                .filter(|a| !a.is_empty())
+                .map(|a| find_traces(a))
+                .transpose()?,
             inputs,
         })
     }
@@ -66,6 +74,7 @@ impl ReportPlan {
             window: None,
             logs: LogPlan::of(&named, paths, &inputs)?,
             inputs,
+            against: None,
             folder,
         })
     }
@@ -92,7 +101,10 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
 pub(super) fn run_plan(plan: &ReportPlan) -> anyhow::Result<Outcome> {
     guard::claim([Output::of("-o", Some(&plan.folder.join(INDEX)))])?;
     refuse_file(&plan.folder)?;
-    in_pool(plan.common.read.threads, || report(plan))
+    in_pool(plan.common.read.threads, || match &plan.against {
+        None => report(plan),
+        Some(against) => report_both(plan, against),
+    })
 }
 
 /// What is there and no folder cannot be written into: said before anything is read.
@@ -138,8 +150,57 @@ fn remove_stale(folder: &Path, files: &[(String, Vec<u8>)]) {
     }
 }
 
-fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
+/// Writes a page and its figures into the folder.
+fn write<'a>(
+    plan: &ReportPlan,
+    page: Page,
+    inputs: &'a [Input],
+    logs: impl Iterator<Item = &'a Path>,
+) -> anyhow::Result<()> {
     let folder = &plan.folder;
+    let mut files = figures::files_of(&page.figures())?;
+    let html = pages::html_of(page, inputs, logs);
+    files.push((INDEX.to_owned(), html.into_bytes()));
+    let is_ours =
+        std::fs::read_to_string(folder.join(INDEX)).is_ok_and(|old| old.contains(MADE_BY));
+    write_together(folder, &files).map_err(|error| unwritable(folder, &error))?;
+    if is_ours {
+        remove_stale(folder, &files);
+    }
+    if !plan.common.is_quiet {
+        say(&format!("{} is the report", folder.join(INDEX).display()));
+    }
+    Ok(())
+}
+
+/// What is said where data was lost.
+const LOST: &str = "data of the input was lost; the report says what";
+
+/// Two runs on one page, on common scales: A is `against`.
+fn report_both(plan: &ReportPlan, against: &Inputs) -> anyhow::Result<Outcome> {
+    let mut inputs = read_traces(against, &plan.common)?;
+    let n_a = inputs.len();
+    inputs.extend(read_traces(&plan.inputs, &plan.common)?);
+    let (a, b) = inputs.split_at(n_a);
+    let sides = [a, b].map(|inputs| {
+        (inputs, cmd_analyze::answers(&plan.common, &plan.question, inputs, (None, &[])))
+    });
+    for (_, answers) in &sides {
+        refuse_outside(plan.window, answers.windows().map(|windows| windows.whole))?;
+    }
+    let runs = [a, b].map(|inputs| runs::run_of(inputs, &plan.question.time));
+    let names = runs.each_ref().map(|run| vec![run.name.clone()]);
+    let [run_a, run_b] = runs;
+    let comparison = compare(&[run_a], &[run_b], &Options::default());
+    let [names_a, names_b] = names;
+    let report = DiffReport::of(names_a, names_b, comparison);
+    let page = Page::of_sides(&report, pages::overview_of_sides(&sides));
+    write(plan, page, &inputs, std::iter::empty())?;
+    let diags = inputs.iter().map(|input| &input.diag);
+    Ok(outcome(plan.common.sorting(), diags, Some(LOST)))
+}
+
+fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
     let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
     let inputs = read_traces(&plan.inputs, &plan.common)?;
     let answers =
@@ -166,19 +227,7 @@ fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
         Some(path) => page.with_path(path),
         None => page,
     };
-    let mut files = figures::files_of(&page.figures())?;
-    let html = pages::html_of(page, &inputs, logs.iter().map(|log| log.path.as_path()));
-    files.push((INDEX.to_owned(), html.into_bytes()));
-    let is_ours =
-        std::fs::read_to_string(folder.join(INDEX)).is_ok_and(|old| old.contains(MADE_BY));
-    write_together(folder, &files).map_err(|error| unwritable(folder, &error))?;
-    if is_ours {
-        remove_stale(folder, &files);
-    }
-    if !plan.common.is_quiet {
-        say(&format!("{} is the report", folder.join(INDEX).display()));
-    }
+    write(plan, page, &inputs, logs.iter().map(|log| log.path.as_path()))?;
     let diags = inputs.iter().map(|input| &input.diag).chain(logs.iter().map(|log| &log.diag));
-    let warning = Some("data of the input was lost; the report says what");
-    Ok(outcome(plan.common.sorting(), diags.into_iter(), warning))
+    Ok(outcome(plan.common.sorting(), diags.into_iter(), Some(LOST)))
 }

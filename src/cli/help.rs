@@ -101,11 +101,11 @@ const SHORT: [Short; 13] = [
     },
     Short {
         command: "report",
-        shown: &["paths", "logs", "no_logs", "output", "force", "window", "exclude"],
+        shown: &["paths", "against", "logs", "no_logs", "output", "force", "window", "exclude"],
         examples: [
             ("omni-trace report", "this directory's traces and logs, to omni-trace-report/"),
             ("omni-trace report DIR -o page", "to a folder of this name"),
-            ("omni-trace report DIR --exclude ipc_wait -o page", "without the waiting"),
+            ("omni-trace report NEW --against OLD -o page", "both runs on common scales"),
         ],
     },
     Short {
@@ -116,7 +116,10 @@ const SHORT: [Short; 13] = [
                 "omni-trace diff before.json.gz after.json.gz",
                 "which is faster, why, and is it real",
             ),
-            ("omni-trace diff main.json.gz --save-baseline main.json", "a small file for later"),
+            (
+                "omni-trace diff --b run1 run2 run3 --save-baseline main.json",
+                "a small file for later",
+            ),
             ("omni-trace diff --against main.json pr.json.gz --gate 3%", "1 where it got slower"),
         ],
     },

@@ -13,7 +13,7 @@ use super::output::Target;
 use crate::analyze::clock::Placement;
 use crate::analyze::overview::{OverviewInput, overview};
 use crate::analyze::overview_names::NamedSpan;
-use crate::ask::Answers;
+use crate::ask::{Answers, InputAnswers};
 use crate::read::Input;
 use crate::render::html;
 use crate::table::OverviewData;
@@ -67,28 +67,69 @@ fn sha256(path: &Path) -> std::io::Result<String> {
 
 /// The overview timeline of analyzed inputs.
 pub(super) fn overview_of(inputs: &[Input], answers: &Answers) -> OverviewData {
-    let placed = answers.across.as_ref().map(|across| &across.placed);
-    let offset_ns = |number: usize| match placed {
-        None => Some(0),
-        Some(placed) => match placed[number].placement {
-            Placement::None => None,
-            _ => Some(placed[number].offset_ns),
-        },
-    };
-    let parts: Vec<OverviewInput<'_>> = answers
-        .results
+    let all: Vec<&Input> = inputs.iter().collect();
+    let label = |input: usize| format!("#{input}");
+    overview_with(&all, &parts_of(inputs, answers, 0), label)
+}
+
+/// The overview timeline of two runs, A and B: each from its own start, on one scale of time.
+pub(super) fn overview_of_sides(sides: &[(&[Input], Answers); 2]) -> OverviewData {
+    let all: Vec<&Input> = sides.iter().flat_map(|(inputs, _)| inputs.iter()).collect();
+    let parts: Vec<OverviewInput<'_>> = sides
         .iter()
-        .enumerate()
-        .map(|(number, results)| OverviewInput {
-            store: &inputs[number].store,
-            base: &results.base,
-            iterations: &results.iterations,
-            offset_ns: offset_ns(number),
-        })
+        .flat_map(|(inputs, answers)| parts_of(inputs, answers, -start_of(answers)))
         .collect();
+    let n_a = sides[0].0.len();
+    let label = |input: usize| match (input.checked_sub(n_a), n_a, all.len() - n_a) {
+        (None, 1, _) => "A".to_owned(),
+        (None, ..) => format!("A #{input}"),
+        (Some(_), _, 1) => "B".to_owned(),
+        (Some(number), ..) => format!("B #{number}"),
+    };
+    overview_with(&all, &parts, label)
+}
+
+/// What to add to the times of an input for the time line of its run; `None` where it has no place on it.
+fn offset_ns(answers: &Answers, number: usize) -> Option<i64> {
+    let Some(placed) = answers.across.as_ref().map(|across| &across.placed) else { return Some(0) };
+    match placed[number].placement {
+        Placement::None => None,
+        _ => Some(placed[number].offset_ns),
+    }
+}
+
+/// When a run begins on its time line.
+fn start_of(answers: &Answers) -> i64 {
+    let starts = answers
+        .windows()
+        .enumerate()
+        .filter_map(|(number, windows)| Some(windows.whole.start_ns + offset_ns(answers, number)?));
+    starts.min().unwrap_or(0)
+}
+
+/// The inputs of a run, moved by `shift_ns`.
+fn parts_of<'a>(
+    inputs: &'a [Input],
+    answers: &'a Answers,
+    shift_ns: i64,
+) -> Vec<OverviewInput<'a>> {
+    let part = |(number, (input, results)): (usize, (&'a Input, &'a InputAnswers))| OverviewInput {
+        store: &input.store,
+        base: &results.base,
+        iterations: &results.iterations,
+        offset_ns: offset_ns(answers, number).map(|offset_ns| offset_ns + shift_ns),
+    };
+    inputs.iter().zip(&answers.results).enumerate().map(part).collect()
+}
+
+fn overview_with(
+    inputs: &[&Input],
+    parts: &[OverviewInput<'_>],
+    label: impl Fn(usize) -> String,
+) -> OverviewData {
     let who = |input: usize| match inputs[input].identity.label() {
-        label if label.is_empty() => format!("#{input}"),
-        label => format!("#{input} {label}"),
+        name if name.is_empty() => label(input),
+        name => format!("{} {name}", label(input)),
     };
     let thread = |input: usize, track: usize| {
         let store = &inputs[input].store;
@@ -96,7 +137,7 @@ pub(super) fn overview_of(inputs: &[Input], answers: &Answers) -> OverviewData {
     };
     let name =
         |input: usize, span: &NamedSpan| inputs[input].store.strings.get(span.name).to_owned();
-    OverviewData::of(overview(&parts), who, thread, name)
+    OverviewData::of(overview(parts), who, thread, name)
 }
 
 /// How this run was asked for, and what wrote its inputs.

@@ -84,11 +84,19 @@ pub(super) fn read_run(
         }
         Found::Traces(path, inputs) => {
             let inputs = read_traces(inputs, common)?;
-            let all = inputs.par_iter().map(|input| units_of(input, time));
-            let run = Run { name: path.display().to_string(), inputs: all.collect() };
+            let run = Run { name: path.display().to_string(), ..run_of(&inputs, time) };
             diags.extend(inputs.into_iter().map(|input| input.diag));
             Ok(vec![run])
         }
+    }
+}
+
+/// Some inputs as one run, called as the files are.
+pub(super) fn run_of(inputs: &[Input], time: &TimeConfig) -> Run {
+    let names: Vec<String> = inputs.iter().map(|input| input.path.display().to_string()).collect();
+    Run {
+        name: names.join(","),
+        inputs: inputs.par_iter().map(|input| units_of(input, time)).collect(),
     }
 }
 

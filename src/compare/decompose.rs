@@ -1,7 +1,10 @@
 //! The difference of two sides taken apart: rate and mix, and what time was spent in, each to the nanosecond.
 
+use std::collections::BTreeMap;
+
 use super::apportion::{Fixed, apportioned, float, fraction, rounded};
 use super::estimate::{Estimate, false_discovery, of_mean};
+use super::machine::Machine;
 use super::rows::{BucketRow, CauseRow, ClassRow, CountRow};
 use super::sample::{Group, Lane, RowKey, Sample, Stratum};
 use crate::analyze::units::{Counts, Side};
@@ -170,7 +173,6 @@ pub(super) fn accounts(number: usize, lane: &Lane, totals: &Totals) -> Vec<Cause
     for row in &mut rows {
         row.diff_pct = share(row.diff_ns, totals.a_ns);
     }
-    add_intervals(lane, &mut rows);
     rows
 }
 
@@ -199,6 +201,9 @@ fn cause(
         low_ns: None,
         high_ns: None,
         q: None,
+        excess_ns: None,
+        excess_low_ns: None,
+        excess_high_ns: None,
         is_shown: false,
         a_count: means.a_count[row],
         b_count: means.b_count[row],
@@ -221,6 +226,9 @@ fn mix(number: usize, side: Side, totals: &Totals) -> Option<CauseRow> {
         low_ns: None,
         high_ns: None,
         q: None,
+        excess_ns: None,
+        excess_low_ns: None,
+        excess_high_ns: None,
         is_shown: false,
         a_count: 0.0,
         b_count: 0.0,
@@ -234,28 +242,33 @@ pub(super) fn whole(ns: f64) -> i64 {
 }
 
 /// Adds to the rows how sure each is.
-fn add_intervals(lane: &Lane, rows: &mut [CauseRow]) {
-    let numbers: std::collections::BTreeMap<String, u32> =
-        (0..).zip(&lane.rows).map(|(number, key)| (key.text(), number)).collect();
+pub(super) fn add_intervals(lane: &Lane, machine: &Machine, rows: &mut [CauseRow]) {
+    let numbers: BTreeMap<String, usize> =
+        lane.rows.iter().enumerate().map(|(number, key)| (key.text(), number)).collect();
     let mut tested: Vec<(usize, f64)> = Vec::new();
+    // The interval is one of the difference as it stands in the row.
+    let share = matched_share(lane);
     for (at, row) in rows.iter_mut().enumerate() {
         let Some(&number) = numbers.get(&row.key) else { continue };
         if row.a_ns == 0 && row.b_ns == 0 {
             continue;
         }
-        let estimate = of_mean(lane, |sample| of_row(sample, number).0 as f64);
-        if let Some(interval) = estimate.interval {
-            // The interval is one of the difference as it stands in the row.
-            let shift = matched_share(lane);
-            row.low_ns = Some(whole(interval.low * shift));
-            row.high_ns = Some(whole(interval.high * shift));
-            tested.push((at, interval.p));
-        }
+        let estimate = of_mean(lane, |sample| of_row(sample, number as u32).0 as f64);
+        let Some(interval) = estimate.interval else { continue };
+        row.low_ns = Some(whole(interval.low * share));
+        row.high_ns = Some(whole(interval.high * share));
+        let excess = machine.of_row(lane, number, &estimate);
+        row.excess_ns = excess.map(|excess| whole(excess.diff * share));
+        row.excess_low_ns = excess.map(|excess| whole(excess.low * share));
+        row.excess_high_ns = excess.map(|excess| whole(excess.high * share));
+        tested.push((at, excess.map_or(interval.p, |excess| excess.p.max(interval.p))));
     }
     let p: Vec<f64> = tested.iter().map(|test| test.1).collect();
     for ((at, _), q) in tested.iter().zip(false_discovery(&p)) {
-        rows[*at].q = Some(q);
-        rows[*at].is_shown = q <= 0.05;
+        let row = &mut rows[*at];
+        row.q = Some(q);
+        let is_agreed = row.excess_ns.is_none_or(|ns| ns.signum() == row.diff_ns.signum());
+        row.is_shown = q <= 0.05 && is_agreed;
     }
 }
 
@@ -349,17 +362,28 @@ pub(super) fn first_account(rows: &[CauseRow]) -> Side {
     if has_device && sum(false).abs() >= sum(true).abs() { Side::Device } else { Side::Lead }
 }
 
-/// Sorts causes: the largest certain difference first, that is the end of the interval nearer to zero; then the largest.
+/// Sorts causes: the largest certain difference first, then the largest.
 pub(super) fn sort(rows: &mut [CauseRow]) {
-    let certain = |row: &CauseRow| match (row.low_ns, row.high_ns) {
-        (Some(low), _) if low > 0 => low,
-        (_, Some(high)) if high < 0 => -high,
-        _ => 0,
-    };
     rows.sort_by(|a, b| {
         let key = |row: &CauseRow| (certain(row), row.diff_ns.abs());
         key(b).cmp(&key(a)).then_with(|| a.key.cmp(&b.key))
     });
+}
+
+/// What is certain of a row: the end of its interval nearer to zero, and of its excess over the common scale where that is
+/// known; 0 where these are of two minds.
+fn certain(row: &CauseRow) -> i64 {
+    let nearer = |low: Option<i64>, high: Option<i64>| match (low, high) {
+        (Some(low), _) if low > 0 => low,
+        (_, Some(high)) if high < 0 => high,
+        _ => 0,
+    };
+    let by_time = nearer(row.low_ns, row.high_ns);
+    let of_both = row.excess_ns.map_or(by_time, |_| {
+        let beyond = nearer(row.excess_low_ns, row.excess_high_ns);
+        if beyond.signum() == by_time.signum() { beyond.abs().min(by_time.abs()) } else { 0 }
+    });
+    of_both.abs()
 }
 
 /// Where a float of a fraction is wanted.

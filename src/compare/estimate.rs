@@ -1,6 +1,8 @@
 //! Differences of two sides with an interval: block bootstrap over units, widened for few blocks as Student's
 //! distribution says, and for the variance between runs where there are several.
 
+use std::collections::BTreeMap;
+
 use super::random::Random;
 use super::sample::{Group, Lane, Sample, Stratum};
 use super::student;
@@ -41,10 +43,14 @@ pub(super) struct Interval {
     pub(super) detectable: f64,
     /// The probability of such a difference by chance.
     pub(super) p: f64,
+    /// Its standard error.
+    pub(super) error: f64,
+    /// Whether how runs vary is in it: one side at least has several.
+    pub(super) has_runs: bool,
 }
 
 /// The level of intervals.
-const LEVEL: f64 = 0.975;
+pub(super) const LEVEL: f64 = 0.975;
 
 /// The probability with which the smallest detectable difference is shown.
 const POWER: f64 = 0.8;
@@ -108,9 +114,11 @@ fn of_series(values: &[f64], block: usize) -> (f64, f64) {
     (by_blocks.max(by_memory), df)
 }
 
-/// One side of a bucket as plain numbers.
+/// One side of a bucket as plain numbers, by run.
 #[derive(Clone, Debug, Default)]
 struct Series {
+    /// Numbers of the runs that have units.
+    ids: Vec<usize>,
     runs: Vec<Vec<f64>>,
     blocks: Vec<usize>,
 }
@@ -120,10 +128,11 @@ impl Series {
         let durations = |run: &Vec<Sample>| -> Vec<f64> {
             run.iter().map(|sample| sample.dur_ns as f64).collect()
         };
-        let filled: Vec<&Vec<Sample>> = group.runs.iter().filter(|run| !run.is_empty()).collect();
+        let filled = || group.runs.iter().enumerate().filter(|(_, run)| !run.is_empty());
         Self {
-            blocks: filled.iter().map(|run| block_len(&durations(run))).collect(),
-            runs: filled.iter().map(|run| run.iter().map(value).collect()).collect(),
+            ids: filled().map(|(id, _)| id).collect(),
+            blocks: filled().map(|(_, run)| block_len(&durations(run))).collect(),
+            runs: filled().map(|(_, run)| run.iter().map(value).collect()).collect(),
         }
     }
 
@@ -151,25 +160,7 @@ impl Series {
             _ if of_squares > 0.0 => variance * variance / of_squares,
             _ => n as f64 - 1.0,
         };
-        let within = Moments { mean, variance, df, n };
-        self.between(within, share)
-    }
-
-    /// With the variance between runs, where there are several and they vary more than their units do.
-    fn between(&self, within: Moments, share: impl Fn(&Vec<f64>) -> f64) -> Moments {
-        let n_runs = self.runs.len() as f64;
-        if n_runs < 2.0 {
-            return within;
-        }
-        let mean = |run: &Vec<f64>| run.iter().sum::<f64>() / run.len() as f64;
-        let squares: f64 =
-            self.runs.iter().map(|run| (share(run) * (mean(run) - within.mean)).powi(2)).sum();
-        let variance = squares * n_runs / (n_runs - 1.0);
-        if variance > within.variance {
-            Moments { variance, df: n_runs - 1.0, ..within }
-        } else {
-            within
-        }
+        Moments { mean, variance, df, n }
     }
 
     /// One resample: whole blocks, drawn with return, as long as the series.
@@ -210,7 +201,7 @@ fn statistic(values: &mut [f64], of: Statistic) -> f64 {
 }
 
 /// Which buckets of a lane are compared, each with its weight in B.
-fn weighted<'a>(lane: &'a Lane, phase: Option<&'a str>) -> Vec<(f64, &'a Stratum)> {
+pub(super) fn weighted<'a>(lane: &'a Lane, phase: Option<&'a str>) -> Vec<(f64, &'a Stratum)> {
     let is_of = |stratum: &&Stratum| phase.is_none_or(|phase| stratum.bucket.phase == phase);
     let strata: Vec<&Stratum> = lane.matched().filter(is_of).collect();
     let all: u64 = strata.iter().map(|stratum| stratum.sides[1].len()).sum();
@@ -261,8 +252,17 @@ fn lend_variance(terms: &mut [Term]) {
     }
 }
 
-/// The variance of a sum of terms and its degrees of freedom; `None` where nothing tells it.
-fn combined(terms: &[Term]) -> Option<(f64, f64)> {
+/// The variance of a sum of terms and its degrees of freedom.
+#[derive(Clone, Copy, Debug)]
+struct Spread {
+    variance: f64,
+    df: f64,
+    has_runs: bool,
+}
+
+/// How a sum of terms varies: as its units do, or as its runs do where there are several and these vary more; `None` where
+/// nothing tells it.
+fn combined(terms: &[Term]) -> Option<Spread> {
     if terms.is_empty() || terms.iter().any(|term| term.moments.df <= 0.0) {
         return None;
     }
@@ -271,7 +271,58 @@ fn combined(terms: &[Term]) -> Option<(f64, f64)> {
     let of_squares: f64 = parts.clone().map(|(v, df)| v * v / df).sum();
     let least = parts.map(|part| part.1).fold(f64::INFINITY, f64::min);
     let df = if of_squares > 0.0 { variance * variance / of_squares } else { least };
-    Some((variance, df.max(1.0)))
+    let within = Spread { variance, df: df.max(1.0), has_runs: false };
+    let Some((of_runs, df)) = between(terms) else { return Some(within) };
+    // Few runs that are alike by chance are no proof that all are.
+    let df = if of_runs > within.variance { df } else { df.min(within.df) };
+    Some(Spread { variance: of_runs.max(within.variance), df, has_runs: true })
+}
+
+/// The variance that runs give a sum of terms, with its degrees of freedom: by the relative deviations of the runs of both
+/// sides together, so that a single run is taken to vary as those of the other side do. `None` where each side has one run.
+fn between(terms: &[Term]) -> Option<(f64, f64)> {
+    let sides = [-1.0, 1.0].map(|sign| {
+        let own: Vec<&Term> = terms.iter().filter(|term| term.weight * sign > 0.0).collect();
+        SideRuns::of(&own)
+    });
+    let df: f64 = sides.iter().map(|side| side.n - 1.0).sum();
+    if sides.iter().any(|side| side.n < 1.0) || df < 1.0 {
+        return None;
+    }
+    let relative = sides.iter().map(|side| side.squares).sum::<f64>() / df;
+    let variance = sides.iter().map(|side| relative * side.mean.powi(2) / side.n).sum();
+    Some((variance, df))
+}
+
+/// The runs of one side over all its buckets.
+struct SideRuns {
+    /// Runs.
+    n: f64,
+    mean: f64,
+    /// Sum of the squares of their relative deviations.
+    squares: f64,
+}
+
+impl SideRuns {
+    fn of(terms: &[&Term]) -> Self {
+        // By run: how far it is from the means of its buckets, and these means.
+        let mut runs: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+        for term in terms {
+            let weight = term.weight.abs();
+            for (id, run) in term.series.ids.iter().zip(&term.series.runs) {
+                let own = run.iter().sum::<f64>() / run.len() as f64;
+                let sums = runs.entry(*id).or_default();
+                sums.0 += weight * (own - term.moments.mean);
+                sums.1 += weight * term.moments.mean;
+            }
+        }
+        let relative = |&(off, mean): &(f64, f64)| if mean == 0.0 { 0.0 } else { off / mean };
+        Self {
+            n: runs.len() as f64,
+            mean: terms.iter().map(|term| term.weight.abs() * term.moments.mean).sum(),
+            squares: runs.values().map(|run| relative(run).powi(2)).sum(),
+        }
+    }
 }
 
 /// How sure a difference of means is, by the variance that the block bootstrap tends to: for the many rows of an account.
@@ -282,10 +333,10 @@ pub(super) fn of_mean(lane: &Lane, value: impl Fn(&Sample) -> f64) -> Estimate {
         own.map(|term| term.weight.abs() * term.moments.mean).sum()
     };
     let (a, b) = (side(-1.0), side(1.0));
-    let interval = combined(&terms).map(|(variance, df)| {
-        let error = variance.sqrt();
-        let half = student::quantile(LEVEL, df) * error;
-        interval(b - a, [b - a - half, b - a + half], error, df)
+    let interval = combined(&terms).map(|spread| {
+        let error = spread.variance.sqrt();
+        let half = student::quantile(LEVEL, spread.df) * error;
+        interval(b - a, [b - a - half, b - a + half], error, spread)
     });
     Estimate { a, b, interval }
 }
@@ -308,19 +359,21 @@ pub(super) fn of_total(lane: &Lane) -> Option<Interval> {
         .collect();
     lend_variance(&mut terms);
     let diff: f64 = terms.iter().map(|term| term.weight * term.moments.mean).sum();
-    let (variance, df) = combined(&terms)?;
-    let half = student::quantile(LEVEL, df) * variance.sqrt();
-    Some(interval(diff, [diff - half, diff + half], variance.sqrt(), df))
+    let spread = combined(&terms)?;
+    let error = spread.variance.sqrt();
+    let half = student::quantile(LEVEL, spread.df) * error;
+    Some(interval(diff, [diff - half, diff + half], error, spread))
 }
 
-fn interval(diff: f64, [low, high]: [f64; 2], error: f64, df: f64) -> Interval {
+fn interval(diff: f64, [low, high]: [f64; 2], error: f64, spread: Spread) -> Interval {
+    let Spread { df, has_runs, .. } = spread;
     let p = match error {
         0.0 if diff == 0.0 => 1.0,
         0.0 => 0.0,
         error => student::two_sided(diff / error, df),
     };
     let detectable = (student::quantile(LEVEL, df) + student::quantile(POWER, df)) * error;
-    Interval { low, high, detectable, p }
+    Interval { low, high, detectable, p, error, has_runs }
 }
 
 /// A difference of a statistic with the interval of the bootstrap itself. `level` is the probability below its upper end.
@@ -346,9 +399,9 @@ pub(super) fn of_statistic(
         let part = term.weight.abs() * own(term, &mut values);
         if term.weight < 0.0 { a += part } else { b += part }
     }
-    let interval = combined(&terms).map(|(variance, df)| {
+    let interval = combined(&terms).map(|spread| {
         let diffs = resampled(&terms, of);
-        widened(b - a, &diffs, &terms, variance, df, level)
+        widened(b - a, &diffs, &terms, spread, level)
     });
     Some(Estimate { a, b, interval })
 }
@@ -372,14 +425,8 @@ fn resampled(terms: &[Term], of: Statistic) -> Vec<f64> {
 
 /// The interval of the resamples, each end as much farther from the difference as few blocks, single units and several runs
 /// make its error larger than that of the resamples.
-fn widened(
-    diff: f64,
-    diffs: &[f64],
-    terms: &[Term],
-    variance: f64,
-    df: f64,
-    level: f64,
-) -> Interval {
+fn widened(diff: f64, diffs: &[f64], terms: &[Term], spread: Spread, level: f64) -> Interval {
+    let Spread { variance, df, .. } = spread;
     let n = diffs.len() as f64;
     let mean = diffs.iter().sum::<f64>() / n;
     let drawn = diffs.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / n;
@@ -403,7 +450,7 @@ fn widened(
     let at = |p: f64| diffs[((n * p) as usize).min(diffs.len() - 1)];
     let low = diff - (diff - at(1.0 - level)).max(0.0) * factor;
     let high = diff + (at(level) - diff).max(0.0) * factor;
-    interval(diff, [low, high], error, df)
+    interval(diff, [low, high], error, spread)
 }
 
 /// The level of the upper end of an interval where several lanes are judged at once.

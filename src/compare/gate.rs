@@ -3,7 +3,9 @@
 use std::str::FromStr;
 
 use super::estimate::{Estimate, Statistic, of_statistic};
+use super::machine::{Doubt, Excess, Machine};
 use super::rows::{GateRow, Verdict};
+use super::runs;
 use super::sample::{Lane, Sample};
 use crate::analyze::units::Side;
 
@@ -95,32 +97,56 @@ impl Gate {
     }
 
     /// Holds a lane to the gate. `level` is that of the interval's upper end.
-    pub(super) fn judge(&self, number: usize, lane: &Lane, level: f64, is_same: bool) -> GateRow {
+    pub(super) fn judge(
+        &self,
+        number: usize,
+        lane: &Lane,
+        machine: &Machine,
+        (level, is_same): (f64, bool),
+    ) -> GateRow {
         let chosen = self.chosen_rows(lane);
         let value = |sample: &Sample| self.value(sample, &chosen);
-        let estimate = of_statistic(lane, self.phase.as_deref(), self.statistic, level, value);
-        let share = |ns: f64, a: f64| (a > 0.0).then(|| ns * 100.0 / a);
-        let interval = estimate.as_ref().and_then(|e| Some((e.a, e.interval?)));
-        let low_pct = interval.and_then(|(a, interval)| share(interval.low, a));
-        let high_pct = interval.and_then(|(a, interval)| share(interval.high, a));
-        let diff_pct = estimate.as_ref().and_then(|e| share(e.diff(), e.a));
-        let verdict = match (low_pct, high_pct) {
-            _ if is_same => Verdict::NoChangeShown,
-            (Some(low), Some(high)) => beyond(low, high, self.limit_pct),
-            _ => Verdict::Inconclusive,
+        let phase = self.phase.as_deref();
+        let estimate = of_statistic(lane, phase, self.statistic, level, value);
+        let doubt = match (&estimate, &self.measure) {
+            (None, _) | (_, Measure::Launches) => Doubt::None,
+            (Some(found), Measure::Duration) => machine.of_durations(lane, phase, found),
+            (Some(found), Measure::Rows(side, ..)) => {
+                let rows: Vec<usize> = (0..chosen.len()).filter(|&row| chosen[row]).collect();
+                machine.of_rows(lane, phase, (*side, &rows), found)
+            }
         };
-        let n = lane.len(0).min(lane.len(1));
-        let needed = || needed(n, diff_pct?, high_pct? - low_pct?, self.limit_pct);
-        GateRow {
+        let estimate = estimate.unwrap_or_default();
+        let share = |ns: f64| (estimate.a > 0.0).then(|| ns * 100.0 / estimate.a);
+        let (low_pct, high_pct) = (
+            estimate.interval.and_then(|i| share(i.low)),
+            estimate.interval.and_then(|i| share(i.high)),
+        );
+        let excess = doubt.excess();
+        let mut row = GateRow {
             lane: number,
             gate: self.text.clone(),
             limit_pct: self.limit_pct,
-            verdict,
-            diff_pct,
+            verdict: Verdict::NoChangeShown,
+            diff_pct: share(estimate.diff()),
             low_pct,
             high_pct,
-            n_needed: if verdict == Verdict::Inconclusive { needed() } else { None },
+            excess_pct: excess.and_then(|excess| share(excess.diff)),
+            excess_low_pct: excess.and_then(|excess| share(excess.low)),
+            excess_high_pct: excess.and_then(|excess| share(excess.high)),
+            n_needed: None,
+            runs_needed: None,
+        };
+        if !is_same {
+            row.verdict = decided(&row, doubt, estimate.a);
         }
+        if row.verdict == Verdict::Inconclusive {
+            let limit = estimate.a * self.limit_pct / 100.0;
+            row.runs_needed = runs::needed(lane, &estimate, doubt, limit);
+            let is_of_runs = estimate.interval.is_none_or(|interval| interval.has_runs);
+            row.n_needed = if is_of_runs { None } else { row.units_needed(lane) };
+        }
+        row
     }
 
     fn chosen_rows(&self, lane: &Lane) -> Vec<bool> {
@@ -153,6 +179,50 @@ fn percentile(figure: &str) -> Result<Statistic, String> {
     if (1..100).contains(&percent) { Ok(Statistic::Percentile(percent)) } else { Err(fail()) }
 }
 
+/// The verdict of a gate by its intervals: that of the difference, and that of what exceeds the common scale of the machine.
+/// `a` is the figure of A.
+fn decided(row: &GateRow, doubt: Doubt, a: f64) -> Verdict {
+    let of = |ns: f64| (a > 0.0).then(|| ns * 100.0 / a);
+    agreed(row.plain(), doubt, |excess| row.of(of(excess.low), of(excess.high)))
+}
+
+/// The verdict that holds with and without the common scale of the machine.
+fn agreed(plain: Verdict, doubt: Doubt, of_excess: impl Fn(&Excess) -> Verdict) -> Verdict {
+    let is_slower = |verdict| matches!(verdict, Verdict::Regression | Verdict::Inconclusive);
+    match doubt {
+        Doubt::None => plain,
+        Doubt::Unknown(_) if plain == Verdict::NoChangeShown => plain,
+        Doubt::Unknown(excess) | Doubt::Beyond(excess) => match (plain, of_excess(&excess)) {
+            (plain, beyond) if plain == beyond => plain,
+            (plain, beyond) if is_slower(plain) || is_slower(beyond) => Verdict::Inconclusive,
+            _ => Verdict::NoChangeShown,
+        },
+    }
+}
+
+impl GateRow {
+    fn of(&self, low: Option<f64>, high: Option<f64>) -> Verdict {
+        match (low, high) {
+            (Some(low), Some(high)) => beyond(low, high, self.limit_pct),
+            _ => Verdict::Inconclusive,
+        }
+    }
+
+    /// The verdict of the difference as it stands.
+    fn plain(&self) -> Verdict {
+        self.of(self.low_pct, self.high_pct)
+    }
+
+    /// Iterations a side that would decide it; `None` where it is not for their number that it is open.
+    fn units_needed(&self, lane: &Lane) -> Option<u64> {
+        if self.plain() != Verdict::Inconclusive {
+            return None;
+        }
+        let n = lane.len(0).min(lane.len(1));
+        needed(n, self.diff_pct?, self.high_pct? - self.low_pct?, self.limit_pct)
+    }
+}
+
 /// The verdict of an interval against a limit, all in percent.
 fn beyond(low: f64, high: f64, limit: f64) -> Verdict {
     match () {
@@ -176,15 +246,20 @@ fn needed(n: u64, diff_pct: f64, width_pct: f64, limit_pct: f64) -> Option<u64> 
 const WORTH_SHOWING_PCT: f64 = 5.0;
 
 /// The verdict of a difference without a gate.
-pub(super) fn verdict(estimate: &Estimate) -> Verdict {
+pub(super) fn verdict(estimate: &Estimate, doubt: Doubt) -> Verdict {
     let Some(interval) = estimate.interval else { return Verdict::Inconclusive };
-    match () {
-        () if interval.low > 0.0 => Verdict::Regression,
-        () if interval.high < 0.0 => Verdict::Improvement,
-        () if interval.detectable * 100.0 <= estimate.a * WORTH_SHOWING_PCT => {
-            Verdict::NoChangeShown
-        }
+    let is_worth = interval.detectable * 100.0 <= estimate.a * WORTH_SHOWING_PCT;
+    let of = |low: f64, high: f64| match () {
+        () if low > 0.0 => Verdict::Regression,
+        () if high < 0.0 => Verdict::Improvement,
+        () if is_worth => Verdict::NoChangeShown,
         () => Verdict::Inconclusive,
+    };
+    let plain = of(interval.low, interval.high);
+    match agreed(plain, doubt, |excess| of(excess.low, excess.high)) {
+        // Slower by the clock and faster without its scale, or the other way round, or one of these alone.
+        Verdict::NoChangeShown if plain != Verdict::NoChangeShown => Verdict::Inconclusive,
+        verdict => verdict,
     }
 }
 

@@ -9,9 +9,11 @@ mod decompose;
 mod estimate;
 mod gate;
 mod kernels;
+mod machine;
 mod names;
 mod random;
 mod rows;
+mod runs;
 mod sample;
 mod setup;
 mod student;
@@ -28,6 +30,7 @@ use serde::Serialize;
 
 use self::decompose::Totals;
 use self::estimate::{Estimate, Statistic, level_for, of_statistic, of_total};
+use self::machine::{Doubt, Machine};
 use self::sample::Lane;
 use crate::analyze::units::Side;
 
@@ -83,12 +86,20 @@ pub struct Comparison {
 
 /// Compares two sides of one run or several each.
 pub fn compare(a: &[Run], b: &[Run], options: &Options) -> Comparison {
-    let (lanes, cautions) = sample::lanes([a, b], options);
+    let (mut lanes, cautions) = sample::lanes([a, b], options);
     let mut out = Comparison {
         differences: setup::differences([a, b], &lanes),
         cautions: cautions.into_iter().map(|text| CautionRow { text }).collect(),
         ..Comparison::default()
     };
+    let are_other_models = setup::are_other_models([a, b]);
+    if are_other_models {
+        lanes.clear();
+        out.caution(
+            "A and B run different models: of the shapes of their weights none is in both; an iteration of one is not the work of one of the other, and nothing is compared"
+                .to_owned(),
+        );
+    }
     let is_same = a.iter().map(|run| &run.inputs).eq(b.iter().map(|run| &run.inputs));
     let comparable: Vec<(usize, &Lane)> =
         lanes.iter().enumerate().filter(|(_, lane)| lane.matched().next().is_some()).collect();
@@ -102,7 +113,7 @@ pub fn compare(a: &[Run], b: &[Run], options: &Options) -> Comparison {
             lane.label
         ));
     }
-    if lanes.is_empty() {
+    if lanes.is_empty() && !are_other_models {
         out.caution("no stage and rank of A can be compared with one of B".to_owned());
     }
     out.note_runs([a, b]);
@@ -126,19 +137,38 @@ impl Comparison {
         let rate = of_statistic(lane, None, Statistic::Mean, level, |sample| sample.dur_ns as f64);
         let median =
             of_statistic(lane, None, Statistic::Percentile(50), level, |s| s.dur_ns as f64);
-        let accounts = decompose::accounts(number, lane, &totals);
-        let gates: Vec<GateRow> =
-            options.gates.iter().map(|gate| gate.judge(number, lane, level, is_same)).collect();
+        let mut accounts = decompose::accounts(number, lane, &totals);
+        let first = decompose::first_account(&accounts);
+        let machine = Machine::of(lane, first);
+        decompose::add_intervals(lane, &machine, &mut accounts);
+        let doubt = rate.map_or(Doubt::None, |rate| machine.of_durations(lane, None, &rate));
+        let judged = |gate: &Gate| gate.judge(number, lane, &machine, (level, is_same));
+        let gates: Vec<GateRow> = options.gates.iter().map(judged).collect();
         let verdict = match rate.as_ref() {
             _ if !gates.is_empty() => gate::worst(gates.iter().map(|gate| gate.verdict)),
             _ if is_same => Verdict::NoChangeShown,
-            Some(rate) => gate::verdict(rate),
+            Some(rate) => gate::verdict(rate, doubt),
             None => Verdict::Inconclusive,
         };
         let mut row = lane_row(number, lane, &totals, rate.as_ref(), median.as_ref());
         row.verdict = verdict;
-        row.first_account = decompose::first_account(&accounts).as_str();
+        row.first_account = first.as_str();
+        row.add_machine(lane, &machine, doubt, rate.as_ref());
         self.note_lane(lane, &row);
+        for gate in gates.iter().filter(|gate| gate.diff_pct.is_none()) {
+            self.caution(format!(
+                "{}: A has nothing that the gate {} measures",
+                lane.label, gate.gate
+            ));
+        }
+        let is_open = verdict == Verdict::Inconclusive
+            || (verdict == Verdict::NoChangeShown && row.leaves_out_zero());
+        if matches!(doubt, Doubt::Unknown(_)) && is_open {
+            self.caution(format!(
+                "{}: too little of the same work is in both to tell slower code from a slower machine, with one run a side; it is taken to be at most twice as slow or fast",
+                lane.label
+            ));
+        }
         self.lanes.push(row);
         self.buckets.extend(decompose::buckets(number, lane, &totals));
         self.classes.extend(decompose::classes(number, lane, &accounts));
@@ -146,6 +176,18 @@ impl Comparison {
         self.kernel_changes.extend(kernels::changes(number, lane, &accounts));
         self.accounts.extend(accounts);
         self.gates.extend(gates);
+    }
+
+    /// Adds the trend of some runs, and says which of them are not in it.
+    pub fn add_trend(&mut self, runs: &[Run], rows: Vec<TrendRow>) {
+        let is_absent = |number: usize| rows.iter().all(|row| row.run != number);
+        for (_, run) in runs.iter().enumerate().filter(|(number, _)| is_absent(*number)) {
+            self.caution(format!(
+                "{}: no kind of iteration is in it and in the first run, so that the trend is without it",
+                run.name
+            ));
+        }
+        self.trend = rows;
     }
 
     /// What the data of a lane do not tell.
@@ -171,13 +213,24 @@ impl Comparison {
     }
 
     fn note_runs(&mut self, sides: [&[Run]; 2]) {
-        let n_runs = sides.map(<[Run]>::len);
-        if n_runs.iter().any(|&n| n < 2) && !self.lanes.is_empty() {
-            self.caution(
-                "one run a side: how runs of the same program differ is not known, and is in no interval; --a A1 A2 --b B1 B2 adds it"
-                    .to_owned(),
-            );
+        if self.lanes.is_empty() {
+            return;
         }
+        match sides.map(<[Run]>::len) {
+            [0 | 1, 0 | 1] => self.caution(
+                "one run a side: how runs of the same program differ is not known, and only what exceeds a common scale of all work is called a change; --a A1 A2 A3 --b B1 B2 B3, or --against a baseline of several runs, adds it"
+                    .to_owned(),
+            ),
+            [0 | 1, _] => self.note_single("A", "B"),
+            [_, 0 | 1] => self.note_single("B", "A"),
+            _ => {}
+        }
+    }
+
+    fn note_single(&mut self, single: &str, several: &str) {
+        self.caution(format!(
+            "{single} is one run: it is taken to vary as the runs of {several} do"
+        ));
     }
 
     /// Picks the lane that decides: of those with the verdict that counts, the one with the largest relative difference.
@@ -222,9 +275,6 @@ fn lane_row(
     let of_all = if totals.mix_ns == 0 { of_rate } else { of_total(lane) };
     let of_median = median.and_then(|median| median.interval);
     let cut = |side: usize| lane.strata.iter().map(|s| s.sides[side].n_cut).sum();
-    let n_runs = |side: usize| {
-        lane.strata.iter().map(|s| s.sides[side].runs.len()).max().unwrap_or(0) as u64
-    };
     let inside = |side: usize| {
         let samples = lane.strata.iter().flat_map(|stratum| stratum.sides[side].samples());
         let sum: i128 = samples.map(|sample| i128::from(sample.annotation_ns)).sum();
@@ -258,9 +308,37 @@ fn lane_row(
         p50_high_ns: of_median.map(|interval| decompose::whole(interval.high)),
         a_inside_ns: inside(0),
         b_inside_ns: inside(1),
-        runs_a: n_runs(0),
-        runs_b: n_runs(1),
+        runs_a: lane.n_runs(0),
+        runs_b: lane.n_runs(1),
         ..LaneRow::default()
+    }
+}
+
+impl LaneRow {
+    /// Whether the interval of the rate leaves out zero.
+    pub fn leaves_out_zero(&self) -> bool {
+        self.rate_low_ns.is_some_and(|ns| ns > 0) || self.rate_high_ns.is_some_and(|ns| ns < 0)
+    }
+
+    /// Adds what the machine explains, with one run a side.
+    fn add_machine(
+        &mut self,
+        lane: &Lane,
+        machine: &Machine,
+        doubt: Doubt,
+        rate: Option<&Estimate>,
+    ) {
+        if self.verdict == Verdict::Inconclusive {
+            self.runs_needed = rate.and_then(|rate| runs::needed(lane, rate, doubt, 0.0));
+        }
+        let (Some(excess), Some(scale)) = (doubt.excess(), machine.first()) else { return };
+        let whole = |ns: f64| Some(decompose::whole(ns * decompose::matched_share(lane)));
+        self.common_pct = Some((scale.factor - 1.0) * 100.0);
+        self.common_spread_pct = Some(scale.spread * 100.0);
+        self.common_names = scale.n_names as u64;
+        self.excess_ns = whole(excess.diff);
+        self.excess_low_ns = whole(excess.low);
+        self.excess_high_ns = whole(excess.high);
     }
 }
 

@@ -44,7 +44,7 @@ tables! {
         lane: usize, Count, All, "lane", "number of the lane";
         label: String, Text, All, "who", "stage and rank, as A calls them";
         unit: String, Text, All, "unit", "which annotations are the iterations: execute, step, forward, executor, diffusion, denoise_step, train_step, 1f1b, profiler_step; window where there are none";
-        verdict: Verdict, Text, All, "verdict", "regression, improvement, no_change_shown or inconclusive; by the gates where there are some, else by whether the interval of the rate leaves out zero";
+        verdict: Verdict, Text, All, "verdict", "regression, improvement, no_change_shown or inconclusive; by the gates where there are some, else by whether the interval of the rate leaves out zero; with one run a side only where that of the excess does too";
         n_a: u64, Count, All, "n A", "iterations of A";
         n_b: u64, Count, All, "n B", "iterations of B";
         cut_a: u64, Count, Request, "cut A", "iterations of A that were cut as warm-up";
@@ -61,6 +61,13 @@ tables! {
         rate_high_ns: Option<i64>, Ns, Request, "rate high", "upper end";
         mix_ns: i64, Ns, All, "mix", "what comes of other iterations: their shares changed, or one side alone has them";
         detectable_ns: Option<i64>, Ns, All, "detectable", "smallest difference of the rate that data like these show in four of five cases";
+        common_pct: Option<f64>, Percent, Request, "common %", "how much longer the same work takes in B: the median over names (of the account that says more) of which both sides run as many; with one run a side that cannot be told from a slower machine. None where several runs tell how runs vary, and where fewer than four names are in both";
+        common_spread_pct: Option<f64>, Percent, Request, "spread %", "how far names stray from it, as a standard deviation";
+        common_names: u64, Count, Machines, "names", "names that it is taken from";
+        excess_ns: Option<i64>, Ns, Request, "excess", "the rate without the common scale: of B, less A times the scale";
+        excess_low_ns: Option<i64>, Ns, Request, "excess low", "lower end of its 95 % interval, in which is how far names stray and how iterations vary without work";
+        excess_high_ns: Option<i64>, Ns, Request, "excess high", "upper end";
+        runs_needed: Option<u64>, Count, Request, "runs would decide", "runs a side that would decide it if these are typical; none where it is decided, and where iterations are what is missing";
         a_p50_ns: Option<i64>, Ns, Request, "median A", "median of A over the buckets of both sides, weighted as in B";
         b_p50_ns: Option<i64>, Ns, Request, "median B", "median of B over the same";
         p50_diff_ns: Option<i64>, Ns, All, "medians", "difference of the medians";
@@ -100,8 +107,11 @@ tables! {
         diff_pct: Option<f64>, Percent, All, "of A", "the difference as a share of the mean iteration of A";
         low_ns: Option<i64>, Ns, All, "low", "lower end of its 95 % interval; none where nothing tells how iterations vary";
         high_ns: Option<i64>, Ns, All, "high", "upper end";
-        q: Option<f64>, Rate, Request, "q", "share of false findings among rows that are no less likely, by Benjamini and Hochberg over the rows of both accounts";
-        is_shown: bool, Text, All, "real", "whether q is at most 0.05";
+        q: Option<f64>, Rate, Request, "q", "share of false findings among rows that are no less likely, by Benjamini and Hochberg over the rows of both accounts; with one run a side of the less certain of the difference and the excess";
+        excess_ns: Option<i64>, Ns, Request, "excess", "the difference without the common scale of the lane (of its account), with one run a side";
+        excess_low_ns: Option<i64>, Ns, Machines, "excess low", "lower end of its 95 % interval";
+        excess_high_ns: Option<i64>, Ns, Machines, "excess high", "upper end";
+        is_shown: bool, Text, All, "real", "whether q is at most 0.05, and the difference and the excess are of one sign";
         a_count: f64, Rate, Request, "n A", "how often it begins in an iteration of A";
         b_count: f64, Rate, Request, "n B", "how often it begins in an iteration of B";
     }
@@ -148,11 +158,15 @@ tables! {
         lane: usize, Count, All, "lane", "number of the lane";
         gate: String, Text, All, "gate", "what is held to the limit";
         limit_pct: f64, Percent, All, "limit", "by how much B may exceed A";
-        verdict: Verdict, Text, All, "verdict", "regression where the whole interval exceeds the limit, improvement where it lies below its negative, no_change_shown where it stays between, else inconclusive";
+        verdict: Verdict, Text, All, "verdict", "regression where the whole interval exceeds the limit, improvement where it lies below its negative, no_change_shown where it stays between, else inconclusive; with one run a side only where the interval of the excess says the same";
         diff_pct: Option<f64>, Percent, All, "B - A", "the difference as a share of A; none where A has nothing of it";
         low_pct: Option<f64>, Percent, All, "low", "lower end of its 95 % interval";
         high_pct: Option<f64>, Percent, All, "high", "upper end";
+        excess_pct: Option<f64>, Percent, All, "without scale", "the difference without the common scale of the machine, as a share of A; none where several runs tell how runs vary";
+        excess_low_pct: Option<f64>, Percent, Request, "excess low", "lower end of its 95 % interval";
+        excess_high_pct: Option<f64>, Percent, Request, "excess high", "upper end";
         n_needed: Option<u64>, Count, All, "would decide", "iterations a side that would decide it if these are typical; none where it is decided, or no number would";
+        runs_needed: Option<u64>, Count, All, "runs", "runs a side that would decide it if these are typical; none where it is decided, and where iterations are what is missing";
     }
 
     /// One of several runs.

@@ -98,6 +98,16 @@ impl Lane {
         self.strata.iter().map(|stratum| stratum.sides[side].len()).sum()
     }
 
+    /// Runs of a side that have units.
+    pub(super) fn n_runs(&self, side: usize) -> u64 {
+        let of_group = |group: &Group| group.runs.iter().map(Vec::is_empty).collect::<Vec<_>>();
+        let all: Vec<Vec<bool>> =
+            self.strata.iter().map(|stratum| of_group(&stratum.sides[side])).collect();
+        let n = all.iter().map(Vec::len).max().unwrap_or(0);
+        let is_filled = |run: &usize| all.iter().any(|empty| empty.get(*run) == Some(&false));
+        (0..n).filter(is_filled).count() as u64
+    }
+
     pub(super) fn matched(&self) -> impl Iterator<Item = &Stratum> {
         self.strata.iter().filter(|stratum| stratum.is_matched())
     }

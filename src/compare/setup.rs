@@ -28,7 +28,8 @@ pub(super) fn differences(sides: [&[Run]; 2], lanes: &[Lane]) -> Vec<DifferenceR
     };
     let gpus = |s: &Settings| (!s.gpus.is_empty()).then(|| s.gpus.join(", "));
     add(None, "GPU", of(&gpus), true);
-    add(None, "ranks", inputs.each_ref().map(|inputs| Some(inputs.len().to_string())), true);
+    let n_inputs = |runs: &[Run]| runs.iter().map(|run| run.inputs.len()).max().unwrap_or(0);
+    add(None, "ranks", sides.map(|runs| Some(n_inputs(runs).to_string())), true);
     add(None, "world size", of(&|s| s.world_size.map(|n| n.to_string())), true);
     add(None, "device activity recorded", of(&|s| Some(yes(s.has_device))), true);
     add(None, "kernels launched", of(&|s| s.graph_pct().map(launches)), true);
@@ -66,6 +67,14 @@ pub(super) fn differences(sides: [&[Run]; 2], lanes: &[Lane]) -> Vec<DifferenceR
         add(Some(number), "iterations of one side", buckets, false);
     }
     rows
+}
+
+/// Whether the sides run different models: weights of both are known, and not one of their shapes is in both.
+pub(super) fn are_other_models(sides: [&[Run]; 2]) -> bool {
+    let [a, b] = sides.map(|runs| {
+        weights(&runs.iter().flat_map(|run| &run.inputs).collect::<Vec<&InputUnits>>())
+    });
+    !a.is_empty() && !b.is_empty() && a.is_disjoint(&b)
 }
 
 fn yes(is: bool) -> String {

@@ -532,6 +532,20 @@ impl Page {
             .with_figures(diff_figures(report))
     }
 
+    /// The page of two runs beside each other: as that of `diff`, with both on one time line.
+    pub fn of_sides(report: &DiffReport, overview: OverviewData) -> Self {
+        let timeline = section(
+            Self::TIMELINE,
+            "Both runs",
+            "Every device, work thread and iteration of A and of B, each run from its own start, on one scale of time.",
+            "No device and no work thread was recorded.",
+            vec![PageTable::of("report", overview.table()).folded_if(true)],
+        );
+        let mut page = Self { overview: Some(overview), ..Self::of_diff(report) };
+        page.sections.insert(2.min(page.sections.len()), timeline);
+        page
+    }
+
     /// The page of `merge`.
     pub fn of_merge(report: &MergeReport) -> Self {
         let mut drawer = Drawer::of("merge", &report.tables(), |source| report.view(source));

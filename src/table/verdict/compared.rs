@@ -27,6 +27,7 @@ pub fn verdict_of_comparison(comparison: &Comparison) -> Verdict {
         Some(total) => {
             sentences.push(difference(total));
             sentences.extend(mix(total));
+            sentences.extend(scale(total, comparison.gates.is_empty()));
             sentences.extend(gates(comparison));
             let root = Pointer::<Comparison>::root();
             let (own, other) = (pointer!(root.causes), pointer!(root.other_causes));
@@ -82,6 +83,9 @@ fn difference(total: &LaneRow) -> Sentence {
     let head = match total.verdict {
         Word::Regression => "B is slower",
         Word::Improvement => "B is faster",
+        Word::NoChangeShown if total.leaves_out_zero() => {
+            "No change of the program beyond the limits is shown"
+        }
         Word::NoChangeShown => "No change is shown",
         Word::Inconclusive => "The data do not decide it",
     };
@@ -107,7 +111,10 @@ fn difference(total: &LaneRow) -> Sentence {
             .figure(ns(high), pointer!(at.high_ns))
             .words(")");
     }
-    let is_open = matches!(total.verdict, Word::NoChangeShown | Word::Inconclusive);
+    let is_open = match total.verdict {
+        Word::NoChangeShown => !total.leaves_out_zero(),
+        verdict => verdict == Word::Inconclusive,
+    };
     if let Some(detectable) = total.detectable_ns.filter(|_| is_open) {
         said = said
             .words("; these data could show one of ")
@@ -131,6 +138,43 @@ fn mix(total: &LaneRow) -> Option<Sentence> {
     })
 }
 
+/// Scales below this many percent are not told where the difference is decided.
+const SCALE_WORTH_TELLING_PCT: f64 = 1.0;
+
+/// What scaled all work alike, which one run a side cannot tell from the machine.
+fn scale(total: &LaneRow, is_ungated: bool) -> Option<Sentence> {
+    let common = total.common_pct?;
+    let is_open = total.verdict == Word::Inconclusive;
+    if !is_open && common.abs() < SCALE_WORTH_TELLING_PCT {
+        return None;
+    }
+    let at = total_at();
+    let percent = |value| Cell::or_none(value, Cell::Percent);
+    let time = |value| Cell::or_none(value, Cell::Ns);
+    let said = line("The same work takes ")
+        .figure(percent(total.common_pct), pointer!(at.common_pct))
+        .words(" more in B, by the median of ")
+        .figure(Cell::Count(total.common_names), pointer!(at.common_names))
+        .words(" names, which stray by ")
+        .figure(percent(total.common_spread_pct), pointer!(at.common_spread_pct))
+        .words(": one run a side cannot tell that from a slower or faster machine. Without it the difference is ")
+        .figure(time(total.excess_ns), pointer!(at.excess_ns))
+        .words(" (95 % interval ")
+        .figure(time(total.excess_low_ns), pointer!(at.excess_low_ns))
+        .words(" to ")
+        .figure(time(total.excess_high_ns), pointer!(at.excess_high_ns))
+        .words(")");
+    let said = match total.runs_needed.filter(|_| is_ungated) {
+        Some(n) => said
+            .words("; about ")
+            .figure(Cell::Count(n), pointer!(at.runs_needed))
+            .words(" runs a side would decide it (--a RUN RUN … --b RUN RUN …)"),
+        None => said,
+    };
+    let tone = if is_open { Tone::Caution } else { Tone::Finding };
+    Some(said.words(".").tone(tone).see::<LaneRow>())
+}
+
 fn gates(comparison: &Comparison) -> Vec<Sentence> {
     let failed = comparison
         .gates
@@ -146,23 +190,47 @@ fn gates(comparison: &Comparison) -> Vec<Sentence> {
                 _ => " is not decided: ",
             };
             let said = line(format!("The gate {} = ", row.gate))
-                .figure(Cell::Percent(row.limit_pct), pointer!(at.limit_pct))
+                .figure(Cell::Percent(row.limit_pct), pointer!(at.limit_pct));
+            if row.diff_pct.is_none() {
+                let said = said.words(" is not decided: A has nothing that it measures.");
+                return said.see::<GateRow>();
+            }
+            let said = said
                 .words(how)
                 .figure(percent(row.diff_pct), pointer!(at.diff_pct))
                 .words(", 95 % interval ")
                 .figure(percent(row.low_pct), pointer!(at.low_pct))
                 .words(" to ")
                 .figure(percent(row.high_pct), pointer!(at.high_pct));
-            let said = match row.n_needed {
-                Some(n) => said
-                    .words("; about ")
-                    .figure(Cell::Count(n), pointer!(at.n_needed))
-                    .words(" iterations a side would decide it"),
-                None => said,
+            let said = match (row.excess_low_pct, row.excess_high_pct) {
+                (Some(_), Some(_)) => said
+                    .words("; without what scales all work alike ")
+                    .figure(percent(row.excess_pct), pointer!(at.excess_pct))
+                    .words(" (")
+                    .figure(percent(row.excess_low_pct), pointer!(at.excess_low_pct))
+                    .words(" to ")
+                    .figure(percent(row.excess_high_pct), pointer!(at.excess_high_pct))
+                    .words(")"),
+                _ => said,
             };
+            let said = needed(said, row, &at);
             said.words(".").see::<GateRow>()
         })
         .collect()
+}
+
+/// How many iterations and runs a side would decide a gate.
+fn needed(said: Line, row: &GateRow, at: &Pointer<GateRow>) -> Line {
+    let units = row.n_needed.map(|n| (n, pointer!(at.n_needed), " iterations"));
+    let runs = row.runs_needed.map(|n| (n, pointer!(at.runs_needed), " runs"));
+    let parts: Vec<_> = units.into_iter().chain(runs).collect();
+    let n_parts = parts.len();
+    let said = parts.into_iter().enumerate().fold(said, |said, (nth, (n, pointer, what))| {
+        said.words(if nth == 0 { "; about " } else { " and " })
+            .figure(Cell::Count(n), pointer)
+            .words(what)
+    });
+    if n_parts == 0 { said } else { said.words(" a side would decide it") }
 }
 
 /// The first causes of an account.
