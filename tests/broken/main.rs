@@ -264,6 +264,16 @@ fn a_whole_member_behind_a_cut_one_is_read() {
     }
 }
 
+/// A line break and a brace are how a packet of Perfetto begins, too.
+#[test]
+fn damage_makes_no_packets_of_text() {
+    let head = b"\n{\n  \"schemaVersion\": 1,\n  \"\xa9\0\": 5, \"traceEvents\": [\n";
+    let sound = of_layout(4, 5);
+    let events = &sound.text[sound.places[0].start..];
+    let input = read(&[&head[..], events].concat()).unwrap();
+    assert_eq!(input.store.slices.len(), 5, "{:?}", input.diag);
+}
+
 /// Text that follows a member is read; a member that follows text is not, which is said.
 #[test]
 fn what_is_partly_compressed_is_read_or_said() {

@@ -30,8 +30,16 @@ const READ_BYTES: usize = 1 << 18;
 /// logs included. Zeros in a text that begins with a line break and a space are damage.
 pub(crate) fn is_perfetto(start: &[u8]) -> bool {
     let is_control = |b: &u8| *b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t' | 0x1b);
-    let is_text = matches!(start.get(1), Some(0)) || start.starts_with(b"\n  ");
+    let is_text =
+        matches!(start.get(1), Some(0)) || start.starts_with(b"\n  ") || begins_as_json(start);
     start.first() == Some(&0x0a) && !is_text && start.iter().take(64).any(is_control)
+}
+
+/// Whether bytes begin with a bracket and with what stands behind one in a trace. Of packets only files' inodes begin so.
+fn begins_as_json(start: &[u8]) -> bool {
+    let text = start.trim_ascii_start();
+    let inside = text.strip_prefix(b"{").or_else(|| text.strip_prefix(b"["));
+    inside.is_some_and(|inside| matches!(inside.trim_ascii_start().first(), Some(b'"' | b'{')))
 }
 
 /// A Perfetto trace as JSON text.
