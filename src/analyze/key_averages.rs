@@ -16,6 +16,7 @@ mod links;
 mod memory;
 mod origins;
 mod padding;
+mod pieces;
 mod rows;
 mod threads;
 mod torch_times;
@@ -164,6 +165,9 @@ pub struct KeyAverages {
 /// is the length of one set of intervals of the slice's thread inside the slice (a union, not a sum over frames).
 pub type ExcludedNs<'a> = dyn Fn(usize) -> i64 + Sync + 'a;
 
+/// Slices of a piece of a thread: fewer are walked sooner than shared out.
+const PIECE_SLICES: usize = 1 << 17;
+
 /// The rows of a trace.
 pub fn key_averages(store: &Store, config: &KeyAveragesConfig) -> KeyAverages {
     key_averages_excluding(store, config, None)
@@ -174,6 +178,16 @@ pub fn key_averages_excluding(
     store: &Store,
     config: &KeyAveragesConfig,
     excluded: Option<&ExcludedNs<'_>>,
+) -> KeyAverages {
+    in_pieces(store, config, excluded, PIECE_SLICES)
+}
+
+/// The rows, from threads that are walked in pieces of so many slices at least: the same, however many.
+fn in_pieces(
+    store: &Store,
+    config: &KeyAveragesConfig,
+    excluded: Option<&ExcludedNs<'_>>,
+    piece_slices: usize,
 ) -> KeyAverages {
     let (python_rows, python_rows_reason) = chosen_python_rows(store, config);
     let torch_compat = chosen_compat(store, config);
@@ -194,9 +208,9 @@ pub fn key_averages_excluding(
         excluded,
     };
     let mut sums = threads
-        .all
+        .in_pieces(store, python_rows, piece_slices)
         .par_iter()
-        .fold(|| Sums::new(&names, &memory), |sums, thread| walk.thread(thread, sums))
+        .fold(|| Sums::new(&names, &memory), |sums, piece| walk.thread(piece, sums))
         .reduce(|| Sums::new(&names, &memory), Sums::joined);
     memory.add_top_level(&mut sums, &names);
     let excluded_self_cpu_ns = sums.excluded_self_ns;

@@ -1,12 +1,15 @@
 //! Small hand-made traces, one rule each.
 
+use proptest::prelude::*;
+
 use super::{
-    Choice, DeviceType, KeyAverages, KeyAveragesConfig, LinkSource, key_averages,
-    key_averages_excluding,
+    Choice, DeviceType, KeyAverages, KeyAveragesConfig, LinkSource, PIECE_SLICES, in_pieces,
+    key_averages, key_averages_excluding,
 };
 use crate::diag::Reporter;
 use crate::store::{ChunkBuilder, DeviceRow, Layout, SliceRow, Store, TraceMeta, TrackId};
 
+#[derive(Debug)]
 struct Event {
     category: &'static str,
     name: &'static str,
@@ -295,4 +298,40 @@ fn nothing_is_excluded_of_an_asynchronous_range() {
     let table = key_averages_excluding(&store, &config, Some(&inside));
     assert_eq!(cells(&table, "nccl:all_reduce", DeviceType::Cpu), [1, 0, 100, 0, 0]);
     assert_eq!((table.self_cpu_ns, table.excluded_self_cpu_ns), (0, 50));
+}
+
+/// An event of one of several kinds: nested, crossing, moved to another thread, ending elsewhere, on a device.
+fn any_event() -> impl Strategy<Value = Event> {
+    let kinds = prop::sample::select(vec![
+        ("cpu_op", "mm"),
+        ("cpu_op", "to"),
+        ("user_annotation", "step"),
+        ("user_annotation", "nccl:all_reduce"),
+        ("python_function", "f.py(1): f"),
+        ("cuda_runtime", "cudaLaunchKernel"),
+        ("cuda_runtime", "cudaDeviceSynchronize"),
+        ("overhead", "Buffer Flush"),
+        ("kernel", "gemm"),
+    ]);
+    (kinds, 100..103_i128, 0..400_i64, 0..30_i64, 0..20_u64).prop_map(
+        |((category, name), tid, start, dur, id)| {
+            event(category, name, tid, (start, start + dur)).ids(id, id / 2)
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn pieces_of_a_thread_sum_up_to_it(
+        events in prop::collection::vec(any_event(), 1..120),
+        python in any::<bool>(),
+        piece_slices in 1..20_usize,
+    ) {
+        let store = store_of(&events, Layout::KinetoOld);
+        let python_rows = if python { Choice::Yes } else { Choice::No };
+        let config = KeyAveragesConfig { python_rows, ..KeyAveragesConfig::default() };
+        let excluded = |slice: usize| store.slices.dur_ns(slice) / 3;
+        let whole = in_pieces(&store, &config, Some(&excluded), PIECE_SLICES);
+        prop_assert_eq!(in_pieces(&store, &config, Some(&excluded), piece_slices), whole);
+    }
 }
