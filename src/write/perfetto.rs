@@ -7,7 +7,9 @@
 //! would not find theirs there, which stand right after its begin.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::panic::resume_unwind;
+use std::thread::{Builder, ScopedJoinHandle};
 
 use omni_trace_proto::perfetto::{
     ClockSnapshot, CounterDescriptor, DebugAnnotation, DebugAnnotationName, EventCategory,
@@ -15,12 +17,16 @@ use omni_trace_proto::perfetto::{
     TrackDescriptor, TrackEvent, TrackEventDefaults, clock_snapshot::Clock,
 };
 use omni_trace_proto::prost::Message;
+use omni_trace_proto::prost::encoding::{
+    WireType, encode_key, encode_varint, encoded_len_varint, key_len,
+};
 
 use super::annotations::KNOWN_KEYS;
-use super::edit::Tally;
 use super::plan::IdKey;
 use super::spill::{MakeSpill, Spilled};
 use super::trace::{Pass, Source, WriteError, Written};
+use crate::model::limits::WRITTEN_SIDE_BY_SIDE;
+use crate::read::ReadOptions;
 use crate::store::{PERFETTO_METADATA, Store, StrId, Track};
 
 const SLICE_BEGIN: i32 = 1;
@@ -51,19 +57,56 @@ struct Packets<W> {
 impl<W: Write> Packets<W> {
     fn put(&mut self, packet: &TracePacket) -> io::Result<()> {
         self.buffer.clear();
-        encode_packet(packet, &mut self.buffer);
+        encode_key(PACKET_FIELD, WireType::LengthDelimited, &mut self.buffer);
+        encode_varint(packet.encoded_len() as u64, &mut self.buffer);
+        append(packet, &mut self.buffer);
+        self.write()
+    }
+
+    /// Writes a packet of an event whose arguments are encoded already: fields of a message may follow in any order.
+    fn put_event(
+        &mut self,
+        packet: &TracePacket,
+        event: &TrackEvent,
+        arguments: &[u8],
+    ) -> io::Result<()> {
+        let event_len = event.encoded_len() + arguments.len();
+        let event_field = key_len(EVENT_FIELD) + encoded_len_varint(event_len as u64) + event_len;
+        let out = &mut self.buffer;
+        out.clear();
+        encode_key(PACKET_FIELD, WireType::LengthDelimited, out);
+        encode_varint((packet.encoded_len() + event_field) as u64, out);
+        append(packet, out);
+        encode_key(EVENT_FIELD, WireType::LengthDelimited, out);
+        encode_varint(event_len as u64, out);
+        append(event, out);
+        out.extend_from_slice(arguments);
+        self.write()
+    }
+
+    fn write(&mut self) -> io::Result<()> {
         self.bytes += self.buffer.len() as u64;
         self.out.write_all(&self.buffer)
     }
+
+    /// Writes what another wrote into a file that was put aside.
+    fn append(&mut self, piece: Packets<BufWriter<std::fs::File>>) -> io::Result<()> {
+        let mut file = piece.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.seek(SeekFrom::Start(0))?;
+        self.bytes += io::copy(&mut file, &mut self.out)?;
+        Ok(())
+    }
 }
 
-/// A packet as field 1 of the file.
-fn encode_packet(packet: &TracePacket, out: &mut Vec<u8>) {
-    out.push(0x0a);
-    packet.encode_length_delimited(out).expect("a vector takes any number of bytes");
+fn append(message: &impl Message, out: &mut Vec<u8>) {
+    message.encode(out).expect("a vector takes any number of bytes");
 }
 
-/// Writes the sources as one Perfetto trace. Times are Unix times where `base_time_ns` is known.
+/// `packet` of the file's message, and `track_event` of a packet.
+const PACKET_FIELD: u32 = 1;
+const EVENT_FIELD: u32 = 11;
+
+/// Writes the sources as one Perfetto trace, some of them side by side. Times are Unix times where `base_time_ns` is known.
 pub(crate) fn write_perfetto(
     out: impl Write,
     base_time_ns: Option<i64>,
@@ -72,26 +115,54 @@ pub(crate) fn write_perfetto(
     pass: Pass<'_>,
     spill: MakeSpill<'_>,
 ) -> Result<Written, WriteError> {
-    let mut file = File {
-        packets: Packets { out, bytes: 0, buffer: Vec::new() },
-        base_ns: base_time_ns.unwrap_or(0),
-        start_ns: 0,
-        next_uuid: 1,
-        next_sequence: 1,
-    };
-    file.start_ns =
-        sources.iter().filter_map(first_ns).min().unwrap_or(0).saturating_add(file.base_ns);
+    let base_ns = base_time_ns.unwrap_or(0);
+    let start_ns = sources.iter().filter_map(first_ns).min().unwrap_or(0).saturating_add(base_ns);
+    let numbers = Numbers { uuid: 1, sequence: 1, step: 1 };
+    let mut file = File::new(out, (base_ns, start_ns), numbers);
     file.head(base_time_ns, members)?;
-    let mut tally = Tally::default();
-    let mut n_left_out = 0;
-    for source in sources {
-        let spilled = Spilled::collect(source, file.base_ns, pass, spill)?;
-        tally.merge(&spilled.tally);
-        n_left_out += spilled.n_left_out;
-        file.source(source, spilled)?;
+    let mut written = Written::default();
+    if let [source] = sources {
+        file.put_source(source, pass, spill, &mut written)?;
+    }
+    let n_sources = sources.len() as u32;
+    let numbered: Vec<(Numbers, &Source<'_>)> =
+        (0..n_sources).map(|i| file.numbers.every(i, n_sources)).zip(sources).collect();
+    for group in numbered.chunks(WRITTEN_SIDE_BY_SIDE).filter(|_| n_sources > 1) {
+        let threads = (pass.options.threads / group.len()).max(1);
+        let options = ReadOptions { threads, ..*pass.options };
+        let piece = |&(numbers, source): &(Numbers, &Source<'_>)| {
+            let out = BufWriter::with_capacity(1 << 18, spill()?);
+            let mut piece = File::new(out, (base_ns, start_ns), numbers);
+            let mut written = Written::default();
+            let pass = Pass { options: &options, ..pass };
+            piece.put_source(source, pass, spill, &mut written)?;
+            Ok::<_, WriteError>((piece.packets, written))
+        };
+        for (piece, part) in side_by_side(group, piece)? {
+            file.packets.append(piece)?;
+            written.tally.merge(&part.tally);
+            written.n_left_out += part.n_left_out;
+        }
     }
     file.packets.out.flush()?;
-    Ok(Written { text_bytes: file.packets.bytes, tally, n_left_out })
+    written.text_bytes = file.packets.bytes;
+    Ok(written)
+}
+
+/// What becomes of each item, each on a thread of its own.
+fn side_by_side<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, WriteError> + Sync,
+) -> Result<Vec<R>, WriteError> {
+    std::thread::scope(|scope| {
+        let work = &work;
+        let start = |item| Builder::new().spawn_scoped(scope, move || work(item));
+        let threads: Vec<_> = items.iter().map(start).collect::<io::Result<_>>()?;
+        let join = |thread: ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect()
+    })
 }
 
 fn first_ns(source: &Source<'_>) -> Option<i64> {
@@ -99,24 +170,58 @@ fn first_ns(source: &Source<'_>) -> Option<i64> {
     Some(first.saturating_add(source.plan.shift_ns))
 }
 
+/// The numbers that the next track and the next sequence get. Sources that are written side by side take turns in numbers, so
+/// that none needs to know how many another takes.
+#[derive(Clone, Copy)]
+struct Numbers {
+    uuid: u64,
+    sequence: u32,
+    step: u32,
+}
+
+impl Numbers {
+    /// Of the numbers from here on every `n`th, from the `i`th on.
+    fn every(self, i: u32, n: u32) -> Self {
+        Self { uuid: self.uuid + u64::from(i), sequence: self.sequence + i, step: n }
+    }
+}
+
 struct File<W> {
     packets: Packets<W>,
     base_ns: i64,
     /// First time of the trace, in nanoseconds of its clock.
     start_ns: i64,
-    next_uuid: u64,
-    next_sequence: u32,
+    numbers: Numbers,
 }
 
 impl<W: Write> File<W> {
+    fn new(out: W, (base_ns, start_ns): (i64, i64), numbers: Numbers) -> Self {
+        let packets = Packets { out, bytes: 0, buffer: Vec::new() };
+        Self { packets, base_ns, start_ns, numbers }
+    }
+
     fn uuid(&mut self) -> u64 {
-        self.next_uuid += 1;
-        self.next_uuid - 1
+        self.numbers.uuid += u64::from(self.numbers.step);
+        self.numbers.uuid - u64::from(self.numbers.step)
     }
 
     fn sequence(&mut self) -> u32 {
-        self.next_sequence += 1;
-        self.next_sequence - 1
+        self.numbers.sequence += self.numbers.step;
+        self.numbers.sequence - self.numbers.step
+    }
+
+    /// Reads a source again and writes it.
+    fn put_source(
+        &mut self,
+        source: &Source<'_>,
+        pass: Pass<'_>,
+        spill: MakeSpill<'_>,
+        written: &mut Written,
+    ) -> Result<(), WriteError> {
+        let spilled = Spilled::collect(source, self.base_ns, pass, spill)?;
+        written.tally.merge(&spilled.tally);
+        written.n_left_out += spilled.n_left_out;
+        Ok(self.source(source, spilled)?)
     }
 
     /// The top-level members, as arguments of one instant: Perfetto has no place for them.
@@ -302,8 +407,8 @@ impl<W: Write> File<W> {
                 let end_ns = open.pop().unwrap_or(start_ns);
                 self.packets.put(&writer.end(shift(end_ns)))?;
             }
-            let begin = writer.begin(source, slice, shift(start_ns), spilled.arguments(number)?);
-            self.packets.put(&begin)?;
+            let (packet, event) = writer.begin(source, slice, shift(start_ns));
+            self.packets.put_event(&packet, &event, spilled.arguments(number)?)?;
             spilled.ends_inside(number, uuid, |packet| self.packets.put(packet))?;
             open.push(end_ns);
         }
@@ -427,25 +532,24 @@ impl<'s> LaneWriter<'s> {
         }
     }
 
-    fn packet(&mut self, time_ns: i64, event: TrackEvent) -> TracePacket {
+    fn packet(&mut self, time_ns: i64) -> TracePacket {
         let delta = time_ns.saturating_sub(self.last_ns);
         self.last_ns = self.last_ns.max(time_ns);
         TracePacket {
             timestamp: Some(unsigned(delta)),
             trusted_packet_sequence_id: Some(self.sequence),
             sequence_flags: Some(NEEDS_STATE),
-            track_event: Some(event),
             ..TracePacket::default()
         }
     }
 
+    /// The begin of a slice, without its arguments, and the packet around it.
     fn begin(
         &mut self,
         source: &Source<'_>,
         slice: usize,
         time_ns: i64,
-        arguments: Vec<DebugAnnotation>,
-    ) -> TracePacket {
+    ) -> (TracePacket, TrackEvent) {
         let name = source.store.slices.name[slice];
         let category = source.store.category_number(slice);
         let mut interned = InternedData::default();
@@ -463,18 +567,17 @@ impl<'s> LaneWriter<'s> {
             r#type: Some(SLICE_BEGIN),
             name_iid: Some(u64::from(name.0) + 1),
             category_iids: vec![category as u64 + 1],
-            debug_annotations: arguments,
             ..TrackEvent::default()
         };
         let has_new = !interned.event_names.is_empty() || !interned.event_categories.is_empty();
-        let mut packet = self.packet(time_ns, event);
+        let mut packet = self.packet(time_ns);
         packet.interned_data = has_new.then_some(interned);
-        packet
+        (packet, event)
     }
 
     fn end(&mut self, time_ns: i64) -> TracePacket {
         let event = TrackEvent { r#type: Some(SLICE_END), ..TrackEvent::default() };
-        self.packet(time_ns, event)
+        TracePacket { track_event: Some(event), ..self.packet(time_ns) }
     }
 }
 

@@ -24,13 +24,12 @@ const GLOBAL_SCOPE: i32 = 1;
 const PROCESS_SCOPE: i32 = 2;
 
 /// Makes a file to put things aside; it is gone when the file is closed.
-pub(crate) type MakeSpill<'a> = &'a dyn Fn() -> io::Result<std::fs::File>;
+pub(crate) type MakeSpill<'a> = &'a (dyn Fn() -> io::Result<std::fs::File> + Sync);
 
 /// What a pass in the order of the file put aside.
 pub(super) struct Spilled {
     arguments: SpillReader,
-    /// Where each event's arguments stand; equal to the next where it has none.
-    offsets: Vec<(u64, u32)>,
+    places: Places,
     others: std::fs::File,
     /// Length of the others.
     n_others: u64,
@@ -53,10 +52,10 @@ impl Spilled {
     ) -> Result<Self, WriteError> {
         let mut arguments = io::BufWriter::with_capacity(1 << 18, spill()?);
         let mut others = io::BufWriter::with_capacity(1 << 16, spill()?);
-        let mut offsets = vec![(0, 0); source.store.n_events as usize];
+        let mut lengths = vec![0; source.store.n_events as usize];
         let mut tally = Tally::default();
         let mut inside: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-        let (mut at, mut n_others, mut n_left_out) = (0_u64, 0_u64, 0_u64);
+        let (mut n_others, mut n_left_out) = (0_u64, 0_u64);
         let make = || Encoder {
             store: source.store,
             plan: source.plan,
@@ -67,10 +66,9 @@ impl Spilled {
         visit(source.again, pass.options, pass.progress, &make, |block| {
             tally.merge(&block.tally);
             for &(number, len) in &block.lengths {
-                if let Some(offset) = offsets.get_mut(number as usize) {
-                    *offset = (at, len);
+                if let Some(known) = lengths.get_mut(number as usize) {
+                    *known = len;
                 }
-                at += u64::from(len);
             }
             n_others += block.others.len() as u64;
             n_left_out += block.n_left_out;
@@ -85,7 +83,7 @@ impl Spilled {
         };
         Ok(Self {
             arguments: SpillReader::new(file(arguments)?),
-            offsets,
+            places: Places::new(lengths),
             others: file(others)?,
             n_others,
             inside,
@@ -95,15 +93,11 @@ impl Spilled {
         })
     }
 
-    pub(super) fn arguments(&mut self, number: u32) -> io::Result<Vec<DebugAnnotation>> {
-        match self.offsets.get(number as usize) {
-            Some(&(_, 0)) | None => Ok(Vec::new()),
-            Some(&(at, len)) => {
-                let bytes = self.arguments.bytes(at, len as usize)?;
-                TrackEvent::decode(bytes)
-                    .map(|event| event.debug_annotations)
-                    .map_err(io::Error::other)
-            }
+    /// The arguments of an event, as fields of a [`TrackEvent`].
+    pub(super) fn arguments(&mut self, number: u32) -> io::Result<&[u8]> {
+        match self.places.of(number as usize) {
+            Some((at, len)) => self.arguments.bytes(at, len),
+            None => Ok(&[]),
         }
     }
 
@@ -132,6 +126,41 @@ impl Spilled {
         // Ends whose slices went.
         self.inside.values().try_for_each(|packets| each_packet(packets.as_slice(), uuid, &mut put))
     }
+}
+
+/// Where the arguments of each event stand: one after the other, in the order of the file.
+struct Places {
+    /// Bytes of the arguments of each event.
+    lengths: Vec<u32>,
+    /// Where those of every so many events begin.
+    starts: Vec<u64>,
+}
+
+impl Places {
+    const STEP: usize = 32;
+
+    fn new(lengths: Vec<u32>) -> Self {
+        let mut at = 0;
+        let start = |some: &[u32]| {
+            let start = at;
+            at += total(some);
+            start
+        };
+        let starts = lengths.chunks(Self::STEP).map(start).collect();
+        Self { lengths, starts }
+    }
+
+    /// Start and length of an event's arguments, where it has any.
+    fn of(&self, number: usize) -> Option<(u64, usize)> {
+        let len = *self.lengths.get(number).filter(|&&len| len > 0)?;
+        let first = number / Self::STEP * Self::STEP;
+        let before = total(&self.lengths[first..number]);
+        Some((self.starts[number / Self::STEP] + before, len as usize))
+    }
+}
+
+fn total(lengths: &[u32]) -> u64 {
+    lengths.iter().map(|&len| u64::from(len)).sum()
 }
 
 /// Gives packets that stand with their lengths before them, the track number of each exchanged for a uuid.
