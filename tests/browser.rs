@@ -97,6 +97,13 @@ fn the_answer_is_seen_at_once(browser: &Browser) {
     assert!(bottom.as_f64().is_some_and(|px| px > 0.0 && px < 800.0), "{bottom}");
     let n = browser.run("return document.querySelectorAll('.answer a.fig').length");
     assert!(n.as_u64().is_some_and(|n| n > 0), "the answer has no figure");
+    // The bars of all inputs and the first findings are on the same screen.
+    let bottoms = browser.run(
+        "return [document.querySelector('#glance figure'), document.querySelectorAll('#verdict li')[2]]\
+         .map(e => e.getBoundingClientRect().bottom)",
+    );
+    let bottoms = bottoms.as_array().expect("a list");
+    assert!(bottoms.iter().all(|px| px.as_f64().is_some_and(|px| px < 800.0)), "{bottoms:?}");
 }
 
 /// A piece that is wide enough shows what it is called, and pointing at it tells so, too.

@@ -68,7 +68,8 @@ fn sections_stand_in_the_order_of_reading() {
             if section.starts_with("verdict") {
                 continue;
             }
-            let has_something = section.contains("<table>") || section.contains("class=\"fig\"");
+            let has_something =
+                ["<table>", "class=\"fig\"", "<svg"].iter().any(|one| section.contains(one));
             assert!(
                 has_something || section.contains("class=\"absent\""),
                 "{input}: an empty section does not say why: {}",
@@ -314,6 +315,54 @@ fn every_command_writes_a_page() {
         assert!(page.contains("<table>") && page.ends_with("</html>\n"), "{command:?}");
         std::fs::remove_file(&file).expect("the page can be removed");
     }
+}
+
+/// More operators than a page names.
+const N_OPERATORS: usize = 12_345;
+
+/// A trace whose operators a page has no room to name all.
+fn crowded(path: &Path) {
+    let operator = |n: usize| {
+        format!(
+            r#"{{"ph":"X","cat":"cpu_op","name":"aten::op{}","pid":1,"tid":1,"ts":{},"dur":{}}}"#,
+            n % 7,
+            n * 10,
+            1 + n % 9
+        )
+    };
+    let events: Vec<String> = (0..N_OPERATORS).map(operator).collect();
+    let text = format!(r#"{{"schemaVersion":1,"traceEvents":[{}]}}"#, events.join(",\n"));
+    std::fs::write(path, text).expect("the trace is written");
+}
+
+#[test]
+fn names_that_the_page_has_no_room_for_are_in_a_trace_beside_it() {
+    let place = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| place.path().join(name).to_str().expect("UTF-8").to_owned();
+    crowded(Path::new(&at("trace.json")));
+    let report = |arguments: &[&str]| {
+        let (trace, page) = (at("trace.json"), at("page"));
+        let all = [&["report", trace.as_str(), "-o", page.as_str(), "-q"], arguments].concat();
+        assert!(omni_trace(&all).status.success());
+        std::fs::read_to_string(at("page/index.html")).expect("the page")
+    };
+    let page = report(&[]);
+    assert!(page.contains("Only the longest 12,000 of 12,345 kernels and operators"));
+    assert!(page.contains("href=\"input0.slim.json.gz\" download"));
+    let beside = at("page/input0.slim.json.gz");
+    let rows =
+        |path: &str| json_of(&["analyze", path, "--table", "key_averages"])["key_averages"].clone();
+    assert_eq!(rows(&beside), rows(&at("trace.json")));
+    // A report inside a folder of traces brings no inputs of its own.
+    let inputs = json_of(&["analyze", place.path().to_str().expect("UTF-8")])["inputs"].clone();
+    assert_eq!(inputs.as_array().map(Vec::len), Some(1), "{inputs}");
+    // Without it, what an earlier page had goes.
+    let page = report(&["--no-traces"]);
+    assert!(!page.contains("input0.slim.json.gz") && page.contains("omni-trace slim --window"));
+    assert!(!Path::new(&beside).exists());
+    // A part that can be named needs none.
+    let page = report(&["--window", "..10ms"]);
+    assert!(!page.contains("Only the longest") && !Path::new(&beside).exists());
 }
 
 #[test]

@@ -64,6 +64,10 @@ pub(crate) struct QueryArgs {
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
 
+    /// On a terminal, too, texts as long as they are.
+    #[arg(long)]
+    pub(crate) full_names: bool,
+
     #[command(flatten)]
     pub(crate) part: PartArgs,
 

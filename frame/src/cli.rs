@@ -62,7 +62,8 @@ fn query(args: &QueryArgs) -> Result<(), Trouble> {
     let data = args.read.data(paths, &args.part)?;
     let format = format_of(args);
     let Some(sql) = sql_of(args, words)? else {
-        return prompt::run(&catalog, &data, args.limit.unwrap_or(TERMINAL_ROWS));
+        let limit = args.limit.unwrap_or(TERMINAL_ROWS);
+        return prompt::run(&catalog, &data, limit, !args.full_names);
     };
     let statements = statement::parse(&sql)?;
     protect(data.paths().iter().map(PathBuf::as_path));
@@ -135,6 +136,8 @@ struct Out<'a> {
     format: Format,
     to: Sink,
     limit: Option<usize>,
+    /// Whether it is text for a person, whose names are shortened.
+    is_short: bool,
     n_results: usize,
     target: Option<&'a Path>,
 }
@@ -181,7 +184,8 @@ impl<'a> Out<'a> {
             }
             None => Sink::Stdout(BufWriter::new(io::stdout().lock())),
         };
-        Ok(Self { format, to, limit, n_results: 0, target })
+        let is_short = is_terminal && format == Format::Text && !args.full_names;
+        Ok(Self { format, to, limit, is_short, n_results: 0, target })
     }
 
     /// Writes a result; whether anybody still reads.
@@ -219,6 +223,12 @@ impl<'a> Out<'a> {
         match self.format {
             Format::Parquet => stored::parquet(frame, Vec::new(), &mut self.to).map_err(as_io)?,
             Format::Arrow => stored::arrow(frame, Vec::new(), &mut self.to).map_err(as_io)?,
+            _ if self.is_short => {
+                if show::on_terminal(frame, true, &mut self.to)? {
+                    self.to.flush()?;
+                    say(show::SHORTENED);
+                }
+            }
             text => show::write(frame, text, &mut self.to)?,
         }
         self.to.flush()

@@ -11,6 +11,7 @@ mod convert;
 pub mod data;
 mod export;
 mod functions;
+mod interrupt;
 mod prompt;
 pub mod questions;
 mod reading;

@@ -1,10 +1,11 @@
 //! The prompt: statements of several lines up to a semicolon, a history in the user's cache directory, and completion of
-//! tables, columns and functions.
+//! tables, columns and functions. Ctrl-C ends the statement that runs, and the prompt goes on.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use polars::prelude::DataFrame;
 use rustyline::completion::Completer;
 use rustyline::config::Configurer as _;
 use rustyline::error::ReadlineError;
@@ -17,8 +18,9 @@ use rustyline::{CompletionType, Context, Editor, Helper};
 use crate::catalog::Catalog;
 use crate::cli::{left_out, say, say_trouble};
 use crate::data::Data;
+use crate::interrupt::{Interrupts, Until};
 use crate::session::Session;
-use crate::show::{self, Format};
+use crate::show;
 use crate::statement::{self, HELPERS};
 use crate::trouble::Trouble;
 use crate::{functions, questions};
@@ -30,7 +32,7 @@ const KEPT: usize = 1_000;
 
 /// What is said at the start.
 const WELCOME: &str = "SQL, up to a semicolon. SHOW TABLES; and DESCRIBE events; say what there is, Tab completes; ready questions: .list and \
-                       .ask NAME; .quit or Ctrl-D leaves";
+                       .ask NAME; Ctrl-C ends a statement, .quit or Ctrl-D leaves";
 
 /// Words of SQL that are completed.
 const WORDS: [&str; 38] = [
@@ -79,7 +81,12 @@ const WORDS: [&str; 38] = [
 /// # Errors
 ///
 /// A terminal that cannot be read, and inputs that cannot.
-pub(crate) fn run(catalog: &Catalog, data: &Data, limit: usize) -> Result<(), Trouble> {
+pub(crate) fn run(
+    catalog: &Catalog,
+    data: &Data,
+    limit: usize,
+    is_short: bool,
+) -> Result<(), Trouble> {
     // Inputs that cannot be read are told at once, and not at the first statement; logs alone are no traces.
     let read = data.traces();
     let mut editor = editor(catalog)
@@ -93,8 +100,11 @@ pub(crate) fn run(catalog: &Catalog, data: &Data, limit: usize) -> Result<(), Tr
         say_trouble(&trouble);
     }
     say(WELCOME);
-    let mut session = Session::new(catalog, data);
+    let interrupts = Interrupts::watch()
+        .map_err(|error| Trouble::plain(format!("Ctrl-C cannot be watched: {error}")))?;
+    let mut asked = Asked { session: Session::new(catalog, data), interrupts, limit, is_short };
     loop {
+        asked.interrupts.forget();
         match editor.readline(PROMPT) {
             Ok(text) => {
                 // What cannot be kept is still answered.
@@ -102,7 +112,7 @@ pub(crate) fn run(catalog: &Catalog, data: &Data, limit: usize) -> Result<(), Tr
                 if let Some(history) = &history {
                     let _ = editor.append_history(history);
                 }
-                if !answer(&mut session, text.trim(), limit) {
+                if !asked.answer(text.trim()) {
                     return Ok(());
                 }
             }
@@ -115,42 +125,68 @@ pub(crate) fn run(catalog: &Catalog, data: &Data, limit: usize) -> Result<(), Tr
     }
 }
 
-/// Answers what was typed; whether there is more to come.
-fn answer(session: &mut Session<'_>, text: &str, limit: usize) -> bool {
-    let result = match text
-        .split_once(char::is_whitespace)
-        .map_or((text, ""), |(word, rest)| (word, rest.trim()))
-    {
-        (".quit" | ".exit" | "quit;" | "exit;" | "quit" | "exit", _) => return false,
-        (".help", _) => shown(WELCOME),
-        (".list", _) => shown(questions::listing().trim_end()),
-        (".tables", _) => sql(session, "SHOW TABLES", limit),
-        (".ask", name) => questions::sql(name).and_then(|text| sql(session, &text, limit)),
-        (word, _) if word.starts_with('.') => Err(Trouble::new(
-            format!("there is no {word}"),
-            "there are .help, .list, .ask NAME, .tables and .quit",
-        )),
-        _ => sql(session, text, limit),
-    };
-    if let Err(trouble) = result {
-        say_trouble(&trouble);
-    }
-    true
+/// What answers.
+struct Asked<'a> {
+    session: Session<'a>,
+    interrupts: Interrupts,
+    /// Rows that are shown; 0 for all.
+    limit: usize,
+    /// Whether names are shortened.
+    is_short: bool,
 }
 
-fn sql(session: &mut Session<'_>, text: &str, limit: usize) -> Result<(), Trouble> {
-    for statement in &statement::parse(text)? {
-        let Some(frame) = session.run(statement)? else { continue };
-        let height = frame.height();
-        let mut shown = if limit == 0 { frame } else { frame.head(Some(limit)) };
-        let mut out = io::stdout().lock();
-        // A terminal that is gone is noticed when the next statement is read.
-        let _ = show::write(&mut shown, Format::Text, &mut out).and_then(|()| out.flush());
-        if shown.height() < height {
-            say(&left_out(height - shown.height()));
+impl Asked<'_> {
+    /// Answers what was typed; whether there is more to come.
+    fn answer(&mut self, text: &str) -> bool {
+        let result = match text
+            .split_once(char::is_whitespace)
+            .map_or((text, ""), |(word, rest)| (word, rest.trim()))
+        {
+            (".quit" | ".exit" | "quit;" | "exit;" | "quit" | "exit", _) => return false,
+            (".help", _) => shown(WELCOME),
+            (".list", _) => shown(questions::listing().trim_end()),
+            (".tables", _) => self.sql("SHOW TABLES"),
+            (".ask", name) => questions::sql(name).and_then(|text| self.sql(&text)),
+            (word, _) if word.starts_with('.') => Err(Trouble::new(
+                format!("there is no {word}"),
+                "there are .help, .list, .ask NAME, .tables and .quit",
+            )),
+            _ => self.sql(text),
+        };
+        if let Err(trouble) = result {
+            say_trouble(&trouble);
         }
+        true
     }
-    Ok(())
+
+    fn sql(&mut self, text: &str) -> Result<(), Trouble> {
+        for statement in &statement::parse(text)? {
+            // A session keeps what it made; what an interruption leaves half made is made again.
+            let (session, interrupts) = (&mut self.session, &self.interrupts);
+            let Some(frame) = interrupts.until(|| session.run(statement))? else { continue };
+            interrupts.until(|| {
+                show_some(frame, self.limit, self.is_short, interrupts);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Shows the first rows of a result, and says how many more there are.
+fn show_some(frame: DataFrame, limit: usize, is_short: bool, interrupts: &Interrupts) {
+    let height = frame.height();
+    let mut shown = if limit == 0 { frame } else { frame.head(Some(limit)) };
+    let mut out = Until { out: io::stdout().lock(), interrupts };
+    // A terminal that is gone is noticed when the next statement is read.
+    let is_shortened = show::on_terminal(&mut shown, is_short, &mut out)
+        .and_then(|is_shortened| out.flush().map(|()| is_shortened));
+    if matches!(is_shortened, Ok(true)) {
+        say(show::SHORTENED);
+    }
+    if shown.height() < height {
+        say(&left_out(height - shown.height()));
+    }
 }
 
 fn shown(text: &str) -> Result<(), Trouble> {

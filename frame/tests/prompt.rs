@@ -81,6 +81,28 @@ impl Prompt {
         }
     }
 
+    /// What Ctrl-C does on a terminal while a statement runs.
+    fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    }
+
+    /// Waits until the program has used so much of the processor.
+    fn wait_until_busy(&self, ticks: u64) {
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let used = || {
+            let text = std::fs::read_to_string(&stat).unwrap();
+            // The name, which may hold anything, ends with the last parenthesis; user time is the 12th field behind it.
+            let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
+            fields[11].parse::<u64>().unwrap()
+        };
+        let (before, begin) = (used(), Instant::now());
+        while used() < before + ticks {
+            assert!(begin.elapsed() < PATIENCE, "nothing runs");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// The program's exit code.
     fn end(mut self) -> Option<i32> {
         let begin = Instant::now();
@@ -95,6 +117,50 @@ impl Prompt {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// A statement of a count over so many rows that it does not end in a day.
+const ENDLESS: &str = "SELECT count(*) AS n FROM events a CROSS JOIN events b CROSS JOIN events c WHERE a.dur_ns + b.dur_ns = c.dur_ns;\r";
+
+#[test]
+fn an_interruption_ends_the_statement_and_not_the_prompt() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut prompt = Prompt::start(dir.path());
+    prompt.type_in("CREATE TABLE mine AS SELECT count(*) AS n FROM kernel_events;\r");
+    prompt.wait_for("sql> ");
+    for _ in 0..3 {
+        prompt.type_in(ENDLESS);
+        prompt.wait_until_busy(30);
+        prompt.interrupt();
+        prompt.wait_for("error: interrupted");
+        prompt.wait_for("sql> ");
+        // What was made before is there, and the prompt answers.
+        prompt.type_in("SELECT 41 + count(*) AS answer FROM mine;\r");
+        prompt.wait_for("42\r\n");
+        prompt.wait_for("sql> ");
+    }
+    // Not while a line is typed: there it only drops the line.
+    prompt.interrupt();
+    prompt.type_in("SELECT 1 AS one FROM mine;\r");
+    prompt.wait_for("one");
+    prompt.wait_for("sql> ");
+    prompt.type_in(".quit\r");
+    assert_eq!(prompt.end(), Some(0));
+}
+
+#[test]
+fn long_names_are_shortened_and_stay_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut prompt = Prompt::start(dir.path());
+    let long = "void at::native::a_kernel<4, at::native::CUDAFunctor_add<float>, std::array<char*, 3ul> >(int, int)";
+    let of = |end: &str| format!("SELECT '{}{end}' AS name", &long[..long.len() - 1]);
+    prompt.type_in(&format!("{} UNION ALL {};\r", of(", long)"), of(")")));
+    prompt.wait_for("\r\na_kernel<4, CUDAFunctor_add<float>>");
+    prompt.wait_for("\r\na_kernel<4, CUDAFunctor_add<float>>~2\r\n");
+    prompt.wait_for("names are shortened");
+    prompt.wait_for("sql> ");
+    prompt.type_in(".quit\r");
+    assert_eq!(prompt.end(), Some(0));
 }
 
 #[test]

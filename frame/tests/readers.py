@@ -2,11 +2,15 @@
 
     readers.py tables FOLDER        Parquet with pyarrow, pandas and DuckDB, Arrow with pyarrow and pandas
     readers.py speedscope FILE      against the schema beside this Python
+    readers.py firefox FILE         with the Firefox profiler's command line: each thread's time in nanoseconds
 """
 
 import json
+import os
 import pathlib
+import subprocess
 import sys
+import tempfile
 
 
 def wrapped(value):
@@ -75,5 +79,28 @@ def speedscope(path):
     print(json.dumps({profile["name"]: sum(profile["weights"]) for profile in file["profiles"]}))
 
 
+def firefox(path):
+    program = pathlib.Path(sys.prefix) / "firefox/node_modules/.bin/profiler-cli"
+
+    def ask(*words):
+        done = subprocess.run([program, *words], env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        return done.stdout
+
+    # It answers from a process that holds the profile, whose socket lies in this folder.
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"PROFILER_CLI_SESSION_DIR": folder}
+        try:
+            ask("load", str(path))
+            threads = json.loads(ask("thread", "list", "--json"))["threads"]
+            sums = {}
+            for thread in threads:
+                rows = json.loads(ask("thread", "functions", "--thread", thread["threadHandle"], "--limit", "0", "--json"))
+                sums[thread["name"]] = round(sum(row["selfSamples"] for row in rows["functions"]) * 1e6)
+        finally:
+            subprocess.run([program, "stop", "--all"], env=environment, capture_output=True, timeout=300)
+    print(json.dumps(sums))
+
+
 if __name__ == "__main__":
-    {"tables": tables, "speedscope": speedscope}[sys.argv[1]](pathlib.Path(sys.argv[2]))
+    {"tables": tables, "speedscope": speedscope, "firefox": firefox}[sys.argv[1]](pathlib.Path(sys.argv[2]))

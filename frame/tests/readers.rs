@@ -1,5 +1,5 @@
 //! Readers of another make open what is written, and find the same sums: pyarrow, pandas and DuckDB the tables, a checker of
-//! JSON schemas speedscope's file. The Python is that of `make_venv.sh`; without it these tests say that they are skipped,
+//! JSON schemas speedscope's file, the Firefox profiler's own command line what is for it. The Python is that of `make_venv.sh`; without it these tests say that they are skipped,
 //! and fail under CI.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -141,16 +141,8 @@ fn results_are_parquet_and_arrow_too() {
 #[test]
 fn speedscope_files_are_what_its_schema_says() {
     let Some(python) = python() else { return };
-    let analyzer = Path::new(env!("CARGO_BIN_EXE_omni-trace-query")).with_file_name("omni-trace");
-    assert!(analyzer.is_file(), "cargo build makes {}", analyzer.display());
     let dir = tempfile::tempdir().unwrap();
-    let output = Command::new(analyzer)
-        .args(["export", "fixtures/pipeline", "--format", "speedscope", "-o"])
-        .arg(dir.path())
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", err(&output));
+    stacks(dir.path(), "speedscope");
     let mut n_files = 0;
     for entry in dir.path().read_dir().unwrap() {
         let sums = read(&python, "speedscope", &entry.unwrap().path());
@@ -160,25 +152,56 @@ fn speedscope_files_are_what_its_schema_says() {
     assert_eq!(n_files, 3);
 }
 
-/// Folded stacks as inferno draws them: what it counts in all is the sum of the file's nanoseconds.
+/// The Firefox profiler finds in each thread the time of the folded stacks of the same question.
 #[test]
-fn folded_stacks_are_drawn_by_inferno() {
+fn firefox_files_are_read_by_its_profiler() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    stacks(dir.path(), "firefox,folded");
+    let questions = [
+        ("host", "host self time"),
+        ("waiting", "waiting"),
+        ("device_by_python", "device time by Python stack"),
+        ("device_by_module", "device time by module"),
+    ];
+    for input in ["stage0_rank0", "stage1_rank0", "stage2_rank0"] {
+        let found = read(&python, "firefox", &dir.path().join(format!("{input}.firefox.json")));
+        for (file, thread) in questions {
+            let path = dir.path().join(format!("{input}.{file}.folded"));
+            let sum = folded_sum(&std::fs::read_to_string(path).unwrap());
+            assert_eq!(found[thread].as_u64(), Some(sum), "{input}: {thread}");
+        }
+    }
+}
+
+/// Writes stacks of a fixture with the analyzer's program.
+fn stacks(folder: &Path, formats: &str) {
     let analyzer = Path::new(env!("CARGO_BIN_EXE_omni-trace-query")).with_file_name("omni-trace");
     assert!(analyzer.is_file(), "cargo build makes {}", analyzer.display());
-    let dir = tempfile::tempdir().unwrap();
     let output = Command::new(analyzer)
-        .args(["export", "fixtures/pipeline", "--format", "folded", "-o"])
-        .arg(dir.path())
+        .args(["export", "fixtures/pipeline", "--format", formats, "-o"])
+        .arg(folder)
         .current_dir(root())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", err(&output));
+}
+
+/// The time of folded stacks.
+fn folded_sum(text: &str) -> u64 {
+    text.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// Folded stacks as inferno draws them: what it counts in all is the sum of the file's nanoseconds.
+#[test]
+fn folded_stacks_are_drawn_by_inferno() {
+    let dir = tempfile::tempdir().unwrap();
+    stacks(dir.path(), "folded");
     let mut n_drawn = 0;
     for entry in dir.path().read_dir().unwrap() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
-        let sum: u64 =
-            text.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+        let sum = folded_sum(&text);
         if sum == 0 {
             continue;
         }

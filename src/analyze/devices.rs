@@ -90,7 +90,9 @@ tables! {
         kernel_busy_ns: i64, Ns, All, "kernel busy", "union of the kernels";
         kernel_sum_ns: i64, Ns, Room, "kernel sum", "sum of the kernels' durations";
         compute_busy_ns: i64, Ns, All, "compute", "union of the kernels that compute: neither collectives nor kernels that only move data";
+        compute_pct: Option<f64>, Percent, Room, "compute %", "compute, of the window";
         comm_busy_ns: i64, Ns, All, "comm", "union of the collective kernels";
+        comm_pct: Option<f64>, Percent, Room, "comm %", "comm, of the window";
         comm_wait_ns: Option<i64>, Ns, All, "comm wait", "of it, waiting for the last rank of each collective; none where no other rank was read";
         comm_wait_pct: Option<f64>, Percent, Room, "of comm", "waiting for other ranks, of comm";
         memcpy_busy_ns: i64, Ns, Room, "memcpy", "union of the copies";
@@ -231,7 +233,9 @@ fn device_row(store: &Store, activity: &DeviceActivity) -> DeviceRow {
         kernel_busy_ns,
         kernel_sum_ns,
         compute_busy_ns: compute.total_ns(),
+        compute_pct: percent(compute.total_ns(), window_ns),
         comm_busy_ns: comm.total_ns(),
+        comm_pct: percent(comm.total_ns(), window_ns),
         comm_wait_ns: None,
         comm_wait_pct: None,
         memcpy_busy_ns: memcpy.total_ns(),

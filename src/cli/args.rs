@@ -252,6 +252,11 @@ pub(super) struct ReportArgs {
     #[arg(long)]
     pub(super) force: bool,
 
+    /// No slimmed traces beside the page. They are written for inputs with more kernels and operators than the page can name,
+    /// up to 32 MiB together, for Perfetto's page; the inputs are read a second time for them.
+    #[arg(long)]
+    pub(super) no_traces: bool,
+
     /// Leave classes of time out, as in `analyze`: `--exclude ipc_wait` for example.
     #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = excludable)]
     pub(super) exclude: Vec<Class>,

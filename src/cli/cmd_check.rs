@@ -96,7 +96,7 @@ fn repaired(inputs: &Inputs, to: &Path, common: &CommonPlan) -> anyhow::Result<R
     first.carry_losses();
     let pass = Pass { options: &common.read, progress: &progress };
     let nothing = SlimChoice::default();
-    let plan = cmd_slim::plan_of(&first, &nothing, &destination)?;
+    let plan = cmd_slim::plan_of(&first, &nothing, destination.is_json())?;
     let (written, bytes) =
         cmd_slim::write(&plan, &first, &Edit::default(), &destination, pass, common.is_quiet)?;
     let output = OutputRow {

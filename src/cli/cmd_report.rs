@@ -11,6 +11,7 @@ use super::plan::{CommonPlan, excluded_classes};
 use super::reading::{find_traces, read_traces};
 use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say};
 use super::session::{in_pool, outcome};
+use super::slimmed::{self, NamedFile};
 use super::{cmd_analyze, figures, pages, runs};
 use crate::analyze::copies::CopiesConfig;
 use crate::analyze::window::WindowConfig;
@@ -35,6 +36,8 @@ pub(super) struct ReportPlan {
     window: Option<WindowConfig>,
     logs: Option<LogPlan>,
     folder: PathBuf,
+    /// Whether slimmed traces are written beside the page where it has no room for all names.
+    has_traces: bool,
 }
 
 impl ReportPlan {
@@ -56,6 +59,7 @@ impl ReportPlan {
                 .filter(|a| !a.is_empty())
                 .map(|a| find_traces(a))
                 .transpose()?,
+            has_traces: !args.no_traces,
             inputs,
         })
     }
@@ -76,6 +80,7 @@ impl ReportPlan {
             inputs,
             against: None,
             folder,
+            has_traces: true,
         })
     }
 }
@@ -141,10 +146,13 @@ const FIGURES: [&str; 10] = [
 /// What a page of this program has in its head.
 const MADE_BY: &str = "name=\"generator\" content=\"omni-trace ";
 
-/// Removes the figures of an earlier page of the folder that the new one does not have; one that stays is no error.
+/// Removes the figures and traces of an earlier page of the folder that the new one does not have; one that stays is no error.
 fn remove_stale(folder: &Path, files: &[(String, Vec<u8>)]) {
-    for name in FIGURES.map(|key| format!("{key}.png")) {
-        if files.iter().all(|(new, _)| *new != name) {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let figure = name.strip_suffix(".png");
+        let is_ours = figure.is_some_and(|key| FIGURES.contains(&key)) || slimmed::is_name(&name);
+        if is_ours && files.iter().all(|(new, _)| *new != name) {
             let _ = std::fs::remove_file(folder.join(name));
         }
     }
@@ -154,11 +162,13 @@ fn remove_stale(folder: &Path, files: &[(String, Vec<u8>)]) {
 fn write<'a>(
     plan: &ReportPlan,
     page: Page,
+    traces: Vec<NamedFile>,
     inputs: &'a [Input],
     logs: impl Iterator<Item = &'a Path>,
 ) -> anyhow::Result<()> {
     let folder = &plan.folder;
     let mut files = figures::files_of(&page.figures())?;
+    files.extend(traces);
     let html = pages::html_of(page, inputs, logs);
     files.push((INDEX.to_owned(), html.into_bytes()));
     let is_ours =
@@ -195,7 +205,7 @@ fn report_both(plan: &ReportPlan, against: &Inputs) -> anyhow::Result<Outcome> {
     let [names_a, names_b] = names;
     let report = DiffReport::of(names_a, names_b, comparison);
     let page = Page::of_sides(&report, pages::overview_of_sides(&sides));
-    write(plan, page, &inputs, std::iter::empty())?;
+    write(plan, page, Vec::new(), &inputs, std::iter::empty())?;
     let diags = inputs.iter().map(|input| &input.diag);
     Ok(outcome(plan.common.sorting(), diags, Some(LOST)))
 }
@@ -220,14 +230,20 @@ fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
         CausalRun::of(&inputs, &bases, together, joined).critical_path_report(joined)
     });
     let overview = pages::overview_of(&inputs, &answers);
+    let unnamed = overview.without_all_names();
     let report = answers.into_report(&plan.question, &inputs);
     let page =
         Page::of_analyze(&report, Some(&bandwidth), stages.as_ref(), Some(overview), |_| true);
-    let page = match &path {
+    let mut page = match &path {
         Some(path) => page.with_path(path),
         None => page,
     };
-    write(plan, page, &inputs, logs.iter().map(|log| log.path.as_path()))?;
+    let mut traces = Vec::new();
+    if plan.has_traces {
+        (traces, page.beside) =
+            slimmed::beside(&inputs, &unnamed, &plan.question.time, &plan.common)?;
+    }
+    write(plan, page, traces, &inputs, logs.iter().map(|log| log.path.as_path()))?;
     let diags = inputs.iter().map(|input| &input.diag).chain(logs.iter().map(|log| &log.diag));
     Ok(outcome(plan.common.sorting(), diags.into_iter(), Some(LOST)))
 }

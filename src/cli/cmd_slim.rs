@@ -97,8 +97,8 @@ fn slim(
             "`omni-trace analyze --table iterations` lists them; they count from 0".to_owned();
         return Err(Hinted { what, hint }.into());
     }
-    let edit = edit_of(args, first, &choice);
-    let plan = plan_of(first, &choice, destination)?;
+    let edit = edit_asked(args, edit_of(first, &choice));
+    let plan = plan_of(first, &choice, destination.is_json())?;
     let pass = Pass { options: &options, progress: &progress };
     let (written, bytes) =
         write(&plan, first, &edit, destination, pass, args.output.running.quiet)?;
@@ -147,7 +147,7 @@ fn config(args: &SlimArgs) -> SlimConfig {
 }
 
 /// The choice by event number, as the second pass needs it.
-fn edit_of(args: &SlimArgs, first: &FirstPass, choice: &SlimChoice) -> Edit {
+pub(super) fn edit_of(first: &FirstPass, choice: &SlimChoice) -> Edit {
     let slices = &first.input.store.slices;
     let mut edit = Edit::default();
     let gone = choice.is_gone.iter().enumerate().filter(|&(_, &gone)| gone);
@@ -158,6 +158,11 @@ fn edit_of(args: &SlimArgs, first: &FirstPass, choice: &SlimChoice) -> Edit {
         Some((event, Collapsed { count: wait.count, covered_ns: wait.covered_ns }))
     }));
     edit.window_ns = choice.span_ns;
+    edit
+}
+
+/// The same with what goes by category and key.
+fn edit_asked(args: &SlimArgs, mut edit: Edit) -> Edit {
     let categories = |list: &[NameFilter]| -> Vec<String> {
         list.iter()
             .filter_map(|filter| match filter {
@@ -189,9 +194,9 @@ pub(super) fn write(
 
 /// How the trace is written again.
 pub(super) struct SlimPlan {
-    plan: InputPlan,
+    pub(super) plan: InputPlan,
     /// The top-level members before the events.
-    members: Vec<(String, String)>,
+    pub(super) members: Vec<(String, String)>,
     /// Unix time of the output's time 0; `None` where the input says none.
     pub(super) base_time_ns: Option<i64>,
 }
@@ -201,7 +206,7 @@ pub(super) struct SlimPlan {
 pub(super) fn plan_of(
     first: &FirstPass,
     choice: &SlimChoice,
-    destination: &Destination,
+    is_json: bool,
 ) -> anyhow::Result<SlimPlan> {
     let input = &first.input;
     let meta = &input.store.meta;
@@ -215,7 +220,7 @@ pub(super) fn plan_of(
     let alignment = align_clocks(&[align], &[], AlignMode::Base);
     let base_time_ns = alignment.base_time_ns;
     let shift_ns = alignment.inputs.first().map_or(0, |clock| clock.shift_ns);
-    if destination.is_json() {
+    if is_json {
         let plan = plan_alone(&input.store, &choice.is_gone, shift_ns);
         let members = members_alone(first, &plan, base_time_ns)?;
         return Ok(SlimPlan { plan, members, base_time_ns });

@@ -55,6 +55,7 @@ mod rule_files;
 mod run;
 mod runs;
 mod session;
+mod slimmed;
 mod tables;
 mod trace_output;
 mod usage;

@@ -13,7 +13,9 @@ use super::output::Target;
 use crate::analyze::clock::Placement;
 use crate::analyze::overview::{OverviewInput, overview};
 use crate::analyze::overview_names::NamedSpan;
+use crate::analyze::window::{WindowConfig, windows};
 use crate::ask::{Answers, InputAnswers};
+use crate::model::log::{minute_of, year_of};
 use crate::read::Input;
 use crate::render::html;
 use crate::table::OverviewData;
@@ -169,12 +171,22 @@ fn origin(inputs: &[Input], files: &[&Path]) -> Origin {
     Origin {
         command_line: command_line(std::env::args_os().skip(1)),
         version: env!("CARGO_PKG_VERSION"),
+        recorded: inputs.iter().filter_map(first_ns).min().map(minute_of),
         written_by: by_value
             .into_iter()
             .map(|((key, value), of)| (numbers(of), key, value))
             .collect(),
         files: files.par_iter().map(|path| file_row(path)).collect(),
     }
+}
+
+/// When an input begins, as a Unix time; `None` where its times are not counted from 1970.
+fn first_ns(input: &Input) -> Option<i64> {
+    /// Earlier than that nothing was profiled: times are from the start of the machine.
+    const FIRST_YEAR: i32 = 2015;
+    let from_ns = windows(&input.store, WindowConfig::default()).whole.start_ns;
+    let unix_ns = input.store.meta.base_time_ns.unwrap_or(0).checked_add(from_ns)?;
+    (year_of(unix_ns) >= FIRST_YEAR).then_some(unix_ns)
 }
 
 /// The arguments as a shell takes them, less what has no influence on the page.

@@ -21,7 +21,7 @@ const SNIFF_BYTES: usize = 1 << 16;
 pub const NOT_A_TRACE: &str = "its content is not a trace";
 
 /// Why the slimmed copy of another file is left out.
-pub const SLIM_COPY: &str = "it is the slimmed copy of a trace beside it";
+pub const SLIM_COPY: &str = "it is the slimmed copy of another trace";
 
 /// Why a file that was merged from others is left out.
 pub const MERGED_COPY: &str = "it was merged from traces beside it";
@@ -134,7 +134,7 @@ fn choose(found: Vec<PathBuf>, skipped: &mut Vec<(PathBuf, Cow<'static, str>)>) 
     let mut traces = Vec::new();
     for path in candidates {
         let plain = path.with_extension("");
-        if is_slim_copy(&path, &all) {
+        if is_slim_copy(&path, &all) || is_beside_page(&path, &all) {
             skipped.push((path, SLIM_COPY.into()));
             continue;
         }
@@ -166,6 +166,13 @@ fn is_slim_copy(path: &Path, all: &BTreeSet<PathBuf>) -> bool {
         rest.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.') && rest != SLIM_ENDING)
     };
     all.iter().any(|other| is_original(&other))
+}
+
+/// Whether a file is a slimmed trace in the folder of a page that was made of traces which lie elsewhere.
+fn is_beside_page(path: &Path, all: &BTreeSet<PathBuf>) -> bool {
+    path.to_string_lossy().ends_with(SLIM_ENDING)
+        && path.with_file_name("index.html").is_file()
+        && all.iter().any(|other| other.parent() != path.parent())
 }
 
 /// Whether a file was merged from another one of a directory, by what it says of itself.

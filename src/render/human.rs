@@ -51,10 +51,16 @@ pub fn figure(value: &Cell) -> String {
     }
 }
 
-/// A share in a sentence, with one decimal; with two where one would make it nothing or everything.
+/// A share in a sentence, with one decimal; with two where one would make it nothing or everything, and where two would, too,
+/// with what it is under or over.
 pub fn share(value: f64) -> String {
     let needs_two = value != 0.0 && (value.abs() < 1.0 || (value > 99.9 && value < 100.0));
-    if needs_two { format!("{value:.2} %") } else { format!("{value:.1} %") }
+    match value {
+        _ if !needs_two => format!("{value:.1} %"),
+        0.0..0.005 => "<0.01 %".to_owned(),
+        99.995..100.0 => ">99.99 %".to_owned(),
+        _ => format!("{value:.2} %"),
+    }
 }
 
 /// A number with its thousands apart: `1,000,931`.
@@ -126,7 +132,7 @@ fn thousandths(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, duration, rate};
+    use super::{bytes, count, duration, rate, share};
 
     #[test]
     fn durations_keep_three_decimals() {
@@ -140,6 +146,16 @@ mod tests {
         assert_eq!(duration(999_999_500), "1.000 s");
         assert_eq!(duration(-1_500), "-1.500 µs");
         assert_eq!(duration(i64::MIN), "-9223372036.855 s");
+    }
+
+    #[test]
+    fn shares_are_neither_nothing_nor_everything() {
+        let shown = [0.0, 0.004, 0.005, 0.99, 1.0, 99.9, 99.95, 99.994, 99.996, 100.0].map(share);
+        let expected = [
+            "0.0 %", "<0.01 %", "0.01 %", "0.99 %", "1.0 %", "99.9 %", "99.95 %", "99.99 %",
+            ">99.99 %", "100.0 %",
+        ];
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Numbers are never cut. Names are shortened first; where that is not enough, columns go: those that need room by their
 //! definition, then the widest numbers, and a sentence under the table names them.
 
-use super::names;
+use crate::schema::short;
 use crate::schema::written::visible;
 use crate::schema::{Seen, Unit};
 use crate::table::{Cell, Table};
@@ -157,7 +157,7 @@ pub(super) fn fit_names(cells: &mut [Vec<String>], column: usize, width: usize) 
         return;
     }
     let all: Vec<&str> = cells.iter().map(|row| row[column].as_str()).collect();
-    let fitted = names::fitting(&all, width);
+    let fitted = short::fitting(&all, width);
     for (row, name) in cells.iter_mut().zip(fitted) {
         row[column] = visible(&name);
     }

@@ -13,7 +13,6 @@ pub mod human;
 pub mod json;
 pub mod layout;
 pub mod markdown;
-mod names;
 pub mod profile;
 pub mod screen;
 mod share_bars;

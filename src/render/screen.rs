@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::colour::YELLOW;
 use super::human;
-use super::names;
 use super::text::{Fit, TextStyle, heading, rows, wrap};
+use crate::schema::short;
 use crate::schema::written::visible;
 use crate::table::screen::{Next, Screen};
 use crate::table::verdict::Part;
@@ -94,7 +94,7 @@ fn items(sentences: &[Vec<Part>], style: TextStyle) -> Vec<String> {
 fn part(part: &Part) -> String {
     match part {
         Part::Words(words) => visible(words),
-        Part::Name(name) => names::fitting(&[name], MAX_NAME).swap_remove(0),
+        Part::Name(name) => short::fitting(&[name], MAX_NAME).swap_remove(0),
         Part::Figure(figure) => human::figure(&figure.cell),
     }
 }

@@ -43,7 +43,9 @@ pub fn heading(text: &str, style: TextStyle) -> String {
 
 /// A table: its title, heading row, rows and notes.
 pub fn table(table: &Table, style: TextStyle) -> String {
-    let mut out = heading(&visible(&table.title), style);
+    let mut title = String::new();
+    wrap(&mut title, &visible(&table.title), 0, style.width, Fit::BetweenWords);
+    let mut out = heading(&title, style);
     let mut left_out = None;
     if !table.rows.is_empty() {
         left_out = rows(&mut out, table, style);

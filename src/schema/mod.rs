@@ -12,6 +12,7 @@ mod define;
 mod id;
 pub mod near;
 mod pointer;
+pub mod short;
 mod source;
 mod table;
 mod texts;

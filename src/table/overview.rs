@@ -1,6 +1,6 @@
 //! The overview timeline as data for a page, and its sums as a table for those who do not see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer};
@@ -131,6 +131,11 @@ impl OverviewData {
             lanes,
             notes,
         }
+    }
+
+    /// Inputs of which some kernels or operators have no name here.
+    pub fn without_all_names(&self) -> BTreeSet<usize> {
+        self.lanes.iter().filter(|lane| lane.n_unnamed > 0).map(|lane| lane.input).collect()
     }
 
     /// The sums of every lane, by class.

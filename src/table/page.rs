@@ -78,7 +78,7 @@ pub struct Section {
 impl Section {
     /// Whether there is anything in it.
     pub fn is_empty(&self) -> bool {
-        self.tables.iter().all(|table| table.table.rows.is_empty())
+        self.figures.is_empty() && self.tables.iter().all(|table| table.table.rows.is_empty())
     }
 }
 
@@ -89,10 +89,23 @@ pub struct Origin {
     pub command_line: String,
     /// Version of the program.
     pub version: &'static str,
+    /// When the first event was recorded, where the inputs tell.
+    pub recorded: Option<String>,
     /// What the inputs say of the software and devices they are of: (inputs, name, value).
     pub written_by: Vec<(String, String, String)>,
     /// The files that were read.
     pub files: Vec<FileRow>,
+}
+
+/// The slimmed trace of an input, beside the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// Number of the input.
+    pub input: usize,
+    /// Path of the trace that was read.
+    pub path: String,
+    /// Name in the folder of the page, and size; `None` where it was too large.
+    pub file: Option<(String, u64)>,
 }
 
 tables! {
@@ -121,6 +134,8 @@ pub struct Page {
     pub overview: Option<OverviewData>,
     /// The sections, in order; [`Self::TIMELINE`] is where the overview stands.
     pub sections: Vec<Section>,
+    /// Slimmed traces of inputs whose names are not all in the overview.
+    pub beside: Vec<Beside>,
     /// How it was made.
     pub origin: Origin,
 }
@@ -255,19 +270,16 @@ fn trace_sections(
     };
     let lanes = overview.map(|overview| PageTable::of("analyze", overview.table()).folded_if(true));
     let mut sections = vec![
-        section(
-            Page::GLANCE,
-            "At a glance",
-            "Each input, on one scale of time.",
-            "",
-            vec![PageTable::of("analyze", Screen::of(report).table())],
-        ),
+        // The bars of all inputs; what they come to follows on the same screen.
+        section(Page::GLANCE, "At a glance", "", "", Vec::new()),
         section(
             "breakdown",
             "Where the time went",
             "Execution and waiting of the work threads; busy and idle time of the devices, and why they idled.",
             "No work thread and no device was recorded.",
-            drawer.take(Topic::Breakdown),
+            std::iter::once(PageTable::of("analyze", Screen::of(report).table()))
+                .chain(drawer.take(Topic::Breakdown))
+                .collect(),
         ),
         section(
             Page::TIMELINE,
@@ -421,7 +433,7 @@ impl Page {
         verdicts.extend(stages.and_then(verdict_of_logs));
         Self {
             title: title_of(report),
-            subject: subject_of(report),
+            subject: subject_of(report, stages),
             answer,
             verdicts,
             overview,
@@ -572,14 +584,21 @@ impl Page {
 
 /// `stage 0 llm, stage 1 llm …`, or the name of the one input.
 /// What was run, as far as the traces tell.
-fn subject_of(report: &AnalyzeReport) -> String {
-    let mut words = vec![Screen::of(report).subject];
+fn subject_of(report: &AnalyzeReport, stages: Option<&StagesReport>) -> String {
+    let mut words = Vec::new();
+    if report.inputs.len() == 1 || report.runs.len() > 1 {
+        words.push(Screen::of(report).subject);
+    }
+    let diffusion = stages.into_iter().flat_map(|stages| &stages.found.diffusion);
+    words.extend(diffusion.filter_map(|row| row.model.clone()).take(1));
     let mut names: Vec<&str> = report.inputs.iter().map(|row| file_name(&row.path)).collect();
     let n_more = names.len().saturating_sub(2);
     names.truncate(2);
     words.push(names.join(", "));
-    if n_more > 0 {
-        words.push(format!("and {n_more} more files"));
+    match n_more {
+        0 => {}
+        1 => words.push("and 1 more file".to_owned()),
+        n => words.push(format!("and {n} more files")),
     }
     words.join(" · ")
 }
@@ -590,7 +609,7 @@ fn title_of(report: &AnalyzeReport) -> String {
         [one] if one.label.is_empty() => file_name(&one.path).to_owned(),
         [one] => format!("{} · {}", one.label, file_name(&one.path)),
         many => match report.runs.len() {
-            0 | 1 => format!("{} traces of one run", many.len()),
+            0 | 1 => Screen::of(report).subject,
             runs => {
                 format!("{} traces of {runs} runs: not summed; `diff` compares them", many.len())
             }

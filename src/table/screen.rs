@@ -90,27 +90,36 @@ fn subject(report: &AnalyzeReport) -> String {
     format!("{traces}{runs}{on}{excluded}")
 }
 
-/// What an input is called on a screen: its label without what all labels end with, or the end of its path.
+/// What an input is called on a screen: the words of its label that tell inputs apart, each number with the word before it; else the
+/// whole label, or the end of its path.
 fn names(report: &AnalyzeReport) -> Vec<String> {
     let label = |i: usize| report.inputs[i].label.as_str();
     let words: Vec<Vec<&str>> =
         (0..report.inputs.len()).map(|i| label(i).split(' ').collect()).collect();
-    let ends_alike = |n: usize| {
-        let end = |words: &[&str]| words.len().checked_sub(n).map(|at| words[at..].join(" "));
-        words.len() > 1 && words.iter().all(|own| own.len() > n && end(own) == end(&words[0]))
+    let n_words = words.first().map_or(0, Vec::len);
+    let differs = |at: usize| words.iter().any(|own| own.get(at) != words[0].get(at));
+    let is_number = |at: usize| {
+        let all = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
+        words.iter().all(|own| own.get(at).is_some_and(all))
     };
-    let n_common = (1..).take_while(|&n| ends_alike(n)).count();
-    let short: Vec<String> =
-        words.iter().map(|own| own[..own.len() - n_common].join(" ")).collect();
-    let is_number = |text: &String| text.chars().all(|c| c.is_ascii_digit());
-    let are_telling = n_common > 0 && !short.iter().any(is_number);
+    let are_alike = words.iter().all(|own| own.len() == n_words);
+    let is_telling =
+        |&at: &usize| differs(at) || (at + 1 < n_words && differs(at + 1) && is_number(at + 1));
+    let telling: Vec<usize> = (0..n_words).filter(is_telling).filter(|_| are_alike).collect();
     (0..report.inputs.len())
         .map(|i| match label(i) {
-            "" => file_name(&report.inputs[i].path).to_owned(),
-            _ if are_telling => short[i].clone(),
-            label => label.to_owned(),
+            "" => without_ending(file_name(&report.inputs[i].path)).to_owned(),
+            label if telling.is_empty() => label.to_owned(),
+            _ => telling.iter().map(|&at| words[i][at]).collect::<Vec<_>>().join(" "),
         })
         .collect()
+}
+
+/// A file's name without what the names of all traces end with.
+fn without_ending(name: &str) -> &str {
+    let endings = [".gz", ".zst", ".json", ".pftrace", ".trace", ".pt"];
+    let stem = endings.iter().fold(name, |name, ending| name.strip_suffix(ending).unwrap_or(name));
+    if stem.is_empty() { name } else { stem }
 }
 
 fn file_name(path: &str) -> &str {
@@ -122,7 +131,7 @@ const COMM_WAIT: &str = "comm wait";
 
 const COLUMNS: &[Column] = &[
     Column::new("#", "input", Unit::Count, "number of the input"),
-    Column::new("input", "name", Unit::Text, "the input"),
+    Column::new("input", "label", Unit::Text, "the input"),
     Column {
         seen: Seen::Room,
         ..Column::new("window", "window_ns", Unit::Ns, "what was recorded")

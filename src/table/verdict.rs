@@ -62,6 +62,9 @@ pub const VERDICT_OF: [&Spec; 16] = [
 /// Shares below this many percent are not worth a sentence of their own.
 const WORTH_TELLING_PCT: f64 = 1.0;
 
+/// A smaller share reads as 0.
+const ROUNDS_TO_NOTHING_PCT: f64 = 0.005;
+
 /// A number of a sentence, and where the machine output has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
@@ -178,6 +181,29 @@ impl Line {
         let figure = Figure { cell, command: self.command, path, of: Some(of), part: Some(part) };
         self.parts.push(Part::Figure(figure));
         self
+    }
+
+    /// A share of what a noun says, which may be a lower bound; one that rounds to nothing is no figure then.
+    fn share_from(
+        self,
+        is_bound: bool,
+        part: (i64, String),
+        whole: (i64, String),
+        noun: Option<&str>,
+    ) -> Self {
+        let line = match percent(part.0, whole.0).filter(|_| is_bound) {
+            Some(0.0) => return self.words(format!("no recorded {}", noun.unwrap_or("time"))),
+            Some(pct) if pct < ROUNDS_TO_NOTHING_PCT => {
+                return self.words(format!("hardly any recorded {}", noun.unwrap_or("time")));
+            }
+            _ if is_bound => self.words("at least "),
+            _ => self,
+        };
+        let line = line.share(part, whole);
+        match noun {
+            Some(noun) => line.words(format!(" {noun}")),
+            None => line,
+        }
     }
 
     /// The sentence, whose figures a table has.
@@ -318,17 +344,19 @@ fn device_time(report: &AnalyzeReport, number: usize, row: &DeviceRow) -> Option
     let is_missing = doubts::is_doubted(report, row.input, TrustKind::DeviceWorkMissing);
     let at = Pointer::<DeviceRow>::row(number);
     let whole = (row.window_ns, pointer!(at.window_ns));
-    percent(row.idle_ns, row.window_ns)?;
+    let idle_pct = percent(row.idle_ns, row.window_ns)?;
     let name = device_name(row);
-    let [at_least, at_most] =
-        if is_bound(report, row) { ["at least ", "at most "] } else { [""; 2] };
-    let mut line = Line::new(format!("{name}: compute kernels busy for {at_least}"))
-        .share((row.compute_busy_ns, pointer!(at.compute_busy_ns)), whole.clone())
+    let is_bound = is_bound(report, row);
+    let at_most =
+        if is_bound && idle_pct < 100.0 - ROUNDS_TO_NOTHING_PCT { "at most " } else { "" };
+    let compute = (row.compute_busy_ns, pointer!(at.compute_busy_ns));
+    let mut line = Line::new(format!("{name}: compute kernels busy for "))
+        .share_from(is_bound, compute, whole.clone(), None)
         .words(" of ")
         .figure(Cell::Ns(row.window_ns), pointer!(at.window_ns));
     if row.comm_busy_ns > 0 {
         let share = (row.comm_busy_ns, pointer!(at.comm_busy_ns));
-        line = line.words(format!(", communication for {at_least}")).share(share, whole.clone());
+        line = line.words(", communication for ").share_from(is_bound, share, whole.clone(), None);
     }
     line = line
         .words(format!(", idle for {at_most}"))
@@ -398,15 +426,19 @@ fn lead_thread(report: &AnalyzeReport, number: usize, row: &BreakdownRow) -> Vec
     }
     let tid = row.tid.as_ref().map_or(String::new(), |tid| format!(" {tid}"));
     let is_blind = lead_of(report, row).is_some_and(|(_, thread)| is_blind(thread));
-    let at_least = if is_blind { "at least " } else { "" };
-    let mut line = Line::new(format!("Lead thread{tid}: {at_least}"))
-        .share((row.execution_ns, pointer!(at.execution_ns)), whole())
-        .words(" execution");
+    let mut line = Line::new(format!("Lead thread{tid}: ")).share_from(
+        is_blind,
+        (row.execution_ns, pointer!(at.execution_ns)),
+        whole(),
+        Some("execution"),
+    );
     if let Some(waiting_ns) = row.waiting_ns {
-        line = line
-            .words(format!(", {at_least}"))
-            .share((waiting_ns, pointer!(at.waiting_ns)), whole())
-            .words(" waiting");
+        line = line.words(", ").share_from(
+            is_blind,
+            (waiting_ns, pointer!(at.waiting_ns)),
+            whole(),
+            Some("waiting"),
+        );
         line = waits_of(report, row, line);
     }
     if row.unattributed_ns > 0 {

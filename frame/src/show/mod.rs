@@ -132,9 +132,30 @@ pub fn write(frame: &mut DataFrame, format: Format, to: &mut dyn Write) -> io::R
         Format::Json => json::write(frame, to),
         Format::Jsonl => json::write_lines(frame, to),
         Format::Md => markdown::write(frame, to),
-        Format::Text | Format::Parquet | Format::Arrow => text::write(frame, to),
+        Format::Text | Format::Parquet | Format::Arrow => text::write(frame, None, to).map(drop),
     }
 }
+
+/// Characters of a text on a terminal: names of kernels are longer than it is wide.
+const ON_TERMINAL: usize = 56;
+
+/// Writes a result for a terminal, with shortened names where those are wanted; whether any was shortened.
+///
+/// # Errors
+///
+/// As [`write`].
+pub(crate) fn on_terminal(
+    frame: &mut DataFrame,
+    is_short: bool,
+    to: &mut dyn Write,
+) -> io::Result<bool> {
+    frame.rechunk_mut_par();
+    text::write(frame, is_short.then_some(ON_TERMINAL), to)
+}
+
+/// What stands under a result with shortened names.
+pub(crate) const SHORTENED: &str =
+    "names are shortened: --full-names, a pipe and -o have them whole";
 
 #[cfg(test)]
 mod tests {

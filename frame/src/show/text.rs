@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use omni_trace::schema::short::fitting;
 use omni_trace::schema::written::visible;
 use polars::prelude::DataFrame;
 
@@ -10,19 +11,26 @@ use super::{are_numbers, names, rows};
 /// Rows that are looked at together for the widths of columns: a result of any length takes no more memory than these.
 const BLOCK: usize = 10_000;
 
-/// Writes a result.
-pub(super) fn write(frame: &DataFrame, to: &mut dyn Write) -> io::Result<()> {
+/// Writes a result; texts get `most` characters where that is given. Gives whether any was shortened.
+pub(super) fn write(
+    frame: &DataFrame,
+    most: Option<usize>,
+    to: &mut dyn Write,
+) -> io::Result<bool> {
     let is_right = are_numbers(frame);
     let names: Vec<String> = names(frame).iter().map(|name| visible(name)).collect();
     let mut widths: Vec<usize> = names.iter().map(|name| name.chars().count()).collect();
-    let mut is_begun = false;
+    let (mut is_begun, mut is_shortened) = (false, false);
     let mut all = rows(frame);
     loop {
-        let block: Vec<Vec<String>> = all
+        let mut block: Vec<Vec<String>> = all
             .by_ref()
             .take(BLOCK)
             .map(|row| row.iter().map(super::Cell::shown).collect())
             .collect();
+        if let Some(most) = most {
+            is_shortened |= shorten(&mut block, &is_right, most);
+        }
         for row in &block {
             let longer = widths.iter_mut().zip(row);
             longer.for_each(|(width, cell)| *width = (*width).max(cell.chars().count()));
@@ -44,9 +52,24 @@ pub(super) fn write(frame: &DataFrame, to: &mut dyn Write) -> io::Result<()> {
             line(to, row, &widths, &is_right)?;
         }
         if block.len() < BLOCK {
-            return Ok(());
+            return Ok(is_shortened);
         }
     }
+}
+
+/// Shortens the texts of columns that are too long, so that those that differ stay different; whether there were any.
+fn shorten(rows: &mut [Vec<String>], is_right: &[bool], most: usize) -> bool {
+    let mut is_shortened = false;
+    for c in (0..is_right.len()).filter(|&c| !is_right[c]) {
+        if rows.iter().all(|row| row[c].chars().count() <= most) {
+            continue;
+        }
+        let texts: Vec<&str> = rows.iter().map(|row| row[c].as_str()).collect();
+        let fitted = fitting(&texts, most);
+        rows.iter_mut().zip(fitted).for_each(|(row, text)| row[c] = text);
+        is_shortened = true;
+    }
+    is_shortened
 }
 
 fn line(

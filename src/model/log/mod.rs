@@ -22,7 +22,7 @@ pub use record::{
     StageBatch, StageRequest, StageRunning, StageTotals, Summary, Timing, TimingSpan, Transfer,
     TransferTotals,
 };
-pub use time::{ASSUMED_YEAR, LogTime, civil_ns, in_year, year_of};
+pub use time::{ASSUMED_YEAR, LogTime, civil_ns, in_year, minute_of, year_of};
 
 /// A process that writes into a log, as its line prefix names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -41,6 +41,13 @@ pub fn year_of(unix_ns: i64) -> i32 {
     civil_from_days(unix_ns.div_euclid(NS_PER_DAY)).0
 }
 
+/// `2026-11-21 23:39 UTC` of a Unix time.
+pub fn minute_of(unix_ns: i64) -> String {
+    let (year, month, day) = civil_from_days(unix_ns.div_euclid(NS_PER_DAY));
+    let minutes = unix_ns.rem_euclid(NS_PER_DAY) / 60_000_000_000;
+    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
+}
+
 /// Year, month and day of a number of days since 1970-01-01: the inverse of [`days_from_civil`].
 fn civil_from_days(days: i64) -> (i32, u8, u8) {
     let days = days + 719_468;
@@ -70,8 +77,15 @@ fn days_from_civil(year: i32, month: u8, day: u8) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        LogTime, NS_PER_DAY, civil_from_days, civil_ns, days_from_civil, in_year, year_of,
+        LogTime, NS_PER_DAY, civil_from_days, civil_ns, days_from_civil, in_year, minute_of,
+        year_of,
     };
+
+    #[test]
+    fn a_unix_time_is_said_to_the_minute() {
+        let shown = [0, -1, 1_795_303_072_316_031_936].map(minute_of);
+        assert_eq!(shown, ["1970-01-01 00:00 UTC", "1969-12-31 23:59 UTC", "2026-11-21 23:17 UTC"]);
+    }
 
     #[test]
     fn days_of_known_dates() {

@@ -1,9 +1,9 @@
 //! Horizontal bars: parts with their names, values and shares written on or under them.
 
 use super::frame::{Frame, label_width};
-use super::names::shorten;
 use super::scene::{Anchor, Ink, MUTED, Words};
 use crate::render::human;
+use crate::schema::short::shorten;
 use crate::table::figure::{BarPart, BarRow, BarScale, Bars, Role};
 
 /// Bars shown; the rest is counted.
@@ -33,8 +33,8 @@ pub(super) fn draw(frame: &mut Frame, bars: &Bars) {
     let legend = inks(shown);
     frame.legend(&legend);
     let is_stacked = shown.iter().any(|row| row.parts.len() > 1);
-    let is_spelled = is_stacked && shown.len() <= MAX_SPELLED;
     let is_above = frame.is_narrow();
+    let is_spelled = is_stacked && shown.len() <= MAX_SPELLED && (bars.is_spelled || is_above);
     let labels = shown.iter().map(|row| row.label.as_str());
     let label =
         if is_above { 0.0 } else { label_width(labels, frame.width() * label_part(bars)) + 10.0 };

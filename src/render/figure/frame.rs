@@ -1,8 +1,8 @@
 //! What every figure has around its drawing: title, subtitle, legend, notes, time axis.
 
-use super::names::shorten;
 use super::scene::{Anchor, Ink, MUTED, PLAIN, Scene, Words};
 use super::{Place, bars, lanes, matrix, offsets, rates};
+use crate::schema::short::{clean, shorten};
 use crate::table::figure::{Figure, FigureKind};
 
 /// Empty space around a figure.
@@ -117,14 +117,13 @@ impl Frame {
 
 /// How much room labels take: what the widest needs, up to a part of the figure.
 pub(super) fn label_width<'a>(labels: impl Iterator<Item = &'a str>, most: f64) -> f64 {
-    labels.map(|label| PLAIN.width(&super::names::clean(label))).fold(24.0, f64::max).min(most)
-        + 1.0
+    labels.map(|label| PLAIN.width(&clean(label))).fold(24.0, f64::max).min(most) + 1.0
 }
 
 /// Text cut into lines between words; a word that is wider than a line is shortened.
 fn wrapped(text: &str, width: f64, words: Words) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let text = super::names::clean(text);
+    let text = clean(text);
     for word in text.split_whitespace() {
         let word = shorten(word, width, |text| words.width(text));
         match lines.last_mut() {

@@ -2,9 +2,9 @@
 
 use super::bars::share;
 use super::frame::{Frame, label_width};
-use super::names::shorten;
 use super::scene::{Anchor, Ink, MUTED, PLAIN};
 use crate::render::human;
+use crate::schema::short::shorten;
 use crate::table::figure::{Matrix, MatrixRow, Role};
 
 /// Rows and columns shown; the rest is counted.

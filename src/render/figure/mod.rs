@@ -19,8 +19,6 @@ mod rates;
 mod scene;
 mod svg;
 
-use super::names;
-
 pub use alt::alt;
 pub use font::{FAMILY, REGULAR, SEMI_BOLD};
 pub use palette::{Theme, css};
@@ -29,7 +27,7 @@ pub use svg::svg;
 
 /// A name of at most so many characters, with what tells most about it; characters that could reorder text are escapes.
 pub fn short_name(name: &str, max_chars: usize) -> String {
-    names::shorten(name, max_chars as f64, |text| text.chars().count() as f64)
+    crate::schema::short::shorten(name, max_chars as f64, |text| text.chars().count() as f64)
 }
 
 /// Where a figure stands.

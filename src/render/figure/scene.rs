@@ -1,7 +1,7 @@
 //! What is painted: marks in CSS pixels, with what they stand for and what hovering says.
 
 use super::font;
-use super::names::clean;
+use crate::schema::short::clean;
 use crate::table::figure::Role;
 
 /// What a mark is painted with.

@@ -9,6 +9,7 @@ use plotters::style::{BLACK, ShapeStyle, TextStyle};
 use super::palette::{Theme, hex};
 use super::scene::{Anchor, Ink, Item, Scene, Shape};
 use super::{Place, WIDTHS, alt, font, frame};
+use crate::schema::short::clean;
 use crate::table::figure::Figure;
 
 /// Marks are placed to a quarter of a pixel: plotters counts whole ones.
@@ -41,8 +42,8 @@ pub fn svg(figure: &Figure, width_px: u32, id: &str) -> String {
         width * STEPS,
         height * STEPS,
         font::FAMILY,
-        escaped(&super::names::clean(&figure.title)),
-        escaped(&super::names::clean(&alt(figure))),
+        escaped(&clean(&figure.title)),
+        escaped(&clean(&alt(figure))),
     );
     for item in &scene.items {
         match &item.title {

@@ -15,8 +15,8 @@ use self::escape::{json_in_script, text};
 use crate::render::figure::{self, Theme};
 use crate::render::human;
 use crate::table::OverviewData;
-use crate::table::figure::Figure;
-use crate::table::page::{Page, Section};
+use crate::table::figure::{Figure, FigureKind};
+use crate::table::page::{Beside, Page, Section};
 
 const STYLE: &str = include_str!("page.css");
 const PAGE_SCRIPT: &str = include_str!("page.js");
@@ -59,7 +59,7 @@ fn head(out: &mut String, page: &Page) {
          <meta name=\"generator\" content=\"omni-trace {version}\">\n\
          <title>{title} - omni-trace</title>\n<style>{style}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#verdict\">Skip to the verdict</a>\n\
-         <header class=\"top wrap\"><p>omni-trace report</p><h1>{title}</h1>{subject}{answer}</header>\n\
+         <header class=\"top wrap\"><h1>{title}</h1>{subject}{answer}</header>\n\
          <nav class=\"toc\" aria-label=\"Sections\"><div class=\"wrap\"><ul>",
         version = page.origin.version,
         subject = subject(page),
@@ -80,9 +80,11 @@ fn head(out: &mut String, page: &Page) {
 fn subject(page: &Page) -> String {
     let mut words = vec![text(&page.subject).to_string()];
     words.retain(|word| !word.is_empty());
+    words.extend(page.origin.recorded.iter().map(|when| format!("recorded {when}")));
     let mut known: Vec<&str> = Vec::new();
-    // The devices are in the subject.
-    for (_, name, value) in page.origin.written_by.iter().filter(|(_, name, _)| name != "device") {
+    // The devices are in the subject, and the version of the format is nothing to begin with.
+    let is_told = |name: &str| !matches!(name, "device" | "schemaVersion");
+    for (_, name, value) in page.origin.written_by.iter().filter(|(_, name, _)| is_told(name)) {
         if !known.contains(&value.as_str()) && known.len() < 3 {
             known.push(value);
             words.push(format!("{} {}", text(name), text(value)));
@@ -109,6 +111,8 @@ fn short(section: &Section) -> &str {
         "trust" => "Trust",
         "breakdown" => "Time",
         "timeline" => "Timeline",
+        Page::PATH => "Path",
+        "use" => "Use",
         "profiler" => "Profiler",
         "bandwidth" => "Copies",
         "stages" => "Stages",
@@ -117,13 +121,17 @@ fn short(section: &Section) -> &str {
 }
 
 fn section(out: &mut String, page: &Page, section: &Section, room: &mut usize) {
-    let _ = write!(
+    // The first section is known by its figure, and what it comes to is to stand on the same screen.
+    let class = if section.id == Page::GLANCE { " class=\"vh\"" } else { "" };
+    let _ = writeln!(
         out,
-        "<section id=\"{id}\" aria-labelledby=\"h-{id}\">\n<h2 id=\"h-{id}\">{}</h2>\n<p class=\"lead\">{}</p>\n",
+        "<section id=\"{id}\" aria-labelledby=\"h-{id}\">\n<h2 id=\"h-{id}\"{class}>{}</h2>",
         text(section.title),
-        text(section.lead),
         id = section.id,
     );
+    if !section.lead.is_empty() {
+        let _ = writeln!(out, "<p class=\"lead\">{}</p>", text(section.lead));
+    }
     let is_origin = section.id == "inputs";
     if section.is_empty() && !section.absent.is_empty() {
         let _ = writeln!(out, "<p class=\"absent\">{}</p>", text(&section.absent));
@@ -131,24 +139,27 @@ fn section(out: &mut String, page: &Page, section: &Section, room: &mut usize) {
     if section.id == Page::TIMELINE
         && let Some(overview) = page.overview.as_ref().filter(|one| !one.lanes.is_empty())
     {
-        timeline(out, overview);
+        timeline(out, page, overview);
     }
     if is_origin {
         origin(out, page);
     }
     if !section.figures.is_empty() {
         out.push_str("<div class=\"figures\">\n");
-        section.figures.iter().for_each(|figure| push_figure(out, figure));
+        let is_first = section.id == Page::GLANCE;
+        section.figures.iter().for_each(|figure| push_figure(out, figure, is_first));
         out.push_str("</div>\n");
     }
-    out.push_str("<div class=\"tables\">\n");
-    section.tables.iter().for_each(|table| table::push(out, table, room));
-    out.push_str("</div>\n");
+    if !section.tables.is_empty() {
+        out.push_str("<div class=\"tables\">\n");
+        section.tables.iter().for_each(|table| table::push(out, table, room));
+        out.push_str("</div>\n");
+    }
     out.push_str("</section>\n");
 }
 
 /// Place and data of the timeline; what it shows is in the table under it.
-fn timeline(out: &mut String, overview: &OverviewData) {
+fn timeline(out: &mut String, page: &Page, overview: &OverviewData) {
     let buttons = [
         ("in", "Zoom in", "+"),
         ("out", "Zoom out", "−"),
@@ -173,7 +184,7 @@ fn timeline(out: &mut String, overview: &OverviewData) {
          <figcaption id=\"timeline-keys\">Drag or use the arrow keys to move; + and − or, after a click, the wheel to zoom; 0 shows \
          the whole run. Pointing at a piece tells what it is, and at a wait who was busy meanwhile; Shift and the arrow keys do so from \
          piece to piece and from lane to lane. Zoomed in, kernels and operators have their names. Where a column of pixels holds several things, its height is shared out by their time.{}</figcaption>\n</figure>\n",
-        coarse(overview) + &unnamed(overview),
+        coarse(overview) + &unnamed(page, overview),
     );
     for note in &overview.notes {
         let _ = writeln!(out, "<p class=\"absent\">{}</p>", text(note));
@@ -204,27 +215,53 @@ fn coarse(overview: &OverviewData) -> String {
     }
 }
 
-/// What is said of parts whose names are left out.
-fn unnamed(overview: &OverviewData) -> String {
+/// What is said of parts whose names are left out, and where they are.
+fn unnamed(page: &Page, overview: &OverviewData) -> String {
     let n_named: usize = overview.lanes.iter().map(|lane| lane.named.len() / 3).sum();
     let n_unnamed: usize = overview.lanes.iter().map(|lane| lane.n_unnamed).sum();
     if n_unnamed == 0 {
         return String::new();
     }
-    format!(
-        " Only the longest {} of {} kernels and operators have their names here; omni-trace slim --window makes a trace of a part \
-         with all of them, for Perfetto's page.",
+    let mut out = format!(
+        " Only the longest {} of {} kernels and operators have their names here.",
         human::count(n_named as u64),
         human::count((n_named + n_unnamed) as u64)
-    )
+    );
+    let links: Vec<String> = page.beside.iter().filter_map(|one| link(page, one)).collect();
+    if !links.is_empty() {
+        let _ = write!(
+            out,
+            " All names are in a slimmed trace beside this page, which Perfetto's page (ui.perfetto.dev) opens: {}.",
+            links.join(", ")
+        );
+    }
+    if links.len() < overview.without_all_names().len() {
+        out.push_str(
+            " <code>omni-trace slim --window</code> makes a trace of a part, for Perfetto's page.",
+        );
+    }
+    out
 }
 
-/// A figure in a wide layout and in a narrow one; the style shows one of them.
-fn push_figure(out: &mut String, figure: &Figure) {
+/// A link to the slimmed trace of an input.
+fn link(page: &Page, beside: &Beside) -> Option<String> {
+    let (name, bytes) = beside.file.as_ref()?;
+    let of = if page.beside.len() > 1 { format!("#{}, ", beside.input) } else { String::new() };
+    let (name, size) = (text(name), human::bytes(*bytes));
+    Some(format!("<a class=\"beside\" href=\"{name}\" download>{name}</a> ({of}{size})"))
+}
+
+/// A figure in a wide layout and in a narrow one; the style shows one of them. On the first screen room is short: wide bars have
+/// their parts inside and not under them as well.
+fn push_figure(out: &mut String, figure: &Figure, is_first: bool) {
+    let mut figure = figure.clone();
+    if let (true, FigureKind::Bars(bars)) = (is_first, &mut figure.kind) {
+        bars.is_spelled = false;
+    }
     out.push_str("<figure class=\"drawn\">\n");
     for (class, width) in [("wide", FIGURE_WIDTH), ("narrow", NARROW_FIGURE_WIDTH)] {
         let id = format!("figure-{}-{class}", figure.key);
-        let svg = figure::svg(figure, width, &id);
+        let svg = figure::svg(&figure, width, &id);
         let _ = writeln!(out, "<div class=\"{class}\">{svg}</div>");
     }
     out.push_str("</figure>\n");

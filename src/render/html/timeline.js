@@ -166,7 +166,8 @@
     // Those that begin before the view may reach into it.
     for (var i = Math.max(namedAfter(lane, view.from) - BEFORE, 0); i < lane.named.length && lane.named[i].from < view.to; i++) {
       var part = lane.named[i], left = Math.max(x(part.from), free), right = Math.min(x(part.to), width);
-      if (right - left < 24) continue;
+      // A letter and an ellipsis tell nothing.
+      if (right - left < 44) continue;
       if (left > gutter) { paint.fillStyle = colours['--bg']; paint.fillRect(left - 0.5, row.y, 1, row.height); }
       paint.fillStyle = colours['--fig-on'];
       paint.fillText(fit(part.name, right - left - 8), left + 4, row.y + row.height / 2 + 0.5);

@@ -21,8 +21,7 @@ pub(super) fn section(out: &mut String, page: &Page) {
         return;
     }
     out.push_str(
-        "<section id=\"verdict\" class=\"verdict\" aria-labelledby=\"h-verdict\">\n<h2 id=\"h-verdict\">Verdict</h2>\n\
-         <p class=\"lead\">Each figure leads to the table that it is from.</p>\n",
+        "<section id=\"verdict\" class=\"verdict\" aria-labelledby=\"h-verdict\">\n<h2 id=\"h-verdict\" title=\"Each figure leads to the table that it is from\">Verdict</h2>\n",
     );
     let (own, others): (Vec<&Verdict>, Vec<&Verdict>) =
         page.verdicts.iter().partition(|verdict| verdict.input.is_some());

@@ -90,7 +90,7 @@ impl<'a> Figures<'a> {
         if rows.iter().all(|row| row.whole_ns <= 0) {
             return self.empty("breakdown", TITLE, "no work thread was recorded");
         }
-        let bars = Bars { rows, scale: BarScale::Longest };
+        let bars = Bars { rows, scale: BarScale::Longest, is_spelled: true };
         let mut figure = self.figure("breakdown", TITLE, FigureKind::Bars(bars));
         let mut unrecorded: BTreeMap<&[Class], Vec<String>> = BTreeMap::new();
         for row in leads.filter(|row| !row.unrecorded_waits.is_empty()) {
@@ -145,7 +145,7 @@ impl<'a> Figures<'a> {
         if rows.is_empty() {
             return self.empty("devices", TITLE, NO_DEVICE);
         }
-        let bars = Bars { rows, scale: BarScale::Longest };
+        let bars = Bars { rows, scale: BarScale::Longest, is_spelled: true };
         self.figure("devices", TITLE, FigureKind::Bars(bars))
     }
 
@@ -232,7 +232,7 @@ impl<'a> Figures<'a> {
                 count: Some(kernel.count),
             }
         });
-        let bars = Bars { rows: rows.collect(), scale: BarScale::Largest };
+        let bars = Bars { rows: rows.collect(), scale: BarScale::Largest, is_spelled: true };
         let mut figure = self.figure("kernels", TITLE, FigureKind::Bars(bars));
         let n_more = self.report.kernels.len().saturating_sub(N_KERNELS);
         if n_more > 0 {

@@ -139,7 +139,7 @@ fn exposed(report: &BandwidthReport) -> Figure {
         key: "copy_overlap",
         title: TITLE.to_owned(),
         subtitle: subtitle(report),
-        kind: FigureKind::Bars(Bars { rows, scale: BarScale::Largest }),
+        kind: FigureKind::Bars(Bars { rows, scale: BarScale::Largest, is_spelled: true }),
         notes: losses(report),
     }
 }

@@ -61,7 +61,7 @@ fn sides(report: &DiffReport, total: &LaneRow) -> Figure {
         key: "iterations",
         title: "A mean iteration of A and of B, on one scale".to_owned(),
         subtitle: format!("{}: {} iterations of A, {} of B", total.label, total.n_a, total.n_b),
-        kind: FigureKind::Bars(Bars { rows, scale: BarScale::Largest }),
+        kind: FigureKind::Bars(Bars { rows, scale: BarScale::Largest, is_spelled: true }),
         notes: Vec::new(),
     }
 }
@@ -90,6 +90,7 @@ fn causes(report: &DiffReport, total: &LaneRow) -> Figure {
         kind: FigureKind::Bars(Bars {
             rows: rows.iter().take(N_CAUSES).map(row).collect(),
             scale: BarScale::Largest,
+            is_spelled: true,
         }),
         notes: vec!["faint: not shown to be real".to_owned()],
     }

@@ -128,6 +128,8 @@ pub struct Bars {
     pub rows: Vec<BarRow>,
     /// What the length of a bar is a share of.
     pub scale: BarScale,
+    /// Whether few bars of several parts have these spelled out under them, also where there is room in the bars.
+    pub is_spelled: bool,
 }
 
 /// What the length of a bar is a share of.

@@ -99,7 +99,7 @@ fn stages(report: &StagesReport) -> Figure {
         key: "stages",
         title: TITLE.to_owned(),
         subtitle: subtitle(report),
-        kind: FigureKind::Bars(Bars { rows, scale: BarScale::Largest }),
+        kind: FigureKind::Bars(Bars { rows, scale: BarScale::Largest, is_spelled: true }),
         notes: Vec::new(),
     }
 }

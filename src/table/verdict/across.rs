@@ -69,9 +69,13 @@ fn range<R: Row>(
 ) -> Line {
     let share = |line: Line, share: Share| {
         let at = Pointer::row(share.number);
-        line.words(if share.is_bound { "at least " } else { "" })
-            .share((share.part_ns, part(&at)), (share.whole_ns, whole(&at)))
-            .words(format!(" ({})", share.name))
+        line.share_from(
+            share.is_bound,
+            (share.part_ns, part(&at)),
+            (share.whole_ns, whole(&at)),
+            None,
+        )
+        .words(format!(" ({})", share.name))
     };
     if most.percent() - least.percent() < SAME_PCT {
         let line = if most.is_bound { line } else { line.words("at most ") };

@@ -46,8 +46,8 @@ pub(super) fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
     let kernels = report.kernels.iter().enumerate().filter(|(_, row)| computes(row));
     let (number, row) = kernels.min_by_key(|&(i, row)| (-row.sum_ns, i))?;
     let at = Pointer::<KernelRow>::row(number);
-    let (totals, of, place) = totals_of(report, row.run);
-    percent(row.sum_ns, totals.self_device_ns)?;
+    let (_, _, place) = totals_of(report, row.run);
+    let share_pct = row.share_pct?;
     let word = if row.count == 1 { " launch, " } else { " launches, " };
     let line = Line::new("The compute kernel with the most time is ")
         .name(&row.name)
@@ -56,11 +56,8 @@ pub(super) fn top_kernel(report: &AnalyzeReport) -> Option<Sentence> {
         .words(" in ")
         .figure(Cell::Count(row.count), pointer!(at.count))
         .words(word)
-        .share(
-            (row.sum_ns, pointer!(at.sum_ns)),
-            (totals.self_device_ns, pointer!(of.self_device_ns)),
-        )
-        .words(format!(" of all kernels, copies and memsets{place} (sums)."));
+        .figure(Cell::Percent(share_pct), pointer!(at.share_pct))
+        .words(format!(" of all kernels{place} (sums)."));
     Some(line.see::<KernelRow>())
 }
 

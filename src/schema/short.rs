@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Text without what could reorder or break it: control and format characters are shown as escapes.
-pub(super) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         let is_odd = c.is_control()
@@ -21,7 +21,7 @@ pub(super) fn clean(text: &str) -> String {
 
 /// A name that fits a width. First a C++ signature loses what tells least: its return type, arguments and namespaces.
 /// Then the middle goes: the beginning says what it is, the end which variant.
-pub(super) fn shorten(name: &str, width: f64, measure: impl Fn(&str) -> f64) -> String {
+pub fn shorten(name: &str, width: f64, measure: impl Fn(&str) -> f64) -> String {
     let name = clean(name);
     if measure(&name) <= width {
         return name;
@@ -48,7 +48,7 @@ pub(super) fn shorten(name: &str, width: f64, measure: impl Fn(&str) -> f64) -> 
 
 /// Names that fit some characters each. Names that differ stay different: of those that would look alike, the first is as it is,
 /// and the others have a number behind them.
-pub(super) fn fitting(names: &[&str], width: usize) -> Vec<String> {
+pub fn fitting(names: &[&str], width: usize) -> Vec<String> {
     let short =
         |name: &str, width: usize| shorten(name, width as f64, |t| t.chars().count() as f64);
     let mut of_name: BTreeMap<&str, String> = BTreeMap::new();
