@@ -362,7 +362,10 @@ impl Around {
         let array = next_event_array(text, at);
         let before = |end: Option<usize>| &text[..end.unwrap_or(text.len())];
         let event = next_whole_event(before(array), at);
+        // Of an event that the text ends inside of, every line may look like a member.
+        let is_seen = is_last || event.or(array).is_some() || text.len() - at >= BLOCK_BYTES;
         if stood_before == Before::Member
+            && is_seen
             && let Some(member) = next_member(before(event.or(array)), at)
         {
             let kind = if self.has_events {
@@ -488,6 +491,16 @@ mod tests {
         assert_eq!(around.read(text, 0, true, &mut reporter), Found::More(text.len()));
         assert_eq!(around.entries, [("traceName".to_owned(), "\"x\"".to_owned())]);
         assert_eq!(reporter.count(IssueKind::GarbageAfterEvents), 1);
+    }
+
+    #[test]
+    fn lines_of_an_event_are_no_members() {
+        let text = "{\"a\":1,\n\"traceEvents\"noise\n: [\n{\n\"ph\":\"X\",\n\"ts\":1\n}\n]}";
+        for piece in 1..=text.len() {
+            let (_, reporter, at) = read(text.as_bytes(), piece);
+            assert_eq!(at, text.find("{\n\"ph"), "{piece}");
+            assert_eq!(reporter.count(IssueKind::GarbageBeforeEvents), 1, "{piece}");
+        }
     }
 
     #[test]
