@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use omni_trace::schema::near;
-use polars::prelude::{Column, DataFrame, IntoLazy as _, PlSmallStr, PolarsError};
+use polars::prelude::{Column, DataFrame, IntoLazy as _, LazyFrame, PlSmallStr, PolarsError};
 use polars::sql::SQLContext;
 
 use crate::catalog::{Catalog, INPUT, Known, Named};
@@ -63,7 +63,10 @@ impl<'a> Session<'a> {
             let table = catalog.find(name, self.own.iter().map(String::as_str))?;
             self.provide(table, |key| *every || run.needs.has(name, key))?;
         }
-        let result = self.context.execute(&run.sql).and_then(|lazy| lazy.collect());
+        // polars 0.55 takes the only column of `SELECT 1 + count(*) FROM (SELECT max(x) FROM t)` away, and then counts the rows of
+        // `t`. Tables hold no columns but those that are touched.
+        let run_all = |lazy: LazyFrame| lazy.with_projection_pushdown(false).collect();
+        let result = self.context.execute(&run.sql).and_then(run_all);
         let result = result.map_err(|error| self.refused(run, &error))?;
         let Some(made) = &run.makes else { return Ok(Some(result)) };
         self.own.insert(made.clone());

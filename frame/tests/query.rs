@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use common::{err, program, query, run};
 
 const TP2: &str = "fixtures/vllm_tp2_step";
+const PIPELINE: &str = "fixtures/pipeline";
 const H100: &str = "fixtures/h100_rust_light";
 
 #[test]
@@ -322,6 +323,19 @@ fn helpers_are_exact() {
         query(&[TP2, "--format", "csv", sql]).lines().nth(1).unwrap(),
         "1.234567,1.5,2.5,1.5,12.5,"
     );
+}
+
+/// Rows of a select that is one row are one, whatever is done with their number.
+#[test]
+fn rows_of_a_sum_are_counted_as_one() {
+    for sql in [
+        "SELECT 41 + count(*) AS a FROM (SELECT max(dur_ns) AS n FROM op_events) AS x",
+        "WITH x AS (SELECT count(*) AS n FROM op_events) SELECT 41 + count(*) AS a FROM x",
+        "CREATE TABLE x AS SELECT count(*) AS n FROM op_events; SELECT 41 + count(*) AS a FROM x",
+    ] {
+        let answer = query(&[PIPELINE, "--format", "csv", sql]);
+        assert_eq!(answer.lines().nth(1), Some("42"), "{sql}");
+    }
 }
 
 /// The analyzer's program, which lies beside this one.
