@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use omni_trace::analyze::comm_rules::CommRules;
 use omni_trace::analyze::wait_rules::WaitRules;
-use omni_trace::ask::partial::read_partial;
+use omni_trace::ask::partial::{FORMAT, read_partial};
 use omni_trace::ask::{Question, Reduced};
 use omni_trace::read::logs::read_log_bytes;
 use omni_trace::read::{Input, ReadError, ReadOptions, read_input};
@@ -108,15 +108,19 @@ pub(crate) fn rules(bytes: &[u8]) {
     }
 }
 
-/// The message of a partial result, whose frame is made sound here: what is in it may be anybody's. Of what is taken twice a report
-/// can be made.
-pub(crate) fn partials(message: &[u8]) {
+/// A message of a partial result in a sound frame.
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut encoder, message).expect("memory can be written");
     let packed = encoder.finish().expect("memory can be written");
-    let numbers = [1_u32.to_le_bytes(), crc32fast::hash(&packed).to_le_bytes()].concat();
+    let numbers = [FORMAT.to_le_bytes(), crc32fast::hash(&packed).to_le_bytes()].concat();
     let length = (packed.len() as u64).to_le_bytes();
-    let bytes = [&b"OTPART\r\n"[..], &numbers, &length, &packed].concat();
+    [&b"OTPART\r\n"[..], &numbers, &length, &packed].concat()
+}
+
+/// The message of a partial result: what is in it may be anybody's. Of what is taken twice a report can be made.
+pub(crate) fn partials(message: &[u8]) {
+    let bytes = framed(message);
     let Ok(one) = read_partial(&bytes, 0) else { return };
     if let Ok(two) = read_partial(&bytes, one.digests.len()) {
         let digests = [one.digests, two.digests].concat();
