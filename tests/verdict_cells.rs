@@ -53,7 +53,7 @@ fn printed_pct(pct: f64) -> String {
     if pct > 0.0 && pct < 0.005 {
         return "<0.01 %".to_owned();
     }
-    if pct >= 99.995 && pct < 100.0 {
+    if (99.995..100.0).contains(&pct) {
         return ">99.99 %".to_owned();
     }
     let is_edge = pct != 0.0 && pct.abs() < 1.0 || pct > 99.9 && pct < 100.0;

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use rayon::prelude::*;
 
 use super::{
-    Answers, Of, Question, TableInfo, Wanted, bandwidth_report, compared, stages_report, tables,
+    Answers, OF_RANKS, Of, Question, RANKS_OF, TableInfo, Wanted, bandwidth_report, compared,
+    stages_report, tables,
 };
 use crate::align::refine_identity;
 use crate::analyze::base::TimeBase;
@@ -97,6 +98,7 @@ impl Traces {
             Of::Analyze => {
                 let mut wanted = vec![info.spec];
                 wanted.extend(VERDICT_OF.iter().filter(|_| info.spec == VerdictRow::SPEC));
+                wanted.extend(RANKS_OF.iter().filter(|_| OF_RANKS.contains(&info.spec)));
                 let question = Question { wanted: Wanted::Only(wanted), ..question.clone() };
                 self.analyze(&question).table(info.key).map(Source::made)
             }
