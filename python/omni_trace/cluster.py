@@ -88,8 +88,8 @@ def _connect(ray: Any, address: str) -> None:
     except ConnectionError:
         if address != "auto":
             raise Error(f"no Ray cluster answers at {address}", "start one with `ray start --head`, or leave address out") from None
-        # No cluster: this machine alone.
-        ray.init(**quiet)
+        # No cluster: this machine alone. Without an address Ray would look for one once more.
+        ray.init(address="local", **quiet)
 
 
 @dataclass

@@ -42,7 +42,7 @@ def two_nodes():
 
 
 def test_one_machine_without_a_cluster(tmp_path):
-    ray.init(num_cpus=2, log_to_driver=False, configure_logging=False)
+    ray.init(address="local", num_cpus=2, log_to_driver=False, configure_logging=False)
     try:
         told = []
         answer = cluster.analyze(RANKS, exact=True, output=tmp_path / "partials", progress=lambda *all: told.append(all))
@@ -74,7 +74,7 @@ def test_stacks_and_tables_are_written_where_the_files_lie(tmp_path, monkeypatch
     built = os.environ.get("OMNI_TRACE_PROGRAM", "") + "-query"
     if os.path.exists(built):
         monkeypatch.setenv("OMNI_TRACE_QUERY", built)
-    ray.init(num_cpus=2, log_to_driver=False, configure_logging=False)
+    ray.init(address="local", num_cpus=2, log_to_driver=False, configure_logging=False)
     try:
         missing = cluster.export([*RANKS, tmp_path / "gone.json"], tmp_path / "out", format="folded")
         assert [one.path for one in missing] == [str(tmp_path / "gone.json")]
@@ -98,7 +98,7 @@ def test_stacks_and_tables_are_written_where_the_files_lie(tmp_path, monkeypatch
 def test_many_files_are_packed_by_tasks(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "FAN_IN", 3)
     names = copies(tmp_path, 8)
-    ray.init(num_cpus=2, log_to_driver=False, configure_logging=False)
+    ray.init(address="local", num_cpus=2, log_to_driver=False, configure_logging=False)
     try:
         answer = cluster.analyze(names, exact=True)
         assert len(answer.partials) == 3 and answer.missing == []
