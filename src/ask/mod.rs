@@ -26,7 +26,7 @@ pub use inputs::{device_label, issues};
 pub use logs::{joined_with, stages_report};
 pub use one_input::{InputAnswers, compared};
 pub use question::{Question, SortKey, Wanted};
-pub use reduce::{OF_RANKS, RANKS_OF, Reduced};
+pub use reduce::Reduced;
 pub use report::{Answers, digests};
 pub use traces::{Logs, Reading, Traces};
 pub use transfers::bandwidth_report;

@@ -2,12 +2,14 @@
 
 use regex::Regex;
 
+use super::reduce::{OF_RANKS, RANKS_OF};
 use crate::analyze::base::TimeConfig;
 use crate::analyze::key_averages::KeyAveragesConfig;
 use crate::analyze::roofline::RooflineConfig;
 use crate::analyze::steady::SteadyRule;
 use crate::analyze::timeline::Class;
-use crate::schema::Spec;
+use crate::schema::{Row as _, Spec};
+use crate::table::verdict::{VERDICT_OF, VerdictRow};
 
 /// What is looked at, what is left out, and which tables are wanted. The default is everything.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +59,19 @@ pub enum Wanted {
     All,
     /// Some, by definition; what is made of them, as the verdict is, names what it is made of.
     Only(Vec<&'static Spec>),
+}
+
+impl Wanted {
+    /// Some tables, with those that they are made from.
+    pub fn with_sources(mut tables: Vec<&'static Spec>) -> Self {
+        if tables.contains(&VerdictRow::SPEC) {
+            tables.extend(VERDICT_OF);
+        }
+        if tables.iter().any(|table| OF_RANKS.contains(table)) {
+            tables.extend(RANKS_OF);
+        }
+        Self::Only(tables)
+    }
 }
 
 /// A column of the profiler table to sort by, the largest first.

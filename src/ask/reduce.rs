@@ -30,11 +30,11 @@ use crate::table::{
 };
 
 /// Tables that many ranks fill.
-pub const OF_RANKS: [&Spec; 4] =
+pub(super) const OF_RANKS: [&Spec; 4] =
     [RankRow::SPEC, SpreadRow::SPEC, SlowRankRow::SPEC, SlowLinkRow::SPEC];
 
 /// Tables that these are made from.
-pub const RANKS_OF: [&Spec; 3] = [DeviceRow::SPEC, KernelRow::SPEC, KeyAverageRow::SPEC];
+pub(super) const RANKS_OF: [&Spec; 3] = [DeviceRow::SPEC, KernelRow::SPEC, KeyAverageRow::SPEC];
 
 /// What is compared of an input: its path, who wrote it, what is told of it.
 pub(super) type Part<'a> = (&'a Path, &'a Identity, &'a Across);

@@ -6,8 +6,7 @@ use std::sync::{Arc, OnceLock};
 use rayon::prelude::*;
 
 use super::{
-    Answers, OF_RANKS, Of, Question, RANKS_OF, TableInfo, Wanted, bandwidth_report, compared,
-    stages_report, tables,
+    Answers, Of, Question, TableInfo, Wanted, bandwidth_report, compared, stages_report, tables,
 };
 use crate::align::refine_identity;
 use crate::analyze::base::TimeBase;
@@ -17,9 +16,8 @@ use crate::read::{
     Input, Progress, ReadError, ReadOptions, Sidecars, discover, read_each, read_inputs,
 };
 use crate::recorded::{self, Known, Recorded};
-use crate::schema::{Row as _, Source};
+use crate::schema::Source;
 use crate::table::stages::StagesReport;
-use crate::table::verdict::{VERDICT_OF, VerdictRow};
 use crate::table::{AnalyzeReport, BandwidthReport};
 
 /// How traces are read.
@@ -96,10 +94,8 @@ impl Traces {
             }
             Of::Events => recorded::source(info.spec, &self.recorded(question)),
             Of::Analyze => {
-                let mut wanted = vec![info.spec];
-                wanted.extend(VERDICT_OF.iter().filter(|_| info.spec == VerdictRow::SPEC));
-                wanted.extend(RANKS_OF.iter().filter(|_| OF_RANKS.contains(&info.spec)));
-                let question = Question { wanted: Wanted::Only(wanted), ..question.clone() };
+                let wanted = Wanted::with_sources(vec![info.spec]);
+                let question = Question { wanted, ..question.clone() };
                 self.analyze(&question).table(info.key).map(Source::made)
             }
             Of::Bandwidth => {

@@ -24,8 +24,7 @@ use crate::diag::Reporter;
 use crate::read::logs::LogInput;
 use crate::read::{Inputs, Progress, ReadError};
 use crate::render::json;
-use crate::schema::{Row as _, Source, Table};
-use crate::table::verdict::{VERDICT_OF, VerdictRow};
+use crate::schema::{Source, Table};
 use crate::table::{AnalyzeReport, BandwidthReport};
 
 /// What is said of an error.
@@ -165,7 +164,7 @@ impl Asked {
         let made = in_pool(self.common.read.threads, || {
             Ok(match info.of {
                 Of::Events => self.recorded(info).map(|source| source.table()),
-                Of::Analyze => self.analyze(wanted(info))?.table(info.key),
+                Of::Analyze => self.analyze(Wanted::with_sources(vec![info.spec]))?.table(info.key),
                 Of::Bandwidth => self.bandwidth()?.table(info.key),
                 Of::Stages => {
                     let report = stages_report(&self.logs);
@@ -211,13 +210,6 @@ impl Asked {
 
 /// The command that reads logs.
 const STAGES: &str = "stages";
-
-/// What is wanted for the sake of a table: itself, and what it is made of.
-fn wanted(info: &TableInfo) -> Wanted {
-    let mut wanted = vec![info.spec];
-    wanted.extend(VERDICT_OF.iter().filter(|_| info.spec == VerdictRow::SPEC));
-    Wanted::Only(wanted)
-}
 
 /// # Errors
 ///

@@ -22,7 +22,7 @@ use crate::analyze::roofline::RooflineConfig;
 use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
 use crate::ask::partial::Precision;
-use crate::ask::{OF_RANKS, Question, RANKS_OF, Wanted};
+use crate::ask::{Question, Wanted};
 use crate::read::{Inputs, Progress, ReadOptions, Sidecars};
 use crate::render::csv::Texts;
 use crate::render::layout::Names;
@@ -255,16 +255,10 @@ impl AnalyzePlan {
         let tables = none.tables(|_| true);
         let shown = tables.iter().filter(|table| self.shows(table.key, table.spec));
         let mut wanted: Vec<&Spec> = shown.map(|table| table.spec).collect();
-        if wanted.contains(&VerdictRow::SPEC) {
-            wanted.extend(VERDICT_OF);
-        }
         if self.figures.is_some() {
             wanted.extend(FIGURES_OF);
         }
-        if wanted.iter().any(|table| OF_RANKS.contains(table)) {
-            wanted.extend(RANKS_OF);
-        }
-        Wanted::Only(wanted)
+        Wanted::with_sources(wanted)
     }
 
     /// Whether a table is shown where it has rows.
