@@ -1,6 +1,6 @@
 //! What holds across inputs: the range of each share, the longest idle time of one cause, who came last.
 
-use super::{Line, Sentence, Tone, cause_words, is_blind, is_bound, is_circular, lead_of};
+use super::{Line, Sentence, Tone, cause_words, is_blind, is_bound, is_circular, lead_of, own};
 use crate::analyze::breakdown::Scope;
 use crate::analyze::clock::{PlacedBy, PlacementRow};
 use crate::analyze::ranks::{Cause, SlowLinkRow, SlowRankRow};
@@ -166,7 +166,7 @@ fn longest_idle(report: &AnalyzeReport) -> Option<Sentence> {
 /// The input, and which of its devices where it has several.
 fn device_name(report: &AnalyzeReport, row: &DeviceRow) -> String {
     let name = report.name_of(row.input);
-    let n = report.devices.iter().filter(|other| other.input == row.input).count();
+    let n = own(&report.devices, row.input, |other| other.input).count();
     match row.device {
         Some(device) if n > 1 => format!("{name} device {device}"),
         _ => name,
