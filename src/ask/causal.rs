@@ -35,6 +35,8 @@ pub struct CausalRun<'a> {
     allowed: Vec<Allowed>,
     rows: Vec<InputRow>,
     issues: Vec<IssueRow>,
+    /// Requests of its logs.
+    requests: &'a [JoinedRequestRow],
 }
 
 impl<'a> CausalRun<'a> {
@@ -44,7 +46,7 @@ impl<'a> CausalRun<'a> {
         inputs: &'a [Input],
         bases: &[&'a TimeBase],
         together: &Together,
-        joined: Option<&Joined>,
+        joined: Option<&'a Joined>,
     ) -> Self {
         let placed = placements(&together.alignment);
         let is_any_placed = placed.iter().any(|one| one.placement != Placement::None);
@@ -74,6 +76,7 @@ impl<'a> CausalRun<'a> {
             issues: issues.collect(),
             inputs: causal,
             graph,
+            requests,
         }
     }
 
@@ -88,7 +91,7 @@ impl<'a> CausalRun<'a> {
     }
 
     /// What bounds the run, and the requests of its logs, where there are some.
-    pub fn critical_path_report(self, joined: Option<&Joined>) -> CriticalPathReport {
+    pub fn critical_path_report(self) -> CriticalPathReport {
         let subject = self.subject();
         let replay = timed("causal: replay", || Replay::of(&self.graph, &Changes::default()));
         let pieces = timed("causal: path", || path(&self.graph, &replay));
@@ -108,11 +111,7 @@ impl<'a> CausalRun<'a> {
             window_ns: self.graph.end_ns - self.graph.start_ns,
             critical_path: path_rows(&subject, &pieces),
             path_iterations,
-            path_requests: request_rows(
-                &subject,
-                &pieces,
-                joined.map_or(&[], |joined| &joined.joined_requests),
-            ),
+            path_requests: request_rows(&subject, &pieces, self.requests),
             slack: timed("causal: slack rows", || slack_rows(&subject, &pieces, &slack)),
             path_steps: step_rows(&subject, &pieces),
             replay: replay_rows(&subject, &replay),

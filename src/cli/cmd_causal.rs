@@ -53,7 +53,7 @@ impl CausalPlan {
     /// Reads, asks and writes.
     fn run(
         &self,
-        text: impl Fn(&Self, CausalRun<'_>, Option<&Joined>) -> anyhow::Result<String> + Sync,
+        text: impl Fn(&Self, CausalRun<'_>) -> anyhow::Result<String> + Sync,
     ) -> anyhow::Result<Outcome> {
         in_pool(self.common.read.threads, || {
             let logs = LogPlan::read(self.logs.as_ref(), &self.common)?;
@@ -68,7 +68,7 @@ impl CausalPlan {
             let joined = self.join((&inputs, &each, &together), &logs);
             let run = CausalRun::of(&inputs, &each, &together, joined.as_ref());
             self.warn(&run);
-            self.common.target.write(text(self, run, joined.as_ref())?.as_bytes())?;
+            self.common.target.write(text(self, run)?.as_bytes())?;
             let warning = Some("data of the input was lost; `--table issues` says what");
             Ok(outcome(self.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
         })
@@ -124,8 +124,8 @@ pub(super) fn refuse_several_runs(together: &Together) -> Result<(), Hinted> {
 pub(super) fn critical_path(args: &CriticalPathArgs) -> anyhow::Result<Outcome> {
     let plan = CausalPlan::of((&args.causal, &args.logs), &args.table, PathRow::SPEC)?;
     let shows_all = args.causal.top == 0;
-    plan.run(|plan, run, joined| {
-        let report = run.critical_path_report(joined);
+    plan.run(|plan, run| {
+        let report = run.critical_path_report();
         let view = |source: &Source<'_>| match source.key {
             "critical_path" if !shows_all => report.brief_path(),
             _ => report.view(source),
@@ -140,7 +140,7 @@ pub(super) fn what_if(args: &WhatIfArgs) -> anyhow::Result<Outcome> {
     let asked = args.changes.all();
     let csv_table = if asked.is_empty() { BoundRow::SPEC } else { StageRow::SPEC };
     let plan = CausalPlan::of((&args.causal, &args.logs), &args.table, csv_table)?;
-    plan.run(|plan, run, _| {
+    plan.run(|plan, run| {
         let report = run.what_if_report(&asked);
         refuse_untouched(&report.changes)?;
         let view = |source: &Source<'_>| Table::view(&source.table());

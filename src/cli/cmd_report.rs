@@ -226,8 +226,7 @@ fn report(plan: &ReportPlan) -> anyhow::Result<Outcome> {
     let path = (together.n_runs() == 1
         && inputs.iter().any(|input| !input.store.slices.is_empty()))
     .then(|| {
-        let joined = answers.joined.as_ref();
-        CausalRun::of(&inputs, &bases, together, joined).critical_path_report(joined)
+        CausalRun::of(&inputs, &bases, together, answers.joined.as_ref()).critical_path_report()
     });
     let overview = pages::overview_of(&inputs, &answers);
     let unnamed = overview.without_all_names();

@@ -38,7 +38,7 @@ pub(super) fn of(
     let run = CausalRun::of(&inputs, &each, &together, None);
     let base_ns = together.alignment.base_time_ns;
     let start_ns = run.subject().graph.start_ns.saturating_sub(base_ns.unwrap_or(0));
-    let text = text(&run.critical_path_report(None).path_steps, start_ns, base_ns);
+    let text = text(&run.critical_path_report().path_steps, start_ns, base_ns);
     Spooled::holding(NAME, text.as_bytes(), output)
 }
 
