@@ -26,7 +26,7 @@ use super::plan::IdKey;
 use super::spill::{MakeSpill, Spilled};
 use super::trace::{Pass, Source, WriteError, Written};
 use crate::model::limits::WRITTEN_SIDE_BY_SIDE;
-use crate::read::ReadOptions;
+use crate::read::{ReadError, ReadOptions};
 use crate::store::{PERFETTO_METADATA, Store, StrId, Track};
 
 const SLICE_BEGIN: i32 = 1;
@@ -120,44 +120,30 @@ pub(crate) fn write_perfetto(
     let numbers = Numbers { uuid: 1, sequence: 1, step: 1 };
     let mut file = File::new(out, (base_ns, start_ns), numbers);
     file.head(base_time_ns, members)?;
-    let mut written = Written::default();
-    if let [source] = sources {
-        file.put_source(source, pass, spill, &mut written)?;
-    }
-    let n_sources = sources.len() as u32;
-    let numbered: Vec<(Numbers, &Source<'_>)> =
-        (0..n_sources).map(|i| file.numbers.every(i, n_sources)).zip(sources).collect();
-    for group in numbered.chunks(WRITTEN_SIDE_BY_SIDE).filter(|_| n_sources > 1) {
-        let threads = (pass.options.threads / group.len()).max(1);
-        let options = ReadOptions { threads, ..*pass.options };
-        let piece = |&(numbers, source): &(Numbers, &Source<'_>)| {
-            let out = BufWriter::with_capacity(1 << 18, spill()?);
-            let mut piece = File::new(out, (base_ns, start_ns), numbers);
-            let mut written = Written::default();
-            let pass = Pass { options: &options, ..pass };
-            piece.put_source(source, pass, spill, &mut written)?;
-            Ok::<_, WriteError>((piece.packets, written))
-        };
-        for (piece, part) in side_by_side(group, piece)? {
-            file.packets.append(piece)?;
-            written.tally.merge(&part.tally);
-            written.n_left_out += part.n_left_out;
-        }
-    }
+    let written = match sources {
+        [source] => file.put_source(source, pass, spill)?,
+        _ => file.put_side_by_side(sources, pass, spill)?,
+    };
     file.packets.out.flush()?;
-    written.text_bytes = file.packets.bytes;
-    Ok(written)
+    Ok(Written { text_bytes: file.packets.bytes, ..written })
 }
 
-/// What becomes of each item, each on a thread of its own.
-fn side_by_side<T: Sync, R: Send>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<R, WriteError> + Sync,
+/// What becomes of each source, each on a thread of its own.
+fn side_by_side<R: Send>(
+    sources: &[(Numbers, &Source<'_>)],
+    work: impl Fn(&(Numbers, &Source<'_>)) -> Result<R, WriteError> + Sync,
 ) -> Result<Vec<R>, WriteError> {
     std::thread::scope(|scope| {
         let work = &work;
-        let start = |item| Builder::new().spawn_scoped(scope, move || work(item));
-        let threads: Vec<_> = items.iter().map(start).collect::<io::Result<_>>()?;
+        let start = |one| Builder::new().spawn_scoped(scope, move || work(one));
+        let no_thread = |(one, error): (&(Numbers, &Source<'_>), io::Error)| ReadError::NoThread {
+            path: one.1.again.path().to_owned(),
+            source: error,
+        };
+        let threads: Vec<_> = sources
+            .iter()
+            .map(|one| start(one).map_err(|error| no_thread((one, error))))
+            .collect::<Result<_, _>>()?;
         let join = |thread: ScopedJoinHandle<'_, _>| {
             thread.join().unwrap_or_else(|panic| resume_unwind(panic))
         };
@@ -216,12 +202,42 @@ impl<W: Write> File<W> {
         source: &Source<'_>,
         pass: Pass<'_>,
         spill: MakeSpill<'_>,
-        written: &mut Written,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Written, WriteError> {
         let spilled = Spilled::collect(source, self.base_ns, pass, spill)?;
-        written.tally.merge(&spilled.tally);
-        written.n_left_out += spilled.n_left_out;
-        Ok(self.source(source, spilled)?)
+        let (tally, n_left_out) = (spilled.tally.clone(), spilled.n_left_out);
+        self.source(source, spilled)?;
+        Ok(Written { tally, n_left_out, ..Written::default() })
+    }
+
+    /// Writes sources, some of them at once, each into a file of its own, which are joined in order.
+    fn put_side_by_side(
+        &mut self,
+        sources: &[Source<'_>],
+        pass: Pass<'_>,
+        spill: MakeSpill<'_>,
+    ) -> Result<Written, WriteError> {
+        let n_sources = sources.len() as u32;
+        let numbered: Vec<(Numbers, &Source<'_>)> =
+            (0..n_sources).map(|i| self.numbers.every(i, n_sources)).zip(sources).collect();
+        let times = (self.base_ns, self.start_ns);
+        let mut all = Written::default();
+        for group in numbered.chunks(WRITTEN_SIDE_BY_SIDE) {
+            let threads = (pass.options.threads / group.len()).max(1);
+            let options = ReadOptions { threads, ..*pass.options };
+            let pass = Pass { options: &options, ..pass };
+            let piece = |&(numbers, source): &(Numbers, &Source<'_>)| {
+                let out = BufWriter::with_capacity(1 << 18, spill()?);
+                let mut piece = File::new(out, times, numbers);
+                let written = piece.put_source(source, pass, spill)?;
+                Ok((piece.packets, written))
+            };
+            for (piece, written) in side_by_side(group, piece)? {
+                self.packets.append(piece)?;
+                all.tally.merge(&written.tally);
+                all.n_left_out += written.n_left_out;
+            }
+        }
+        Ok(all)
     }
 
     /// The top-level members, as arguments of one instant: Perfetto has no place for them.
