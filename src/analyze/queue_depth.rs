@@ -181,7 +181,9 @@ fn slot_rows(steps: &Steps) -> Vec<QueueSlotRow> {
     let slot = |n: i64| {
         let span = Span::new(at(n), at(n + 1));
         let of = sum(steps, span);
-        let inside = steps.changes.iter().filter(|one| one.1 && span.contains(one.0));
+        let [first, end] = [span.start_ns, span.end_ns]
+            .map(|ns| steps.changes.partition_point(|&(at_ns, ..)| at_ns < ns));
+        let inside = steps.changes[first..end].iter().filter(|one| one.1);
         QueueSlotRow {
             input: 0,
             device: None,
