@@ -9,6 +9,7 @@
 use super::AlignInput;
 use super::collectives::{Matched, Meeting};
 use super::handoffs::{HandOffBounds, bounds};
+use crate::model::middle;
 use crate::store::Store;
 
 /// Absolute timestamps are at least this (1973 in Unix time); relative ones of one capture never get there.
@@ -100,13 +101,9 @@ pub struct Alignment {
     pub inputs: Vec<InputClock>,
 }
 
-/// The middle value (the lower one of two), and 0 of nothing.
+/// The median, and 0 of nothing.
 pub(super) fn median(values: &mut [i64]) -> i64 {
-    if values.is_empty() {
-        return 0;
-    }
-    let middle = (values.len() - 1) / 2;
-    *values.select_nth_unstable(middle).1
+    middle(values).unwrap_or(0)
 }
 
 /// Brings the clocks of inputs together; `matched` are the collectives that they share.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::base::TimeBase;
 use super::iterations::IterationRow;
-use super::launched::{Launched, launched};
+use super::launched::{BoundBy, Launched, launched};
 use super::nesting::{NO_PARENT, parents};
 use super::percent;
 use super::quantiles::Quantiles;
@@ -53,7 +53,7 @@ tables! {
         total_p99_ns: Option<i64>, Ns, Room, "to begin p99", "the 99th percentile of these";
         short: u64, Count, All, "shorter than call", "started by a call of their own that took longer than they did";
         dry: u64, Count, All, "stream dry", "of what was started, that whose stream had nothing left to do when the call was over";
-        bound: &'static str, Text, All, "bound by", "host_bound where the stream was dry at more than half, else device_bound";
+        bound: BoundBy, Text, All, "bound by", "host_bound where the stream was dry at more than half, else device_bound";
         graph_calls: u64, Count, Room, "graph calls", "of the calls, replays of graphs";
         of_graphs: u64, Count, Room, "of graphs", "of what was started, that of graphs";
         host_ns: i64, Ns, All, "host", "host time up to the end of each call, since the end of the launch before it on the thread, by phase and iteration at the earliest since the iteration began; the next five sum to it";
@@ -180,7 +180,7 @@ fn facts(store: &Store, base: &TimeBase, spans: &UnitSpans) -> Vec<Fact> {
     let (mut since, mut track) = (i64::MIN, usize::MAX);
     for (of_call, operator) in all.chunk_by(|a, b| a.call == b.call).zip(operators) {
         let first = of_call[0];
-        let unit = unit_at(spans, first.called.0);
+        let unit = spans.at(first.called.0);
         let own = store.track_of(first.call as usize);
         (since, track) = (if own == track { since } else { i64::MIN }, own);
         let [host, host_inside] = host_times(
@@ -212,12 +212,6 @@ fn longest_first(
         groups.map(|(name, group)| row(input, by, group, name)).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.total_sum_ns));
     rows
-}
-
-/// The iteration at an instant.
-fn unit_at(spans: &UnitSpans, t_ns: i64) -> Option<usize> {
-    let after = spans.units.partition_point(|unit| unit.span.start_ns <= t_ns);
-    after.checked_sub(1).filter(|&at| spans.units[at].span.contains(t_ns))
 }
 
 /// The launches by phase and by iteration; none where there are no iterations.
@@ -263,7 +257,7 @@ fn row(input: usize, by: LaunchBy, group: Group, name: String) -> LaunchStatRow 
         total_p99_ns: total.map(|q| q.p99_ns),
         short: group.short,
         dry: group.dry,
-        bound: if group.dry * 2 > count { "host_bound" } else { "device_bound" },
+        bound: BoundBy::of(group.dry, count),
         graph_calls: group.graph_calls,
         of_graphs: group.of_graphs,
         host_ns: host.total_ns(),
@@ -322,7 +316,7 @@ fn operators(store: &Store, calls: &[u32]) -> Vec<Option<StrId>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LaunchBy, launch_stats};
+    use super::{BoundBy, LaunchBy, launch_stats};
     use crate::analyze::base::{TimeBase, TimeConfig};
     use crate::analyze::iterations::iterations;
     use crate::diag::Reporter;
@@ -381,7 +375,7 @@ mod tests {
         assert_eq!(gemm.total_sum_ns, 60 + 120 + 160);
         assert_eq!(
             (gemm.graph_calls, gemm.of_graphs, gemm.dry, gemm.bound),
-            (1, 2, 2, "host_bound")
+            (1, 2, 2, BoundBy::Host)
         );
         let add = of(LaunchBy::Operator, "aten::add");
         // It waits for 5 behind the first kernel, and takes less than its call.

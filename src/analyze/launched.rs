@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::base::TimeBase;
+use crate::schema::words;
 use crate::store::Store;
 
 /// One activity whose launch call is in the trace. Times are those of the trace.
@@ -23,6 +24,23 @@ pub struct Launched {
     pub free_ns: Option<i64>,
     /// Whether it is what its call started first; a replayed graph starts many.
     pub is_first: bool,
+}
+
+words! {
+    /// What limits work that is launched.
+    BoundBy {
+        /// The host: the streams had mostly run dry before the launches were over.
+        Host "host_bound",
+        /// The device.
+        Device "device_bound",
+    }
+}
+
+impl BoundBy {
+    /// Of so many launches, at `n_starved` of which the stream had run dry: the host at more than half.
+    pub fn of(n_starved: u64, n_launched: u64) -> Self {
+        if n_starved * 2 > n_launched { Self::Host } else { Self::Device }
+    }
 }
 
 impl Launched {

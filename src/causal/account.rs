@@ -9,7 +9,7 @@ use super::path::Piece;
 use super::rows::{By, PathIterationRow, PathRequestRow, PathRow, SlackRow, StepRow};
 use super::subject::Subject;
 use crate::analyze::joined::JoinedRequestRow;
-use crate::analyze::launched::launched;
+use crate::analyze::launched::{BoundBy, launched};
 use crate::analyze::percent;
 
 /// What a part of the path is called that the others are not.
@@ -97,7 +97,6 @@ pub fn iteration_rows(subject: &Subject<'_>, pieces: &[Piece]) -> Vec<PathIterat
             let n_starved = own.iter().filter(|one| one.is_starved()).count() as u64;
             let n_launched = own.len() as u64;
             let at = |ns: i64| ns.saturating_add(input.offset_ns);
-            let bound = if n_starved * 2 > n_launched { "host_bound" } else { "device_bound" };
             let row = PathIterationRow {
                 input: input.number,
                 iteration: number,
@@ -106,7 +105,7 @@ pub fn iteration_rows(subject: &Subject<'_>, pieces: &[Piece]) -> Vec<PathIterat
                 dur_ns: span.1 - span.0,
                 n_starved,
                 n_launched,
-                bound: (n_launched > 0).then_some(bound),
+                bound: (n_launched > 0).then(|| BoundBy::of(n_starved, n_launched)),
                 ..clipped(pieces, (at(span.0), at(span.1)))
             };
             rows.push(row);

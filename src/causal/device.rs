@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::graph::{Edge, EdgeKind, Graph, Lane, LaneOf, NONE, Node, What};
 use super::input::CausalInput;
 use crate::analyze::devices::{ActivityKind, ActivityRow};
+use crate::model::middle;
 
 /// An activity of a device in the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,11 +205,7 @@ impl Lags {
     }
 }
 
-/// The lower middle, 0 of nothing.
+/// The median, and 0 of nothing.
 pub(super) fn median(values: &mut [i64]) -> i64 {
-    if values.is_empty() {
-        return 0;
-    }
-    let middle = (values.len() - 1) / 2;
-    *values.select_nth_unstable(middle).1
+    middle(values).unwrap_or(0)
 }

@@ -1,5 +1,6 @@
 //! The tables of this room.
 
+use crate::analyze::launched::BoundBy;
 use crate::schema::{tables, words};
 
 words! {
@@ -79,7 +80,7 @@ tables! {
         outside_ns: i64, Ns, Room, "outside", "the path had not begun, or was over";
         n_starved: u64, Count, All, "dry launches", "of what was launched inside, activity whose stream had run dry before its launch was over";
         n_launched: u64, Count, Room, "launched", "device activity launched inside";
-        bound: Option<&'static str>, Text, All, "bound by", "host_bound where the streams had run dry at more than half of the launches, else device_bound; none without launches";
+        bound: Option<BoundBy>, Text, All, "bound by", "host_bound where the streams had run dry at more than half of the launches, else device_bound; none without launches";
     }
 
     /// One request, or its time in one stage, and what the critical path did meanwhile.

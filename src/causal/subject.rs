@@ -1,10 +1,10 @@
 //! What is asked about: a graph with its inputs, and names, iterations and times of it.
 
-use super::device::median;
 use super::graph::{Graph, Lane, LaneOf, NONE};
 use super::input::CausalInput;
 use super::replay::Replay;
 use super::rows::UnitOf;
+use crate::model::middle;
 
 /// A graph with its inputs.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct InputMeasure {
 impl InputMeasure {
     /// The median unit, nearest rank.
     pub fn median_ns(&self) -> Option<i64> {
-        (!self.units.is_empty()).then(|| median(&mut self.units.clone()))
+        middle(&mut self.units.clone())
     }
 }
 

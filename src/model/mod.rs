@@ -8,10 +8,12 @@ pub mod ident;
 pub mod kind;
 pub mod limits;
 pub mod log;
+mod middle;
 pub mod time;
 mod words;
 
 pub use dictionary::Dictionary;
 pub use ident::{Identity, Parallel, Role};
 pub use kind::{EventKind, MODULE_FRAME};
+pub use middle::middle;
 pub(crate) use words::named;

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::statistics::{Usual, middle};
+use super::statistics::Usual;
 use super::{FEWEST, LinkKind, RankInput, SlowLinkRow};
 use crate::align::{Call, GroupKey, Matched, Meeting, Together};
 use crate::analyze::percent;
+use crate::model::middle;
 
 /// The usual spread of a transfer's median over links is taken to be at least this, in thousandths.
 const FLOOR_PER_MILLE: i64 = 20;

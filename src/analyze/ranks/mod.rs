@@ -18,7 +18,7 @@ pub use roles::places;
 use std::collections::BTreeMap;
 
 use super::devices::DeviceRow;
-use super::kernels::ActivityDurations;
+use super::kernels::{ActivityDurations, ActivityKind};
 use crate::align::{Digest, Together};
 use crate::model::Identity;
 use crate::schema::{tables, words};
@@ -134,6 +134,13 @@ pub struct RankInput<'a> {
     pub devices: &'a [DeviceRow],
     /// Host time by name: self time of operators, calls and frames.
     pub host: Vec<(&'a str, i64)>,
+}
+
+impl RankInput<'_> {
+    /// Whether an activity is a kernel that computes.
+    fn computes(&self, kind: ActivityKind, name: &String) -> bool {
+        kind == ActivityKind::Kernel && !self.comm_names.contains(name)
+    }
 }
 
 /// The figures over many ranks.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::statistics::{Usual, middle};
+use super::statistics::Usual;
 use super::{Cause, RankInput, RankRow, SlowRankRow};
-use crate::analyze::kernels::ActivityKind;
 use crate::analyze::percent;
+use crate::model::middle;
 
 /// The usual spread of own times is taken to be at least this, in thousandths: steps of healthy ranks differ by as much.
 const FLOOR_PER_MILLE: i64 = 2;
@@ -160,9 +160,8 @@ fn cause_of(name: &str) -> Cause {
 
 /// Name, mean duration and count of each compute kernel.
 fn means<'a>(input: &RankInput<'a>) -> impl Iterator<Item = (&'a str, i64, i64)> {
-    let comm_names = input.comm_names;
-    input.durations.by_name.iter().filter_map(move |((kind, name), durations)| {
-        let is_compute = *kind == ActivityKind::Kernel && !comm_names.contains(name);
+    input.durations.by_name.iter().filter_map(|((kind, name), durations)| {
+        let is_compute = input.computes(*kind, name);
         let count = i64::try_from(durations.count()).ok().filter(|&n| n > 0 && is_compute)?;
         Some((name.as_str(), durations.sum_ns / count, count))
     })

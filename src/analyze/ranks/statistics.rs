@@ -1,5 +1,7 @@
 //! Median and MAD: what is usual, whatever a few do.
 
+use crate::model::middle;
+
 /// The standard deviation of a normal distribution over its median absolute deviation
 /// (<https://en.wikipedia.org/wiki/Median_absolute_deviation>), in ten-thousandths.
 const SIGMA_OF_MAD: i64 = 14_826;
@@ -33,12 +35,6 @@ impl Usual {
         let excess = value.saturating_sub(self.median);
         (excess > self.spread.saturating_mul(STANDS_OUT)).then_some(excess)
     }
-}
-
-/// The middle value, the lower of two; `None` of nothing.
-pub(super) fn middle(values: &mut [i64]) -> Option<i64> {
-    let at = values.len().checked_sub(1)? / 2;
-    Some(*values.select_nth_unstable(at).1)
 }
 
 #[cfg(test)]

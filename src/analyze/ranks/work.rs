@@ -39,12 +39,9 @@ impl Work {
     pub(super) fn row(&self, input: usize, of: &RankInput<'_>, run: u32) -> RankRow {
         let identity = of.identity;
         let all = of.durations.by_name.iter();
-        let is_compute = |kind: ActivityKind, name: &String| {
-            kind == ActivityKind::Kernel && !of.comm_names.contains(name)
-        };
         let (mut compute_ns, mut copies_ns) = (0_i64, 0_i64);
         for ((kind, name), durations) in all {
-            if is_compute(*kind, name) {
+            if of.computes(*kind, name) {
                 compute_ns = compute_ns.saturating_add(durations.sum_ns);
             } else if *kind != ActivityKind::Kernel {
                 copies_ns = copies_ns.saturating_add(durations.sum_ns);

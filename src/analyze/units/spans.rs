@@ -37,6 +37,14 @@ pub struct UnitSpans {
     pub is_alone: bool,
 }
 
+impl UnitSpans {
+    /// The unit that an instant lies in.
+    pub fn at(&self, t_ns: i64) -> Option<usize> {
+        let after = self.units.partition_point(|unit| unit.span.start_ns <= t_ns);
+        after.checked_sub(1).filter(|&at| self.units[at].span.contains(t_ns))
+    }
+}
+
 /// The units of an input with these iterations.
 pub fn unit_spans(rows: &[IterationRow], base: &TimeBase) -> UnitSpans {
     let Some(scheme) = rows.iter().map(|row| row.scheme).min() else { return whole_window(base) };

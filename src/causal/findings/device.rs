@@ -8,7 +8,7 @@ use super::super::rows::PathIterationRow;
 use super::super::whatif::Change;
 use super::{Candidate, Facts, FindingKind, asked};
 use crate::analyze::intervals::{Intervals, Span};
-use crate::analyze::launched::launched;
+use crate::analyze::launched::{BoundBy, launched};
 use crate::store::{Store, StrId};
 
 /// What the device rules say of an input.
@@ -39,7 +39,7 @@ fn launch_bound(facts: &Facts<'_>, input: usize) -> Option<Candidate> {
     let (phase, rows) = by_phase
         .into_iter()
         .max_by_key(|(_, rows)| rows.iter().map(|row| row.dur_ns).sum::<i64>())?;
-    let is_bound = |row: &&&PathIterationRow| row.bound == Some("host_bound");
+    let is_bound = |row: &&&PathIterationRow| row.bound == Some(BoundBy::Host);
     let bound: Vec<_> = rows.iter().filter(is_bound).collect();
     let is_most = rows.len() >= N_ITERATIONS && bound.len() * 2 > rows.len();
     let text = format!("--cuda-graph {phase}");

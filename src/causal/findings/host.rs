@@ -137,10 +137,7 @@ fn free_call(name: &str) -> Vec<Asked> {
 /// Whether an instant of the graph lies in an iteration of the input.
 fn is_in_iteration(facts: &Facts<'_>, input: usize, t_ns: i64) -> bool {
     let at = &facts.subject.inputs[input];
-    let t_ns = t_ns.saturating_sub(at.offset_ns);
-    let after = at.units.units.partition_point(|unit| unit.span.start_ns <= t_ns);
-    let unit = after.checked_sub(1).map(|n| at.units.units[n].span);
-    at.units.scheme.is_some() && unit.is_some_and(|span| span.contains(t_ns))
+    at.units.scheme.is_some() && at.units.at(t_ns.saturating_sub(at.offset_ns)).is_some()
 }
 
 /// Calls inside iterations by name: how many, how long.

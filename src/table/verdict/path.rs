@@ -3,6 +3,7 @@
 use super::{Line, Sentence, Tone, Verdict};
 use crate::causal::findings::{FindingKind, FindingRow};
 use crate::causal::rows::{By, PathRow, ReplayRow};
+use crate::schema::{Pointer, pointer};
 use crate::table::Cell;
 use crate::table::causal::CriticalPathReport;
 
@@ -27,11 +28,13 @@ fn line(words: impl Into<String>) -> Line {
 fn mostly(report: &CriticalPathReport) -> Option<Sentence> {
     let rows = report.critical_path.iter().enumerate();
     let (at, most) = rows.filter(|(_, row)| row.by == By::Class).max_by_key(|(_, row)| row.ns)?;
-    let whole = (report.window_ns, "/window_ns".to_owned());
+    let at = Pointer::<PathRow>::row(at);
+    let all = Pointer::<CriticalPathReport>::root();
+    let whole = (report.window_ns, pointer!(all.window_ns));
     let said = line("Of ")
-        .figure(Cell::Ns(report.window_ns), "/window_ns".to_owned())
+        .figure(Cell::Ns(report.window_ns), whole.1.clone())
         .words(" the run waited ")
-        .share((most.ns, format!("/critical_path/{at}/ns")), whole)
+        .share((most.ns, pointer!(at.ns)), whole)
         .words(" for ")
         .name(&most.name)
         .words(", the most of the critical path.");
@@ -40,25 +43,23 @@ fn mostly(report: &CriticalPathReport) -> Option<Sentence> {
 
 /// One finding with its figures.
 fn finding(at: usize, row: &FindingRow) -> Sentence {
-    let at_field = |key: &str| format!("/findings/{at}/{key}");
+    let at = Pointer::<FindingRow>::row(at);
     let mut said = line(format!("{} (", head(row.finding)))
-        .figure(Cell::Count(row.count), at_field("count"))
+        .figure(Cell::Count(row.count), pointer!(at.count))
         .words(" times, ")
-        .figure(Cell::Ns(row.ns), at_field("ns"));
+        .figure(Cell::Ns(row.ns), pointer!(at.ns));
     if let Some(subject) = &row.subject {
         said = said.words(", mostly ").name(subject);
     }
     said = said.words("): ").words(row.advice);
     let changes = [
-        (row.change_pct, "change_pct", "an iteration"),
-        (row.whole_change_pct, "whole_change_pct", "the run"),
+        (row.change_pct, pointer!(at.change_pct), "an iteration"),
+        (row.whole_change_pct, pointer!(at.whole_change_pct), "the run"),
     ];
     let mut before = ". By replay ";
-    for (pct, key, of) in changes {
+    for (pct, path, of) in changes {
         if let Some(pct) = pct {
-            said = said
-                .words(format!("{before}{of} changes by "))
-                .figure(Cell::Percent(pct), at_field(key));
+            said = said.words(format!("{before}{of} changes by ")).figure(Cell::Percent(pct), path);
             before = ", ";
         }
     }
@@ -91,9 +92,10 @@ fn head(kind: FindingKind) -> &'static str {
 /// That rules were silent.
 fn silent(report: &CriticalPathReport) -> Option<Sentence> {
     let n = report.n_untrusted;
+    let all = Pointer::<CriticalPathReport>::root();
     (n > 0).then(|| {
         line("Findings are left out where the checks of an input do not allow them: ")
-            .figure(Cell::Count(n), "/n_untrusted".to_owned())
+            .figure(Cell::Count(n), pointer!(all.n_untrusted))
             .words(" inputs; `analyze --table trust` says why.")
             .tone(Tone::Caution)
             .see::<ReplayRow>()
