@@ -119,7 +119,7 @@ pub(super) type Claim = (Option<u32>, Option<u32>, Role, Option<u32>);
 
 /// What an input claims to be; `None` where it claims nothing.
 pub(super) fn claim_of(identity: &Identity) -> Option<Claim> {
-    let rank = identity.rank.or(identity.local_rank);
+    let rank = identity.any_rank();
     let says_something = identity.stage.is_some() || rank.is_some();
     says_something.then_some((identity.stage, identity.replica, identity.role, rank))
 }
@@ -171,7 +171,7 @@ pub fn merge_order(identities: &[Identity]) -> Vec<usize> {
 }
 
 fn compare(a: &Identity, b: &Identity) -> Ordering {
-    let key = |i: &Identity| (i.stage, i.replica, i.role == Role::Worker, i.rank.or(i.local_rank));
+    let key = |i: &Identity| (i.stage, i.replica, i.role == Role::Worker, i.any_rank());
     key(a).cmp(&key(b))
 }
 
@@ -186,7 +186,7 @@ pub fn input_label(input: &AlignInput<'_>) -> String {
         (None, None) => {}
     }
     parts.extend(identity.replica.map(|replica| format!("replica {replica}")));
-    match identity.rank.or(identity.local_rank) {
+    match identity.any_rank() {
         Some(rank) => parts.push(format!("rank {rank}")),
         None => parts.extend(Some(identity.parallel.label()).filter(|text| !text.is_empty())),
     }

@@ -153,12 +153,10 @@ fn scopes(store: &Store, base: &TimeBase, iterations: &[IterationRow]) -> Vec<Sc
         let name = Some(store.strings.get(name).to_owned());
         scopes.push(Scope { scope: CounterScope::Kernel, name, spans, tokens: None });
     }
-    let span =
-        |one: &IterationRow| Span::new(one.start_ns, one.start_ns + one.cpu_ns + one.excluded_ns);
     let mut phases: BTreeMap<&str, (Vec<Span>, Option<u64>)> = BTreeMap::new();
     for one in iterations {
         let phase = phases.entry(one.phase.as_str()).or_default();
-        phase.0.push(span(one));
+        phase.0.push(one.span());
         phase.1 = one.tokens().map(|tokens| tokens + phase.1.unwrap_or(0)).or(phase.1);
     }
     scopes.extend(phases.into_iter().map(|(name, (spans, tokens))| Scope {
@@ -170,7 +168,7 @@ fn scopes(store: &Store, base: &TimeBase, iterations: &[IterationRow]) -> Vec<Sc
     scopes.extend(iterations.iter().map(|one| Scope {
         scope: CounterScope::Iteration,
         name: Some(one.name.clone()),
-        spans: vec![span(one)],
+        spans: vec![one.span()],
         tokens: one.tokens(),
     }));
     scopes

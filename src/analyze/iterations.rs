@@ -109,6 +109,11 @@ impl IterationRow {
         let of_context = context_tokens.or(generation_requests.map(|_| 0))?;
         Some(of_context.saturating_add(generation_requests.unwrap_or(0)))
     }
+
+    /// From its begin to its end, with what is left out of its time.
+    pub fn span(&self) -> Span {
+        Span::new(self.start_ns, self.start_ns + self.cpu_ns + self.excluded_ns)
+    }
 }
 
 impl Iterations {

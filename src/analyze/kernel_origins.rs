@@ -192,8 +192,7 @@ fn steps(store: &Store, base: &TimeBase, found: &Iterations) -> HashMap<u32, u32
     let most = counts.into_iter().rev().max_by_key(|&(_, n)| n).map(|(scheme, _)| scheme);
     let mut by_track: BTreeMap<usize, Vec<(i64, i64, u32)>> = BTreeMap::new();
     for (number, row) in (0..).zip(&found.rows).filter(|(_, row)| Some(row.scheme) == most) {
-        let end_ns = row.start_ns + row.cpu_ns + row.excluded_ns;
-        by_track.entry(row.track).or_default().push((row.start_ns, end_ns, number));
+        by_track.entry(row.track).or_default().push((row.start_ns, row.span().end_ns, number));
     }
     let launched = launched_activities(store, base, by_track.keys().copied()).into_iter();
     let step = |(track, (at_ns, _, _, slice)): (usize, Launched)| {

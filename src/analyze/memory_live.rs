@@ -181,7 +181,7 @@ pub fn memory_iterations(
     base: &TimeBase,
     iterations: &Iterations,
 ) -> Vec<MemoryIterationRow> {
-    let span = |one: &IterationRow| (one.start_ns, one.start_ns + one.cpu_ns + one.excluded_ns);
+    let span = |one: &IterationRow| (one.start_ns, one.span().end_ns);
     let by_device = events(store, base);
     if by_device.is_empty() {
         return Vec::new();

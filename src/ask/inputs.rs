@@ -21,7 +21,7 @@ pub(super) fn input(number: usize, input: &Input, diag: &Reporter, windows: &Win
     InputRow {
         path: input.path.display().to_string(),
         stage: identity.stage,
-        rank: identity.rank.or(identity.local_rank),
+        rank: identity.any_rank(),
         world_size: identity.world_size,
         pids: host_pids(&input.store),
         bytes: input.bytes,

@@ -80,7 +80,7 @@ impl Reduced {
     ///
     /// There is no such rank: those that there are, in order.
     pub fn only(self, question: &Question, rank: u32) -> Result<Self, Vec<u32>> {
-        let rank_of = |one: &Digest| one.identity.rank.or(one.identity.local_rank);
+        let rank_of = |one: &Digest| one.identity.any_rank();
         let mut ranks = self.ranks(question);
         let is_kept = |one: &Digest| rank_of(one) == Some(rank);
         let numbers: Vec<usize> =

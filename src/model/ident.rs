@@ -56,6 +56,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The global rank; where none is known, the local one.
+    pub fn any_rank(&self) -> Option<u32> {
+        self.rank.or(self.local_rank)
+    }
+
     /// A short label for tables: `stage 1 llm rank 0`, `rank 3`, `TP 0 DP 1` where only these are known, `front end`;
     /// empty when nothing is known.
     pub fn label(&self) -> String {
@@ -69,7 +74,7 @@ impl Identity {
         if let Some(replica) = self.replica {
             parts.push(format!("replica {replica}"));
         }
-        if let Some(rank) = self.rank.or(self.local_rank) {
+        if let Some(rank) = self.any_rank() {
             parts.push(format!("rank {rank}"));
         } else if self.parallel != Parallel::default() {
             parts.push(self.parallel.label());

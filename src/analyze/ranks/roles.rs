@@ -37,7 +37,7 @@ enum Kind {
 /// The places of who wrote an input, with what its groups tell where nothing else does.
 pub fn places(identity: &Identity, store: &Store) -> Parallel {
     let mut places = identity.parallel;
-    let rank = identity.rank.or(identity.local_rank);
+    let rank = identity.any_rank();
     let mut seen = BTreeSet::new();
     for row in &store.collectives {
         let group = (row.group_name, row.group_description, row.group_ranks, row.rank);

@@ -50,7 +50,7 @@ impl Work {
         let extent_ns = self.extent.map_or(0, |(first, last)| last.saturating_sub(first));
         RankRow {
             input,
-            rank: identity.rank.or(identity.local_rank),
+            rank: identity.any_rank(),
             stage: identity.stage,
             tp_rank: identity.parallel.tp,
             pp_rank: identity.parallel.pp,

@@ -7,7 +7,7 @@ use super::models::{Cost, OpModel};
 use super::shapes::inputs;
 use crate::analyze::base::TimeBase;
 use crate::analyze::devices::ActivityKind;
-use crate::analyze::iterations::Iterations;
+use crate::analyze::iterations::{IterationRow, Iterations};
 use crate::analyze::nesting::{NestStack, Open, Visitor, walk};
 use crate::model::EventKind;
 use crate::store::{Store, StrId};
@@ -178,9 +178,7 @@ impl IterationIndex {
     /// Of the iterations of one input.
     pub(super) fn new(iterations: &Iterations) -> Self {
         let rows = iterations.rows.iter().enumerate();
-        let span = |(i, row): (usize, &crate::analyze::iterations::IterationRow)| {
-            (row.start_ns, row.start_ns + row.cpu_ns + row.excluded_ns, i)
-        };
+        let span = |(i, row): (usize, &IterationRow)| (row.start_ns, row.span().end_ns, i);
         let mut spans: Vec<_> = rows.map(span).collect();
         spans.sort_unstable();
         Self { spans }

@@ -195,7 +195,7 @@ pub fn units(store: &Store, base: &TimeBase, rules: &WaitRules, identity: &Ident
     });
     InputUnits {
         stage: identity.stage,
-        rank: identity.rank.or(identity.local_rank),
+        rank: identity.any_rank(),
         label: identity.label(),
         scheme: found.scheme.map(|scheme| scheme.as_str().to_owned()),
         is_alone: found.is_alone,
