@@ -71,6 +71,11 @@ impl Threads<'_> {
         if parts.len() < 2 {
             return Vec::new();
         }
+        // A frame around all of the thread, which begins early, leaves no place to cut.
+        let last_ns = store.slices.ts_ns[home.end - 1];
+        if parts[0].clone().any(|slice| nested_end_ns(store, slice, python_rows) > last_ns) {
+            return Vec::new();
+        }
         let ends =
             |range: Range<usize>| range.map(|slice| nested_end_ns(store, slice, python_rows));
         let latest: Vec<i64> =
