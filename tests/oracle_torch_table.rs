@@ -184,8 +184,7 @@ fn dumped_tables(file: &Path) -> Vec<Printed> {
             let value = arguments.split(key).nth(1)?;
             value.split([',', ')']).next()?.parse::<i64>().ok()
         };
-        let mut options =
-            TorchTableOptions { sort_by: TorchSort::from_name(sort), ..Default::default() };
+        let mut options = TorchTableOptions { sort_by: sort_named(sort), ..Default::default() };
         if let Some(limit) = number("row_limit=") {
             options.row_limit = usize::try_from(limit).ok();
         }
@@ -197,6 +196,27 @@ fn dumped_tables(file: &Path) -> Vec<Printed> {
         Printed { file: file.to_owned(), text, config, options, is_logged: false }
     };
     text.split("# table(").skip(1).map(printed).collect()
+}
+
+/// The key of a `sort_by` text, as torch reads it.
+fn sort_named(name: &str) -> Option<TorchSort> {
+    let name = ["cuda", "xpu", "privateuse1"]
+        .iter()
+        .fold(name.to_owned(), |name, device| name.replace(device, "device"));
+    Some(match name.as_str() {
+        "self_cpu_time_total" => TorchSort::SelfCpu,
+        "cpu_time_total" => TorchSort::CpuTotal,
+        "cpu_time" => TorchSort::CpuAverage,
+        "self_device_time_total" => TorchSort::SelfDevice,
+        "device_time_total" => TorchSort::DeviceTotal,
+        "device_time" => TorchSort::DeviceAverage,
+        "count" => TorchSort::Count,
+        "cpu_memory_usage" => TorchSort::CpuMemory,
+        "self_cpu_memory_usage" => TorchSort::SelfCpuMemory,
+        "device_memory_usage" => TorchSort::DeviceMemory,
+        "self_device_memory_usage" => TorchSort::SelfDeviceMemory,
+        _ => return None,
+    })
 }
 
 /// Each `profiler_out_N.txt` with the trace of rank N beside it.

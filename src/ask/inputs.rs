@@ -183,7 +183,18 @@ pub(super) fn sort_key_averages(rows: &mut [KeyAverageRow], sort: Option<SortKey
         SortKey::SelfDevice => rows.sort_by_key(|row| Reverse(row.self_device_ns)),
         SortKey::DeviceTotal => rows.sort_by_key(|row| Reverse(row.device_total_ns)),
         SortKey::Count => rows.sort_by_key(|row| Reverse(row.count)),
+        SortKey::CpuAverage => sort_by_average(rows, |row| row.cpu_total_ns),
+        SortKey::DeviceAverage => sort_by_average(rows, |row| row.device_total_ns.unwrap_or(0)),
+        SortKey::CpuMemory => rows.sort_by_key(|row| Reverse(row.cpu_bytes)),
+        SortKey::SelfCpuMemory => rows.sort_by_key(|row| Reverse(row.self_cpu_bytes)),
+        SortKey::DeviceMemory => rows.sort_by_key(|row| Reverse(row.device_bytes)),
+        SortKey::SelfDeviceMemory => rows.sort_by_key(|row| Reverse(row.self_device_bytes)),
         SortKey::Name => rows.sort_by(|a, b| a.name.cmp(&b.name)),
     }
     rows.sort_by_key(|row| row.run);
+}
+
+fn sort_by_average(rows: &mut [KeyAverageRow], total_ns: impl Fn(&KeyAverageRow) -> i64) {
+    let average = |row: &KeyAverageRow| total_ns(row) as f64 / row.count.max(1) as f64;
+    rows.sort_by(|a, b| average(b).total_cmp(&average(a)));
 }

@@ -82,16 +82,34 @@ pub enum SortKey {
     #[cfg_attr(feature = "program", value(aliases = ["self_cpu_time_total"]))]
     SelfCpu,
     /// CPU time with the children.
-    #[cfg_attr(feature = "program", value(aliases = ["cpu_time_total", "cpu_time", "cpu"]))]
+    #[cfg_attr(feature = "program", value(aliases = ["cpu_time_total", "cpu"]))]
     CpuTotal,
+    /// CPU time with the children, divided by the calls.
+    #[cfg_attr(feature = "program", value(aliases = ["cpu_time"]))]
+    CpuAverage,
     /// Time of its own device events.
-    #[cfg_attr(feature = "program", value(aliases = ["self_device_time_total", "self_cuda_time_total"]))]
+    #[cfg_attr(feature = "program", value(aliases = ["self_device_time_total", "self_cuda_time_total", "self_xpu_time_total"]))]
     SelfDevice,
     /// Device time with the children.
-    #[cfg_attr(feature = "program", value(aliases = ["device_time_total", "cuda_time_total", "cuda_time", "cuda", "device"]))]
+    #[cfg_attr(feature = "program", value(aliases = ["device_time_total", "cuda_time_total", "xpu_time_total", "cuda", "device"]))]
     DeviceTotal,
+    /// Device time with the children, divided by the calls.
+    #[cfg_attr(feature = "program", value(aliases = ["device_time", "cuda_time", "xpu_time"]))]
+    DeviceAverage,
     /// Number of calls.
     Count,
+    /// Host memory allocated less released, where the trace recorded memory.
+    #[cfg_attr(feature = "program", value(aliases = ["cpu_memory_usage"]))]
+    CpuMemory,
+    /// The same less that of the children.
+    #[cfg_attr(feature = "program", value(aliases = ["self_cpu_memory_usage"]))]
+    SelfCpuMemory,
+    /// Device memory allocated less released, where the trace recorded memory.
+    #[cfg_attr(feature = "program", value(aliases = ["device_memory_usage", "cuda_memory_usage", "xpu_memory_usage"]))]
+    DeviceMemory,
+    /// The same less that of the children.
+    #[cfg_attr(feature = "program", value(aliases = ["self_device_memory_usage", "self_cuda_memory_usage", "self_xpu_memory_usage"]))]
+    SelfDeviceMemory,
     /// Name, the smallest first.
     Name,
 }

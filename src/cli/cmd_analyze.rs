@@ -234,7 +234,13 @@ fn torch_sort(sort: Option<SortKey>, has_device: bool) -> Option<TorchSort> {
         SortKey::CpuTotal => Some(TorchSort::CpuTotal),
         SortKey::SelfDevice => Some(TorchSort::SelfDevice),
         SortKey::DeviceTotal => Some(TorchSort::DeviceTotal),
+        SortKey::CpuAverage => Some(TorchSort::CpuAverage),
+        SortKey::DeviceAverage => Some(TorchSort::DeviceAverage),
         SortKey::Count => Some(TorchSort::Count),
+        SortKey::CpuMemory => Some(TorchSort::CpuMemory),
+        SortKey::SelfCpuMemory => Some(TorchSort::SelfCpuMemory),
+        SortKey::DeviceMemory => Some(TorchSort::DeviceMemory),
+        SortKey::SelfDeviceMemory => Some(TorchSort::SelfDeviceMemory),
         SortKey::Name => None,
     }
 }

@@ -75,27 +75,6 @@ pub enum TorchSort {
 }
 
 impl TorchSort {
-    /// The key of a `sort_by` text, as torch reads it.
-    pub fn from_name(name: &str) -> Option<Self> {
-        let name = ["cuda", "xpu", "privateuse1"]
-            .iter()
-            .fold(name.to_owned(), |name, device| name.replace(device, "device"));
-        Some(match name.as_str() {
-            "self_cpu_time_total" => Self::SelfCpu,
-            "cpu_time_total" => Self::CpuTotal,
-            "cpu_time" => Self::CpuAverage,
-            "self_device_time_total" => Self::SelfDevice,
-            "device_time_total" => Self::DeviceTotal,
-            "device_time" => Self::DeviceAverage,
-            "count" => Self::Count,
-            "cpu_memory_usage" => Self::CpuMemory,
-            "self_cpu_memory_usage" => Self::SelfCpuMemory,
-            "device_memory_usage" => Self::DeviceMemory,
-            "self_device_memory_usage" => Self::SelfDeviceMemory,
-            _ => return None,
-        })
-    }
-
     /// The order of two rows, smaller first.
     pub fn compare(self, a: &TorchRow, b: &TorchRow) -> Ordering {
         self.value(a).total_cmp(&self.value(b))
@@ -156,17 +135,5 @@ impl TorchRow {
             input_shapes: row.input_shapes.clone(),
             stack: row.stack.clone().unwrap_or_default(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::TorchSort;
-
-    #[test]
-    fn sort_names_are_torchs() {
-        assert_eq!(TorchSort::from_name("self_cuda_time_total"), Some(TorchSort::SelfDevice));
-        assert_eq!(TorchSort::from_name("xpu_time"), Some(TorchSort::DeviceAverage));
-        assert_eq!(TorchSort::from_name("name"), None);
     }
 }
