@@ -233,7 +233,8 @@ fn check_pair(a: &[Step], b: &[Step]) {
             .is_near(0)
     );
     for account in ["device", "lead"] {
-        let own: Vec<_> = found.accounts.iter().filter(|row| row.account == account).collect();
+        let own: Vec<_> =
+            found.accounts.iter().filter(|row| row.account.as_str() == account).collect();
         assert_eq!(own.iter().map(|row| row.a_ns).sum::<i64>(), total.a_ns);
         assert_eq!(own.iter().map(|row| row.b_ns).sum::<i64>(), total.b_ns);
         assert_eq!(own.iter().map(|row| row.diff_ns).sum::<i64>(), total.diff_ns);

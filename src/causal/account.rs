@@ -210,8 +210,8 @@ pub fn step_rows(subject: &Subject<'_>, pieces: &[Piece]) -> Vec<StepRow> {
         StepRow {
             start_ns: piece.start_ns - subject.graph.start_ns,
             dur_ns: piece.len_ns(),
-            what: piece.what.as_str(),
-            edge: piece.edge.map(EdgeKind::as_str),
+            what: piece.what,
+            edge: piece.edge,
             input: lane.map(|lane| subject.inputs[lane.input].number),
             lane: lane.map_or(String::new(), |lane| subject.lane_name(lane)),
             name: name.map(str::to_owned),

@@ -80,7 +80,7 @@ fn bound_row(subject: &Subject<'_>, recorded: &Measure, candidate: Candidate) ->
         whole_ns: measure.whole_ns,
         whole_change_pct: change(recorded.whole_ns, measure.whole_ns),
         reach_pct: percent(recorded.whole_ns - measure.whole_ns, sum_ns),
-        next_bound: next_bound.map(What::as_str),
+        next_bound,
         name: candidate.name,
     })
 }
@@ -89,7 +89,7 @@ fn bound_row(subject: &Subject<'_>, recorded: &Measure, candidate: Candidate) ->
 fn touched(subject: &Subject<'_>, changes: &Changes) -> (u64, i64) {
     let nodes = &subject.graph.nodes;
     let is_touched = |&i: &usize| changes.code.get(i).is_some_and(|&code| code != 0);
-    let all = (0..nodes.len()).filter(is_touched);
+    let all = (0..nodes.count()).filter(is_touched);
     all.fold((0, 0), |(n, sum), i| (n + 1, sum + subject.recorded_ns(i as u32)))
 }
 

@@ -1,5 +1,6 @@
 //! The tables of this room.
 
+use super::graph::{EdgeKind, What};
 use crate::analyze::launched::BoundBy;
 use crate::schema::{tables, words};
 
@@ -116,8 +117,8 @@ tables! {
     StepRow: "path_steps", "The critical path step by step", "What comes after what on the critical path?", groups 0, shown Request {
         start_ns: i64, Ns, All, "start", "start, since the path began";
         dur_ns: i64, Ns, All, "length", "length; the stretches follow each other without a gap";
-        what: &'static str, Text, All, "what", "what it is spent on";
-        edge: Option<&'static str>, Text, All, "edge", "why the next thing could not begin earlier; none for work itself";
+        what: What, Text, All, "what", "what it is spent on";
+        edge: Option<EdgeKind>, Text, All, "edge", "why the next thing could not begin earlier; none for work itself";
         input: Option<usize>, Count, All, "#", "number of the input; none outside of all";
         lane: String, Text, All, "on", "thread or stream";
         name: Option<String>, Text, All / Subject, "name", "kernel, copy, call, operator or wait; of a gap, what it leads to";
@@ -156,7 +157,7 @@ tables! {
         whole_ns: i64, Ns, Room, "whole", "the run without it, from the first start to the last end";
         whole_change_pct: Option<f64>, Percent, All, "whole", "change of the whole";
         reach_pct: Option<f64>, Percent, Room, "reaches end", "of the time taken away, what the whole is shorter by; more than one lane takes part, so that this is mostly far below 100 %";
-        next_bound: Option<&'static str>, Text, All, "then", "what the path of the changed run is mostly spent on";
+        next_bound: Option<What>, Text, All, "then", "what the path of the changed run is mostly spent on";
         name: String, Text, All / Subject, "name", "what would cost nothing";
     }
 

@@ -12,6 +12,7 @@ use super::read_twice::Spooled;
 use super::reading::read_traces;
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::ask::{CausalRun, compared};
+use crate::causal::graph::What;
 use crate::causal::rows::StepRow;
 use crate::read::{Input, Inputs};
 
@@ -53,8 +54,8 @@ fn text(steps: &[StepRow], start_ns: i64, base_ns: Option<i64>) -> String {
         named("process_name", "critical path"),
         named("thread_name", "critical path")
     );
-    for step in steps.iter().filter(|step| step.what != "outside") {
-        let name = step.name.as_deref().unwrap_or(step.what);
+    for step in steps.iter().filter(|step| step.what != What::Outside) {
+        let name = step.name.as_deref().unwrap_or(step.what.as_str());
         let args =
             json!({"what": step.what, "edge": step.edge, "input": step.input, "on": step.lane});
         let (ts, dur) = (us(start_ns.saturating_add(step.start_ns)), us(step.dur_ns));

@@ -191,7 +191,7 @@ fn cause(
     CauseRow {
         lane: number,
         key: key.text(),
-        account: key.side.as_str(),
+        account: key.side,
         class: key.class.clone(),
         name: key.name.clone(),
         a_ns,
@@ -216,7 +216,7 @@ fn mix(number: usize, side: Side, totals: &Totals) -> Option<CauseRow> {
     (totals.mix_ns != 0 || a_ns != 0).then(|| CauseRow {
         lane: number,
         key: format!("{}/mix/mix", side.as_str()),
-        account: side.as_str(),
+        account: side,
         class: "mix".to_owned(),
         name: "other iterations".to_owned(),
         a_ns,
@@ -302,11 +302,10 @@ pub(super) fn classes(number: usize, lane: &Lane, rows: &[CauseRow]) -> Vec<Clas
             }),
         }
     }
-    let mean_ns: i64 =
-        classes.iter().filter(|c| c.account == Side::Lead.as_str()).map(|c| c.a_ns).sum();
+    let mean_ns: i64 = classes.iter().filter(|c| c.account == Side::Lead).map(|c| c.a_ns).sum();
     for class in &mut classes {
         class.diff_pct = share(class.diff_ns, mean_ns);
-        let is_of = |key: &RowKey| key.side.as_str() == class.account && key.class == class.class;
+        let is_of = |key: &RowKey| key.side == class.account && key.class == class.class;
         let chosen: Vec<bool> = lane.rows.iter().map(is_of).collect();
         if !chosen.contains(&true) {
             continue;
@@ -353,7 +352,7 @@ pub(super) fn counts(number: usize, lane: &Lane) -> Vec<CountRow> {
 /// The account that says more of a difference: the lead thread's where most of what changed on the device is idle time,
 /// and where there is no device.
 pub(super) fn first_account(rows: &[CauseRow]) -> Side {
-    let own = rows.iter().filter(|row| row.account == Side::Device.as_str() && row.class != "mix");
+    let own = rows.iter().filter(|row| row.account == Side::Device && row.class != "mix");
     let sum = |is_idle: bool| -> i64 {
         let of_kind = own.clone().filter(|row| (row.class == "idle") == is_idle);
         of_kind.map(|row| row.diff_ns).sum()

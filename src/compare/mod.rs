@@ -152,7 +152,7 @@ impl Comparison {
         };
         let mut row = lane_row(number, lane, &totals, rate.as_ref(), median.as_ref());
         row.verdict = verdict;
-        row.first_account = first.as_str();
+        row.first_account = first;
         row.add_machine(lane, &machine, doubt, rate.as_ref());
         self.note_lane(lane, &row);
         for gate in gates.iter().filter(|gate| gate.diff_pct.is_none()) {
@@ -241,15 +241,15 @@ impl Comparison {
         let decides = own
             .max_by(|a, b| relative(a).total_cmp(&relative(b)).then_with(|| b.lane.cmp(&a.lane)));
         let Some(total) = decides.cloned() else { return };
-        let of_lane = |account: &str| -> Vec<CauseRow> {
+        let of_lane = |account: Side| -> Vec<CauseRow> {
             let own = self.accounts.iter().filter(|row| row.lane == total.lane);
             let mut rows: Vec<CauseRow> =
                 own.filter(|row| row.account == account && row.diff_ns != 0).cloned().collect();
             decompose::sort(&mut rows);
             rows
         };
-        let (device, lead) = (of_lane(Side::Device.as_str()), of_lane(Side::Lead.as_str()));
-        let is_lead_first = total.first_account == Side::Lead.as_str();
+        let (device, lead) = (of_lane(Side::Device), of_lane(Side::Lead));
+        let is_lead_first = total.first_account == Side::Lead;
         (self.causes, self.other_causes) =
             if is_lead_first { (lead, device) } else { (device, lead) };
         (self.n_a, self.n_b) = (total.n_a, total.n_b);

@@ -1,5 +1,6 @@
 //! The tables of a comparison.
 
+use crate::analyze::units::Side;
 use crate::schema::{tables, words};
 
 words! {
@@ -77,7 +78,7 @@ tables! {
         b_inside_ns: i64, Ns, Machines, "inside B", "the same in B";
         runs_a: u64, Count, Machines, "runs A", "runs of A";
         runs_b: u64, Count, Machines, "runs B", "runs of B";
-        first_account: &'static str, Text, Machines, "first account", "which account says more of the difference: device or lead";
+        first_account: Side, Text, Machines, "first account", "which account says more of the difference: device or lead";
     }
 
     /// One kind of iteration of a lane.
@@ -98,7 +99,7 @@ tables! {
     CauseRow: "causes", "What explains it", "What takes longer, and is it real?", groups 0, shown Always {
         lane: usize, Count, Machines, "lane", "number of the lane";
         key: String, Text, Machines, "key", "the same in every comparison: account, class and name";
-        account: &'static str, Text, Machines, "account", "device (what ran at every instant, and why nothing did) or lead (what the lead thread did)";
+        account: Side, Text, Machines, "account", "device (what ran at every instant, and why nothing did) or lead (what the lead thread did)";
         class: String, Text, All, "class", "of the device kernel, comm, copy (of these two what no kernel hides) or idle; of the lead thread its class of time; mix for what comes of other iterations";
         name: String, Text, All / Last, "name", "kernel, cause of idle time, operator, call, frame or rule of a wait, by the name that is compared";
         a_ns: i64, Ns, All, "A", "mean over the iterations of A, the buckets weighted as in B";
@@ -119,7 +120,7 @@ tables! {
     /// One class of time of an account.
     ClassRow: "classes", "Where an iteration goes", "What kind of time grew or shrank?", groups 2, on Breakdown 3 {
         lane: usize, Count, All, "lane", "number of the lane";
-        account: &'static str, Text, All, "account", "device or lead";
+        account: Side, Text, All, "account", "device or lead";
         class: String, Text, All, "class", "of the device kernel, comm, copy or idle; of the lead thread its class of time; mix for what comes of other iterations";
         a_ns: i64, Ns, All, "A", "mean over the iterations of A, the buckets weighted as in B; the classes of an account sum to the mean of A";
         b_ns: i64, Ns, All, "B", "mean over those of B";

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::verdict::{VerdictRow, verdict_of_comparison, verdict_view};
 use super::{SCHEMA_VERSION, Table};
+use crate::analyze::units::Side;
 use crate::compare::{CauseRow, Comparison};
 use crate::schema::{Row as _, Seen, Shown, Source};
 
@@ -85,8 +86,8 @@ impl DiffReport {
             return table.with_note("no part of an iteration differs between A and B");
         };
         let account = match first.account {
-            "device" => "the device: what ran at every instant, and why nothing did",
-            _ => "the lead thread: what it executed, and what it waited in",
+            Side::Device => "the device: what ran at every instant, and why nothing did",
+            Side::Lead => "the lead thread: what it executed, and what it waited in",
         };
         Table { title: format!("{}, by {account}", table.title), ..table }
     }

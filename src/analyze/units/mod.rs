@@ -22,25 +22,19 @@ use super::intervals::Span;
 use super::iterations::iterations;
 use super::wait_rules::WaitRules;
 use crate::model::Identity;
+use crate::schema::words;
 use crate::store::Store;
 
-/// Which account a part of a unit is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Side {
-    /// The device: what ran, and why nothing did.
-    Device,
-    /// The lead thread: what it executed, what it waited in.
-    Lead,
-}
-
-impl Side {
-    /// The name in the machine output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Device => "device",
-            Self::Lead => "lead",
-        }
+words! {
+    /// Which account a part of a unit is of.
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    Side {
+        /// The device: what ran, and why nothing did.
+        #[default]
+        Device "device",
+        /// The lead thread: what it executed, what it waited in.
+        Lead "lead",
     }
 }
 

@@ -1,6 +1,7 @@
 //! The figures of `diff`: both sides on one scale, and what explains their difference.
 
 use super::{BarPart, BarRow, BarScale, Bars, Figure, FigureKind, Role, empty};
+use crate::analyze::units::Side;
 use crate::compare::{CauseRow, LaneRow};
 use crate::table::diff::DiffReport;
 
@@ -39,7 +40,7 @@ fn look(class: &str) -> (Role, &'static str, bool) {
 fn sides(report: &DiffReport, total: &LaneRow) -> Figure {
     let own = || report.comparison.accounts.iter().filter(|row| row.lane == total.lane);
     let mut rows = Vec::new();
-    for (account, name) in [("device", "device"), ("lead", "lead thread")] {
+    for (account, name) in [(Side::Device, "device"), (Side::Lead, "lead thread")] {
         for (side, whole_ns) in [("A", total.a_ns), ("B", total.b_ns)] {
             let mut parts: Vec<BarPart> = Vec::new();
             for row in own().filter(|row| row.account == account && row.class != "mix") {

@@ -1,6 +1,7 @@
 //! What a comparison of two sides comes to.
 
 use super::{Line, Sentence, Tone, Verdict};
+use crate::analyze::units::Side;
 use crate::compare::{
     BucketRow, CauseRow, CautionRow, ClassRow, Comparison, CountRow, DifferenceRow, GateRow,
     LaneRow, Verdict as Word,
@@ -240,8 +241,8 @@ fn causes(table: &'static str, list: &str, rows: &[CauseRow], total: &LaneRow) -
     };
     let mut told = rows.iter().enumerate().take(N_CAUSES).filter(is_worth).peekable();
     let account = match told.peek()?.1.account {
-        "device" => "On the device: ",
-        _ => "On the lead thread: ",
+        Side::Device => "On the device: ",
+        Side::Lead => "On the lead thread: ",
     };
     let mut said = line(account);
     for (nth, (number, row)) in told.enumerate() {
@@ -263,7 +264,8 @@ fn causes(table: &'static str, list: &str, rows: &[CauseRow], total: &LaneRow) -
 /// What kernels and idle time of the device came to.
 fn device_classes(comparison: &Comparison, total: &LaneRow) -> Option<Sentence> {
     let rows = || comparison.classes.iter().enumerate().filter(|(_, row)| row.lane == total.lane);
-    let of = |class: &str| rows().find(|(_, row)| row.account == "device" && row.class == class);
+    let of =
+        |class: &str| rows().find(|(_, row)| row.account == Side::Device && row.class == class);
     let (kernel, idle) = (of("kernel")?, of("idle")?);
     let part = |said: Line, (number, row): (usize, &ClassRow)| {
         let at = Pointer::<ClassRow>::row(number);
