@@ -314,7 +314,7 @@ fn a_delay_reaches_the_end_beyond_its_slack() {
             let graph = subject.graph;
             let replay = Replay::of(graph, &Changes::default());
             let slack = slack(graph, &replay);
-            for node in (0..graph.nodes.len()).step_by(7) {
+            for node in (0..graph.nodes.count()).step_by(7) {
                 let Some(name) = subject.name(node as u32) else { continue };
                 let is_plain = graph.nodes.what[node] == What::Kernel;
                 if !is_plain || name.starts_with("warm") {
@@ -481,7 +481,7 @@ fn logs_of_a_real_run_explain_its_waits() {
 fn bytes_of(graph: &Graph) -> usize {
     let node = 2 * size_of::<i64>() + 2 * size_of::<u32>() + size_of::<What>() + size_of::<bool>();
     let edge = size_of::<i64>() + 2 * size_of::<u32>() + size_of::<EdgeKind>() + size_of::<bool>();
-    graph.nodes.len() * node + graph.edges.len() * edge + graph.order.len() * size_of::<u32>()
+    graph.nodes.count() * node + graph.edges.count() * edge + graph.order.len() * size_of::<u32>()
 }
 
 /// Checks an unchanged replay, and how large the graph is; its rows in Markdown.

@@ -43,11 +43,6 @@ impl Matched {
         self.meeting != Meeting::Message
     }
 
-    /// The slice of one of its inputs.
-    pub fn slice_of(&self, input: usize) -> Option<usize> {
-        Some(self.calls[self.place_of(input)?].1 as usize)
-    }
-
     /// Start and end on one of its inputs, in nanoseconds by that one's clock.
     pub fn time_of(&self, input: usize) -> Option<(i64, i64)> {
         Some(self.times[self.place_of(input)?])

@@ -92,12 +92,6 @@ impl Lane {
     pub fn len_ns(&self) -> i64 {
         self.pieces.iter().map(Piece::len_ns).sum()
     }
-
-    /// Time of one class.
-    pub fn class_ns(&self, class: u8) -> i64 {
-        let parts = self.pieces.iter().flat_map(|piece| &piece.parts);
-        parts.filter(|part| part.0 == class).map(|part| part.1).sum()
-    }
 }
 
 /// The lanes of all inputs on one time line.

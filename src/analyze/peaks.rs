@@ -4,18 +4,15 @@
 
 use std::sync::LazyLock;
 
-use crate::model::named;
-
-named! {
-    /// Which link a transfer uses.
-    Link {
-        /// Between host and device, one direction.
-        Host "host",
-        /// Between devices of one host (NVLink, Infinity Fabric), one direction, all links of a device together.
-        Peer "peer",
-        /// The device's own memory, reads and writes together.
-        Memory "memory",
-    }
+/// Which link a transfer uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Between host and device, one direction.
+    Host,
+    /// Between devices of one host (NVLink, Infinity Fabric), one direction, all links of a device together.
+    Peer,
+    /// The device's own memory, reads and writes together.
+    Memory,
 }
 
 impl Link {

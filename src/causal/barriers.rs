@@ -30,7 +30,7 @@ pub(super) fn add(
     sides: &[DeviceSide],
     local: impl Fn(usize) -> Option<usize>,
 ) {
-    let first = graph.nodes.len() as u32;
+    let first = graph.nodes.count() as u32;
     for one in matched.iter().filter(|one| one.is_on_device) {
         let on = |&(input, slice): &(usize, u32)| sides[local(input)?].of_slice(slice);
         let ranks: Vec<_> = one.calls.iter().filter_map(on).collect();
@@ -49,6 +49,6 @@ pub(super) fn add(
             edges.push(edge(rank.first, rank.last, 0));
         }
     }
-    let nodes = first..graph.nodes.len() as u32;
+    let nodes = first..graph.nodes.count() as u32;
     graph.lanes.push(Lane { input: 0, of: LaneOf::Meetings, nodes });
 }

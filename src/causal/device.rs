@@ -53,12 +53,12 @@ pub(super) fn add(
     let mut side =
         DeviceSide { lane_of_track: lanes_by_track(graph, number), ..Default::default() };
     for ((device, stream), rows) in streams(input) {
-        let first = graph.nodes.len() as u32;
+        let first = graph.nodes.count() as u32;
         let lane = graph.lanes.len();
         for row in rows {
             side.activities.push(placed(graph, input, &side.lane_of_track, row, lane, meets));
         }
-        let nodes = first..graph.nodes.len() as u32;
+        let nodes = first..graph.nodes.count() as u32;
         graph.lanes.push(Lane { input: number, of: LaneOf::Stream(device, stream), nodes });
     }
     let lags = Lags::of(graph, &side);

@@ -199,13 +199,8 @@ pub struct Node {
 
 impl Nodes {
     /// Number of nodes.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.start.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.start.is_empty()
     }
 
     /// Adds a node and gives its number.
@@ -252,13 +247,8 @@ pub struct Edge {
 
 impl Edges {
     /// Number of edges.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.from.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.from.is_empty()
     }
 
     /// One edge.
@@ -370,7 +360,7 @@ impl Graph {
     /// Sorts the nodes by start; the place of each node.
     fn put_in_order(&mut self) -> Vec<u32> {
         let nodes = &self.nodes;
-        let mut order: Vec<u32> = (0..nodes.len() as u32).collect();
+        let mut order: Vec<u32> = (0..nodes.count() as u32).collect();
         let key = |&node: &u32| {
             let i = node as usize;
             (nodes.start[i], nodes.what[i].is_on_device(), nodes.end[i], node)
@@ -413,12 +403,5 @@ impl Graph {
             self.nodes.end[before] = (began + own).min(start);
         }
         into[best].gap = start - time;
-    }
-
-    /// Bytes that the graph takes.
-    pub fn bytes(&self) -> usize {
-        let node = 8 + 8 + 4 + 4 + 1 + 1 + 4;
-        let edge = 4 + 4 + 8 + 1 + 1;
-        self.nodes.len() * node + self.edges.len() * edge
     }
 }

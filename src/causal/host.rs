@@ -241,7 +241,7 @@ fn what(input: &CausalInput<'_>, class: Class, slice: u32) -> What {
 
 /// Adds the nodes of a thread: one a stretch, and where it waits an instant behind it.
 pub(super) fn add_lane(graph: &mut Graph, number: usize, offset_ns: i64, thread: &ThreadStretches) {
-    let first = graph.nodes.len() as u32;
+    let first = graph.nodes.count() as u32;
     let at = |ns: i64| ns.saturating_add(offset_ns);
     for (i, one) in thread.stretches.iter().enumerate() {
         let node = Node {
@@ -257,6 +257,6 @@ pub(super) fn add_lane(graph: &mut Graph, number: usize, offset_ns: i64, thread:
             graph.nodes.push(Node { start: node.end, follows: true, ..node });
         }
     }
-    let nodes = first..graph.nodes.len() as u32;
+    let nodes = first..graph.nodes.count() as u32;
     graph.lanes.push(Lane { input: number, of: LaneOf::Thread(thread.track), nodes });
 }

@@ -70,7 +70,7 @@ pub fn path(graph: &Graph, replay: &Replay) -> Vec<Piece> {
 pub fn slack(graph: &Graph, replay: &Replay) -> Vec<i64> {
     let last = replay.last_ns().unwrap_or(0);
     let mut slack: Vec<i64> = replay.end.iter().map(|&end| last - end).collect();
-    let mut next = graph.edges.len();
+    let mut next = graph.edges.count();
     for &node in graph.order.iter().rev() {
         let i = node as usize;
         let own = slack[i];

@@ -83,7 +83,7 @@ impl Default for Changes {
 impl Changes {
     /// No change yet, with room for one on every node of a graph.
     pub fn of(graph: &Graph) -> Self {
-        Self { code: vec![0; graph.nodes.len()], ..Self::default() }
+        Self { code: vec![0; graph.nodes.count()], ..Self::default() }
     }
 
     /// The effect on a node.
@@ -120,7 +120,7 @@ pub struct Replay {
 impl Replay {
     /// Plays the graph. Linear in nodes and edges.
     pub fn of(graph: &Graph, changes: &Changes) -> Self {
-        let n = graph.nodes.len();
+        let n = graph.nodes.count();
         let mut replay = Self { start: vec![0; n], end: vec![0; n], binding: vec![BY_NOTHING; n] };
         let is_any_aside = changes.effects.iter().any(|effect| effect.place != Place::Own);
         let aside = vec![i64::MIN; if is_any_aside { n } else { 0 }];
@@ -129,7 +129,7 @@ impl Replay {
         let mut next = 0;
         for &node in &graph.order {
             let first = next;
-            while next < graph.edges.len() && graph.edges.to[next] == node {
+            while next < graph.edges.count() && graph.edges.to[next] == node {
                 next += 1;
             }
             player.play(node, first..next);

@@ -132,7 +132,7 @@ impl Subject<'_> {
 
     /// The window of an input without iterations: it ends as much later or earlier as its last node does.
     fn window(&self, replay: &Replay, input: usize, end_ns: Option<i64>) -> Option<i64> {
-        debug_assert_eq!(replay.end.len(), self.graph.nodes.len(), "a replay is of its graph");
+        debug_assert_eq!(replay.end.len(), self.graph.nodes.count(), "a replay is of its graph");
         let span = self.inputs[input].units.units.first()?.span;
         let own = self.graph.lanes.iter().filter(|lane| lane.is_of(input));
         let ends = own.flat_map(|lane| lane.nodes.clone());

@@ -353,14 +353,14 @@ impl Subject<'_> {
     /// Drops nodes of host threads, and what they launched.
     fn drop_nodes(&self, to: &mut Changes, nodes: &[u32]) {
         let effect = Effect { waits_for_nothing: true, ..Effect::FREE };
-        let mut is_dropped = vec![false; self.graph.nodes.len()];
+        let mut is_dropped = vec![false; self.graph.nodes.count()];
         for &node in nodes {
             is_dropped[node as usize] = true;
             to.add(node, effect);
         }
         let dropped = Effect { is_dropped: true, waits_for_nothing: true, ..Effect::FREE };
         let edges = &self.graph.edges;
-        for edge in (0..edges.len()).filter(|&edge| edges.kind[edge] == EdgeKind::Launch) {
+        for edge in (0..edges.count()).filter(|&edge| edges.kind[edge] == EdgeKind::Launch) {
             if is_dropped[edges.from[edge] as usize] {
                 self.of_activity(edges.to[edge]).for_each(|node| to.add(node, dropped));
             }
@@ -381,7 +381,7 @@ impl Subject<'_> {
     fn drop_launches(&self, to: &mut Changes) {
         let edges = &self.graph.edges;
         let mut calls: BTreeMap<u32, bool> = BTreeMap::new();
-        for edge in (0..edges.len()).filter(|&edge| edges.kind[edge] == EdgeKind::Launch) {
+        for edge in (0..edges.count()).filter(|&edge| edges.kind[edge] == EdgeKind::Launch) {
             let is_dropped = to.effect(edges.to[edge]).is_dropped;
             let all = calls.entry(edges.from[edge]).or_insert(true);
             *all &= is_dropped;

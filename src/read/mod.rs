@@ -22,6 +22,7 @@ mod raw;
 mod sidecar;
 mod source;
 #[doc(hidden)]
+#[cfg(feature = "rooms")]
 pub mod steps;
 mod text;
 mod trace;
@@ -90,6 +91,7 @@ pub struct Input {
 /// # Errors
 ///
 /// Where nothing of it can be read.
+#[cfg(any(test, feature = "rooms"))]
 pub fn read_input(path: &Path, options: &ReadOptions) -> Result<Input, ReadError> {
     let progress = Arc::new(Progress::default());
     let (trace, _) = trace::read_whole(path, options, &progress, false)?;

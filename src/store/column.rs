@@ -98,11 +98,6 @@ impl CompactColumn {
         self.narrow.len()
     }
 
-    /// Whether there are no rows.
-    pub fn is_empty(&self) -> bool {
-        self.narrow.is_empty()
-    }
-
     /// Appends another column's rows.
     pub(super) fn append(&mut self, other: Self) {
         let base = self.narrow.len() as u32;

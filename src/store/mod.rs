@@ -27,7 +27,7 @@ mod writers;
 
 pub use build::StoreBuilder;
 pub use chunk::{AsyncEdge, Chunk, ChunkBuilder, LocalTrack, SliceRow};
-pub use column::CompactColumn;
+pub(crate) use column::CompactColumn;
 pub use details::{
     Argument, ArgumentRow, AsideRow, CollectiveRow, CopyRow, DeviceRow, EventNumbers, Keep,
     LaunchConfig, MemoryRow, ModuleRow, OpRow, Shapes, SyncRow,

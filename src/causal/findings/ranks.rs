@@ -27,7 +27,7 @@ fn last_comers(facts: &Facts<'_>) -> Vec<(usize, i64)> {
         return Vec::new();
     };
     let mut begins: BTreeMap<u32, Vec<(i64, usize)>> = BTreeMap::new();
-    for edge in (0..graph.edges.len()).map(|edge| graph.edges.get(edge)) {
+    for edge in (0..graph.edges.count()).map(|edge| graph.edges.get(edge)) {
         if edge.kind == EdgeKind::Collective && meetings.nodes.contains(&edge.to) {
             let input = graph.lanes[graph.lane_of(edge.from)].input;
             let begin = graph.nodes.start[edge.from as usize];

@@ -7,22 +7,21 @@ use super::event::{DiffusionEvent, EngineThroughput, ProfilerEvent, StartupEvent
 use super::number::{LogDuration, Quantity};
 use crate::model::named;
 
-named! {
-    /// How a record was written. The order is the age of the format.
-    Format {
-        /// `[StageMetrics]`, `[Summary]` with one-line Python dictionaries (before 2025-12-26).
-        Dictionary "dictionary",
-        /// A line of a `*.stats.jsonl` file (before 2025-12-26).
-        JsonLine "json_line",
-        /// A dictionary printed over several lines by `pprint.pformat` (2025-12-26 to vLLM-Omni 0.14).
-        PrettyDictionary "pretty_dictionary",
-        /// A PrettyTable block, or the dictionary of the same names (vLLM-Omni 0.16 and later).
-        Table "table",
-        /// An `[OmniTiming]` line (vLLM-Omni 0.20 and later).
-        TimingLine "timing_line",
-        /// A plain console line.
-        Console "console",
-    }
+/// How a record was written. The order is the age of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// `[StageMetrics]`, `[Summary]` with one-line Python dictionaries (before 2025-12-26).
+    Dictionary,
+    /// A line of a `*.stats.jsonl` file (before 2025-12-26).
+    JsonLine,
+    /// A dictionary printed over several lines by `pprint.pformat` (2025-12-26 to vLLM-Omni 0.14).
+    PrettyDictionary,
+    /// A PrettyTable block, or the dictionary of the same names (vLLM-Omni 0.16 and later).
+    Table,
+    /// An `[OmniTiming]` line (vLLM-Omni 0.20 and later).
+    TimingLine,
+    /// A plain console line.
+    Console,
 }
 
 /// One record of a pipeline log.

@@ -82,6 +82,7 @@ impl LogReader {
 }
 
 /// Reads a whole log from memory.
+#[cfg(any(test, feature = "rooms"))]
 pub fn read_log_bytes(name: &str, bytes: &[u8]) -> (PipelineLog, Reporter) {
     let mut reader = LogReader::default();
     reader.push(bytes);

@@ -47,7 +47,6 @@ pub(super) fn draw(frame: &mut Frame, bars: &Bars) {
         bar_width: (frame.right - bar_left - value - 10.0).max(40.0),
     };
     let most_ns = match bars.scale {
-        BarScale::Whole => None,
         BarScale::Longest => shown.iter().map(|row| row.whole_ns).max(),
         BarScale::Largest => shown.iter().map(drawn_ns).max(),
     };
@@ -94,7 +93,7 @@ fn row_value(row: &BarRow, scale: BarScale) -> String {
         row.count.filter(|&n| n > 1).map_or(String::new(), |n| format!(" · {}×", human::count(n)));
     let value = human::duration(drawn_ns(row));
     match scale {
-        BarScale::Whole | BarScale::Longest => human::duration(row.whole_ns),
+        BarScale::Longest => human::duration(row.whole_ns),
         BarScale::Largest if drawn_ns(row) == row.whole_ns => format!("{value}{count}"),
         BarScale::Largest => format!("{value} · {}{count}", share(drawn_ns(row), row.whole_ns)),
     }

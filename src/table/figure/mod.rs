@@ -135,8 +135,6 @@ pub struct Bars {
 /// What the length of a bar is a share of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BarScale {
-    /// Of the row's own whole: every row is full.
-    Whole,
     /// Of the longest whole: rows are as long as they took.
     Longest,
     /// Of the largest row.
