@@ -43,7 +43,7 @@ fn column(browser: &Browser, table: &str, key: &str) -> Vec<String> {
     texts(&browser.run(&format!(
         "var t = document.querySelector('#{table} table'), i = t.querySelector('th[data-key={key}]').cellIndex;\
          return Array.from(t.tBodies[0].rows).filter(r => !r.hidden)\
-         .map(r => r.cells[i].getAttribute('data-v') || r.cells[i].textContent)"
+         .map(r => r.cells[i].getAttribute('data-v') || r.cells[i].title || r.cells[i].textContent)"
     )))
 }
 

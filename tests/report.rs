@@ -366,6 +366,34 @@ fn names_that_the_page_has_no_room_for_are_in_a_trace_beside_it() {
 }
 
 #[test]
+fn a_second_report_leaves_no_figure_of_the_first() {
+    let place = tempfile::tempdir().expect("a folder");
+    let report = |traces: &[&str], folder: &str| {
+        let folder = place.path().join(folder);
+        let out = folder.to_str().expect("UTF-8");
+        assert!(omni_trace(&[&["report"], traces, &["-o", out, "-q"]].concat()).status.success());
+        names(&folder)
+    };
+    let logs = ["fixtures/joined", "--logs", "fixtures/joined"];
+    let ranks = common::shared_traces().map(|traces| traces.join("public/dlrm_8rank"));
+    let ranks = ranks.as_ref().and_then(|path| path.to_str());
+    let mut all = vec![logs.to_vec(), vec!["fixtures/nccl_two_ranks"]];
+    all.extend(ranks.map(|path| vec![path]));
+    let few = ["fixtures/torch_cpu_multithread"];
+    let fresh = report(&few, "fresh");
+    let mut seen = std::collections::BTreeSet::new();
+    for traces in all {
+        let before = report(&traces, "used");
+        seen.extend(before.into_iter().filter(|name| name.ends_with(".png")));
+        assert_eq!(report(&few, "used"), fresh, "after {traces:?}");
+    }
+    let wanted = ["waterfall.png", "blame.png", "collectives.png"].into_iter();
+    for name in wanted.chain(ranks.map(|_| "ranks.png")) {
+        assert!(seen.contains(name), "no report has {name}: {seen:?}");
+    }
+}
+
+#[test]
 fn a_folder_that_cannot_be_made_is_an_error_with_a_hint() {
     let output = omni_trace(&["report", "fixtures/pipeline", "-o", "Cargo.toml/report"]);
     assert_eq!(output.status.code(), Some(2));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use program::{omni_trace, root};
 
 /// Widths that terminals have.
-const WIDTHS: [&str; 4] = ["80", "100", "120", "200"];
+const WIDTHS: [&str; 5] = ["80", "100", "120", "160", "200"];
 
 /// Lines of a terminal.
 const LINES: usize = 40;
@@ -142,6 +142,72 @@ fn no_line_of_a_real_trace_is_longer_than_asked_for() {
             let text = text(&["analyze", name, "-q", "--full", "--width", width]);
             lines_fit(&text, width, name);
             numbers_are_whole(&text, name);
+        }
+    }
+}
+
+/// Folders that hold several traces.
+fn folders(traces: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let folders = traces.iter().filter_map(|path| path.parent());
+    let mut seen = BTreeSet::new();
+    folders.filter(|folder| !seen.insert(folder.to_path_buf())).map(Into::into).collect()
+}
+
+/// The items of a list of a screen, each as one line.
+fn items(screen: &str, title: &str) -> Vec<String> {
+    let list = screen.lines().skip_while(|line| *line != title).skip(1);
+    let mut items: Vec<String> = Vec::new();
+    for line in list.take_while(|line| !line.is_empty()) {
+        match (line.strip_prefix("  - "), items.last_mut()) {
+            (Some(item), _) => items.push(item.to_owned()),
+            (None, Some(item)) => *item += &line[3..],
+            (None, None) => {}
+        }
+    }
+    items
+}
+
+fn differ(texts: impl Iterator<Item = String>, what: &str) {
+    let mut seen = BTreeSet::new();
+    for text in texts {
+        assert!(!text.is_empty() && seen.insert(text.clone()), "{what}: twice: {text}");
+    }
+}
+
+/// What holds of every first screen.
+fn is_a_screen(path: &str, width: &str) {
+    let what = format!("{path} at {width}");
+    let screen = text(&["analyze", path, "-q", "--width", width]);
+    assert!(screen.lines().count() < LINES, "{what}:\n{screen}");
+    lines_fit(&screen, width, &what);
+    numbers_are_whole(&screen, &what);
+    for title in ["Findings", "With care"] {
+        differ(items(&screen, title).into_iter(), &what);
+    }
+    for empty in
+        ["at least 0.0 %", "at least <", "nobody that was recorded was busy for", "0.0 % to 0.0 %"]
+    {
+        assert!(!screen.contains(empty), "{what}: {empty}\n{screen}");
+    }
+    let rows = screen.lines().skip(3).take_while(|line| line.starts_with("  "));
+    let rows = rows.filter(|line| !line.starts_with("  note: "));
+    let cell =
+        |row: &str| row.trim_start().split_once("  ").map(|(_, rest)| rest.trim_start().to_owned());
+    let name = |row: String| row.split("  ").next().unwrap_or_default().to_owned();
+    let names = rows.filter_map(cell).map(name);
+    differ(names, &what);
+}
+
+#[test]
+fn every_first_screen_fits_and_says_nothing_twice() {
+    let traces = common::real_traces();
+    let mut paths: Vec<PathBuf> = folders(&traces).into_iter().collect();
+    paths.extend(traces);
+    for (number, path) in paths.iter().enumerate() {
+        let is_small = path.is_file() && path.metadata().unwrap().len() < SMALL_BYTES;
+        let one = [WIDTHS[number % WIDTHS.len()]];
+        for width in if is_small { &WIDTHS[..] } else { &one } {
+            is_a_screen(path.to_str().unwrap(), width);
         }
     }
 }

@@ -120,8 +120,13 @@ fn names(report: &Value) -> BTreeSet<(usize, String)> {
     };
     let rows = |table: &str| report[table].as_array().cloned().unwrap_or_default();
     for (i, row) in rows("inputs").iter().enumerate() {
-        let label = row["label"].as_str().unwrap_or_default();
-        add(format!("#{i} {label}").trim_end().to_owned());
+        // Where neither stage nor rank is known, the file has the name.
+        let file = row["path"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        let stem = [".gz", ".zst", ".json", ".pftrace", ".trace", ".pt"]
+            .iter()
+            .fold(file, |name, end| name.strip_suffix(end).unwrap_or(name));
+        let label = row["label"].as_str().filter(|label| !label.is_empty()).unwrap_or(stem);
+        add(format!("#{i} {label}"));
         add(format!("#{i}"));
         add(format!("run {}", row["run"]));
     }
@@ -149,6 +154,14 @@ fn names(report: &Value) -> BTreeSet<(usize, String)> {
     names
 }
 
+/// Whether words without the names in them hold a number; a name without its middle is a name.
+fn has_number(words: &str) -> bool {
+    words
+        .split(' ')
+        .filter(|word| !word.contains('…'))
+        .any(|word| word.contains(|c: char| c.is_ascii_digit()))
+}
+
 /// A sentence as people read it, made from the cells; what is wrong with it otherwise.
 fn sentence(report: &Value, parts: &Value) -> Result<String, String> {
     let names = names(report);
@@ -157,7 +170,7 @@ fn sentence(report: &Value, parts: &Value) -> Result<String, String> {
         if let Some(words) = part["words"].as_str() {
             let mut rest = words.to_owned();
             names.iter().for_each(|(_, name)| rest = rest.replace(name.as_str(), ""));
-            if rest.contains(|c: char| c.is_ascii_digit()) {
+            if has_number(&rest) {
                 return Err(format!("a number without a pointer in {words:?}"));
             }
             text += words;
@@ -398,7 +411,7 @@ fn faults_of_page(page: &str, report: &Value) -> (Vec<String>, usize) {
                 let rest = names
                     .iter()
                     .fold(words.to_owned(), |rest, (_, name)| rest.replace(name.as_str(), ""));
-                let is_number = rest.contains(|c: char| c.is_ascii_digit());
+                let is_number = has_number(&rest);
                 faults
                     .extend(is_number.then(|| format!("a number without a pointer in {words:?}")));
             } else if part.get("figure").is_some() {

@@ -82,9 +82,9 @@ tables! {
         stage: Option<u32>, Count, Room, "stage", "stage of the group";
         group: Option<String>, Text, Room, "group", "process group";
         group_description: Option<String>, Text, Request, "description", "its description";
-        group_size: Option<u32>, Count, All, "ranks", "ranks in the group";
+        group_size: Option<u32>, Count, Room, "ranks", "ranks in the group";
         operation: Option<Operation>, Text, All, "operation", "what it does; without arguments, what the range around its launch or its name tells";
-        dtype: Option<String>, Text, All, "dtype", "element type";
+        dtype: Option<String>, Text, Room, "dtype", "element type";
         bytes: Option<u64>, Bytes, All, "bytes", "size as nccl-tests counts it";
         count: u64, Count, All, "count", "instances; one that several ranks show counts once";
         matched: u64, Count, Room, "matched", "instances matched over ranks";
@@ -92,9 +92,9 @@ tables! {
         sum_ns: i64, Ns, Room, "time", "sum of the kernels' durations";
         median_ns: i64, Ns, All, "median", "the median instance, by its fastest rank";
         max_ns: i64, Ns, Room, "max", "the longest instance, by its fastest rank";
-        skew_ns: Option<i64>, Ns, All, "skew", "time beyond the fastest rank's, over all inputs";
+        skew_ns: Option<i64>, Ns, Room, "skew", "time beyond the fastest rank's, over all inputs";
         busy_ns: i64, Ns, Request, "busy", "time in which one runs, over all devices";
-        exposed_ns: i64, Ns, All, "exposed", "of that, while no compute kernel runs";
+        exposed_ns: i64, Ns, Room, "exposed", "of that, while no compute kernel runs";
         algorithm_gb_per_s: Option<f64>, Rate, All, "algbw GB/s", "median algorithm bandwidth";
         bus_gb_per_s: Option<f64>, Rate, All, "busbw GB/s", "median bus bandwidth";
         name: String, Text, Room / Last, "name or why no size", "name as written, and why no size is known";

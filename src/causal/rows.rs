@@ -134,7 +134,7 @@ tables! {
         drift_pct: Option<f64>, Percent, All, "drift", "difference of the two, of the window";
         awaited: u64, Count, Room, "awaited", "device activities and ends of waits: nodes that do not simply follow the one before on their thread";
         explained: u64, Count, Room, "explained", "of these, those whose edge binds with a gap that is usual for its kind: up to ten times the median of the run, or 10 µs";
-        explained_pct: Option<f64>, Percent, All, "explained", "explained, of the awaited";
+        explained_pct: Option<f64>, Percent, All, "explained %", "explained, of the awaited";
         unexplained_ns: i64, Ns, All, "unexplained gaps", "what the gaps of binding edges are longer than usual, in sum";
         roots: u64, Count, Room, "roots", "nodes that nothing comes before";
         label: String, Text, All / Subject, "who", "what the input is called";
@@ -155,7 +155,7 @@ tables! {
         predicted_ns: Option<i64>, Ns, All, "iteration", "median iteration of the main input without it; of the window where there are no iterations";
         change_pct: Option<f64>, Percent, All, "change", "of the median iteration as recorded; negative is faster";
         whole_ns: i64, Ns, Room, "whole", "the run without it, from the first start to the last end";
-        whole_change_pct: Option<f64>, Percent, All, "whole", "change of the whole";
+        whole_change_pct: Option<f64>, Percent, All, "whole %", "change of the whole";
         reach_pct: Option<f64>, Percent, Room, "reaches end", "of the time taken away, what the whole is shorter by; more than one lane takes part, so that this is mostly far below 100 %";
         next_bound: Option<What>, Text, All, "then", "what the path of the changed run is mostly spent on";
         name: String, Text, All / Subject, "name", "what would cost nothing";

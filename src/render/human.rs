@@ -1,5 +1,6 @@
 //! Numbers as people read them. The one place that rounds; numbers of CSV and JSON never come here.
 
+use crate::schema::short;
 use crate::schema::written::visible;
 use crate::table::verdict::Part;
 use crate::table::{Bar, Cell};
@@ -36,8 +37,21 @@ pub fn bar(bar: Bar, width: usize) -> String {
 
 /// A sentence with its figures.
 pub fn sentence(parts: &[Part]) -> String {
+    spoken(parts, visible)
+}
+
+/// Longest name in a sentence whose names lose their middle.
+const MAX_NAME: usize = 48;
+
+/// A sentence in which names are short enough to read on.
+pub fn short_sentence(parts: &[Part]) -> String {
+    spoken(parts, |name| visible(&short::fitting(&[name], MAX_NAME).swap_remove(0)))
+}
+
+fn spoken(parts: &[Part], name: impl Fn(&str) -> String) -> String {
     let part = |part: &Part| match part {
-        Part::Words(text) | Part::Name(text) => visible(text),
+        Part::Words(text) => visible(text),
+        Part::Name(text) => name(text),
         Part::Figure(one) => figure(&one.cell),
     };
     parts.iter().map(part).collect()

@@ -5,19 +5,16 @@ use std::fmt::Write as _;
 use super::colour::YELLOW;
 use super::human;
 use super::text::{Fit, TextStyle, heading, rows, wrap};
-use crate::schema::short;
 use crate::schema::written::visible;
 use crate::table::screen::{Next, Screen};
 use crate::table::verdict::Part;
+use crate::table::{Cell, Table};
 
 /// Lines that a screen takes; what a terminal of 40 lines has left for a prompt and a note.
 const MAX_LINES: usize = 37;
 
 /// Lines that stay for cautions whatever the findings take.
 const CAUTION_LINES: usize = 5;
-
-/// Longest name in a sentence.
-const MAX_NAME: usize = 48;
 
 /// What an item of a list begins with.
 const ITEM: &str = "  - ";
@@ -27,8 +24,14 @@ const PATHS: &str = "PATH…";
 
 /// The screen; `paths` are the inputs as they were typed.
 pub fn screen(screen: &Screen, paths: &str, style: TextStyle) -> String {
-    let mut out = heading(&visible(&screen.subject), style);
-    rows(&mut out, &screen.inputs, style);
+    let mut inputs = String::new();
+    let left_out = rows(&mut inputs, &screen.inputs, style);
+    let has_windows = left_out.is_none_or(|note| !note.contains(WINDOW));
+    let windows = if has_windows { String::new() } else { windows(&screen.inputs) };
+    let mut subject = String::new();
+    let said = visible(&screen.subject) + &windows;
+    wrap(&mut subject, &said, 0, style.width, Fit::BetweenWords);
+    let mut out = heading(&subject, style) + &inputs;
     for note in &screen.inputs.notes {
         let _ = writeln!(out, "  note: {note}");
     }
@@ -46,6 +49,27 @@ pub fn screen(screen: &Screen, paths: &str, style: TextStyle) -> String {
     let (shown, hidden) = fitting(cautions, left);
     list(&mut out, &warned("With care", style), &shown, hidden, style);
     out
+}
+
+/// Heading of the column of windows.
+const WINDOW: &str = "window";
+
+/// The shortest and the longest window, for where their column has no room.
+fn windows(inputs: &Table) -> String {
+    let Some(c) = inputs.columns.iter().position(|column| column.name == WINDOW) else {
+        return String::new();
+    };
+    let all = inputs.rows.iter().filter_map(|row| match row[c] {
+        Cell::Ns(ns) => Some(ns),
+        _ => None,
+    });
+    match (all.clone().min(), all.max()) {
+        (Some(least), Some(most)) if least < most => {
+            format!(", windows of {} to {}", human::duration(least), human::duration(most))
+        }
+        (Some(only), _) => format!(", window of {}", human::duration(only)),
+        _ => String::new(),
+    }
 }
 
 /// A title in yellow where there are colours: what follows limits what stands above.
@@ -82,21 +106,13 @@ fn fitting(mut items: Vec<String>, room: usize) -> (Vec<String>, usize) {
 /// Sentences as items of a list.
 fn items(sentences: &[Vec<Part>], style: TextStyle) -> Vec<String> {
     let item = |parts: &Vec<Part>| {
-        let text: String = parts.iter().map(part).collect();
+        let text = human::short_sentence(parts);
         let mut out = ITEM.to_owned();
         wrap(&mut out, &text, ITEM.len(), style.width, Fit::BetweenWords);
         out.push('\n');
         out
     };
     sentences.iter().map(item).collect()
-}
-
-fn part(part: &Part) -> String {
-    match part {
-        Part::Words(words) => visible(words),
-        Part::Name(name) => short::fitting(&[name], MAX_NAME).swap_remove(0),
-        Part::Figure(figure) => human::figure(&figure.cell),
-    }
 }
 
 /// What to type next, each with what it tells where there is room.

@@ -62,8 +62,13 @@ pub fn table(table: &Table, style: TextStyle) -> String {
 
 /// The heading row and the rows; gives what is to be said of columns for which there was no room.
 pub(super) fn rows(out: &mut String, table: &Table, style: TextStyle) -> Option<String> {
+    let is_short = style.width.is_some() && style.names == Names::Short;
+    let text = |cell: &Cell| match cell {
+        Cell::Sentence(parts) if is_short => human::short_sentence(parts),
+        other => human::cell(other),
+    };
     let mut cells: Vec<Vec<String>> =
-        table.rows.iter().map(|row| row.iter().map(human::cell).collect()).collect();
+        table.rows.iter().map(|row| row.iter().map(text).collect()).collect();
     let bars = style.width.filter(|_| style.is_coloured);
     let bars = bars.and_then(|width| share_bars::column(table, &cells, width));
     if let Some(c) = bars {
@@ -305,7 +310,7 @@ mod tests {
             assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
         }
         let words = |width| of(width).split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(of(90).contains("vllm/distr"), "{}", of(90));
+        assert!(of(90).contains("…shm_broadcast.py(760): acquire_read"), "{}", of(90));
         assert_eq!(of(80).matches("123.457 ms").count(), 6, "{}", of(80));
         assert!(words(70).contains("no room in 70 columns for: room; --width 73 has it"));
         assert!(words(40).contains("for: last, room, wide heading; "), "{}", of(40));

@@ -46,19 +46,29 @@ pub fn shorten(name: &str, width: f64, measure: impl Fn(&str) -> f64) -> String 
     cut(fits)
 }
 
-/// Names that fit some characters each. Names that differ stay different: of those that would look alike, the first is as it is,
-/// and the others have a number behind them.
+/// Names that fit some characters each. Paths lose the folders and the ending that all have. Names that differ stay different: of
+/// those that would look alike, the first is as it is, and the others have a number behind them.
 pub fn fitting(names: &[&str], width: usize) -> Vec<String> {
     let short =
         |name: &str, width: usize| shorten(name, width as f64, |t| t.chars().count() as f64);
     let mut of_name: BTreeMap<&str, String> = BTreeMap::new();
     let mut taken: BTreeSet<String> = BTreeSet::new();
     let begin = shared_beginning(names);
+    let end = shared_ending(names, begin);
+    let telling = |name: &str| {
+        let file = name.get(begin..).filter(|_| begin > 0)?;
+        if name.chars().count() <= width {
+            return None;
+        }
+        let whole = format!("…{file}");
+        if whole.chars().count() <= width || end == 0 {
+            return Some(format!("…{}", short(file, width.saturating_sub(1))));
+        }
+        let part = file.get(..file.len().checked_sub(end)?)?;
+        Some(format!("…{}…", short(part, width.saturating_sub(2))))
+    };
     let mut shown = |name: &str| {
-        let plain = std::iter::once(short(name, width));
-        let end = name.get(begin..).filter(|end| begin > 0 && end.len() < name.len());
-        let behind = end.map(|end| format!("…{}", short(end, width.saturating_sub(1))));
-        let plain = plain.chain(behind);
+        let plain = telling(name).into_iter().chain(std::iter::once(short(name, width)));
         let marked = (2_u64..).map(|number| {
             let mark = format!("~{number}");
             short(name, width.saturating_sub(mark.len())) + &mark
@@ -76,6 +86,19 @@ fn shared_beginning(names: &[&str]) -> usize {
     let same = |other: &&str| first.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
     let shared = others.iter().map(same).min().unwrap_or(0);
     first.as_bytes()[..shared].iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1)
+}
+
+/// How many bytes all names end with, from a dot on; `begin` bytes at the start belong to none.
+fn shared_ending(names: &[&str], begin: usize) -> usize {
+    let Some((first, others)) = names.split_first() else { return 0 };
+    let same = |other: &&str| {
+        let pairs = first.bytes().rev().zip(other.bytes().rev());
+        pairs.take_while(|(a, b)| a == b).count()
+    };
+    let shared = others.iter().map(same).min().unwrap_or(0);
+    let shared = shared.min(first.len().saturating_sub(begin));
+    let ending = &first.as_bytes()[first.len() - shared..];
+    ending.iter().position(|&byte| byte == b'.').map_or(0, |at| shared - at)
 }
 
 /// A C++ signature without return type, arguments, lambdas and namespaces; other names as they are.
@@ -187,6 +210,21 @@ mod tests {
         let distinct: std::collections::BTreeSet<&String> = short.iter().collect();
         assert_eq!(distinct.len(), 30);
         assert!(short.iter().all(|name| name.chars().count() <= 12), "{short:?}");
+    }
+
+    #[test]
+    fn paths_lose_what_all_have() {
+        let path = |name: &str| format!("/data/runs/monday/{name}.pt.trace.json.gz");
+        let names = ["bench_rank0", "overlap_rank0", "bench_rank1"].map(path);
+        let names = names.each_ref().map(String::as_str);
+        let end = ".pt.trace.json.gz";
+        let whole =
+            ["bench_rank0", "overlap_rank0", "bench_rank1"].map(|one| format!("…{one}{end}"));
+        assert_eq!(fitting(&names, 36), whole);
+        assert_eq!(fitting(&names, 16), ["…bench_rank0…", "…overlap_rank0…", "…bench_rank1…"]);
+        assert_eq!(fitting(&names[..1], 16), ["/data/run…son.gz"]);
+        assert_eq!(fitting(&["/a/é.x", "/a/é.x"], 4), ["…é.x", "…é.x"]);
+        assert!(fitting(&["a/..", "a/.", "a/"], 2).iter().all(|name| name.chars().count() <= 2));
     }
 
     #[test]

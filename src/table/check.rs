@@ -33,7 +33,7 @@ tables! {
         bytes: Option<u64>, Bytes, Room, "file", "size of the file as stored";
         json_bytes: Option<u64>, Bytes, Room, "json", "size of its text";
         path: String, Text, All / Subject, "path", "path as given or found";
-        problem: String, Prose, All / Late, "problem", "the worst that was found; empty where nothing was";
+        problem: String, Prose, All / Last, "problem", "the worst that was found; empty where nothing was";
     }
 
     /// What one kind of damage took from one file.

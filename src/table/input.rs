@@ -1,6 +1,9 @@
 //! The inputs.
 
-use crate::schema::tables;
+use crate::schema::{short, tables};
+
+/// Longest name of a file in a sentence.
+const MAX_FILE_NAME: usize = 28;
 
 tables! {
     /// One input file.
@@ -25,5 +28,31 @@ tables! {
         dp_rank: Option<u32>, Count, Machines, "DP", "data-parallel rank";
         pp_rank: Option<u32>, Count, Machines, "PP", "pipeline-parallel rank";
         ep_rank: Option<u32>, Count, Machines, "EP", "expert-parallel rank";
+    }
+}
+
+impl InputRow {
+    /// Number and label; number and file name where neither stage nor rank is known.
+    pub(super) fn numbered_name(&self) -> String {
+        let name = match self.label.as_str() {
+            "" => short::fitting(&[self.file_stem()], MAX_FILE_NAME).swap_remove(0),
+            label => label.to_owned(),
+        };
+        format!("#{} {name}", self.input)
+    }
+
+    /// The file's name without what the names of all traces end with.
+    pub(super) fn file_stem(&self) -> &str {
+        let name = self.path.rsplit(['/', '\\']).next().unwrap_or(&self.path);
+        let endings = [".gz", ".zst", ".json", ".pftrace", ".trace", ".pt"];
+        let stem =
+            endings.iter().fold(name, |name, ending| name.strip_suffix(ending).unwrap_or(name));
+        if stem.is_empty() { name } else { stem }
+    }
+
+    /// The file's name behind its folder's.
+    pub(super) fn folder_and_stem(&self) -> String {
+        let folder = self.path.rsplit(['/', '\\']).nth(1);
+        folder.map_or(String::new(), |folder| format!("{folder}/")) + self.file_stem()
     }
 }

@@ -257,12 +257,9 @@ impl AnalyzeReport {
         with_runs(table, self.runs.len())
     }
 
-    /// What an input is called where it stands beside others.
+    /// What an input is called where it stands beside others: its label, or its file where neither stage nor rank is known.
     pub(super) fn name_of(&self, input: usize) -> String {
-        match self.inputs.get(input).map(|row| row.label.as_str()) {
-            Some(label) if !label.is_empty() => format!("#{input} {label}"),
-            _ => format!("#{input}"),
-        }
+        self.inputs.get(input).map_or_else(|| format!("#{input}"), InputRow::numbered_name)
     }
 
     /// A table with a note where something was left out of the figures.

@@ -2,9 +2,12 @@
 //!
 //! Nothing is said here that the tables and the verdict do not have; how much of it a screen holds `render` decides.
 
+use std::collections::BTreeMap;
+
 use super::verdict::{Part, Tone, VerdictRow};
 use super::{
-    AnalyzeReport, BreakdownRow, Cell, Column, DeviceRow, IterationSummaryRow, Table, Unit, percent,
+    AnalyzeReport, BreakdownRow, Cell, Column, DeviceRow, InputRow, IterationSummaryRow, Table,
+    Unit, percent,
 };
 use crate::analyze::breakdown::Scope;
 use crate::analyze::idle::Cause;
@@ -51,7 +54,7 @@ impl Screen {
     /// The screen of a report that has its verdict.
     pub fn of(report: &AnalyzeReport) -> Self {
         let findings = findings(&report.verdict);
-        let next = next(&findings);
+        let next = next(report, &findings);
         Self {
             subject: subject(report),
             inputs: inputs(report),
@@ -63,6 +66,19 @@ impl Screen {
 }
 
 impl Screen {
+    /// The screen of partial results: what it says to type reads them, not their traces.
+    #[must_use]
+    pub fn of_partials(mut self) -> Self {
+        self.next.retain(|next| matches!(next.command, "analyze" | "report"));
+        for next in &mut self.next {
+            if next.command == "report" {
+                next.options = "--html page.html";
+            }
+            next.command = "reduce";
+        }
+        self
+    }
+
     /// The rows of the inputs as a table of a page.
     pub fn table(self) -> Table {
         Table { title: "Inputs at a glance".to_owned(), ..self.inputs }
@@ -106,24 +122,27 @@ fn names(report: &AnalyzeReport) -> Vec<String> {
     let is_telling =
         |&at: &usize| differs(at) || (at + 1 < n_words && differs(at + 1) && is_number(at + 1));
     let telling: Vec<usize> = (0..n_words).filter(is_telling).filter(|_| are_alike).collect();
-    (0..report.inputs.len())
-        .map(|i| match label(i) {
-            "" => without_ending(file_name(&report.inputs[i].path)).to_owned(),
-            label if telling.is_empty() => label.to_owned(),
-            _ => telling.iter().map(|&at| words[i][at]).collect::<Vec<_>>().join(" "),
-        })
-        .collect()
+    let name = |i: usize| match label(i) {
+        "" => report.inputs[i].file_stem().to_owned(),
+        label if telling.is_empty() => label.to_owned(),
+        _ => telling.iter().map(|&at| words[i][at]).collect::<Vec<_>>().join(" "),
+    };
+    told_apart(report, (0..report.inputs.len()).map(name).collect())
 }
 
-/// A file's name without what the names of all traces end with.
-fn without_ending(name: &str) -> &str {
-    let endings = [".gz", ".zst", ".json", ".pftrace", ".trace", ".pt"];
-    let stem = endings.iter().fold(name, |name, ending| name.strip_suffix(ending).unwrap_or(name));
-    if stem.is_empty() { name } else { stem }
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit(['/', '\\']).next().unwrap_or(path)
+/// Names of inputs; those that several have make way for the names of the files, with their folders where these are equal, too.
+fn told_apart(report: &AnalyzeReport, mut names: Vec<String>) -> Vec<String> {
+    let by_file = |input: &InputRow| input.file_stem().to_owned();
+    for other in [by_file, InputRow::folder_and_stem] {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        names.iter().for_each(|name| *counts.entry(name.clone()).or_default() += 1);
+        for (name, input) in names.iter_mut().zip(&report.inputs) {
+            if counts[name.as_str()] > 1 {
+                *name = other(input);
+            }
+        }
+    }
+    names
 }
 
 /// Heading of the column that is there where several ranks were read.
@@ -182,10 +201,28 @@ fn inputs(report: &AnalyzeReport) -> Table {
         table.columns.remove(c);
         table.rows.iter_mut().for_each(|row| drop(row.remove(c)));
     }
+    let comm = table.columns.iter().position(|column| column.key == "comm_pct");
+    let is_nothing = |c: usize| table.rows.iter().all(|row| says_nothing(&row[c]));
+    if let Some(c) = comm.filter(|&c| is_nothing(c)) {
+        table.columns[c].seen = Seen::Room;
+    }
     if hidden > 0 {
         table.notes.push(format!("{hidden} more inputs lie between these in idle time"));
     }
     table
+}
+
+/// Whether a share is 0 or not known.
+fn says_nothing(cell: &Cell) -> bool {
+    let is_zero = |part: &Part| match part {
+        Part::Figure(figure) => figure.cell == Cell::Percent(0.0),
+        _ => false,
+    };
+    match cell {
+        Cell::NotRecorded => true,
+        Cell::Sentence(parts) => parts.iter().all(is_zero),
+        _ => false,
+    }
 }
 
 /// The inputs with a row: all where they are few, else those that idle most and least.
@@ -344,12 +381,38 @@ fn table_command(table: &str) -> Option<Next> {
     Some(Next { command, options, tells })
 }
 
-fn next(findings: &[Finding]) -> Vec<Next> {
+/// Communication and copies below this share of every window are not worth a look of their own.
+const WORTH_MOVING_PCT: f64 = 1.0;
+
+/// Whether a device spent time worth a look on moving data.
+fn moves_data(report: &AnalyzeReport) -> bool {
+    (0..report.inputs.len()).any(|input| {
+        let sums = DeviceSums::of(report, input);
+        sums.share(|sums| sums.comm_ns.max(sums.copy_ns)).is_some_and(|pct| pct >= WORTH_MOVING_PCT)
+    })
+}
+
+/// Tables that explain findings, those that explain most first; the others follow in the order of the findings.
+const TELLING: [&str; 4] = ["stragglers", "devices", "blame", "idle"];
+
+fn next(report: &AnalyzeReport, findings: &[Finding]) -> Vec<Next> {
     let mut next: Vec<Next> = Vec::new();
-    for one in findings.iter().filter_map(|finding| table_command(finding.table)) {
-        if next.len() < MAX_TABLES && !next.contains(&one) {
+    let place = |finding: &&Finding| {
+        TELLING.iter().position(|table| *table == finding.table).unwrap_or(TELLING.len())
+    };
+    let mut ordered: Vec<&Finding> = findings.iter().collect();
+    ordered.sort_by_key(place);
+    let is_worth = |one: &Next| one.command != "bandwidth" || moves_data(report);
+    let has_path = !report.devices.is_empty() && report.runs.len() <= 1;
+    let most = if has_path { MAX_TABLES - 1 } else { MAX_TABLES };
+    let commands = ordered.iter().filter_map(|finding| table_command(finding.table));
+    for one in commands.filter(is_worth) {
+        if next.len() < most && !next.contains(&one) {
             next.push(one);
         }
+    }
+    if has_path {
+        next.push(Next { command: "critical-path", options: "", tells: "what to do about it" });
     }
     next.push(Next { command: "report", options: "", tells: "all of it as a page" });
     next.push(Next { command: "analyze", options: "--full", tells: "every table" });

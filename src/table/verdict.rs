@@ -532,10 +532,8 @@ fn waited_for(report: &AnalyzeReport, number: usize, row: &BlameRow) -> Option<S
             .share((cell.busy_ns, pointer!(inside.busy_ns)), whole())
             .words(" of it, ");
     }
-    let line = line
-        .words(format!("{and}nobody that was recorded was busy for "))
-        .share((nobody_ns, pointer!(at.nobody_ns)), whole());
-    Some(line.words(" of it.").see::<BlameCellRow>())
+    let line = line.words(format!("{and}for ")).share((nobody_ns, pointer!(at.nobody_ns)), whole());
+    Some(line.words(" of it nobody that was recorded was busy.").see::<BlameCellRow>())
 }
 
 /// Copies and collectives with no compute kernel beside them, where they cost a share of the window.

@@ -65,7 +65,7 @@ tables! {
         count: u64, Count, All, "count", "how often: what the evidence says";
         ns: i64, Ns, All, "time", "how long: what the evidence says";
         pct: Option<f64>, Percent, All, "share", "of the window of the input, or of the run where it is about several";
-        predicted_ns: Option<i64>, Ns, Room, "iteration", "the median iteration of the main input in the replay without it; none where the replay cannot tell";
+        predicted_ns: Option<i64>, Ns, Room, "iteration then", "the median iteration of the main input in the replay without it; none where the replay cannot tell";
         change_pct: Option<f64>, Percent, All, "iteration", "change of the median iteration by replay; negative is faster";
         whole_change_pct: Option<f64>, Percent, All, "whole", "change of the whole run by replay";
         subject: Option<String>, Text, All, "about", "kernel, copy, call, operator, frame, phase, input or class that it is mostly about";

@@ -181,9 +181,9 @@ fn timeline(out: &mut String, page: &Page, overview: &OverviewData) {
          <div class=\"tl-box\"><canvas tabindex=\"0\" role=\"application\" aria-label=\"Timeline of {n} lanes: devices, work threads and \
          iterations over the whole run. The table below gives its figures.\" aria-describedby=\"timeline-keys\"></canvas>\
          <div class=\"tl-cross\" hidden></div><div class=\"tl-tip\" hidden></div></div>\n<p class=\"tl-spoken vh\" role=\"status\"></p>\n<ul class=\"tl-legend\"></ul>\n\
-         <figcaption id=\"timeline-keys\">Drag or use the arrow keys to move; + and − or, after a click, the wheel to zoom; 0 shows \
+         <figcaption id=\"timeline-keys\"><span class=\"keys\">Drag or use the arrow keys to move; + and − or, after a click, the wheel to zoom; 0 shows \
          the whole run. Pointing at a piece tells what it is, and at a wait who was busy meanwhile; Shift and the arrow keys do so from \
-         piece to piece and from lane to lane. Zoomed in, kernels and operators have their names. Where a column of pixels holds several things, its height is shared out by their time.{}</figcaption>\n</figure>\n",
+         piece to piece and from lane to lane. Zoomed in, kernels and operators have their names.</span> Where a column of pixels holds several things, its height is shared out by their time.{}</figcaption>\n</figure>\n",
         coarse(overview) + &unnamed(page, overview),
     );
     for note in &overview.notes {

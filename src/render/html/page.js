@@ -10,11 +10,14 @@
     return element;
   }
 
+  // The text of a cell; a name that is shown short stands whole in its title.
+  function whole(cell) { return cell.title || cell.textContent; }
+
   // What a cell is worth: its exact number where it has one, null where it was not recorded, else its text.
   function value(cell) {
     var exact = cell.getAttribute('data-v');
     if (exact !== null) return Number(exact);
-    return cell.classList.contains('n') ? null : cell.textContent;
+    return cell.classList.contains('n') ? null : whole(cell);
   }
 
   function compare(a, b) {
@@ -93,7 +96,7 @@
         var wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
         var shown = 0;
         rows.forEach(function (row) {
-          var text = row.textContent.toLowerCase();
+          var text = (row.textContent + Array.from(row.querySelectorAll('[title]'), whole).join(' ')).toLowerCase();
           row.hidden = !wanted.every(function (word) { return text.indexOf(word) >= 0; });
           shown += row.hidden ? 0 : 1;
         });
@@ -105,7 +108,12 @@
     function addFullNames() {
       var full = make('button', 'Full names', { type: 'button', 'aria-pressed': 'false' });
       full.addEventListener('click', function () {
-        full.setAttribute('aria-pressed', String(box.classList.toggle('full')));
+        var isFull = box.classList.toggle('full');
+        full.setAttribute('aria-pressed', String(isFull));
+        body.querySelectorAll('[title]').forEach(function (cell) {
+          if (!cell.hasAttribute('data-short')) cell.setAttribute('data-short', cell.textContent);
+          cell.textContent = isFull ? cell.title : cell.getAttribute('data-short');
+        });
         hint()();
       });
       tools.appendChild(full);
@@ -148,7 +156,7 @@
           lines.push(kept.map(function (i) {
             var cell = row.cells[i];
             if (cell.classList.contains('n')) return '';
-            return quoted(cell.getAttribute('data-v') || cell.textContent);
+            return quoted(cell.getAttribute('data-v') || whole(cell));
           }).join(','));
         });
         var text = lines.join('\r\n') + '\r\n';
@@ -164,7 +172,7 @@
     function addTools() {
       tools = make('div', '', { 'class': 'tools' });
       if (rows.length >= 7) addSearch();
-      if (table.querySelector('.w') && !box.classList.contains('prose')) addFullNames();
+      if (body.querySelector('[title]')) addFullNames();
       addColumns();
       addCopy();
       tools.appendChild(said);

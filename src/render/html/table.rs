@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::escape::text;
 use crate::render::human;
-use crate::schema::{Place, Seen};
+use crate::schema::written::visible;
+use crate::schema::{Place, Seen, short};
 use crate::table::page::PageTable;
 use crate::table::{Cell, Column, Table, Unit};
 
@@ -103,6 +104,7 @@ struct Shown {
 
 fn body(out: &mut String, table: &Table, order: &[usize], room: usize) -> Shown {
     let start = out.len();
+    let short = short_names(table);
     let mut previous: Option<&[Cell]> = None;
     for (number, row) in table.rows.iter().enumerate() {
         let before = out.len();
@@ -112,7 +114,8 @@ fn body(out: &mut String, table: &Table, order: &[usize], room: usize) -> Shown 
             same.min(table.n_group_columns)
         });
         for &i in order {
-            push_cell(out, table, i, &row[i], i < repeated);
+            let short = short[i].as_ref().map(|all| all[number].as_str());
+            push_cell(out, table, i, (&row[i], short), i < repeated);
         }
         out.push_str("</tr>\n");
         if out.len() - start > room {
@@ -124,7 +127,41 @@ fn body(out: &mut String, table: &Table, order: &[usize], room: usize) -> Shown 
     Shown { rows: table.rows.len(), bytes: out.len() - start }
 }
 
-fn push_cell(out: &mut String, table: &Table, i: usize, cell: &Cell, is_repeated: bool) {
+/// Longest name in a column of names; what is longer loses its middle and stands whole in the title of its cell.
+const MAX_NAME: usize = 48;
+
+/// The names of each column of names as they are shown; none for other columns. Names that differ stay different.
+fn short_names(table: &Table) -> Vec<Option<Vec<String>>> {
+    let text = |row: &Vec<Cell>, i: usize| match &row[i] {
+        Cell::Text(name) => name.clone(),
+        other => human::cell(other),
+    };
+    let column = |i: usize| {
+        let cells: Vec<String> = table.rows.iter().map(|row| text(row, i)).collect();
+        let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+        has_names(table, i, &cells).then(|| short::fitting(&cells, MAX_NAME))
+    };
+    (0..table.columns.len()).map(column).collect()
+}
+
+/// Whether a column has names: what rows are about, or C++ signatures.
+fn has_names(table: &Table, i: usize, cells: &[&str]) -> bool {
+    let column = &table.columns[i];
+    let is_signature = |cell: &&str| cell.chars().count() > MAX_NAME && cell.contains("::");
+    column.unit == Unit::Text
+        && match is_wide(table, i) {
+            true => column.place == Place::Subject,
+            false => cells.iter().any(is_signature),
+        }
+}
+
+fn push_cell(
+    out: &mut String,
+    table: &Table,
+    i: usize,
+    (cell, short): (&Cell, Option<&str>),
+    is_repeated: bool,
+) {
     let column = &table.columns[i];
     let is_row_header = is_wide(table, i);
     let mut class = String::new();
@@ -139,6 +176,7 @@ fn push_cell(out: &mut String, table: &Table, i: usize, cell: &Cell, is_repeated
     add("r", is_repeated);
     add("n", *cell == Cell::NotRecorded);
     add("bar", column.key == "bar");
+    add("l", !is_row_header && is_long(cell));
     if let (Cell::Text(severity), "severity") = (cell, column.key) {
         add(&format!("sev-{}", text(severity)), true);
     }
@@ -149,8 +187,21 @@ fn push_cell(out: &mut String, table: &Table, i: usize, cell: &Cell, is_repeated
     if let Some(exact) = exact(cell) {
         let _ = write!(out, " data-v={exact}");
     }
+    let whole = human::cell(cell);
+    let short = short.map(visible).filter(|short| *short != whole);
+    if short.is_some() {
+        let _ = write!(out, " title=\"{}\"", text(&whole));
+    }
     out.push('>');
-    out.push_str(&text(&human::cell(cell)));
+    out.push_str(&text(short.as_ref().unwrap_or(&whole)));
+}
+
+/// Longest text of a column among others that stands on one line.
+const MAX_LINE: usize = 32;
+
+/// Whether a text is broken into lines, so that the columns behind it stay in sight.
+fn is_long(cell: &Cell) -> bool {
+    matches!(cell, Cell::Text(text) if text.chars().count() > MAX_LINE)
 }
 
 /// The exact number of a cell.

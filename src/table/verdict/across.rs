@@ -321,9 +321,15 @@ fn clocks_not_compared(report: &AnalyzeReport) -> Option<Sentence> {
         .filter(|row| is_open(row))
         .map(|row| format!("#{}", row.input))
         .collect();
+    // Of others some may be compared, those of another stage for one.
+    let open = || report.blame.iter().filter(|row| is_open(row));
+    let is_compared =
+        |row: &BlameRow| row.busy.iter().any(|c| c.other != row.input && c.error_ns.is_some());
+    let others = if open().any(is_compared) { "some others" } else { "others" };
+    let (clocks, are) = if waited.len() == 1 { ("clock", "is") } else { ("clocks", "are") };
     let words = format!(
-        "No collective and no hand-off tells how far the clock of {} is from those of others: who was busy meanwhile is \
-         by times as recorded.",
+        "No collective and no hand-off tells how far the {clocks} of {} {are} from those of {others}: who was busy \
+         meanwhile is by times as recorded.",
         waited.join(", ")
     );
     (!waited.is_empty()).then(|| Line::new(words).tone(Tone::Caution).see::<BlameCellRow>())

@@ -66,7 +66,10 @@ fn slowest_request(found: &StageReport) -> Option<Sentence> {
     let at = Pointer::<RequestRow>::row(number);
     let is_only = found.requests.iter().filter(|row| row.e2e_ns.is_some()).count() == 1;
     let mut line = Line::of_logs(if is_only { "The request " } else { "The slowest request, " });
-    line = line.name(&row.request).words(" took ").figure(Cell::Ns(e2e_ns), pointer!(at.e2e_ns));
+    line = line
+        .name(&row.request)
+        .words(if is_only { " took " } else { ", took " })
+        .figure(Cell::Ns(e2e_ns), pointer!(at.e2e_ns));
     for (ns, words, path) in [
         (row.generation_ns, " generation", pointer!(at.generation_ns)),
         (row.transfers_ns, " transfers", pointer!(at.transfers_ns)),

@@ -4,8 +4,8 @@ use super::{Line, Sentence, Tone, Verdict};
 use crate::causal::findings::{FindingKind, FindingRow};
 use crate::causal::rows::{By, PathRow, ReplayRow};
 use crate::schema::{Pointer, pointer};
-use crate::table::Cell;
 use crate::table::causal::CriticalPathReport;
+use crate::table::{Cell, InputRow};
 
 /// Findings that are told.
 const N_FINDINGS: usize = 3;
@@ -13,8 +13,11 @@ const N_FINDINGS: usize = 3;
 /// The sentences about a path.
 pub fn verdict_of_path(report: &CriticalPathReport) -> Verdict {
     let mut sentences: Vec<Sentence> = mostly(report).into_iter().collect();
-    let findings = report.findings.iter().enumerate().take(N_FINDINGS);
-    sentences.extend(findings.map(|(at, row)| finding(at, row)));
+    let findings = report.findings.iter().enumerate().filter(|(at, row)| {
+        report.findings[..*at].iter().all(|before| before.finding != row.finding)
+    });
+    let told = findings.take(N_FINDINGS).map(|(at, row)| finding(report, at, row));
+    sentences.extend(told);
     sentences.extend(silent(report));
     let about = if report.inputs.len() == 1 { "The trace" } else { "The run" };
     Verdict { about: about.to_owned(), input: None, sentences }
@@ -31,20 +34,30 @@ fn mostly(report: &CriticalPathReport) -> Option<Sentence> {
     let at = Pointer::<PathRow>::row(at);
     let all = Pointer::<CriticalPathReport>::root();
     let whole = (report.window_ns, pointer!(all.window_ns));
-    let said = line("Of ")
+    let said = line("Of the critical path (")
         .figure(Cell::Ns(report.window_ns), whole.1.clone())
-        .words(" the run waited ")
+        .words(") ")
         .share((most.ns, pointer!(at.ns)), whole)
-        .words(" for ")
+        .words(" is ")
         .name(&most.name)
-        .words(", the most of the critical path.");
+        .words(", more than of any other class.");
     Some(said.see::<PathRow>())
 }
 
-/// One finding with its figures.
-fn finding(at: usize, row: &FindingRow) -> Sentence {
+/// `#1 stage 1: `, where a finding is about one of several inputs and does not name it anyway.
+fn whose(report: &CriticalPathReport, row: &FindingRow) -> String {
+    let input = row.input.and_then(|input| report.inputs.get(input));
+    let is_named = |input: &&InputRow| row.subject.as_ref() == Some(&input.label);
+    match input.filter(|input| report.inputs.len() > 1 && !is_named(input)) {
+        Some(input) => format!("{}: ", input.numbered_name()),
+        None => String::new(),
+    }
+}
+
+/// One finding with its figures; of several inputs with the same, the first.
+fn finding(report: &CriticalPathReport, at: usize, row: &FindingRow) -> Sentence {
     let at = Pointer::<FindingRow>::row(at);
-    let mut said = line(format!("{} (", head(row.finding)))
+    let mut said = line(format!("{}{} (", whose(report, row), head(row.finding)))
         .figure(Cell::Count(row.count), pointer!(at.count))
         .words(" times, ")
         .figure(Cell::Ns(row.ns), pointer!(at.ns));
@@ -96,7 +109,8 @@ fn silent(report: &CriticalPathReport) -> Option<Sentence> {
     (n > 0).then(|| {
         line("Findings are left out where the checks of an input do not allow them: ")
             .figure(Cell::Count(n), pointer!(all.n_untrusted))
-            .words(" inputs; `analyze --table trust` says why.")
+            .words(if n == 1 { " input" } else { " inputs" })
+            .words("; `analyze --table trust` says why.")
             .tone(Tone::Caution)
             .see::<ReplayRow>()
     })
