@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What is typed, a piece of the line that says what is wrong, and a piece of the one that says what to do.
-const MISTAKES: [(&str, &str, &str); 56] = [
+const MISTAKES: [(&str, &str, &str); 76] = [
     // Commands.
     ("analyse $PIPE", "no command `analyse`", "`omni-trace analyze`"),
     ("stage $LOG", "no command `stage`", "`omni-trace stages`"),
@@ -41,6 +41,10 @@ const MISTAKES: [(&str, &str, &str); 56] = [
     ("analyze $PIPE --logs $ONE", "is a trace, not a log", "--logs"),
     ("analyze table.json", "is JSON, but no trace", "traceEvents"),
     ("analyze empty.json", "empty.json is empty", "the profiler may still be writing"),
+    ("analyze -", "- is empty", "`-` is standard input"),
+    ("diff $ONE", "there is one side only", "--against"),
+    ("reduce $PIPE", "no partial result found", "--partial OUT.otp"),
+    ("report $PIPE -o notes.txt", "cannot write to the folder notes.txt", "-o"),
     ("analyze notes.txt", "is not a trace: it starts with `some words", "Kineto"),
     ("slim $PIPE -o one.json.gz", "-o is for one trace, and 3 were found", "leave -o out"),
     ("slim $PIPE --format json", "--format is for one trace", "leave --format out"),
@@ -51,6 +55,11 @@ const MISTAKES: [(&str, &str, &str); 56] = [
         "analyze $PIPE --table collectives",
         "`analyze` has no table `collectives`",
         "`omni-trace bandwidth PATH --table collectives`",
+    ),
+    (
+        "analyze $PIPE --table findings",
+        "`analyze` has no table `findings`",
+        "`omni-trace critical-path PATH --table findings`",
     ),
     (
         "bandwidth $PIPE --table idle",
@@ -73,14 +82,33 @@ const MISTAKES: [(&str, &str, &str); 56] = [
     (
         "stages $LOG --exclude-ipc-wait",
         "`stages` takes no `--exclude-ipc-wait`",
-        "`omni-trace help stages`",
+        "it is of another command: `omni-trace analyze",
     ),
     ("analyze $PIPE --format", "--format needs a value", "help analyze"),
     ("analyze $PIPE --format cvs", "--format cannot be `cvs`", "csv"),
     ("analyze $PIPE --sort gpu", "--sort cannot be `gpu`", "self-device"),
-    ("analyze $PIPE --top -5", "takes no `-5`", "--top 0"),
-    ("analyze $PIPE --top many", "--top cannot be `many`", "--top 50"),
-    ("analyze $PIPE --threads 0", "--threads cannot be `0`", "from 1"),
+    ("analyze $PIPE --top -5", "`-5` is no number that `analyze` takes", "--top 0"),
+    ("analyze $PIPE --top many", "--top cannot be `many`: it is no whole number", "--top 50"),
+    ("analyze $PIPE --threads 0", "--threads cannot be `0`: it is out of range", "from 1"),
+    ("analyze $PIPE --stage 1", "`analyze` takes no `--stage`", "the files of that stage"),
+    ("analyze $PIPE --rank 0", "`analyze` takes no `--rank`", "the file of that rank"),
+    ("reduce", "`reduce` needs PATH", "`omni-trace help reduce`"),
+    ("analyze $PIPE --width 10", "--width cannot be `10`: text takes 40", "--width 120"),
+    ("analyze $PIPE --png x.jpg", "x.jpg: neither a .png file nor a directory", "ends in .png"),
+    ("analyze $PIPE --color rainbow", "--color cannot be `rainbow`", "auto, always, never"),
+    ("analyze $PIPE --log-zone abc", "`abc` is no zone", "--log-zone +02:00"),
+    (
+        "analyze $PIPE --wait-rules notes.txt",
+        "notes.txt, line 1: unknown label",
+        "--print-wait-rules",
+    ),
+    ("what-if $PIPE --scale x", "`x` is not KIND:GLOB=FACTOR", "--scale 'kernel:"),
+    ("what-if $PIPE --drop-op none", "is about nothing that was recorded", "`*` stands for any"),
+    ("diff $PIPE $PIPE --gate abc", "`abc` is no limit", "--gate 3%"),
+    ("check $PIPE --need kernelz", "--need cannot be `kernelz`", "`--need kernels`"),
+    ("cache foo", "ACTION cannot be `foo`", "list, clean"),
+    ("completions tcsh", "SHELL cannot be `tcsh`", "did you mean `zsh`?"),
+    ("slim $ONE -o $ONE", "is the input", "another name"),
     ("analyze $PIPE --name (", "--name cannot be `(`", "regular expression"),
     ("analyze $PIPE --exclude ipc", "--exclude cannot be `ipc`", "ipc_wait"),
     ("analyze $PIPE --window 10s..20s", "behind the end of every input", "--window .."),

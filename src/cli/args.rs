@@ -330,7 +330,7 @@ pub(super) struct CommonArgs {
 
     /// Columns that text is laid out for, 0 for any. Default: those of the terminal; in a pipe those of the variable COLUMNS, or
     /// 120; any in a file.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = text_width)]
     pub(super) width: Option<u16>,
 
     /// Colours and bars in text. Default: on a terminal, but where the variable NO_COLOR is set.
@@ -411,6 +411,18 @@ pub(super) enum Format {
 fn steady_rule(word: &str) -> Result<SteadyRule, String> {
     let names = SteadyRule::ALL.map(SteadyRule::as_str).join(", ");
     SteadyRule::from_name(word).ok_or_else(|| format!("`{word}` is no rule; it is one of {names}"))
+}
+
+/// Narrowest text that is laid out.
+const MIN_WIDTH: u16 = 40;
+
+/// Columns of text.
+fn text_width(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(width) if width == 0 || width >= MIN_WIDTH => Ok(width),
+        Ok(_) => Err(format!("text takes {MIN_WIDTH} columns at least")),
+        Err(_) => Err("it is no whole number".to_owned()),
+    }
 }
 
 /// What a zone is ahead of UTC, in nanoseconds.

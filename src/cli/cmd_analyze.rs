@@ -247,13 +247,11 @@ fn torch_sort(sort: Option<SortKey>, has_device: bool) -> Option<TorchSort> {
 
 fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
     if plan.shown.is_screen {
-        return Ok(screen(&Screen::of(report), &plan.typed, plan.common.style));
+        let of_traces = Screen::of(report);
+        let of_all = if plan.is_of_partials { of_traces.of_partials() } else { of_traces };
+        return Ok(screen(&of_all, &plan.typed, plan.common.style));
     }
-    let mut tables = report.tables(|name| plan.question.shows_name(name));
-    if plan.common.is_terminal {
-        // A terminal shows the end of what was printed: the verdict stands there.
-        tables.rotate_left(1);
-    }
+    let tables = report.tables(|name| plan.question.shows_name(name));
     let view = |source: &Source<'_>| report.view(source);
     let cut = |table: Table| for_people(plan, report, table);
     rendered(&plan.common, &plan.shown.choice, report, &tables, view, cut)

@@ -130,7 +130,7 @@ fn unwritable(folder: &Path, error: &std::io::Error) -> anyhow::Error {
 }
 
 /// Keys of the figures that a page of traces and logs may have.
-const FIGURES: [&str; 10] = [
+const FIGURES: [&str; 11] = [
     "breakdown",
     "devices",
     "kernels",
@@ -139,6 +139,7 @@ const FIGURES: [&str; 10] = [
     "copies",
     "copy_overlap",
     "collectives",
+    "ranks",
     "waterfall",
     "stages",
 ];

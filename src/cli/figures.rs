@@ -12,6 +12,12 @@ use crate::files::write_together;
 use crate::render::figure::{PngOptions, png, png_of_all};
 use crate::table::figure::Figure;
 
+/// Endings of pictures of other kinds: nobody means a directory by them.
+fn is_picture(ending: &std::ffi::OsStr) -> bool {
+    let others = ["jpg", "jpeg", "svg", "pdf", "gif", "webp", "html"];
+    others.iter().any(|other| ending.eq_ignore_ascii_case(other))
+}
+
 /// Where figures go, and in which colours.
 #[derive(Debug)]
 pub(super) struct FigurePlan {
@@ -39,7 +45,8 @@ impl FigurePlan {
         let place = if is_named_png && !path.is_dir() {
             Place::File(path.clone())
         } else {
-            if path.exists() && !path.is_dir() {
+            let is_other_file = path.extension().is_some_and(is_picture) && !path.is_dir();
+            if is_other_file || path.exists() && !path.is_dir() {
                 let what = format!("--png {}: neither a .png file nor a directory", path.display());
                 let hint = "name a file that ends in .png, or a directory for one file a figure";
                 return Err(Hinted { what, hint: hint.to_owned() }.into());

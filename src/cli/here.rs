@@ -45,9 +45,10 @@ pub(super) fn no_traces(path: &Path) -> Hinted {
         0 => "name the files, or check the profiler's output directory (`torch_profiler_dir`)"
             .to_owned(),
         n => format!(
-            "it holds {}; `omni-trace stages{}` reads them",
+            "it holds {}; `omni-trace stages{}` reads {}",
             counted(n, "log"),
-            argument(path)
+            argument(path),
+            them(n)
         ),
     };
     Hinted { what, hint }
@@ -60,9 +61,10 @@ pub(super) fn no_logs(path: &Path) -> Hinted {
     let hint = match traces {
         0 => "name the console log of the server, or the pipeline's *.stats.jsonl files".to_owned(),
         n => format!(
-            "it holds {}; `omni-trace analyze{}` reads them",
+            "it holds {}; `omni-trace analyze{}` reads {}",
             counted(n, "trace"),
-            argument(path)
+            argument(path),
+            them(n)
         ),
     };
     Hinted { what, hint }
@@ -82,6 +84,10 @@ fn shown(path: &Path) -> String {
 /// The path as an argument; none where it is this directory.
 fn argument(path: &Path) -> String {
     if is_here(path) { String::new() } else { format!(" {}", path.display()) }
+}
+
+fn them(n: usize) -> &'static str {
+    if n == 1 { "it" } else { "them" }
 }
 
 fn counted(n: usize, what: &str) -> String {

@@ -79,12 +79,15 @@ fn end(limit: u64, why: Why) -> ! {
     // Held until the end: no file takes its name any more.
     let unfinished = crate::files::unfinished();
     unfinished.remove();
-    let mib = limit >> 20;
+    let most = match limit >> 20 {
+        0 => format!("{limit} bytes"),
+        mib => format!("{mib} MiB"),
+    };
     let reason = match why {
         Why::Asked => "which is what --max-memory allows".to_owned(),
         Why::Share => format!("{MEMORY_SHARE_PCT} % of what there was when the run began"),
     };
-    say(&format!("error: this needs more than {mib} MiB of memory, {reason}"));
+    say(&format!("error: this needs more than {most} of memory, {reason}"));
     say(
         "hint: allow more with --max-memory, or ask for less: fewer inputs, a --window, some --table",
     );

@@ -66,6 +66,8 @@ pub(super) struct AnalyzePlan {
     pub(super) shown: ShownPlan,
     /// The paths as they were typed.
     pub(super) typed: String,
+    /// Whether these are partial results.
+    pub(super) is_of_partials: bool,
     /// The interval that was asked for.
     pub(super) window: Option<WindowConfig>,
     /// Whether torch's own table text is all that is wanted.
@@ -193,6 +195,7 @@ impl AnalyzePlan {
             question,
             shown,
             typed: typed(paths),
+            is_of_partials: false,
             window: None,
             is_torch_layout: false,
             logs: None,
@@ -217,6 +220,7 @@ impl AnalyzePlan {
             figures: FigurePlan::of(&args.figures)?,
             page: args.html.clone(),
             partial: PartialPlan::to(args.partial.as_deref(), Precision::Exact)?,
+            is_of_partials: true,
             ..Self::of_question(common, shown, question, &args.paths)
         })
     }

@@ -13,6 +13,9 @@ use crate::render::{csv, json, markdown, text};
 use crate::schema::{Shown, Source, Spec};
 use crate::table::Table;
 
+/// Tables of sentences, which say what all others come to.
+const ANSWERS: [&str; 2] = ["verdict", "answer"];
+
 /// The tables that were asked for.
 #[derive(Debug)]
 pub(super) struct TableChoice {
@@ -94,7 +97,13 @@ pub(super) fn rendered(
     view: impl Fn(&Source<'_>) -> Table,
     cut: impl Fn(Table) -> Table,
 ) -> anyhow::Result<String> {
-    rendered_as((common.format, common.style), choice, report, tables, view, cut)
+    let mut order: Vec<&Source<'_>> = tables.iter().collect();
+    let has_answer = tables.first().is_some_and(|first| ANSWERS.contains(&first.key));
+    if common.is_terminal && common.format == Format::Text && has_answer {
+        // A terminal shows the end of what was printed: the answer stands there.
+        order.rotate_left(1);
+    }
+    rendered_as((common.format, common.style), choice, report, &order, view, cut)
 }
 
 /// The same of commands that do not take what all others take.
@@ -102,14 +111,15 @@ pub(super) fn rendered_as(
     (format, style): (Format, TextStyle),
     choice: &TableChoice,
     report: &impl Serialize,
-    tables: &[Source<'_>],
+    tables: &[&Source<'_>],
     view: impl Fn(&Source<'_>) -> Table,
     cut: impl Fn(Table) -> Table,
 ) -> anyhow::Result<String> {
     if format == Format::Json {
         return Ok(json::document(report)?);
     }
-    let shown = tables.iter().filter(|source| choice.shows(source.key, |_| is_news(source)));
+    let shown =
+        tables.iter().copied().filter(|source| choice.shows(source.key, |_| is_news(source)));
     let texts: Vec<String> = match format {
         Format::Csv if shown.clone().any(|source| source.spec.has_sentences()) => {
             shown.map(|source| csv::table(&view(source), choice.texts)).collect()

@@ -237,7 +237,14 @@ pub(super) fn show<R: Serialize>(
     let choice = TableChoice::first_in_csv(args.format, first);
     let style = super::plan::style(&Target::Stdout);
     let format = (args.format, style);
-    let rendered = rendered_as(format, &choice, report, tables, view, Table::for_people)?;
+    let rendered = rendered_as(
+        format,
+        &choice,
+        report,
+        &tables.iter().collect::<Vec<_>>(),
+        view,
+        Table::for_people,
+    )?;
     if destination.is_stdout() {
         rendered.lines().for_each(say_rendered);
         return Ok(());

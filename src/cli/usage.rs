@@ -13,7 +13,7 @@ use crate::schema::near::distance;
 const FAILED: u8 = 2;
 
 /// Options of other programs, and what they are here.
-const OPTIONS: [(&str, &str); 22] = [
+const OPTIONS: [(&str, &str); 27] = [
     ("json", "--format json"),
     ("csv", "--format csv"),
     ("md", "--format md"),
@@ -33,6 +33,11 @@ const OPTIONS: [(&str, &str); 22] = [
     ("log", "--logs"),
     ("jobs", "--threads"),
     ("verbose", "--table TABLE, which shows a table in full"),
+    ("stage", "the paths of the files of that stage, without an option"),
+    ("stages", "the paths of the files of these stages, without an option"),
+    ("rank", "the path of the file of that rank, without an option"),
+    ("device", "--name REGEX of kernels, or the path of the file of that rank"),
+    ("iteration", "--window A..B; `--table iterations` has the times"),
     ("input", "the path alone, without an option"),
     ("file", "the path alone, without an option"),
     ("trace", "the path alone, without an option"),
@@ -68,7 +73,7 @@ const COMMANDS: [(&str, &[&str]); 11] = [
 ];
 
 /// Arguments whose form is not plain, each with an example.
-const EXAMPLES: [(&str, &str); 12] = [
+const EXAMPLES: [(&str, &str); 17] = [
     ("--window", "--window 10ms..25ms, times from the start of the window (ns, us, ms, s)"),
     ("--iterations", "--iterations 2..4, numbers from 0"),
     ("--min-dur", "--min-dur 5us (ns, us, ms, s)"),
@@ -81,6 +86,11 @@ const EXAMPLES: [(&str, &str); 12] = [
     ("--stage-of", "--stage-of talker=1"),
     ("--label", "--label stage_1=talker"),
     ("--group-by-stack", "--group-by-stack 5, a number of frames"),
+    ("--scale", "--scale 'kernel:*attention*=0.5', a kernel twice as fast"),
+    ("--free", "--free launch"),
+    ("--cuda-graph", "--cuda-graph decode"),
+    ("--gate", "--gate 3% of all, or --gate decode.p50=3%,kernel:attention=5%"),
+    ("--max-memory", "--max-memory 8G"),
 ];
 
 /// Says what is wrong, or shows the help that was asked for; gives the exit code.
@@ -124,7 +134,8 @@ fn told(error: &Error, command: Option<&str>) -> (String, String) {
             let why = std::error::Error::source(error).map(ToString::to_string);
             let why = why.and_then(|why| why.lines().last().map(str::to_owned)).unwrap_or_default();
             let why = why.trim().trim_start_matches("error: ").trim_end_matches('.');
-            (format!("{option} cannot be `{value}`: {why}"), example(option).unwrap_or(help))
+            let what = format!("{} cannot be `{value}`: {}", plain(option), plain_reason(why));
+            (what, example(option).unwrap_or(help))
         }
         ErrorKind::ArgumentConflict => {
             let other = context(ContextKind::PriorArg).unwrap_or_default();
@@ -134,12 +145,45 @@ fn told(error: &Error, command: Option<&str>) -> (String, String) {
             };
             (what, "leave one of them out".to_owned())
         }
+        ErrorKind::MissingRequiredArgument => {
+            let what = format!("{} needs {}", quoted(command), missing(error).join(" and "));
+            (what, help)
+        }
         _ => {
             let text = error.render().to_string();
             let line = text.lines().next().unwrap_or_default();
             (line.trim_start_matches("error: ").trim_end_matches(['.', ':']).to_owned(), help)
         }
     }
+}
+
+/// The arguments that are not there.
+fn missing(error: &Error) -> Vec<String> {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(names)) => {
+            names.iter().map(|name| plain(name.trim_end_matches("...")).to_owned()).collect()
+        }
+        _ => vec!["more arguments".to_owned()],
+    }
+}
+
+/// An argument without the brackets of a synopsis.
+fn plain(argument: &str) -> &str {
+    if argument.starts_with('-') { argument } else { argument.trim_matches(['[', ']', '<', '>']) }
+}
+
+/// What the standard library says of numbers, in other words.
+fn plain_reason(why: &str) -> String {
+    match why.split_once(" is not in ") {
+        _ if why.contains("invalid digit") => "it is no whole number".to_owned(),
+        Some((number, _)) if number.parse::<i64>().is_ok() => "it is out of range".to_owned(),
+        _ => why.to_owned(),
+    }
+}
+
+/// A command as it is named in a sentence.
+fn quoted(command: Option<&str>) -> String {
+    command.map_or("omni-trace".to_owned(), |command| format!("`{command}`"))
 }
 
 /// A piece of what is known of an error, as one line.
@@ -175,10 +219,12 @@ fn no_command(word: &str) -> (String, String) {
 }
 
 fn unknown_argument(error: &Error, option: &str, command: Option<&str>) -> (String, String) {
-    let taker = command.map_or("omni-trace".to_owned(), |command| format!("`{command}`"));
-    let what = format!("{taker} takes no `{option}`");
     let name = option.trim_start_matches('-');
     let is_number = option.starts_with('-') && name.starts_with(|c: char| c.is_ascii_digit());
+    let what = match is_number {
+        true => format!("`{option}` is no number that {} takes", quoted(command)),
+        false => format!("{} takes no `{option}`", quoted(command)),
+    };
     let suggested = context(error, ContextKind::SuggestedArg);
     let here = OPTIONS.iter().find(|(other, _)| *other == name);
     let hint = match (here, suggested) {
@@ -191,11 +237,24 @@ fn unknown_argument(error: &Error, option: &str, command: Option<&str>) -> (Stri
             format!("it is a table: `--table {}`", name.replace('-', "_"))
         }
         _ => match command {
-            Some(command) => format!("`omni-trace help {command}` lists what it takes"),
+            Some(command) => match taker_of(name).filter(|other| other != command) {
+                Some(other) => format!("it is of another command: `omni-trace {other} … {option}`"),
+                None => format!("`omni-trace help {command}` lists what it takes"),
+            },
             None => "`omni-trace --help` lists the commands".to_owned(),
         },
     };
     (what, hint)
+}
+
+/// The first command that takes an option, in the order of the help.
+fn taker_of(option: &str) -> Option<String> {
+    let takes = |command: &clap::Command| {
+        command.get_arguments().any(|argument| argument.get_long() == Some(option))
+    };
+    let program = help::definitions();
+    let takers = program.get_subcommands().filter(|command| takes(command));
+    takers.map(|command| command.get_name().to_owned()).next()
 }
 
 fn invalid_value(error: &Error, option: &str, command: Option<&str>) -> (String, String) {
@@ -213,10 +272,13 @@ fn invalid_value(error: &Error, option: &str, command: Option<&str>) -> (String,
         _ => String::new(),
     };
     let hint = match suggested {
-        Some(near) => format!("did you mean `{option} {near}`? It takes {known}"),
+        Some(near) if option.starts_with('-') => {
+            format!("did you mean `{option} {near}`? It takes {known}")
+        }
+        Some(near) => format!("did you mean `{near}`? It takes {known}"),
         None => format!("it takes {known}"),
     };
-    (format!("{option} cannot be `{value}`"), hint)
+    (format!("{} cannot be `{value}`", plain(option)), hint)
 }
 
 fn no_table(value: &str, suggested: Option<String>, command: &str) -> (String, String) {

@@ -178,6 +178,9 @@ impl ReadError {
             Self::NoThread { .. } => {
                 "raise the limit of processes (`ulimit -u`) or of memory (`ulimit -v`), or give `--threads 1`"
             }
+            Self::Empty { path } if path.as_os_str() == "-" => {
+                "`-` is standard input: let a command write a trace into it, or name a file"
+            }
             Self::Empty { .. } => {
                 "the profiler may still be writing, or was stopped before it wrote; look for a `.tmp` beside it"
             }
