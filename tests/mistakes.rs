@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What is typed, a piece of the line that says what is wrong, and a piece of the one that says what to do.
-const MISTAKES: [(&str, &str, &str); 76] = [
+const MISTAKES: [(&str, &str, &str); 77] = [
     // Commands.
     ("analyse $PIPE", "no command `analyse`", "`omni-trace analyze`"),
     ("stage $LOG", "no command `stage`", "`omni-trace stages`"),
@@ -118,6 +118,7 @@ const MISTAKES: [(&str, &str, &str); 76] = [
     ("slim $ONE --iterations 99 -o x.json", "no such iteration", "--table iterations"),
     ("merge $PIPE -o merged.txt", "what kind of trace merged.txt is to be", ".json.gz"),
     ("analyze $PIPE -o no/folder/x.txt", "cannot write no/folder/x.txt", "make the folder first"),
+    ("capture --server localhost:1", "no workload is named", "-- CMD"),
     ("capture --stages 1", "needs the program omni-trace-capture", "install-libtorch.sh"),
 ];
 

@@ -287,7 +287,20 @@ fn profiler_table(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> T
 /// A table with as many rows as a person asked for; what has a few rows for each input is cut only
 /// where they did. The trust panel
 /// names what is fine in one line, and what several inputs share stands once, unless the table was asked for.
+/// Tables whose rows `--name` chooses.
+const NAMED: [&str; 4] = ["key_averages", "kernels", "components", "iterations"];
+
+/// A table as people read it; one that `--name` left empty says so.
 fn for_people(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
+    let table = cut(plan, report, table);
+    let is_unmatched = table.rows.is_empty() && NAMED.contains(&table.key);
+    match plan.question.name.as_ref().filter(|_| is_unmatched) {
+        Some(name) => table.with_note(format!("no name matches --name '{name}'")),
+        None => table,
+    }
+}
+
+fn cut(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
     match table.key {
         "verdict" => verdict_summary(table),
         "trust" if plan.shown.choice.is_default() => trust_summary(&report.trust),

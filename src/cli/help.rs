@@ -185,7 +185,7 @@ const SHORT: [Short; 13] = [
         ],
         examples: [
             ("omni-trace what-if DIR", "what everything would bring at most"),
-            ("omni-trace what-if DIR --scale kernel:*attention*=0.5", "a kernel twice as fast"),
+            ("omni-trace what-if DIR --scale kernel:nvjet*=0.5", "cuBLAS' kernels twice as fast"),
             ("omni-trace what-if DIR --cuda-graph decode --free sync", "several changes at once"),
         ],
     },

@@ -86,7 +86,7 @@ const EXAMPLES: [(&str, &str); 17] = [
     ("--stage-of", "--stage-of talker=1"),
     ("--label", "--label stage_1=talker"),
     ("--group-by-stack", "--group-by-stack 5, a number of frames"),
-    ("--scale", "--scale 'kernel:*attention*=0.5', a kernel twice as fast"),
+    ("--scale", "--scale 'kernel:nvjet*=0.5', these kernels twice as fast"),
     ("--free", "--free launch"),
     ("--cuda-graph", "--cuda-graph decode"),
     ("--gate", "--gate 3% of all, or --gate decode.p50=3%,kernel:attention=5%"),

@@ -91,7 +91,9 @@ pub fn run(cli: &DriveCli, interrupts: &AtomicUsize) -> anyhow::Result<Captured>
     match (&cli.server, cli.command.is_empty()) {
         (Some(url), _) => drive_server(cli, url, interrupts),
         (None, false) => run_program(cli, interrupts),
-        (None, true) => bail!("nothing to capture: give --pipeline, --server URL, or -- CMD"),
+        (None, true) => {
+            bail!("nothing to capture is named\ngive --pipeline NAME, --server URL, or -- CMD")
+        }
     }
 }
 
@@ -134,8 +136,8 @@ fn drive_server(cli: &DriveCli, url: &str, interrupts: &AtomicUsize) -> anyhow::
     let workload = match (cli.command.is_empty(), cli.duration) {
         (false, None) => Workload::Command { line: cli.command.clone(), env: Vec::new() },
         (true, Some(duration)) => Workload::Time(duration),
-        (false, Some(_)) => bail!("--for and a command exclude each other"),
-        (true, None) => bail!("give the workload as -- CMD, or a time with --for 10s"),
+        (false, Some(_)) => bail!("--for and a command exclude each other\nleave one of them out"),
+        (true, None) => bail!("no workload is named\ngive it as -- CMD, or a time with --for 10s"),
     };
     let request = Request {
         stages: cli.stages.clone(),
@@ -259,7 +261,9 @@ fn extra_settings(json: Option<&str>) -> anyhow::Result<Map<String, Value>> {
     let Some(json) = json else { return Ok(Map::new()) };
     match serde_json::from_str(json).context("cannot read --profiler-config")? {
         Value::Object(map) => Ok(map),
-        other => bail!("--profiler-config has to be an object, not {other}"),
+        other => bail!(
+            "--profiler-config has to be an object, not {other}\nfor example '{{\"with_stack\": true}}'"
+        ),
     }
 }
 

@@ -128,7 +128,7 @@ fn body(out: &mut String, table: &Table, order: &[usize], room: usize) -> Shown 
 }
 
 /// Longest name in a column of names; what is longer loses its middle and stands whole in the title of its cell.
-const MAX_NAME: usize = 48;
+const MAX_NAME: usize = 64;
 
 /// The names of each column of names as they are shown; none for other columns. Names that differ stay different.
 fn short_names(table: &Table) -> Vec<Option<Vec<String>>> {

@@ -213,7 +213,8 @@ impl<'a> Figures<'a> {
 
     /// The kernels and copies with the most time.
     fn kernels(&self) -> Figure {
-        const TITLE: &str = "Device activity by name: sum of durations, share of all";
+        const TITLE: &str =
+            "Device activity by name: sum of durations, share of kernels and copies";
         let of_run = |run: u32| self.report.kernels.iter().filter(move |row| row.run == run);
         let all_ns = |run: u32| of_run(run).map(|kernel| kernel.sum_ns).sum::<i64>();
         let has_runs = self.report.runs.len() > 1;
