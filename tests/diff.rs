@@ -146,11 +146,12 @@ fn graphs_in_place_of_single_launches_are_told_first_and_explained() {
     let idle = &report["other_causes"][0];
     assert_eq!((idle["class"].as_str(), idle["name"].as_str()), (Some("idle"), Some("cpu_op")));
     assert!(ns(&idle["diff_ns"]) * 2 < ns(&report["total"]["diff_ns"]), "{idle}");
-    // Little work is in both, so that a machine twice as fast would leave less than the limit.
+    // Little work is in both, so that a machine twice as fast would leave less than the limit, but not nothing.
     let (code, gated) = json(&[&a, &b, "--gate", "3%"]);
-    assert_eq!((code, gated["verdict"].as_str()), (Some(0), Some("no_change_shown")));
-    assert!(gated["answer"].to_string().contains("No change of the program beyond the limits"));
-    assert!(gated["cautions"].to_string().contains("too little of the same work"), "{gated}");
+    assert_eq!((code, gated["verdict"].as_str()), (Some(0), Some("improvement")));
+    assert!(gated["answer"].to_string().contains("B is faster"), "{gated}");
+    let (code, turned) = json(&[&b, &a, "--gate", "3%"]);
+    assert_eq!((code, turned["verdict"].as_str()), (Some(1), Some("regression")));
 
     let (a, b) =
         ("h100/py_llm/llm_eager.pt.trace.json.gz", "h100/py_llm/llm_cudagraph.pt.trace.json.gz");
@@ -159,6 +160,43 @@ fn graphs_in_place_of_single_launches_are_told_first_and_explained() {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (before, _) = words.split_once("B is faster").unwrap();
     assert!(before.contains("set up differently") && before.contains("profile_memory"), "{text}");
+}
+
+/// What `critical-path` says of the iterations of a trace: the sum of a part, and how many there are.
+fn on_path(trace: &str, field: &str) -> (i64, i64) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_omni-trace"));
+    let told = program.args(["critical-path", "-q", "--format", "json", trace]).output().unwrap();
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    let rows = told["path_iterations"].as_array().unwrap();
+    (rows.iter().map(|row| ns(&row[field])).sum(), rows.len() as i64)
+}
+
+#[test]
+fn the_critical_path_is_that_of_both_runs_and_sums_to_the_difference() {
+    let Some(a) = own("h200_pairs/decode_eager.pt.trace.json.gz") else { return };
+    let b = own("h200_pairs/decode_graph.pt.trace.json.gz").unwrap();
+    let (_, report) = json(&[&a, &b, "--keep-warmup"]);
+    let rows = report["paths"].as_array().unwrap();
+    for (field, of_lane) in [("a_ns", "a_ns"), ("b_ns", "b_ns"), ("diff_ns", "rate_ns")] {
+        let sum: i64 = rows.iter().map(|row| ns(&row[field])).sum();
+        assert_eq!(sum, ns(&report["total"][of_lane]), "{field}");
+    }
+    for (part, field) in [("host", "host_ns"), ("kernels", "kernel_ns"), ("gaps", "gap_ns")] {
+        let row = rows.iter().find(|row| row["part"] == part).unwrap();
+        for (trace, side) in [(&a, "a_ns"), (&b, "b_ns")] {
+            let (sum, n) = on_path(trace, field);
+            assert!((ns(&row[side]) - sum / n).abs() <= 1, "{part} {side}: {row} {sum} {n}");
+        }
+    }
+    let (_, text, _) = run(&[&a, &b]);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("critical path moved: of an iteration it is in host code for"),
+        "{text}"
+    );
+    // Where nothing moved, nothing is said.
+    let (_, same) = json(&[&a, &a]);
+    assert!(!same["answer"].to_string().contains("critical path"), "{same}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::inputs;
+use super::one_input::compared;
 use crate::align::Together;
 use crate::analyze::base::TimeBase;
 use crate::analyze::clock::{Placed, Placement, placements};
@@ -10,7 +11,7 @@ use crate::analyze::iterations::iterations;
 use crate::analyze::joined::{Joined, JoinedRequestRow};
 use crate::analyze::percent;
 use crate::analyze::trust::{TrustKind, trust};
-use crate::analyze::units::unit_spans;
+use crate::analyze::units::{InputUnits, PathNs, unit_spans};
 use crate::causal::account::{iteration_rows, path_rows, request_rows, slack_rows, step_rows};
 use crate::causal::bounds::{bound_rows, change_rows, predict, predicted_rows, stage_rows};
 use crate::causal::explained::{doubt_rows, replay_rows};
@@ -26,6 +27,31 @@ use crate::read::Input;
 use crate::table::causal::{CriticalPathReport, PredictionCells, WhatIfReport, WholeCells};
 use crate::table::verdict::{VerdictRow, verdict_of_path};
 use crate::table::{InputRow, IssueRow, SCHEMA_VERSION};
+
+/// Adds to the units of the inputs of a run what its critical path was in meanwhile. `units` are those of the inputs, in order;
+/// nothing is added where the inputs are of several runs.
+pub fn add_paths(inputs: &[Input], bases: &[&TimeBase], units: &mut [InputUnits]) {
+    let together = compared(inputs, bases, false);
+    if together.n_runs() > 1 {
+        return;
+    }
+    let run = CausalRun::of(inputs, bases, &together, None);
+    let replay = Replay::of(&run.graph, &Changes::default());
+    for row in iteration_rows(&run.subject(), &path(&run.graph, &replay)) {
+        let of_input = units.get_mut(row.input);
+        let unit = of_input.and_then(|input| input.units.get_mut(row.iteration as usize));
+        let Some(unit) = unit.filter(|unit| unit.dur_ns == row.dur_ns) else { continue };
+        unit.path = Some(PathNs {
+            host: row.host_ns,
+            waits: row.wait_ns,
+            kernels: row.kernel_ns,
+            comm: row.comm_ns,
+            copies: row.copy_ns,
+            gaps: row.gap_ns,
+            outside: row.outside_ns,
+        });
+    }
+}
 
 /// The inputs of one run as one graph.
 pub struct CausalRun<'a> {

@@ -12,6 +12,7 @@ use super::reading::{find_traces, read_traces};
 use super::run::Hinted;
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::analyze::units::{InputUnits, units};
+use crate::ask::add_paths;
 use crate::compare::{Run, is_baseline, read_baseline};
 use crate::diag::Reporter;
 use crate::files;
@@ -94,15 +95,14 @@ pub(super) fn read_run(
 /// Some inputs as one run, called as the files are.
 pub(super) fn run_of(inputs: &[Input], time: &TimeConfig) -> Run {
     let names: Vec<String> = inputs.iter().map(|input| input.path.display().to_string()).collect();
-    Run {
-        name: names.join(","),
-        inputs: inputs.par_iter().map(|input| units_of(input, time)).collect(),
-    }
-}
-
-fn units_of(input: &Input, time: &TimeConfig) -> InputUnits {
-    let base = TimeBase::new(&input.store, time);
-    units(&input.store, &base, &time.rules, &input.identity)
+    let base = |(at, input): (usize, &Input)| TimeBase::new(&input.store, time).numbered(at);
+    let bases: Vec<TimeBase> = inputs.par_iter().enumerate().map(base).collect();
+    let each: Vec<&TimeBase> = bases.iter().collect();
+    let both = || inputs.par_iter().zip(&bases);
+    let units = both().map(|(input, base)| units(&input.store, base, &time.rules, &input.identity));
+    let mut of_inputs: Vec<InputUnits> = units.collect();
+    add_paths(inputs, &each, &mut of_inputs);
+    Run { name: names.join(","), inputs: of_inputs }
 }
 
 fn stored(path: &Path) -> anyhow::Result<Vec<Run>> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::sample::Run;
 
 /// The version of the file; one that is not known is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The member that tells a baseline from other JSON, at its start.
 const MARK: &str = "{\"omni_trace_baseline\":";
@@ -40,7 +40,10 @@ pub fn written(runs: &[Run]) -> Result<String, String> {
 pub fn read(text: &str) -> Result<Vec<Run>, String> {
     let baseline: Baseline = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if baseline.omni_trace_baseline != VERSION {
-        return Err(format!("it is of version {}", baseline.omni_trace_baseline));
+        return Err(format!(
+            "it is of version {}, which names what time goes into otherwise: save it again from its traces",
+            baseline.omni_trace_baseline
+        ));
     }
     let is_sound = baseline.runs.iter().flat_map(|run| &run.inputs).all(|one| one.is_sound());
     if !is_sound {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::apportion::{Fixed, apportioned, float, fraction, rounded};
 use super::estimate::{Estimate, false_discovery, of_mean};
-use super::machine::Machine;
-use super::rows::{BucketRow, CauseRow, ClassRow, CountRow};
+use super::machine::{Machine, is_work_class};
+use super::rows::{BucketRow, CauseRow, ClassRow, CountRow, PathChangeRow};
 use super::sample::{Group, Lane, RowKey, Sample, Stratum};
-use crate::analyze::units::{Counts, Side};
+use crate::analyze::units::{Counts, PathNs, Side};
 
 /// Means of a lane and what becomes of their difference. `rate_ns` and `mix_ns` sum to `b_ns - a_ns`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -321,6 +321,45 @@ pub(super) fn classes(number: usize, lane: &Lane, rows: &[CauseRow]) -> Vec<Clas
     classes
 }
 
+/// What the critical path is in during an iteration, where it is known of all; the parts sum to the means and their difference.
+pub(super) fn paths(number: usize, lane: &Lane, totals: &Totals) -> Vec<PathChangeRow> {
+    let mut samples = lane.matched().flat_map(|s| s.sides.iter().flat_map(Group::samples));
+    if !samples.all(|sample| sample.path.is_some()) {
+        return Vec::new();
+    }
+    let of = |sample: &Sample, at: usize| sample.path.map_or(0, |path| path.parts()[at].1);
+    let means = |side: usize| -> Vec<Fixed> {
+        let of_part = |at: usize| {
+            let of_stratum = |stratum: &Stratum| {
+                let group = &stratum.sides[side];
+                let sum: i128 = group.samples().map(|sample| i128::from(of(sample, at))).sum();
+                mean(sum, group, stratum.sides[1].len(), lane.len(1))
+            };
+            lane.matched().map(of_stratum).sum()
+        };
+        (0..PathNs::default().parts().len()).map(of_part).collect()
+    };
+    let [a, b] = [0, 1].map(means);
+    let diffs: Vec<Fixed> = a.iter().zip(&b).map(|(a, b)| b - a).collect();
+    let a_ns = apportioned(&a, totals.standard_ns);
+    let diff_ns = apportioned(&diffs, totals.rate_ns);
+    let row = |at: usize| {
+        let interval = of_mean(lane, |sample| of(sample, at) as f64).interval;
+        let end = |ns: f64| whole(ns * matched_share(lane));
+        PathChangeRow {
+            lane: number,
+            part: PathNs::default().parts()[at].0,
+            a_ns: a_ns[at],
+            b_ns: a_ns[at] + diff_ns[at],
+            diff_ns: diff_ns[at],
+            diff_pct: share(diff_ns[at], totals.a_ns),
+            low_ns: interval.map(|interval| end(interval.low)),
+            high_ns: interval.map(|interval| end(interval.high)),
+        }
+    };
+    (0..a.len()).map(row).filter(|row| row.a_ns != 0 || row.b_ns != 0).collect()
+}
+
 /// How often things happen in an iteration.
 pub(super) fn counts(number: usize, lane: &Lane) -> Vec<CountRow> {
     type Count = fn(&Counts) -> u32;
@@ -349,9 +388,9 @@ pub(super) fn counts(number: usize, lane: &Lane) -> Vec<CountRow> {
     rows.filter(|row| row.a != 0.0 || row.b != 0.0).collect()
 }
 
-/// The account that says more of a difference: the lead thread's where most of what changed on the device is idle time,
-/// and where there is no device.
-pub(super) fn first_account(rows: &[CauseRow]) -> Side {
+/// The account that says more of a difference: the lead thread's where most of what changed on the device is idle time, and
+/// where there is no device.
+pub(super) fn larger_account(rows: &[CauseRow]) -> Side {
     let own = rows.iter().filter(|row| row.account == Side::Device && row.class != "mix");
     let sum = |is_idle: bool| -> i64 {
         let of_kind = own.clone().filter(|row| (row.class == "idle") == is_idle);
@@ -359,6 +398,21 @@ pub(super) fn first_account(rows: &[CauseRow]) -> Side {
     };
     let has_device = own.clone().next().is_some();
     if has_device && sum(false).abs() >= sum(true).abs() { Side::Device } else { Side::Lead }
+}
+
+/// The account that is shown first: the one that says more, but the device's where the larger certain changes of work are there.
+/// More idle time may then be the machine's, and the lead thread only waits for what the device says.
+pub(super) fn first_account(rows: &[CauseRow]) -> Side {
+    let work = |side: Side| -> i64 {
+        let own = rows.iter().filter(|row| row.account == side && does_work(row));
+        own.map(certain).sum()
+    };
+    if work(Side::Device) > work(Side::Lead) { Side::Device } else { larger_account(rows) }
+}
+
+/// Whether a row is of work: communication, too, which no slower machine makes longer alike.
+fn does_work(row: &CauseRow) -> bool {
+    row.class == "comm" || is_work_class(&row.class)
 }
 
 /// Sorts causes: the largest certain difference first, then the largest.

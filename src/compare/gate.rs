@@ -183,7 +183,12 @@ fn percentile(figure: &str) -> Result<Statistic, String> {
 /// `a` is the figure of A.
 fn decided(row: &GateRow, doubt: Doubt, a: f64) -> Verdict {
     let of = |ns: f64| (a > 0.0).then(|| ns * 100.0 / a);
-    agreed(row.plain(), doubt, |excess| row.of(of(excess.low), of(excess.high)))
+    let plain = row.plain();
+    match agreed(plain, doubt, |excess| row.of(of(excess.low), of(excess.high))) {
+        // Faster beyond the limit, and with any scale of the machine faster: only by how much is open.
+        Verdict::NoChangeShown if plain == Verdict::Improvement && doubt.is_faster() => plain,
+        verdict => verdict,
+    }
 }
 
 /// The verdict that holds with and without the common scale of the machine.

@@ -71,8 +71,13 @@ pub(super) struct Excess {
     pub(super) p: f64,
 }
 
+/// Whether something works in time of a class.
+pub(super) fn is_work_class(class: &str) -> bool {
+    WORK.contains(&class)
+}
+
 fn is_work(row: &RowKey) -> bool {
-    WORK.contains(&row.class.as_str())
+    is_work_class(&row.class)
 }
 
 /// Means of all rows over some buckets.
@@ -169,6 +174,14 @@ pub(super) enum Doubt {
 }
 
 impl Doubt {
+    /// Whether B is faster whatever the machine did.
+    pub(super) fn is_faster(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Unknown(excess) | Self::Beyond(excess) => excess.high < 0.0,
+        }
+    }
+
     /// What the common scale leaves, if one is known.
     pub(super) fn excess(self) -> Option<Excess> {
         match self {

@@ -22,7 +22,7 @@ pub use baseline::{is_baseline, read as read_baseline, written as written_baseli
 pub use gate::Gate;
 pub use rows::{
     BucketRow, CauseRow, CautionRow, ClassRow, CountRow, DifferenceRow, GateRow, KernelChange,
-    KernelChangeRow, LaneRow, TrendRow, Verdict,
+    KernelChangeRow, LaneRow, PathChangeRow, TrendRow, Verdict,
 };
 pub use sample::Run;
 
@@ -72,6 +72,8 @@ pub struct Comparison {
     pub buckets: Vec<BucketRow>,
     /// The classes of time of both accounts.
     pub classes: Vec<ClassRow>,
+    /// What the critical path of an iteration is in; empty where that is not known of all iterations of both sides.
+    pub paths: Vec<PathChangeRow>,
     /// How often things happen in an iteration.
     pub counts: Vec<CountRow>,
     /// Kernels that only one side runs.
@@ -138,8 +140,7 @@ impl Comparison {
         let median =
             of_statistic(lane, None, Statistic::Percentile(50), level, |s| s.dur_ns as f64);
         let mut accounts = decompose::accounts(number, lane, &totals);
-        let first = decompose::first_account(&accounts);
-        let machine = Machine::of(lane, first);
+        let machine = Machine::of(lane, decompose::larger_account(&accounts));
         decompose::add_intervals(lane, &machine, &mut accounts);
         let doubt = rate.map_or(Doubt::None, |rate| machine.of_durations(lane, None, &rate));
         let judged = |gate: &Gate| gate.judge(number, lane, &machine, (level, is_same));
@@ -152,7 +153,7 @@ impl Comparison {
         };
         let mut row = lane_row(number, lane, &totals, rate.as_ref(), median.as_ref());
         row.verdict = verdict;
-        row.first_account = first;
+        row.first_account = decompose::first_account(&accounts);
         row.add_machine(lane, &machine, doubt, rate.as_ref());
         self.note_lane(lane, &row);
         for gate in gates.iter().filter(|gate| gate.diff_pct.is_none()) {
@@ -172,6 +173,7 @@ impl Comparison {
         self.lanes.push(row);
         self.buckets.extend(decompose::buckets(number, lane, &totals));
         self.classes.extend(decompose::classes(number, lane, &accounts));
+        self.paths.extend(decompose::paths(number, lane, &totals));
         self.counts.extend(decompose::counts(number, lane));
         self.kernel_changes.extend(kernels::changes(number, lane, &accounts));
         self.accounts.extend(accounts);

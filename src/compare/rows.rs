@@ -62,7 +62,7 @@ tables! {
         rate_high_ns: Option<i64>, Ns, Request, "rate high", "upper end";
         mix_ns: i64, Ns, All, "mix", "what comes of other iterations: their shares changed, or one side alone has them";
         detectable_ns: Option<i64>, Ns, All, "detectable", "smallest difference of the rate that data like these show in four of five cases";
-        common_pct: Option<f64>, Percent, Request, "common %", "how much longer the same work takes in B: the median over names (of the account that says more) of which both sides run as many; with one run a side that cannot be told from a slower machine. None where several runs tell how runs vary, and where fewer than four names are in both";
+        common_pct: Option<f64>, Percent, Request, "common %", "how much longer the same work takes in B: the median over names (of the account that says more of the difference) of which both sides run as many; with one run a side that cannot be told from a slower machine. None where several runs tell how runs vary, and where fewer than four names are in both";
         common_spread_pct: Option<f64>, Percent, Request, "spread %", "how far names stray from it, as a standard deviation";
         common_names: u64, Count, Machines, "names", "names that it is taken from";
         excess_ns: Option<i64>, Ns, Request, "excess", "the rate without the common scale: of B, less A times the scale";
@@ -78,7 +78,7 @@ tables! {
         b_inside_ns: i64, Ns, Machines, "inside B", "the same in B";
         runs_a: u64, Count, Machines, "runs A", "runs of A";
         runs_b: u64, Count, Machines, "runs B", "runs of B";
-        first_account: Side, Text, Machines, "first account", "which account says more of the difference: device or lead";
+        first_account: Side, Text, Machines, "first account", "which account is shown first: device where it says more of the difference or its work has the larger certain changes, else lead";
     }
 
     /// One kind of iteration of a lane.
@@ -101,7 +101,7 @@ tables! {
         key: String, Text, Machines, "key", "the same in every comparison: account, class and name";
         account: Side, Text, Machines, "account", "device (what ran at every instant, and why nothing did) or lead (what the lead thread did)";
         class: String, Text, All, "class", "of the device kernel, comm, copy (of these two what no kernel hides) or idle; of the lead thread its class of time; mix for what comes of other iterations";
-        name: String, Text, All / Last, "name", "kernel, cause of idle time, operator, call, frame or rule of a wait, by the name that is compared";
+        name: String, Text, All / Last, "name", "kernel, cause of idle time, operator, call, frame, rule of a wait or, of time that no event explains, annotation, by the name that is compared; allocations and views that an operator calls are its own time";
         a_ns: i64, Ns, All, "A", "mean over the iterations of A, the buckets weighted as in B";
         b_ns: i64, Ns, All, "B", "mean over those of B";
         diff_ns: i64, Ns, All, "B - A", "the difference; the rows of an account sum to that of the lane";
@@ -125,6 +125,18 @@ tables! {
         a_ns: i64, Ns, All, "A", "mean over the iterations of A, the buckets weighted as in B; the classes of an account sum to the mean of A";
         b_ns: i64, Ns, All, "B", "mean over those of B";
         diff_ns: i64, Ns, All, "B - A", "the difference";
+        diff_pct: Option<f64>, Percent, All, "of A", "the difference as a share of the mean iteration of A";
+        low_ns: Option<i64>, Ns, All, "low", "lower end of its 95 % interval; none where nothing tells how iterations vary";
+        high_ns: Option<i64>, Ns, All, "high", "upper end";
+    }
+
+    /// One part of the critical path of an iteration.
+    PathChangeRow: "paths", "The critical path of an iteration", "What decides how long an iteration takes, and did that move?", groups 1, on Breakdown 6 {
+        lane: usize, Count, All, "lane", "number of the lane";
+        part: &'static str, Text, All, "path in", "host (operators, Python, calls, what no event covers), waits (that nothing recorded ends), kernels, comm, copies, gaps (between two things: launches, stream gaps, returns of synchronizations, hand-offs), outside (the path had not begun, or was over)";
+        a_ns: i64, Ns, All, "A", "mean over the iterations of A, the buckets weighted as in B; the parts sum to the mean of A";
+        b_ns: i64, Ns, All, "B", "mean over those of B";
+        diff_ns: i64, Ns, All, "B - A", "the difference; these sum to the rate of the lane";
         diff_pct: Option<f64>, Percent, All, "of A", "the difference as a share of the mean iteration of A";
         low_ns: Option<i64>, Ns, All, "low", "lower end of its 95 % interval; none where nothing tells how iterations vary";
         high_ns: Option<i64>, Ns, All, "high", "upper end";
@@ -159,7 +171,7 @@ tables! {
         lane: usize, Count, All, "lane", "number of the lane";
         gate: String, Text, All, "gate", "what is held to the limit";
         limit_pct: f64, Percent, All, "limit", "by how much B may exceed A";
-        verdict: Verdict, Text, All, "verdict", "regression where the whole interval exceeds the limit, improvement where it lies below its negative, no_change_shown where it stays between, else inconclusive; with one run a side only where the interval of the excess says the same";
+        verdict: Verdict, Text, All, "verdict", "regression where the whole interval exceeds the limit, improvement where it lies below its negative, no_change_shown where it stays between, else inconclusive; with one run a side a regression only where the interval of the excess says the same, and an improvement where that is below 0";
         diff_pct: Option<f64>, Percent, All, "B - A", "the difference as a share of A; none where A has nothing of it";
         low_pct: Option<f64>, Percent, All, "low", "lower end of its 95 % interval";
         high_pct: Option<f64>, Percent, All, "high", "upper end";

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Options;
 use super::names;
-use crate::analyze::units::{Bucket, Counts, InputUnits, Side, Unit};
+use crate::analyze::units::{Bucket, Counts, InputUnits, PathNs, Side, Unit};
 use crate::analyze::warmup::warmup;
 
 /// One run: the inputs of all its stages and ranks.
@@ -40,6 +40,7 @@ pub(super) struct Sample {
     pub(super) dur_ns: i64,
     pub(super) annotation_ns: i64,
     pub(super) counts: Counts,
+    pub(super) path: Option<PathNs>,
     /// Number of the row, its time, how often it began; by row.
     pub(super) rows: Vec<(u32, i64, u32)>,
 }
@@ -280,5 +281,6 @@ fn sample(unit: &Unit, numbers: &[u32]) -> Sample {
         }
         is_same
     });
-    Sample { dur_ns: unit.dur_ns, annotation_ns: unit.annotation_ns, counts: unit.counts, rows }
+    let Unit { dur_ns, annotation_ns, counts, path, .. } = *unit;
+    Sample { dur_ns, annotation_ns, counts, path, rows }
 }

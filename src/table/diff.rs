@@ -53,6 +53,7 @@ impl DiffReport {
                 .named(OTHER_CAUSES, "The same by the other account")
                 .shown(Shown::Rows),
             Source::of(&found.buckets),
+            Source::of(&found.paths),
             Source::of(&found.counts),
             Source::of(&found.kernel_changes),
             Source::of(&found.trend),

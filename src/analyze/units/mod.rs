@@ -88,6 +88,40 @@ pub struct Counts {
     pub syncs: u32,
 }
 
+/// What the critical path of a run was in while a unit lasted, in nanoseconds; the parts sum to its length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathNs {
+    /// Host code: operators, Python, calls, loading, what no event covers.
+    pub host: i64,
+    /// Waits that nothing recorded ends.
+    pub waits: i64,
+    /// Computing kernels.
+    pub kernels: i64,
+    /// Communication.
+    pub comm: i64,
+    /// Copies and memsets.
+    pub copies: i64,
+    /// Between two things: launches, stream gaps, returns of synchronizations, hand-offs.
+    pub gaps: i64,
+    /// Before the path began, or after it was over.
+    pub outside: i64,
+}
+
+impl PathNs {
+    /// The parts with what each is called.
+    pub fn parts(&self) -> [(&'static str, i64); 7] {
+        [
+            ("host", self.host),
+            ("waits", self.waits),
+            ("kernels", self.kernels),
+            ("comm", self.comm),
+            ("copies", self.copies),
+            ("gaps", self.gaps),
+            ("outside", self.outside),
+        ]
+    }
+}
+
 /// One unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
@@ -103,6 +137,9 @@ pub struct Unit {
     pub counts: Counts,
     /// Index of the part, its time, and how often it began; those of either account sum to the length.
     pub parts: Vec<(u32, i64, u32)>,
+    /// The critical path of the run meanwhile; `None` where it was not asked for, or the inputs are of several runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathNs>,
 }
 
 /// The units of one input.
@@ -151,7 +188,10 @@ impl InputUnits {
                 }
                 Some(sum)
             };
+            let on_path =
+                |path: PathNs| -> i128 { path.parts().iter().map(|part| i128::from(part.1)).sum() };
             (unit.bucket as usize) < self.buckets.len()
+                && unit.path.is_none_or(|path| on_path(path) == i128::from(unit.dur_ns))
                 && sum(Side::Lead) == Some(unit.dur_ns)
                 && (!self.has_device() || sum(Side::Device) == Some(unit.dur_ns))
         })
@@ -186,6 +226,7 @@ pub fn units(store: &Store, base: &TimeBase, rules: &WaitRules, identity: &Ident
         bucket: unit.bucket,
         counts,
         parts,
+        path: None,
     });
     InputUnits {
         stage: identity.stage,

@@ -4,7 +4,7 @@ use super::{Line, Sentence, Tone, Verdict};
 use crate::analyze::units::Side;
 use crate::compare::{
     BucketRow, CauseRow, CautionRow, ClassRow, Comparison, CountRow, DifferenceRow, GateRow,
-    LaneRow, Verdict as Word,
+    LaneRow, PathChangeRow, Verdict as Word,
 };
 use crate::schema::{Pointer, Row as _, pointer};
 use crate::table::diff::OTHER_CAUSES;
@@ -35,6 +35,7 @@ pub fn verdict_of_comparison(comparison: &Comparison) -> Verdict {
             sentences.extend(causes(CauseRow::SPEC.key, &own, &comparison.causes, total));
             sentences.extend(causes(OTHER_CAUSES, &other, &comparison.other_causes, total));
             sentences.extend(device_classes(comparison, total));
+            sentences.extend(moved(comparison, total));
             sentences.extend(launches(comparison, total));
         }
     }
@@ -276,6 +277,34 @@ fn device_classes(comparison: &Comparison, total: &LaneRow) -> Option<Sentence> 
     };
     let said = part(line("Kernels ran for "), kernel).words("; the device was idle for ");
     Some(part(said, idle).words(".").see::<ClassRow>())
+}
+
+/// A part of the critical path has moved where it changed by this share of the iteration of A, and certainly.
+const MOVED_PCT: f64 = 3.0;
+
+/// Where the critical path moved: of its parts those that changed.
+fn moved(comparison: &Comparison, total: &LaneRow) -> Option<Sentence> {
+    let own = comparison.paths.iter().enumerate().filter(|(_, row)| row.lane == total.lane);
+    let is_certain = |row: &PathChangeRow| {
+        row.low_ns.is_some_and(|ns| ns > 0) || row.high_ns.is_some_and(|ns| ns < 0)
+    };
+    let is_moved = |row: &PathChangeRow| {
+        is_certain(row) && row.diff_pct.is_some_and(|pct| pct.abs() >= MOVED_PCT)
+    };
+    let moved: Vec<_> = own.filter(|(_, row)| is_moved(row)).collect();
+    let mut said = line("The critical path moved: of an iteration it is in ");
+    for (nth, (number, row)) in moved.iter().enumerate() {
+        let at = Pointer::<PathChangeRow>::row(*number);
+        said = said
+            .words(if nth > 0 { "; in " } else { "" })
+            .words(if row.part == "host" { "host code" } else { row.part })
+            .words(" for ")
+            .figure(ns(row.a_ns), pointer!(at.a_ns))
+            .words(" in A and ")
+            .figure(ns(row.b_ns), pointer!(at.b_ns))
+            .words(" in B");
+    }
+    (!moved.is_empty()).then(|| said.words(".").see::<PathChangeRow>())
 }
 
 /// Changes below this many percent are no change of launches.
