@@ -34,7 +34,7 @@ pub(crate) enum Command {
 /// Exit codes: 0 done, 2 an error, 130 interrupted. A closed pipe is success.
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
-    /// Files and directories, as `analyze` takes them (default: this directory), and then SQL, in quotes: the last argument,
+    /// Files and directories, as `analyze` takes them (default: this directory), or a folder that `export` wrote, and then SQL, in quotes: the last argument,
     /// where it has several words and nothing of that name is there.
     #[arg(value_name = "PATH|SQL")]
     pub(crate) words: Vec<String>,

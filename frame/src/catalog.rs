@@ -62,11 +62,6 @@ impl Known {
         Self { name: &table.name, question: table.spec.question, of: table.of, columns }
     }
 
-    /// Whether it is made as a whole: where columns are made one by one, only those that are touched are.
-    pub fn is_whole(&self) -> bool {
-        self.of != Of::Events
-    }
-
     /// One of its columns.
     pub fn column(&self, key: &str) -> Option<&Named> {
         self.columns.iter().find(|column| column.key == key)

@@ -59,7 +59,7 @@ fn query(args: &QueryArgs) -> Result<(), Trouble> {
         return listed(args);
     }
     let catalog = Catalog::new();
-    let data = args.read.data(paths, &args.part)?;
+    let data = args.read.data(paths, &args.part)?.or_stored(&catalog)?;
     let format = format_of(args);
     let Some(sql) = sql_of(args, words)? else {
         let limit = args.limit.unwrap_or(TERMINAL_ROWS);

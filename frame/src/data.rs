@@ -1,5 +1,5 @@
 //! What the questions are about: traces and logs, read when a table of theirs is asked for, and their columns as polars has
-//! them, made when a statement touches them.
+//! them, made when a statement touches them; or a data set that `export` wrote of them.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -10,8 +10,9 @@ use omni_trace::read::Input;
 use omni_trace::{Cells, Logs, Of, Question, ReadError, Reading, Source, Traces, Values};
 use polars::prelude::{BooleanChunked, Column, DataFrame, PolarsError};
 
-use crate::catalog::{INPUT, Known, STAGE};
+use crate::catalog::{Catalog, INPUT, Known, STAGE};
 use crate::convert::{self, Dictionaries};
+use crate::dataset::DataSet;
 use crate::reading::Display;
 use crate::trouble::Trouble;
 
@@ -28,13 +29,14 @@ pub struct Data {
     is_quiet: bool,
     traces: OnceCell<Traces>,
     logs: OnceCell<Logs>,
+    stored: Option<DataSet>,
 }
 
 impl Data {
     /// What lies at some paths; nothing is read yet.
     pub fn new(paths: Vec<PathBuf>, question: Question, reading: Reading) -> Self {
         let (traces, logs) = (OnceCell::new(), OnceCell::new());
-        Self { paths, question, reading, is_quiet: true, traces, logs }
+        Self { paths, question, reading, is_quiet: true, traces, logs, stored: None }
     }
 
     /// The same, with a line on a terminal's standard error while traces are read.
@@ -43,9 +45,32 @@ impl Data {
         Self { is_quiet: false, ..self }
     }
 
+    /// The same, of tables that were exported, where the paths are those of a data set.
+    ///
+    /// # Errors
+    ///
+    /// A part of the window, or without some time: tables stay as they were written.
+    pub fn or_stored(self, catalog: &Catalog) -> Result<Self, Trouble> {
+        let stored = DataSet::at(&self.paths, catalog);
+        let is_part = self.question.time.window.is_clipped() || !self.question.excluded.is_empty();
+        if stored.is_some() && is_part {
+            let hint = "export with these options, or ask the traces";
+            return Err(Trouble::new(
+                "--window and --exclude are of traces, and this is a data set",
+                hint,
+            ));
+        }
+        Ok(Self { stored, ..self })
+    }
+
     /// What was asked for.
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths
+    }
+
+    /// Whether columns of a table are had one by one: of events, and of what was exported. Others are made as a whole.
+    pub fn is_by_column(&self, table: &Known) -> bool {
+        self.stored.is_some() || table.of == Of::Events
     }
 
     /// The traces, read once.
@@ -103,6 +128,9 @@ impl Data {
     ///
     /// Inputs that cannot be read.
     pub fn frame(&self, table: &Known, keys: &[&str]) -> Result<DataFrame, Trouble> {
+        if let Some(stored) = &self.stored {
+            return stored.frame(table, keys);
+        }
         let source = self.source(table)?;
         let wanted = keys;
         let keys = &self.with_times(table, wanted);
@@ -204,6 +232,6 @@ fn unread(error: &ReadError) -> Trouble {
 }
 
 /// Columns that do not fit together: they are of one table, so that none should.
-fn unmade(error: PolarsError) -> Trouble {
+pub(crate) fn unmade(error: PolarsError) -> Trouble {
     Trouble::plain(format!("the table could not be made: {error}"))
 }

@@ -9,6 +9,7 @@ pub mod catalog;
 mod cli;
 mod convert;
 pub mod data;
+mod dataset;
 mod export;
 mod functions;
 mod interrupt;

@@ -73,8 +73,7 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
-    /// Makes what is not there yet of a table's columns. Tables of events give the columns that are touched, others are made
-    /// as a whole anyway.
+    /// Makes what is not there yet of a table's columns: those that are touched, where they are had one by one.
     fn provide(
         &mut self,
         table: &'a Known,
@@ -82,7 +81,8 @@ impl<'a> Session<'a> {
     ) -> Result<(), Trouble> {
         let made = self.made.get(table.name);
         let is_there = |key: &str| made.is_some_and(|made| made.schema().contains(key));
-        let wanted = |column: &&Named| table.is_whole() || is_touched(column.key);
+        let is_by_column = self.data.is_by_column(table);
+        let wanted = |column: &&Named| !is_by_column || is_touched(column.key);
         let mut keys: Vec<&str> =
             table.columns.iter().filter(wanted).map(|column| column.key).collect();
         if keys.is_empty() {

@@ -438,3 +438,81 @@ fn without_sql_and_terminal_it_says_how() {
     assert_eq!(output.status.code(), Some(2));
     assert!(err(&output).contains("no SQL was given"), "{}", err(&output));
 }
+
+/// What `export` wrote of a fixture.
+fn exported(of: &str, to: &std::path::Path) {
+    let arguments = ["export".as_ref(), of.as_ref(), "-q".as_ref(), "-o".as_ref(), to.as_os_str()];
+    let output = program(arguments).output().expect("the program starts");
+    assert!(output.status.success(), "{}", err(&output));
+}
+
+#[test]
+fn a_data_set_answers_as_its_traces_do() {
+    let dir = tempfile::tempdir().unwrap();
+    exported(TP2, dir.path());
+    let stored = dir.path().to_str().unwrap();
+    for sql in [
+        "SELECT input, stage, rank, count(*) AS n, sum(dur_ns) AS sum_ns FROM events GROUP BY input, stage, rank ORDER BY input",
+        "SELECT count(*) AS n FROM op_events",
+        "SELECT * FROM waits",
+        "SELECT rank, name, sum(dur_ns) AS ns FROM op_events WHERE rank = 1 GROUP BY rank, name ORDER BY ns, name",
+        "SELECT * FROM threads ORDER BY input, pid, tid",
+        "SELECT e.name, t.window_ns FROM events e JOIN threads t ON e.input = t.input WHERE e.dur_ns > 900000 ORDER BY e.name, t.window_ns LIMIT 20",
+    ] {
+        let (of_traces, of_stored) =
+            (query(&[TP2, "--format", "json", sql]), query(&[stored, "--format", "json", sql]));
+        assert_eq!(of_stored, of_traces, "{sql}");
+        assert!(of_traces.len() > 10, "{sql}: {of_traces}");
+    }
+    for sql in ["SELECT * FROM kernel_events", "SELECT 1 FROM evens"] {
+        let output = run(&[stored, sql]);
+        assert_eq!(output.status.code(), Some(2), "{sql}");
+        assert!(err(&output).contains("hint: "), "{sql}: {}", err(&output));
+    }
+    let output = run(&[stored, "--window", "..1ms", "SELECT count(*) FROM events"]);
+    assert!(err(&output).contains("this is a data set"), "{}", err(&output));
+    let events = dir.path().join("stage=unknown/rank=0/events.parquet");
+    std::fs::write(&events, b"PAR1 cut").unwrap();
+    let output = run(&[stored, "SELECT sum(dur_ns) FROM events"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("rank=0/events.parquet: "), "{}", err(&output));
+}
+
+#[test]
+fn what_was_exported_of_a_device_answers_as_its_trace_does() {
+    let dir = tempfile::tempdir().unwrap();
+    exported(H100, dir.path());
+    for sql in [
+        "SELECT * FROM kernels ORDER BY name, sum_ns",
+        "SELECT * FROM devices",
+        "SELECT name, stream, rank, occupancy_pct FROM kernel_events ORDER BY start_ns LIMIT 50",
+    ] {
+        let of_trace = query(&[H100, "--format", "json", sql]);
+        assert_eq!(
+            query(&[dir.path().to_str().unwrap(), "--format", "json", sql]),
+            of_trace,
+            "{sql}"
+        );
+        assert!(of_trace.len() > 100, "{sql}: {of_trace}");
+    }
+}
+
+#[test]
+fn inputs_that_were_exported_apart_are_one_data_set() {
+    let dir = tempfile::tempdir().unwrap();
+    for (folder, of) in [("input=0", TP2), ("input=10", H100), ("input=2", H100)] {
+        exported(of, &dir.path().join(folder));
+    }
+    let stored = dir.path().to_str().unwrap();
+    let sql = "SELECT input, count(*) AS n FROM events GROUP BY input ORDER BY input";
+    let csv = query(&[stored, "--format", "csv", sql]);
+    let n = |of: &str| {
+        let csv = query(&[of, "--format", "csv", "SELECT count(*) AS n FROM events"]);
+        csv.lines().nth(1).unwrap().to_owned()
+    };
+    let (a, b) = (n(TP2), n(H100));
+    assert_eq!(csv, format!("input,n\r\n0,{a}\r\n2,{b}\r\n10,{b}\r\n"));
+    let output = run(&[stored, "SELECT * FROM kernels"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("of all inputs together"), "{}", err(&output));
+}
