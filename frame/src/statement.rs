@@ -9,10 +9,11 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
     JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr,
-    Statement as Parsed, TableFactor, TableWithJoins, Visit, VisitMut, Visitor, VisitorMut,
-    visit_relations,
+    Statement as Parsed, TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, VisitMut,
+    Visitor, VisitorMut, visit_relations,
 };
 use sqlparser::dialect::GenericDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
@@ -64,11 +65,71 @@ impl Needs {
 ///
 /// What is no SQL, with the place marked, and statements that do more than ask.
 pub fn parse(text: &str) -> Result<Vec<Statement>, Trouble> {
+    let tokens = Tokenizer::new(&GenericDialect, text).tokenize().unwrap_or_default();
+    if is_too_deep(&tokens) {
+        return Err(too_deep());
+    }
+    if let Some(name) = tokens.iter().find_map(unwritable) {
+        let hint = "no table and no column is called like that";
+        let what = format!("in the name `{name}` a quote follows another or a backslash");
+        return Err(Trouble::new(what, hint));
+    }
     let options = ParserOptions::new().with_trailing_commas(true);
     let parser = Parser::new(&GenericDialect).with_options(options);
     let parsed = parser.try_with_sql(text).and_then(|mut parser| parser.parse_statements());
     let parsed = parsed.map_err(|error| not_sql(text, &error))?;
     parsed.into_iter().map(statement).collect()
+}
+
+/// Operators and words of SQL that stand in one another, at most: each takes a place on the stack, here and in polars.
+const MOST_NESTED: usize = 600;
+
+/// Whether operators and words may stand too deep in one another: those between two commas, and those around them.
+fn is_too_deep(tokens: &[Token]) -> bool {
+    let (mut levels, mut n_nested) = (vec![0_usize], 0);
+    for token in tokens {
+        let Some(level) = levels.last_mut() else { return true };
+        let keyword = match token {
+            Token::Word(word) => word.keyword,
+            _ => Keyword::NoKeyword,
+        };
+        match (token, keyword) {
+            (Token::Comma | Token::SemiColon, _)
+            | (_, Keyword::WHEN | Keyword::THEN | Keyword::ELSE) => {
+                n_nested -= std::mem::take(level);
+            }
+            (Token::LParen | Token::LBracket | Token::LBrace, _) | (_, Keyword::CASE) => {
+                (*level, n_nested) = (*level + 1, n_nested + 1);
+                levels.push(0);
+            }
+            (Token::RParen | Token::RBracket | Token::RBrace, _) | (_, Keyword::END) => {
+                n_nested -= std::mem::take(level);
+                levels.truncate((levels.len() - 1).max(1));
+            }
+            (Token::Word(_), Keyword::NoKeyword)
+            | (Token::Number(..) | Token::Whitespace(_) | Token::Period, _) => {}
+            _ => (*level, n_nested) = (*level + 1, n_nested + 1),
+        }
+        if n_nested > MOST_NESTED {
+            return true;
+        }
+    }
+    false
+}
+
+fn too_deep() -> Trouble {
+    Trouble::plain("the statement is nested too deeply")
+}
+
+/// A name that would be another one once it is written again: what writes it takes a quote behind another, or behind a backslash,
+/// for one that is escaped.
+fn unwritable(token: &Token) -> Option<&str> {
+    let Token::Word(word) = token else { return None };
+    let quote = word.quote_style?;
+    let next = word.value.chars().skip(1);
+    let mut pairs = word.value.chars().zip(next);
+    let is_odd = pairs.any(|(one, next)| next == quote && (one == quote || one == '\\'));
+    is_odd.then_some(word.value.as_str())
 }
 
 fn statement(parsed: Parsed) -> Result<Statement, Trouble> {
@@ -108,6 +169,7 @@ impl Run {
         seen.needs.words = words(&parsed.to_string());
         let _ = VisitMut::visit(&mut parsed, &mut Named);
         let _ = VisitMut::visit(&mut parsed, &mut Helped);
+        let _ = VisitMut::visit(&mut parsed, &mut Quoted);
         Self { sql: parsed.to_string(), needs: seen.needs, makes, functions: seen.functions }
     }
 }
@@ -321,6 +383,46 @@ pub const HELPERS: [Helper; 9] = [
     },
 ];
 
+/// Doubles the quotes of texts, so that they are written as they have to be read: what writes them takes a quote behind another
+/// for one that is doubled already, and one behind a backslash for one that is escaped.
+struct Quoted;
+
+impl VisitorMut for Quoted {
+    type Break = ();
+
+    fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<()> {
+        let is_text = !matches!(
+            value.value,
+            Value::HexStringLiteral(_)
+                | Value::DoubleQuotedString(_)
+                | Value::SingleQuotedByteStringLiteral(_)
+                | Value::DoubleQuotedByteStringLiteral(_)
+        );
+        if let Some(text) = value.value.clone().into_string().filter(|_| is_text) {
+            value.value = Value::SingleQuotedString(text.replace('\'', "''"));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for item in &mut select.projection {
+            if let SelectItem::ExprWithAlias { alias, .. } = item
+                && alias.quote_style.is_some()
+            {
+                *alias = Ident::with_quote('"', alias.value.replace('"', "\"\""));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// An expression as SQL.
+fn as_sql(expr: &Expr) -> String {
+    let mut expr = expr.clone();
+    let _ = VisitMut::visit(&mut expr, &mut Quoted);
+    expr.to_string()
+}
+
 /// Writes our own functions as SQL.
 struct Helped;
 
@@ -344,7 +446,7 @@ fn written(function: &Function) -> Option<String> {
     let name = last(&function.name);
     let helper = HELPERS.iter().find(|helper| helper.name.eq_ignore_ascii_case(&name))?;
     let FunctionArguments::List(list) = &function.args else { return None };
-    let arguments: Vec<&Expr> = list.args.iter().map(argument).collect::<Option<_>>()?;
+    let arguments: Vec<String> = list.args.iter().map(argument).collect::<Option<_>>()?;
     let over = function.over.as_ref().map_or(String::new(), |over| format!(" OVER {over}"));
     match (helper.becomes, arguments.as_slice()) {
         (Becomes::Unit(of, Some(places)), [value]) => {
@@ -359,9 +461,9 @@ fn written(function: &Function) -> Option<String> {
     }
 }
 
-fn argument(argument: &FunctionArg) -> Option<&Expr> {
+fn argument(argument: &FunctionArg) -> Option<String> {
     match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(as_sql(expr)),
         _ => None,
     }
 }
@@ -372,9 +474,7 @@ fn not_sql(text: &str, error: &ParserError) -> Trouble {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
             message.as_str()
         }
-        ParserError::RecursionLimitExceeded => {
-            return Trouble::plain("the statement is nested too deeply");
-        }
+        ParserError::RecursionLimitExceeded => return too_deep(),
     };
     let (what, place) = message.rsplit_once(" at Line: ").unwrap_or((message, ""));
     let place = place.split_once(", Column: ").and_then(|(line, column)| {
@@ -447,6 +547,37 @@ mod tests {
         assert_eq!(sql, expected);
         // What is called otherwise is left to who says that there is no such function.
         assert_eq!(run("SELECT ms(a, b) AS x FROM t").sql, "SELECT ms(a, b) AS x FROM t");
+    }
+
+    /// Texts go on as they are, whatever quotes and backslashes they hold, and end where they end.
+    #[test]
+    fn texts_stay_texts() {
+        for (text, written) in [
+            ("'f('''')'", "'f('''')'"),
+            (r"'C:\'' OR TRUE'", r"'C:\'' OR TRUE'"),
+            ("N'a''b'", "'a''b'"),
+            ("us('a''''b' = name)", "ROUND(('a''''b' = name) / 1000.0, 3)"),
+        ] {
+            let sql = run(&format!("SELECT {text} AS x FROM t")).sql;
+            assert_eq!(sql, format!("SELECT {written} AS x FROM t"));
+        }
+        assert_eq!(run("SELECT 1 AS 'a\"\"b'").sql, "SELECT 1 AS \"a\"\"\"\"b\"");
+        let trouble = parse("SELECT * FROM \"a\"\"\"\"b\"").unwrap_err();
+        assert!(trouble.what.contains("a quote follows another"), "{}", trouble.what);
+    }
+
+    #[test]
+    fn depth_is_bounded_and_width_is_not() {
+        for deep in
+            [" + 1", " OR TRUE", " IS NULL", "::int", " UNION SELECT 1", "[1]", " + f(1, 2)"]
+        {
+            let trouble = parse(&format!("SELECT 1{}", deep.repeat(5000))).unwrap_err();
+            assert_eq!(trouble.what, "the statement is nested too deeply", "{deep}");
+        }
+        for wide in [", 1 + 1", ", f(a, b = 1)", ", CASE WHEN a = 1 THEN b + 1 ELSE c END"] {
+            let parsed = parse(&format!("SELECT 1{}", wide.repeat(5000))).unwrap();
+            assert_eq!(parsed.len(), 1, "{wide}");
+        }
     }
 
     #[test]
