@@ -47,8 +47,10 @@ fn read(target: &str, bytes: &[u8], force_slow_path: bool) -> Result<Input, Read
     input
 }
 
+/// JSON is UTF-8, which the parser does not look at where it skips a text.
 fn is_json(text: &[u8]) -> bool {
-    serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+    str::from_utf8(text)
+        .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
 }
 
 /// The fast and the tolerant reader give the same store of a document that is JSON, or both none. Of what is none they read what

@@ -354,7 +354,8 @@ impl StoreBuilder {
             let dur_ns = self.push_pair(&span.begin, span.end_ns);
             if !span.is_closed {
                 self.store.repairs.n_open_begins += 1;
-                self.store.repairs.open_begins_ns += dur_ns;
+                let all_ns = &mut self.store.repairs.open_begins_ns;
+                *all_ns = all_ns.saturating_add(dur_ns);
             }
         }
         if joined.n_unmatched_ends > 0 {
