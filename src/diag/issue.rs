@@ -62,6 +62,7 @@ issue_kinds! {
     OversizedEvent, "oversized_event", DataLoss, "an event is larger than the limit and is missing from every figure";
     OversizedText, "oversized_text", DataLoss, "a name or another text of an event is longer than the limit; its end is missing";
     SumOverflow, "sum_overflow", DataLoss, "durations add up to more than can be counted: the longest were cut, so that no sum of them wraps";
+    LostName, "lost_name", DataLoss, "the packet that tells an event's name is missing: the event is shown without one";
     UnmatchedBegin, "unmatched_begin", DataLoss, "an end event has no begin and is missing";
     RepairedEvent, "repaired_event", Notice, "an event was invalid JSON and was read with repair";
     InvalidUtf8, "invalid_utf8", Notice, "text held invalid UTF-8; the bad bytes show as U+FFFD";

@@ -4,7 +4,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::perfetto::{PerfettoText, is_perfetto};
+use super::perfetto::{
+    LOST_START_BYTES, PerfettoText, holds_packets, is_perfetto, may_have_lost_its_start,
+};
 use super::source::{ByteStream, StreamEnd};
 use super::utf16::{Utf16, order_of};
 use super::{Progress, ReadError};
@@ -13,10 +15,13 @@ use crate::diag::{IssueKind, Reporter};
 /// Bytes that are looked at to tell what an input is.
 const SNIFF_BYTES: usize = 256;
 
+/// Bytes that are looked at besides where it is no Perfetto trace at first sight.
+const MORE_SNIFF_BYTES: usize = 1 << 16;
+
 /// A stream of JSON text.
 pub(super) enum TextStream {
     /// JSON, with what was looked at first.
-    Json { stream: ByteStream, start: Vec<u8> },
+    Json { stream: ByteStream, start: Vec<u8>, is_first: bool },
     /// JSON in UTF-16.
     Utf16(Box<Utf16>),
     /// Perfetto protobuf.
@@ -34,18 +39,19 @@ impl TextStream {
         if let Some(order) = order_of(&start) {
             return Ok(Self::Utf16(Box::new(Utf16::new(stream, start, order))));
         }
-        if is_perfetto(&start) {
+        if is_perfetto(&start) || has_lost_its_start(&mut stream, &mut start, path)? {
             return Ok(Self::Perfetto(Box::new(PerfettoText::new(stream, start))));
         }
-        Ok(Self::Json { stream, start })
+        Ok(Self::Json { stream, start, is_first: true })
     }
 
     /// Appends up to `limit` further bytes of text. Gives how many; none at the end.
     pub(super) fn append(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
         match self {
-            Self::Json { stream, start } if start.is_empty() => stream.append(buffer, limit),
-            Self::Json { start, .. } => {
-                let n = start.len().min(limit);
+            Self::Json { stream, start, .. } if start.is_empty() => stream.append(buffer, limit),
+            Self::Json { start, is_first, .. } => {
+                let most = if std::mem::take(is_first) { SNIFF_BYTES } else { limit };
+                let n = start.len().min(limit).min(most);
                 buffer.extend(start.drain(..n));
                 Ok(n)
             }
@@ -80,6 +86,22 @@ impl TextStream {
             Self::Perfetto(text) => text.take_reporter(),
         }
     }
+}
+
+/// Whether packets stand behind a start that is not JSON as it stands; more of the file is read to tell. The text in a packet may
+/// look like JSON for long.
+fn has_lost_its_start(
+    stream: &mut ByteStream,
+    start: &mut Vec<u8>,
+    path: &Path,
+) -> Result<bool, ReadError> {
+    let fail = |source| ReadError::Io { path: path.to_owned(), source };
+    stream.append(start, MORE_SNIFF_BYTES).map_err(fail)?;
+    if !may_have_lost_its_start(start) {
+        return Ok(false);
+    }
+    let n = stream.append(start, LOST_START_BYTES).map_err(fail)?;
+    Ok(holds_packets(start, n < LOST_START_BYTES))
 }
 
 /// Counts what was passed over in a compressed stream.

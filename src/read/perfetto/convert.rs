@@ -7,15 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 
 use omni_trace_proto::perfetto::{
-    Trace, TracePacket, TrackDescriptor, TrackEvent, TrackEventDefaults, track_event::LegacyEvent,
+    TracePacket, TrackDescriptor, TrackEvent, TrackEventDefaults, track_event::LegacyEvent,
 };
 use omni_trace_proto::prost::Message as _;
 
 use super::annotations::{key, put_members};
 use super::gpu::Gpu;
 use super::kinds::{conclude_annotations, concluded_category, packet_name};
-use super::packets::{fields_of, is_bookkeeping};
+use super::packets::{Piece, fields_of, is_bookkeeping, next_piece};
 use super::pending::{Act, Event, Pending, Texts, What};
+use super::resync::holds_a_packet;
 use super::sequence::{Sequence, SharedClocks};
 use super::text::Text;
 use super::tracks::{NameEvent, Tracks};
@@ -49,31 +50,30 @@ pub(super) struct Converter {
 }
 
 impl Converter {
-    /// Takes one packet.
-    pub(super) fn packet(&mut self, bytes: &[u8], offset: u64, depth: usize) {
-        let packet = match TracePacket::decode(bytes) {
-            Ok(packet) => packet,
-            Err(error) => {
-                self.reporter.with_detail(
-                    IssueKind::UnreadableEvent,
-                    Some(offset),
-                    error.to_string(),
-                );
-                return;
-            }
-        };
+    /// Takes one packet. An error says why these bytes are none.
+    pub(super) fn packet(&mut self, bytes: &[u8], offset: u64, depth: usize) -> Result<(), String> {
+        let packet = TracePacket::decode(bytes).map_err(|error| error.to_string())?;
+        if holds_a_packet(bytes) {
+            return Err("a packet holds another one".to_owned());
+        }
         let packed = packet.compressed_packets.as_deref().map(|bytes| (bytes, false));
         let packed =
             packed.or(packet.zstd_compressed_packets.as_deref().map(|bytes| (bytes, true)));
         if let Some((bytes, is_zstd)) = packed {
             self.packed(bytes, is_zstd, offset, depth);
-            return;
+            return Ok(());
         }
         let id = packet.trusted_packet_sequence_id();
         let mut sequence = self.sequences.remove(&id).unwrap_or_default();
         sequence.update(&packet, &mut self.clocks);
         self.content(&packet, &mut sequence, Place { bytes, offset });
         self.sequences.insert(id, sequence);
+        Ok(())
+    }
+
+    /// Packets are missing here, of any sequence.
+    pub(super) fn packets_are_lost(&mut self) {
+        self.sequences.values_mut().for_each(Sequence::packets_are_lost);
     }
 
     fn packed(&mut self, bytes: &[u8], is_zstd: bool, offset: u64, depth: usize) {
@@ -86,18 +86,24 @@ impl Converter {
         } else {
             flate2::read::ZlibDecoder::new(bytes).take(limit).read_to_end(&mut inflated)
         };
-        let trace = read
-            .ok()
-            .filter(|_| depth < MAX_DEPTH)
-            .and_then(|_| Trace::decode(inflated.as_slice()).ok());
-        let Some(trace) = trace else {
+        let is_whole = depth < MAX_DEPTH && self.inside(&inflated, offset, depth) && read.is_ok();
+        if !is_whole {
             let detail = "compressed packets that do not decompress";
             self.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
-            return;
-        };
-        for packet in trace.packet {
-            self.packet(&packet.encode_to_vec(), offset, depth + 1);
+            self.packets_are_lost();
         }
+    }
+
+    /// Packets that were compressed, up to the first that cannot be read. Tells whether that is all.
+    fn inside(&mut self, inflated: &[u8], offset: u64, depth: usize) -> bool {
+        let mut at = 0;
+        while let Piece::Packet { start, end } = next_piece(inflated, at) {
+            if self.packet(&inflated[start..end], offset, depth + 1).is_err() {
+                return false;
+            }
+            at = end;
+        }
+        at == inflated.len()
     }
 
     fn content(&mut self, packet: &TracePacket, sequence: &mut Sequence, at: Place<'_>) {
@@ -122,6 +128,11 @@ impl Converter {
             || packet.gpu_counter_event.is_some();
         if has_event && packet.sequence_flags() & NEEDS_STATE != 0 && !sequence.has_state {
             let detail = "a packet whose sequence's start is not in the trace";
+            self.reporter.with_detail(IssueKind::UnreadableEvent, Some(at.offset), detail);
+            return;
+        }
+        if has_event && sequence.is_unsure {
+            let detail = "a packet behind lost ones, which may have told its time";
             self.reporter.with_detail(IssueKind::UnreadableEvent, Some(at.offset), detail);
             return;
         }
@@ -193,6 +204,9 @@ impl Converter {
 
     fn event(&mut self, event: &TrackEvent, sequence: &Sequence, time_ns: i64, offset: u64) {
         let what = self.what_of(event, sequence);
+        if what.name.is_none() && name_iid(event).is_some() {
+            self.reporter.at(IssueKind::LostName, offset);
+        }
         if what.category == PERFETTO_METADATA {
             self.metadata(event, sequence);
             return;
@@ -242,8 +256,7 @@ impl Converter {
 
     /// Name and category; the category that arguments show where the event has none.
     fn what_of(&mut self, event: &TrackEvent, sequence: &Sequence) -> What {
-        let legacy_iid = event.legacy_event.as_ref().and_then(|legacy| legacy.name_iid);
-        let interned = event.name_iid.or(legacy_iid).and_then(|iid| sequence.names.get(&iid));
+        let interned = name_iid(event).and_then(|iid| sequence.names.get(&iid));
         let name = event.name.as_ref().or(interned).cloned();
         let mut what = What { category: categories_of(event, sequence), name, is_concluded: false };
         if what.category.is_empty() && event.r#type() == SLICE_BEGIN && !self.is_ours {
@@ -380,6 +393,11 @@ pub(super) struct Place<'a> {
     pub(super) bytes: &'a [u8],
     /// In the decompressed file.
     pub(super) offset: u64,
+}
+
+/// The number of a name that the sequence told before.
+fn name_iid(event: &TrackEvent) -> Option<u64> {
+    event.name_iid.or(event.legacy_event.as_ref().and_then(|legacy| legacy.name_iid))
 }
 
 fn categories_of(event: &TrackEvent, sequence: &Sequence) -> String {

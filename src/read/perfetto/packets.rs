@@ -73,15 +73,23 @@ fn piece(bytes: &[u8], at: usize) -> Result<Option<Piece>, ()> {
     Ok((end <= bytes.len()).then_some(Piece::Other { end }))
 }
 
+/// The field at `at`: its tag, the position after it, and where its content starts. `None` where no whole field stands.
+pub(super) fn field(bytes: &[u8], at: usize) -> Option<(u64, usize, usize)> {
+    let (tag, after) = varint(bytes, at).ok()??;
+    let end = match next_piece(bytes, at) {
+        Piece::Packet { end, .. } | Piece::Other { end } => end,
+        Piece::Incomplete | Piece::Damaged => return None,
+    };
+    let start = if tag & 7 == 2 { varint(bytes, after).ok()??.1 } else { after };
+    Some((tag, end, start))
+}
+
 /// Numbers of the fields of a message, as far as it can be read.
 pub(super) fn fields_of(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let (tag, after) = varint(bytes, at).ok()??;
-        at = match next_piece(bytes, at) {
-            Piece::Packet { end, .. } | Piece::Other { end } if end > after => end,
-            _ => return None,
-        };
+        let (tag, end, _) = field(bytes, at)?;
+        at = end;
         u32::try_from(tag >> 3).ok()
     })
 }

@@ -18,6 +18,8 @@ const SEQUENCE_CLOCKS: std::ops::Range<u32> = 64..128;
 pub(super) struct Sequence {
     /// Whether the start of the current state was seen.
     pub(super) has_state: bool,
+    /// Whether packets are lost since, and with them, maybe, what times of this sequence count from.
+    pub(super) is_unsure: bool,
     pub(super) names: BTreeMap<u64, String>,
     pub(super) categories: BTreeMap<u64, String>,
     pub(super) keys: BTreeMap<u64, String>,
@@ -78,6 +80,13 @@ impl Sequence {
         if let Some(snapshot) = &packet.clock_snapshot {
             self.snapshot(snapshot, shared);
         }
+    }
+
+    /// Packets are lost, of this sequence or of others: times that count from those before are not known any more.
+    pub(super) fn packets_are_lost(&mut self) {
+        let counts_on =
+            self.delta_us != 0 || self.clocks.values().any(|clock| clock.is_incremental);
+        self.is_unsure |= counts_on;
     }
 
     /// Takes the thread of older writers' events, and what their times count from.
@@ -159,6 +168,9 @@ impl Sequence {
         let id =
             packet.timestamp_clock_id.or(self.defaults.timestamp_clock_id).unwrap_or(DEFAULT_CLOCK);
         let Some(clock) = self.clocks.get_mut(&id) else {
+            if SEQUENCE_CLOCKS.contains(&id) {
+                return None;
+            }
             let offset_ns = shared.clocks.get(&id).map_or(0, |clock| clock.offset_ns);
             return i64::try_from(reading).ok()?.checked_add(offset_ns);
         };
