@@ -1,5 +1,5 @@
 //! Damaged traces: nothing panics, nothing hangs, and **every whole event outside the damaged bytes is in the store, or
-//! its loss is counted as data loss**, held by the identity of events. `BROKEN_CASES=20000` runs more than the usual,
+//! its loss is counted as data loss**, held by the identity of events, in JSON and in Perfetto files. `BROKEN_CASES=20000` runs more than the usual,
 //! and `BLESS=1` besides writes what was recovered of each kind to `reports/damage.md`.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -10,18 +10,23 @@
 
 mod damage;
 mod mishaps;
+mod packets;
 mod sound;
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::LazyLock;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use damage::{Kind, PLAIN, Random};
 use mishaps::{MISHAPS, gz};
 use omni_trace::diag::Severity;
 use omni_trace::read::{Input, ReadError, ReadOptions, read_input};
-use sound::{Sound, found, made_up, n_missing, of_layout, pieces_of};
+use packets::Packets;
+use packets::written;
+use sound::{Identity, Sound, found, made_up, n_missing, of_layout, pieces_of};
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -31,6 +36,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Least of the whole events that must be read of each kind, in thousandths.
 const LEAST: usize = 980;
+/// The same of Perfetto files, where packets in another order tell other names and times.
+const LEAST_OF_PACKETS: usize = 900;
 
 fn read(bytes: &[u8]) -> Result<Input, ReadError> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -43,77 +50,186 @@ fn read(bytes: &[u8]) -> Result<Input, ReadError> {
 struct Tally {
     wanted: usize,
     read: usize,
+    /// Not read and not counted as lost: what damage left is valid JSON in which they are arguments.
+    hidden: usize,
 }
 
-/// Damages a trace and says what is wrong with how it is read.
-fn check(sound: &Sound, kind: Kind, random: &mut Random) -> Result<Tally, String> {
-    let (damaged, pieces) = kind(&sound.text, &sound.places, random);
-    if let Some(folder) = std::env::var_os("BROKEN_KEEP") {
-        std::fs::write(std::path::Path::new(&folder).join("damaged"), &damaged).unwrap();
+impl Tally {
+    fn permille(self) -> usize {
+        self.read * 1000 / self.wanted.max(1)
     }
-    let wanted = sound.whole_in(&pieces);
-    let n_wanted: usize = wanted.values().sum();
-    let began = Instant::now();
-    let input = read(&damaged);
-    if began.elapsed() > LIMIT {
-        return Err(format!("took {:?}", began.elapsed()));
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, one: Self) {
+        self.wanted += one.wanted;
+        self.read += one.read;
+        self.hidden += one.hidden;
     }
-    let input = match input {
-        Ok(input) => input,
-        Err(error) if n_wanted > 0 => {
-            return Err(format!("{n_wanted} whole events refused: {error}"));
+}
+
+/// What is told by a damaged file, and how it was read.
+struct Case<'a> {
+    damaged: &'a [u8],
+    /// How often each whole event is to be found.
+    wanted: BTreeMap<&'a Identity, usize>,
+}
+
+impl Case<'_> {
+    /// Reads it and says what is wrong with that.
+    fn check(&self) -> Result<Tally, String> {
+        let wanted: usize = self.wanted.values().sum();
+        let began = Instant::now();
+        let input = read(self.damaged);
+        if began.elapsed() > LIMIT {
+            return Err(format!("took {:?}", began.elapsed()));
         }
-        Err(_) => return Ok(Tally::default()),
-    };
-    let n_missing = n_missing(&wanted, &found(&input));
-    // What damage made into JSON that is valid as it stands says that these events are arguments of another.
-    let is_valid = || serde_json::from_slice::<serde::de::IgnoredAny>(&damaged).is_ok();
-    if n_missing > 0 && input.diag.worst() < Some(Severity::DataLoss) && !is_valid() {
-        let what = format!("{n_missing} of {n_wanted} whole events lost silently");
-        return Err(format!("{what}: {:?}", input.diag));
+        let input = match input {
+            Ok(input) => input,
+            Err(error) if wanted > 0 => {
+                return Err(format!("{wanted} whole events refused: {error}"));
+            }
+            Err(_) => return Ok(Tally::default()),
+        };
+        let n_missing = n_missing(&self.wanted, &found(&input));
+        let is_silent = n_missing > 0 && input.diag.worst() < Some(Severity::DataLoss);
+        // What damage made into JSON that is valid as it stands says that these events are arguments of another.
+        let is_valid = || serde_json::from_slice::<serde::de::IgnoredAny>(self.damaged).is_ok();
+        if is_silent && !is_valid() {
+            let what = format!("{n_missing} of {wanted} whole events lost silently");
+            return Err(format!("{what}: {:?}", input.diag));
+        }
+        Ok(Tally { wanted, read: wanted - n_missing, hidden: n_missing * usize::from(is_silent) })
     }
-    Ok(Tally { wanted: n_wanted, read: n_wanted - n_missing })
 }
 
-/// Every kind of damage by number and name; `BROKEN_KIND` asks for one.
-fn kinds() -> impl Iterator<Item = (usize, &'static str, Kind)> {
+/// Where `BROKEN_KEEP` names a folder, the last damaged file of each kind is kept there.
+fn keep(number: usize, damaged: &[u8]) {
+    if let Some(folder) = std::env::var_os("BROKEN_KEEP") {
+        std::fs::write(Path::new(&folder).join(format!("damaged-{number}")), damaged).unwrap();
+    }
+}
+
+/// Damages a trace of JSON.
+fn damage_text(
+    sound: &Sound,
+    (number, kind): (usize, Kind),
+    random: &mut Random,
+) -> Result<Tally, String> {
+    let (damaged, pieces) = kind(&sound.text, &sound.places, random);
+    keep(number, &damaged);
+    let wanted = sound.whole_in(&pieces);
+    let case = Case { damaged: &damaged, wanted };
+    case.check().map_err(|what| format!("{}: {what}", sound.name))
+}
+
+/// Damages a Perfetto file.
+fn damage_packets(
+    sound: &Packets,
+    (number, kind): (usize, Kind),
+    random: &mut Random,
+) -> Result<Tally, String> {
+    let (damaged, pieces) = kind(&sound.bytes, &sound.places, random);
+    keep(number, &damaged);
+    let wanted = sound.whole_in(&pieces);
+    let case = Case { damaged: &damaged, wanted };
+    case.check().map_err(|what| format!("{}: {what}", sound.name))
+}
+
+/// A kind of damage by number and name.
+type Numbered = (usize, &'static str, Kind);
+
+/// Every kind; `BROKEN_KIND` asks for one.
+fn kinds() -> Vec<Numbered> {
     let only = std::env::var("BROKEN_KIND").ok();
     let all =
         PLAIN.iter().chain(MISHAPS).enumerate().map(|(number, kind)| (number, kind.0, kind.1));
-    all.filter(move |kind| only.as_deref().is_none_or(|only| only == kind.1))
+    all.filter(|kind| only.as_deref().is_none_or(|only| only == kind.1)).collect()
+}
+
+/// Those that ask for no text.
+fn kinds_of_bytes() -> Vec<Numbered> {
+    const OF_TEXT: [&str; 24] = [
+        "stray closes",
+        "stray opens",
+        "lines of two writers",
+        "text behind a member",
+        "a member behind a document",
+        "a piece in UTF-16",
+        "a byte lost of UTF-16",
+        "quotes turned",
+        "brackets turned",
+        "numbers cut",
+        "numbers of any form",
+        "members twice",
+        "deep nesting",
+        "surrogates and cut escapes",
+        "an event wrapped",
+        "comments",
+        "carriage returns",
+        "a document in a document",
+        "an event a line",
+        "the events' key damaged",
+        "the head again",
+        "garbage between documents",
+        "a page of a proxy between",
+        "a log line between",
+    ];
+    kinds().into_iter().filter(|kind| !OF_TEXT.contains(&kind.1)).collect()
 }
 
 #[expect(clippy::print_stdout, reason = "how much is read of each kind is worth seeing")]
-fn say(name: &str, tally: Tally, permille: usize) {
-    println!("{name:28} {:8} of {:8} whole events read, {permille} ‰", tally.read, tally.wanted);
+fn say(name: &str, tally: Tally) {
+    let (read, wanted, permille) = (tally.read, tally.wanted, tally.permille());
+    println!("{name:28} {read:8} of {wanted:8} whole events read, {permille} ‰");
 }
 
-/// Runs seeds of every kind over traces that `sound` gives by case. Gives what was read by kind, and the failures.
-fn run<'a>(
-    n_cases: u64,
-    sound: &mut dyn FnMut(&mut Random) -> Cow<'a, Sound>,
+/// Runs seeds of every kind, as many kinds at once as there are processors. Gives what was read by kind, and the failures.
+fn run(
+    (n_cases, least): (u64, usize),
+    kinds: &[Numbered],
+    check: &(dyn Fn((usize, Kind), &mut Random) -> Result<Tally, String> + Sync),
 ) -> (Vec<(&'static str, Tally)>, Vec<String>) {
-    let n_seeds = n_cases / kinds().count() as u64;
-    let first: u64 = std::env::var("BROKEN_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let n_seeds = (n_cases / kinds.len().max(1) as u64).max(1);
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(vec![None; kinds.len()]));
+    let work = || {
+        while let Some(&kind) = kinds.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let done = of_kind(kind, (n_seeds, least), check);
+            let place = kinds.iter().position(|one| one.0 == kind.0).unwrap();
+            all.lock().unwrap()[place] = Some(done);
+        }
+    };
+    let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| (0..n_threads).for_each(|_| drop(scope.spawn(work))));
     let (mut tallies, mut failures) = (Vec::new(), Vec::new());
-    for (number, name, kind) in kinds() {
-        let mut all = Tally::default();
-        for seed in first..first + n_seeds.max(1) {
-            let mut random = Random::new(seed * 1000 + number as u64);
-            let sound = sound(&mut random);
-            match check(&sound, kind, &mut random) {
-                Ok(one) => (all.wanted, all.read) = (all.wanted + one.wanted, all.read + one.read),
-                Err(what) => failures.push(format!("{name}, seed {seed}, {}: {what}", sound.name)),
-            }
-        }
-        let permille = all.read * 1000 / all.wanted.max(1);
-        say(name, all, permille);
-        if all.wanted > 0 && permille < LEAST {
-            failures.push(format!("{name}: only {permille} ‰ of the whole events are read"));
-        }
-        tallies.push((name, all));
+    for (&(_, name, _), done) in kinds.iter().zip(all.into_inner().unwrap()) {
+        let (tally, more) = done.unwrap();
+        say(name, tally);
+        tallies.push((name, tally));
+        failures.extend(more);
     }
     (tallies, failures)
+}
+
+/// Runs seeds of a kind.
+fn of_kind(
+    (number, name, kind): Numbered,
+    (n_seeds, least): (u64, usize),
+    check: &(dyn Fn((usize, Kind), &mut Random) -> Result<Tally, String> + Sync),
+) -> (Tally, Vec<String>) {
+    let first: u64 = std::env::var("BROKEN_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let (mut all, mut failures) = (Tally::default(), Vec::new());
+    for seed in first..first + n_seeds {
+        let mut random = Random::new(seed * 1000 + number as u64);
+        match check((number, kind), &mut random) {
+            Ok(one) => all += one,
+            Err(what) => failures.push(format!("{name}, seed {seed}, {what}")),
+        }
+    }
+    if all.wanted > 0 && all.permille() < least {
+        failures.push(format!("{name}: only {} ‰ of the whole events are read", all.permille()));
+    }
+    (all, failures)
 }
 
 fn n_cases() -> u64 {
@@ -151,53 +267,135 @@ fn undamaged_every_event_is_found() {
     assert!(n_events > 200);
 }
 
+/// The same traces as Perfetto files, as this program writes them.
+static REAL_PACKETS: LazyLock<Vec<Packets>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    // One piece of each trace is enough.
+    REAL.iter().step_by(4).map(|sound| written(&sound.name, &sound.text, folder.path())).collect()
+});
+
+/// What was read of each kind of damage, of traces that are made up and of real ones.
+struct Both {
+    made_up: Vec<(&'static str, Tally)>,
+    real: Vec<(&'static str, Tally)>,
+    failures: Vec<String>,
+}
+
+fn of_text() -> Both {
+    let kinds = kinds();
+    let check = |kind, random: &mut Random| damage_text(&made_up(random), kind, random);
+    let (made_up, mut failures) = run((n_cases(), LEAST), &kinds, &check);
+    let pieces = &*REAL;
+    if pieces.is_empty() {
+        return Both { made_up, real: Vec::new(), failures };
+    }
+    let check =
+        |kind, random: &mut Random| damage_text(&pieces[random.below(pieces.len())], kind, random);
+    let (real, more) = run((n_cases(), LEAST), &kinds, &check);
+    failures.extend(more.into_iter().map(|what| format!("real: {what}")));
+    Both { made_up, real, failures }
+}
+
+fn of_packets() -> Both {
+    let kinds = kinds_of_bytes();
+    let check = |kind, random: &mut Random| damage_packets(&packets::made_up(random), kind, random);
+    let (made_up, mut failures) = run((n_cases(), LEAST_OF_PACKETS), &kinds, &check);
+    let pieces = &*REAL_PACKETS;
+    if pieces.is_empty() {
+        return Both { made_up, real: Vec::new(), failures };
+    }
+    let check = |kind, random: &mut Random| {
+        damage_packets(&pieces[random.below(pieces.len())], kind, random)
+    };
+    let (real, more) = run((n_cases(), LEAST_OF_PACKETS), &kinds, &check);
+    failures.extend(more.into_iter().map(|what| format!("real: {what}")));
+    Both { made_up, real, failures }
+}
+
+#[test]
+fn undamaged_packets_give_every_slice() {
+    let folder = tempfile::tempdir().unwrap();
+    let made_up = (0..20).map(|seed| packets::made_up(&mut Random::new(seed)));
+    let layouts = (0..5).map(|layout| {
+        let sound = of_layout(layout, 60);
+        written(&sound.name, &sound.text, folder.path())
+    });
+    let mut n_slices = 0;
+    for sound in made_up.chain(layouts).chain(REAL_PACKETS.iter().cloned()) {
+        let wanted = sound.whole_in(&[0..sound.bytes.len()]);
+        let input = read(&sound.bytes).unwrap_or_else(|error| panic!("{}: {error}", sound.name));
+        assert_eq!(n_missing(&wanted, &found(&input)), 0, "{}, {:?}", sound.name, input.diag);
+        n_slices += wanted.len();
+    }
+    assert!(n_slices > 2000);
+}
+
 #[test]
 fn every_whole_event_is_read_or_its_loss_is_counted() {
-    let (of_made_up, mut failures) = run(n_cases(), &mut |random| Cow::Owned(made_up(random)));
-    let pieces = &*REAL;
-    let (of_real, more) = if pieces.is_empty() {
-        (Vec::new(), Vec::new())
-    } else {
-        run(n_cases(), &mut |random| Cow::Borrowed(&pieces[random.below(pieces.len())]))
-    };
-    failures.extend(more.into_iter().map(|what| format!("real: {what}")));
-    if std::env::var_os("BLESS").is_some() && !of_real.is_empty() {
+    let (text, packets) = (of_text(), of_packets());
+    if std::env::var_os("BLESS").is_some() && !text.real.is_empty() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/reports/damage.md");
-        std::fs::write(path, report(&of_made_up, &of_real, pieces.len())).unwrap();
+        std::fs::write(path, report(&text, &packets)).unwrap();
     }
-    assert_none(failures);
+    let of_packets = packets.failures.into_iter().map(|what| format!("Perfetto: {what}"));
+    assert_none(text.failures.into_iter().chain(of_packets).collect());
 }
 
 /// The same of traces that are read in several blocks, of which the ends may stand anywhere.
 #[test]
 fn traces_of_several_blocks_lose_nothing_silently() {
-    let mut layout = 0;
-    let (_, failures) = run(1, &mut |random| {
-        layout += 1;
-        Cow::Owned(of_layout(layout, 12_000 + random.below(3_000)))
-    });
-    assert_none(failures);
+    let check = |kind: (usize, Kind), random: &mut Random| {
+        damage_text(&of_layout(kind.0, 12_000 + random.below(3_000)), kind, random)
+    };
+    assert_none(run((1, LEAST), &kinds(), &check).1);
 }
 
 /// The table of what is recovered.
-fn report(of_made_up: &[(&str, Tally)], of_real: &[(&str, Tally)], n_pieces: usize) -> String {
-    let n_kinds = of_made_up.len();
-    let n_seeds = n_cases() / n_kinds as u64;
-    let mut text = format!(
+fn report(text: &Both, packets: &Both) -> String {
+    let (n_kinds, n_of_bytes) = (text.made_up.len(), packets.made_up.len());
+    let of_each = |n_kinds: usize| n_cases() / n_kinds as u64;
+    let n_all = 2 * (of_each(n_kinds) * n_kinds as u64 + of_each(n_of_bytes) * n_of_bytes as u64);
+    let all: Vec<Tally> = [&text.made_up, &text.real, &packets.made_up, &packets.real]
+        .into_iter()
+        .flatten()
+        .map(|one| one.1)
+        .collect();
+    let sum = |of: fn(&Tally) -> usize| all.iter().map(of).sum::<usize>();
+    format!(
         "# What is read of damaged traces\n\n\
-         {n_kinds} kinds of damage, {n_seeds} seeds each, to traces that are made up and again to {n_pieces} pieces of real ones as \
-         their writers wrote them; made by `BLESS=1 BROKEN_CASES={} cargo test --test broken`. A whole event is one that no damaged \
-         byte touches. Those that are not read are counted as data loss: an event that is neither fails the test.\n\n\
-         | damage | whole events | read | counted as lost | read | of real traces | read | counted as lost | read |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
-        n_cases()
-    );
+         Made by `BLESS=1 BROKEN_CASES={} cargo test --test broken`: {n_all} damaged files, {n_kinds} kinds of damage to JSON ({} \
+         seeds each), {n_of_bytes} to Perfetto files ({} each), of traces that are made up and again of real ones: {} pieces as their writers wrote them, {} \
+         of them as this program writes Perfetto. A whole event is one that no damaged byte touches, nor any packet that tells its \
+         name or what its time counts from. Those that are not read are counted as data loss: an event that is neither fails the \
+         test, as do a file with a whole event that is refused, a panic, and more than {} s.\n\n\
+         Of {} whole events {} were read and {} counted as lost; {} more stand in what damage made valid JSON, in which they are \
+         arguments of another event. Files with a whole event that were refused, and other failures: {}.\n\n\
+         ## JSON\n\n{}\n## Perfetto\n\n{}",
+        n_cases(),
+        of_each(n_kinds),
+        of_each(n_of_bytes),
+        REAL.len(),
+        REAL_PACKETS.len(),
+        LIMIT.as_secs(),
+        sum(|one| one.wanted),
+        sum(|one| one.read),
+        sum(|one| one.wanted - one.read - one.hidden),
+        sum(|one| one.hidden),
+        text.failures.len() + packets.failures.len(),
+        table(text),
+        table(packets),
+    )
+}
+
+fn table(both: &Both) -> String {
+    let mut text = "| damage | whole events | read | counted as lost | read | of real traces | read | counted as lost | read |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        .to_owned();
     let cells = |tally: &Tally| {
-        let permille = tally.read * 1000 / tally.wanted.max(1);
-        let n_lost = tally.wanted - tally.read;
-        format!(" {} | {} | {n_lost} | {permille} ‰ |", tally.wanted, tally.read)
+        let n_lost = tally.wanted - tally.read - tally.hidden;
+        format!(" {} | {} | {n_lost} | {} ‰ |", tally.wanted, tally.read, tally.permille())
     };
-    for ((name, made_up), (_, real)) in of_made_up.iter().zip(of_real) {
+    for ((name, made_up), (_, real)) in both.made_up.iter().zip(&both.real) {
         text += &format!("| {name} |{}{}\n", cells(made_up), cells(real));
     }
     text
