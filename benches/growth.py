@@ -3,8 +3,8 @@
     cargo build --release
     python3 benches/growth.py [--shape NAME ...] [--command NAME ...] [--markdown reports/growth.md]
 
-Each input is made larger, by a factor of four, until a command takes long enough to be measured or the input is at its
-largest. From the last two sizes comes the exponent: with 1.0 four times the input takes four times as long. CPU seconds are
+Each input is made larger, by a factor of four, until a command takes long enough to be measured or the input has as many bytes
+as are worth writing. From the last two sizes comes the exponent: with 1.0 four times the input takes four times as long. CPU seconds are
 taken, the least of several runs, less those of an empty trace; memory is the peak of the process, less that of an empty trace.
 Exit code 1 where an exponent is above the limit, a command fails that should not, or one takes longer than its time.
 """
@@ -24,6 +24,8 @@ import tempfile
 LONG_ENOUGH_S = 0.4
 LARGE_ENOUGH_BYTES = 64 << 20
 FACTOR = 4
+# An input that another step would make larger than this is the last.
+MOST_BYTES = 640 << 20
 # CPU seconds after which a run is ended, and what then stands for its exit code.
 TIME_LIMIT_S = 20
 NO_END = 124
@@ -303,7 +305,7 @@ def log_of_warnings(n):
         yield f"WARNING 06-01 10:00:00 [core.py:{i % 100}] something odd number {i}\n"
 
 
-# Name: what is written, and the largest size (of what its function counts).
+# Name: what is written, and a usual size (of what its function counts).
 EVENTS = 1 << 18
 BYTES = 128 << 20
 TRACES = {make.__name__: (events(make), largest) for make, largest in [
@@ -409,8 +411,8 @@ def grow(work):
     """What each of some commands takes for a shape, at the last size that was measured."""
     binary, shape, names, bases = work
     is_log = shape in LOGS
-    make, largest = (LOGS if is_log else TRACES)[shape]
-    n, last, found = max(largest >> 4, 1 << 8), {}, {}
+    make, usual = (LOGS if is_log else TRACES)[shape]
+    n, last, found = max(usual >> 4, 1 << 8), {}, {}
     with tempfile.TemporaryDirectory() as folder:
         while len(found) < len(names):
             path = os.path.join(folder, "rank0" + (".log" if is_log else ".json"))
@@ -420,7 +422,7 @@ def grow(work):
                 cpu, memory, code, said = measured(binary, command, (path, copy, folder))
                 now = (max(cpu - bases[name][0], 1e-3), max(memory - bases[name][1], 1))
                 is_enough = now[0] >= LONG_ENOUGH_S and name in last
-                if code == NO_END or is_enough or n * FACTOR > largest:
+                if code == NO_END or is_enough or size * FACTOR > MOST_BYTES:
                     before = last.get(name, now)
                     by_memory = exponent(before[1], now[1]) if now[1] > LARGE_ENOUGH_BYTES else None
                     by_time = exponent(before[0], now[0]) if now[0] > LONG_ENOUGH_S / 4 else None
@@ -428,7 +430,8 @@ def grow(work):
                                    "code": code, "said": said}
                 last[name] = now
             n *= FACTOR
-    return [(shape, name, found[name]) for name in names]
+    # Of a trace that gives no partial result there is nothing to reduce.
+    return [(shape, name, found[name]) for name in names if name != "reduce" or found[name]["code"] == 0]
 
 
 def measured(binary, command, files):
@@ -443,10 +446,22 @@ def measured(binary, command, files):
 
 def row(shape, command, found):
     show = lambda value: "-" if value is None else f"{value:.2f}"
-    code = {0: "", 1: "", NO_END: "no end"}.get(found["code"], f"{found['code']}: {found['said'][:60]}")
+    said = found["said"]
+    words = "nothing to free" if "launch" in said and command == "what-if" else "no trace" if "trace" in said else said[:60]
+    code = {0: "", NO_END: "no end"}.get(found["code"], words)
     return (f"| {shape} | {command} | {found['bytes'] / 1e6:.1f} | {found['cpu_s']:.2f} | {show(found['time'])} "
             f"| {found['memory'] / 1e6:.0f} | {show(found['by_memory'])} | {code} |")
 
+
+PREAMBLE = """# How time and memory grow with the input
+
+Made by `benches/growth.py --jobs {jobs}` on {cores} cores that did nothing else: every command over every shape. Each row is the largest
+input that was measured: the first on which the command took {long} s of the processor, or one of which four times would be more than
+{most} MiB. The exponents are those of the last factor of four: 1.00 is linear. A hyphen stands where too little was used to tell (a quarter
+of that time, {memory} MiB). "no trace": nothing in it can be read, which is said. "nothing to free": there are no launches, which is an
+error that names it.
+
+"""
 
 HEADING = """| shape | command | MB | CPU s | exponent | memory MB | exponent | |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"""
@@ -481,6 +496,8 @@ def main():
                 bad.append(f"{shape} {name}")
     if options.markdown:
         with open(options.markdown, "w") as file:
+            file.write(PREAMBLE.format(jobs=options.jobs, cores=os.cpu_count(), long=LONG_ENOUGH_S, most=MOST_BYTES >> 20,
+                                       memory=LARGE_ENOUGH_BYTES >> 20))
             file.write("\n".join(lines) + "\n")
     if bad:
         sys.exit(f"{len(bad)} above {options.limit} or without an end: {', '.join(bad)}")
