@@ -184,11 +184,14 @@ fn say(name: &str, tally: Tally) {
     println!("{name:28} {read:8} of {wanted:8} whole events read, {permille} ‰");
 }
 
+/// Damages a trace that it chooses, and says what is wrong with how that is read.
+type Check<'a> = &'a (dyn Fn((usize, Kind), &mut Random) -> Result<Tally, String> + Sync);
+
 /// Runs seeds of every kind, as many kinds at once as there are processors. Gives what was read by kind, and the failures.
 fn run(
     (n_cases, least): (u64, usize),
     kinds: &[Numbered],
-    check: &(dyn Fn((usize, Kind), &mut Random) -> Result<Tally, String> + Sync),
+    check: Check<'_>,
 ) -> (Vec<(&'static str, Tally)>, Vec<String>) {
     let n_seeds = (n_cases / kinds.len().max(1) as u64).max(1);
     let (next, all) = (AtomicUsize::new(0), Mutex::new(vec![None; kinds.len()]));
@@ -215,7 +218,7 @@ fn run(
 fn of_kind(
     (number, name, kind): Numbered,
     (n_seeds, least): (u64, usize),
-    check: &(dyn Fn((usize, Kind), &mut Random) -> Result<Tally, String> + Sync),
+    check: Check<'_>,
 ) -> (Tally, Vec<String>) {
     let first: u64 = std::env::var("BROKEN_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
     let (mut all, mut failures) = (Tally::default(), Vec::new());
