@@ -53,6 +53,7 @@ pub mod ranks;
 pub mod rates;
 pub mod roofline;
 mod route;
+pub mod settling;
 pub mod slim;
 pub mod stacks;
 pub mod stages;

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashSet};
 use super::base::TimeBase;
 use super::iterations::IterationRow;
 use super::quantiles::nearest_rank;
+use super::settling::unsettled;
 use super::units::{UnitSpans, unit_spans};
-use super::warmup::warmup;
+
 use crate::schema::{tables, words};
 
 words! {
@@ -58,7 +59,7 @@ fn after_warmup(spans: &UnitSpans) -> Vec<bool> {
         let own: Vec<usize> =
             (0..spans.units.len()).filter(|&at| spans.units[at].bucket == bucket).collect();
         let lengths: Vec<i64> = own.iter().map(|&at| spans.units[at].span.len_ns()).collect();
-        own[..warmup(&lengths)].iter().for_each(|&at| is_kept[at] = false);
+        own[..unsettled(&lengths)].iter().for_each(|&at| is_kept[at] = false);
     }
     is_kept
 }

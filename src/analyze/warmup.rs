@@ -3,6 +3,8 @@
 //! The rule: the first `k` are left out where one level for them and another for the rest fits the logarithms of the
 //! durations best, `k` being at most half of all; where that gains more than three times the noise (by the differences of
 //! neighbours) for each doubling of their number; and where the first ones are longer by a tenth at least.
+//!
+//! It is `diff`'s rule, which keeps as many iterations as it can; `--steady` cuts sharper, by [`super::settling`].
 
 /// Fewer iterations show no change of level.
 const MIN_UNITS: usize = 4;
