@@ -184,6 +184,106 @@ fn one_call(name: &str, args: &Value, device: &str) -> String {
     .to_string()
 }
 
+/// Calls of operators with a kernel each, inside annotations: name, annotation around it, arguments.
+fn calls_in(calls: &[(&str, &str, Value)]) -> String {
+    let mut events = Vec::new();
+    for (n, (operator, annotation, args)) in calls.iter().enumerate() {
+        let at = 100.0 * n as f64;
+        let span = |cat: &str, name: &str, from: f64, dur: f64, args: Value| json!({"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": at + from, "dur": dur, "args": args});
+        events.push(span("user_annotation", annotation, 0.0, 90.0, json!({})));
+        events.push(span("cpu_op", operator, 10.0, 60.0, args.clone()));
+        let launch = json!({"correlation": n + 1});
+        events.push(span("cuda_runtime", "cudaLaunchKernel", 12.0, 2.0, launch));
+        let kernel = json!({"device": 0, "stream": 7, "correlation": n + 1});
+        let mut kernel = span("kernel", "k", 20.0, 50.0, kernel);
+        (kernel["pid"], kernel["tid"]) = (json!(0), json!(7));
+        events.push(kernel);
+    }
+    let device = json!([{"id": 0, "name": "NVIDIA H200"}]);
+    json!({"schemaVersion": 1, "deviceProperties": device, "traceEvents": events}).to_string()
+}
+
+fn roofline_of(calls: &[(&str, &str, Value)]) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("calls.pt.trace.json");
+    std::fs::write(&path, calls_in(calls)).unwrap();
+    let report = analyzed(&[path.to_str().unwrap(), "--table", "roofline"]);
+    report["roofline"].as_array().unwrap().clone()
+}
+
+/// Sums of an annotation, of requests with so many queries and keys.
+fn said(requests: &[(u64, u64)]) -> String {
+    let sum = |of: &dyn Fn(&(u64, u64)) -> u64| requests.iter().map(of).sum::<u64>();
+    let (sq, sk) = (sum(&|one| one.0), sum(&|one| one.1));
+    let (sqsq, sqsk) = (sum(&|one| one.0 * one.0), sum(&|one| one.0 * one.1));
+    format!("{}(sq{sq}sk{sk}sqsq{sqsq}sqsk{sqsk})", requests.len())
+}
+
+#[test]
+fn attention_over_a_paged_cache_is_that_of_each_request() {
+    // Query and key lengths: a chunk of a long prompt, a whole prompt, and generation, of 24 heads over 6 of the cache.
+    let context = [(7, 40), (9, 9)];
+    let generation = [(1, 100), (1, 31), (2, 64)];
+    let tokens: u64 = context.iter().chain(&generation).map(|one| one.0).sum();
+    let bf16 = "c10::BFloat16";
+    let dims = json!([[tokens, 24, 32], [tokens, 6, 32], [tokens, 6, 16], [tokens, 24, 16]]);
+    let args = json!({"Input Dims": dims, "Input type": [bf16, bf16, bf16, bf16]});
+    let operator = "vllm::unified_attention_with_output";
+    let annotation =
+        format!("execute_{tokens}_context_{}_generation_{}", said(&context), said(&generation));
+    let decode = format!("execute_4_context_{}_generation_{}", said(&[]), said(&generation));
+    let rows =
+        roofline_of(&[(operator, &annotation, args.clone()), (operator, &decode, args.clone())]);
+    let (mut pairs, mut seen, mut keys) = (0, 0, 0);
+    for (queries, length) in context.iter().chain(&generation).chain(&generation) {
+        pairs += queries * length;
+        // Query by query: the last sees all keys, each before it one less.
+        seen += (0..*queries).map(|i| length - i).sum::<u64>();
+        keys += length;
+    }
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!((&rows[0]["count"], &rows[0]["model"]), (&json!(2), &json!("paged_attention")));
+    assert_eq!(rows[0]["flops"], 2 * 24 * (32 + 16) * pairs);
+    assert_eq!(rows[0]["work_flops"], 2 * 24 * (32 + 16) * seen);
+    let own = 2 * tokens * 24 * (32 + 16);
+    assert_eq!(rows[0]["bytes"], 2 * (own + keys * 6 * (32 + 16)));
+
+    // Without what it follows from it has no model, and what is inside counts.
+    let rows = roofline_of(&[(operator, "execute_context_1(7)_generation_3(4)", args)]);
+    assert_eq!((&rows[0]["model"], &rows[0]["flops"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn experts_and_groups_are_counted_by_their_rows() {
+    let bf16 = "c10::BFloat16";
+    let experts = |tokens: u64| {
+        let dims = json!([[tokens, 64], [8, 96, 64], [8, 64, 48], [tokens, 2], [tokens, 2]]);
+        json!({"Input Dims": dims, "Input type": [bf16, bf16, bf16, "float", "int"]})
+    };
+    let of = |tokens: u64, met: u64| {
+        let rows = roofline_of(&[("vllm::inplace_fused_experts", "step", experts(tokens))]);
+        assert_eq!(rows[0]["model"], "experts");
+        assert_eq!(rows[0]["flops"], 2 * tokens * 2 * (96 * 64 + 64 * 48));
+        let weights = 2 * met * (96 * 64 + 64 * 48);
+        assert_eq!(rows[0]["bytes"], 2 * 2 * tokens * 64 + 4 * tokens * 2 + weights);
+    };
+    of(100, 8);
+    of(3, 6);
+    let grouped = |a: Value, b: Value| {
+        let args = json!({"Input Dims": [a, b, [8]], "Input type": [bf16, bf16, "int"]});
+        roofline_of(&[("aten::_grouped_mm", "step", args)])[0]["flops"].clone()
+    };
+    assert_eq!(grouped(json!([100, 64]), json!([8, 64, 32])), 2 * 100 * 64 * 32);
+    assert_eq!(grouped(json!([8, 10, 64]), json!([8, 64, 32])), 2 * 8 * 10 * 64 * 32);
+    assert_eq!(grouped(json!([8, 10, 64]), json!([64, 320])), 2 * 10 * 64 * 320);
+    assert_eq!(grouped(json!([64, 100]), json!([100, 32])), Value::Null);
+    // Packed weights have other sizes than they stand for.
+    let dims = json!([[9, 64], [8, 96, 32], [8, 64, 24], [9, 2], [9, 2]]);
+    let args = json!({"Input Dims": dims, "Input type": [bf16, "unsigned char", "unsigned char", "float", "int"]});
+    let rows = roofline_of(&[("sglang::outplace_fused_experts", "step", args)]);
+    assert_eq!(rows[0]["flops"], Value::Null);
+}
+
 #[test]
 fn odd_inputs_have_no_model_and_do_no_harm() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::OpModels;
 use super::models::{Cost, OpModel};
+use super::serving::has_sums;
 use super::shapes::inputs;
 use crate::analyze::base::TimeBase;
 use crate::analyze::devices::ActivityKind;
@@ -39,14 +40,41 @@ pub(super) struct Call {
 struct Costs<'a> {
     store: &'a Store,
     models: &'a OpModels,
+    iterations: &'a Iterations,
+    index: IterationIndex,
+    /// Whether an annotation says what attention serves.
+    has_sums: bool,
     of_names: BTreeMap<StrId, Option<&'a OpModel>>,
-    costs: BTreeMap<(StrId, u32), Option<Cost>>,
+    /// By name, inputs, and the iteration where the cost follows from it.
+    costs: BTreeMap<(StrId, u32, Option<usize>), Option<Cost>>,
 }
 
 impl<'a> Costs<'a> {
+    fn new(store: &'a Store, models: &'a OpModels, iterations: &'a Iterations) -> Self {
+        Self {
+            store,
+            models,
+            iterations,
+            index: IterationIndex::new(iterations),
+            has_sums: iterations.rows.iter().any(|row| has_sums(&row.batch)),
+            of_names: BTreeMap::new(),
+            costs: BTreeMap::new(),
+        }
+    }
+
     fn model(&mut self, name: StrId) -> Option<&'a OpModel> {
-        let (store, models) = (self.store, self.models);
-        *self.of_names.entry(name).or_insert_with(|| models.find(store.strings.get(name)))
+        let (store, models, has_sums) = (self.store, self.models, self.has_sums);
+        let find = || models.find(store.strings.get(name));
+        let known = |model: &&OpModel| has_sums || !model.is_of_batch();
+        *self.of_names.entry(name).or_insert_with(|| find().filter(known))
+    }
+
+    fn cost(&mut self, model: &OpModel, name: StrId, shapes: u32, at_ns: i64) -> Option<Cost> {
+        let (store, rows) = (self.store, &self.iterations.rows);
+        let iteration = model.is_of_batch().then(|| self.index.at(at_ns)).flatten();
+        let batch = iteration.map(|row| &rows[row].batch);
+        let cost = || model.cost(&inputs(store, &store.shapes[shapes as usize]), batch);
+        *self.costs.entry((name, shapes, iteration)).or_insert_with(cost)
     }
 
     /// A call of an operator, without its kernels.
@@ -56,26 +84,28 @@ impl<'a> Costs<'a> {
         let row = store.ops.binary_search_by_key(&slice, |row| row.slice).ok();
         let shapes = row.and_then(|at| store.ops[at].shapes);
         let model = self.model(name);
-        let cost = model.zip(shapes).and_then(|(model, shapes)| {
-            let cost = || model.cost(&inputs(store, &store.shapes[shapes as usize]));
-            *self.costs.entry((name, shapes)).or_insert_with(cost)
-        });
-        let slice = slice as usize;
+        let at_ns = store.slices.ts_ns[slice as usize];
+        let cost = model.zip(shapes).and_then(|(m, shapes)| self.cost(m, name, shapes, at_ns));
         Call {
             name: Some(name),
             shapes,
-            host_ns: store.slices.dur_ns(slice),
+            host_ns: store.slices.dur_ns(slice as usize),
             cost,
             model: model.map(OpModel::name),
-            at_ns: store.slices.ts_ns[slice],
+            at_ns,
             ..Call::default()
         }
     }
 }
 
 /// The calls with a model, and those that launched kernels; kernels without an operator are calls of their own.
-pub(super) fn calls(store: &Store, base: &TimeBase, models: &OpModels) -> Vec<Call> {
-    let mut costs = Costs { store, models, of_names: BTreeMap::new(), costs: BTreeMap::new() };
+pub(super) fn calls(
+    store: &Store,
+    base: &TimeBase,
+    models: &OpModels,
+    iterations: &Iterations,
+) -> Vec<Call> {
+    let mut costs = Costs::new(store, models, iterations);
     let mut found = Owners { store, costs: &mut costs, modelled: Vec::new(), owners: Vec::new() };
     let mut stack = NestStack::default();
     for thread in &base.threads {

@@ -7,6 +7,7 @@
 
 mod join;
 mod models;
+mod serving;
 mod shapes;
 
 use std::collections::BTreeMap;
@@ -92,7 +93,7 @@ pub struct Roofline {
 }
 
 /// What makes calls alike.
-type Key = (Option<u32>, Option<StrId>, Option<u32>, bool);
+type Key = (Option<u32>, Option<StrId>, Option<u32>, [bool; 2]);
 
 /// Calls that are alike.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,6 +101,7 @@ struct Sum {
     count: u64,
     host_ns: i64,
     device_ns: i64,
+    /// Of all calls together.
     cost: Option<Cost>,
     model: Option<&'static str>,
 }
@@ -114,16 +116,20 @@ pub fn roofline(
     if store.shapes.is_empty() {
         return Roofline::default();
     }
-    let calls = calls(store, base, &config.models);
+    let calls = calls(store, base, &config.models, iterations);
     let has_device = !base.devices.is_empty();
     let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
     for call in &calls {
-        let key = (call.device, call.name, call.shapes, call.is_tf32);
+        let key = (call.device, call.name, call.shapes, [call.is_tf32, call.cost.is_some()]);
         let sum = sums.entry(key).or_default();
         sum.count += 1;
         sum.host_ns += call.host_ns;
         sum.device_ns += call.device_ns;
-        (sum.cost, sum.model) = (call.cost, call.model);
+        sum.model = call.model;
+        sum.cost = match (sum.cost, call.cost) {
+            (Some(before), Some(own)) => Some(before.and(own)),
+            (before, own) => before.or(own),
+        };
     }
     let rows = sums.into_iter().map(|(key, sum)| {
         let device = Device::of(store, key.0, config.peaks);
@@ -141,11 +147,10 @@ fn row(
     device: &Device<'_>,
     (key, sum): (Key, Sum),
 ) -> RooflineRow {
-    let (number, name, shapes, is_tf32) = key;
+    let (number, name, shapes, [is_tf32, _]) = key;
     let cost = sum.cost.unwrap_or_default();
     let dtype = cost.dtype.map(|dtype| if is_tf32 { Dtype::Tf32 } else { dtype });
-    let times = |one: Option<u64>| one.map(|one| one.saturating_mul(sum.count));
-    let (work_flops, bytes) = (times(cost.work_flops), times(cost.bytes));
+    let (work_flops, bytes) = (cost.work_flops, cost.bytes);
     let ran = (sum.device_ns > 0).then_some(sum.device_ns as f64);
     let (compute_ns, memory_ns) = (device.compute_ns(work_flops, dtype), device.memory_ns(bytes));
     // Without a peak for one of the two that are modelled, the roof is not known.
@@ -159,7 +164,7 @@ fn row(
         count: sum.count,
         device_ns: has_device.then_some(sum.device_ns),
         host_ns: sum.host_ns,
-        flops: times(cost.flops),
+        flops: cost.flops,
         work_flops,
         bytes,
         intensity: work_flops

@@ -4,6 +4,7 @@
 //! of products, convolutions and attention. Bytes are what has to be read and written at least once, whatever caches do.
 
 use super::shapes::{Dtype, Input, Tensor, product};
+use crate::analyze::iteration_names::Batch;
 use crate::analyze::wait_rules::{RuleError, glob_matches, parse_lines, word};
 
 /// The text of the default models.
@@ -22,6 +23,19 @@ pub(super) struct Cost {
     pub dtype: Option<Dtype>,
 }
 
+impl Cost {
+    /// The cost of two calls together.
+    pub(super) fn and(self, other: Self) -> Self {
+        let sum = |a: Option<u64>, b: Option<u64>| Some(a?.saturating_add(b?));
+        Self {
+            flops: sum(self.flops, other.flops),
+            work_flops: sum(self.work_flops, other.work_flops),
+            bytes: sum(self.bytes, other.bytes),
+            dtype: self.dtype,
+        }
+    }
+}
+
 /// How the shapes make the cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
@@ -35,12 +49,15 @@ enum Shape {
     Copy,
     Gather,
     Arguments,
+    GroupedGemm,
+    Experts,
+    PagedAttention,
     /// No model.
     Nothing,
 }
 
 impl Shape {
-    const ALL: [(&str, Self); 11] = [
+    const ALL: [(&str, Self); 14] = [
         ("gemm", Self::Gemm),
         ("convolution", Self::Convolution),
         ("convolution_backward", Self::ConvolutionBackward),
@@ -51,16 +68,20 @@ impl Shape {
         ("copy", Self::Copy),
         ("gather", Self::Gather),
         ("arguments", Self::Arguments),
+        ("grouped_gemm", Self::GroupedGemm),
+        ("experts", Self::Experts),
+        ("paged_attention", Self::PagedAttention),
         ("none", Self::Nothing),
     ];
 
     /// The inputs that a line has to name.
     fn needs(self) -> &'static [&'static str] {
         match self {
-            Self::Gemm => &["a", "b"],
+            Self::Gemm | Self::GroupedGemm => &["a", "b"],
+            Self::Experts => &["x", "w1", "w2", "index"],
             Self::Convolution => &["x", "w", "stride", "padding", "dilation", "transposed"],
             Self::ConvolutionBackward => &["gradient", "x", "w", "transposed", "mask"],
-            Self::Attention => &["q", "k", "v"],
+            Self::Attention | Self::PagedAttention => &["q", "k", "v"],
             Self::AttentionBackward => &["gradient", "q", "k", "v"],
             Self::Copy => &["to", "from"],
             Self::Gather => &["table", "index"],
@@ -70,7 +91,7 @@ impl Shape {
 }
 
 /// Which input is what.
-const PLACES: [&str; 21] = [
+const PLACES: [&str; 23] = [
     "a",
     "b",
     "c",
@@ -92,6 +113,8 @@ const PLACES: [&str; 21] = [
     "from",
     "table",
     "index",
+    "w1",
+    "w2",
 ];
 
 /// One model.
@@ -196,8 +219,13 @@ impl OpModel {
         Shape::ALL.iter().find(|(_, shape)| *shape == self.shape).map_or("none", |&(name, _)| name)
     }
 
-    /// The cost of a call; `None` where its inputs do not tell.
-    pub(super) fn cost(&self, inputs: &[Input]) -> Option<Cost> {
+    /// Whether the cost follows from what the iteration serves, not from the inputs alone.
+    pub(super) fn is_of_batch(&self) -> bool {
+        self.shape == Shape::PagedAttention
+    }
+
+    /// The cost of a call in an iteration that serves `batch`; `None` where the two do not tell.
+    pub(super) fn cost(&self, inputs: &[Input], batch: Option<&Batch>) -> Option<Cost> {
         let call = Call { model: self, inputs };
         match self.shape {
             Shape::Gemm => call.gemm(),
@@ -209,13 +237,16 @@ impl OpModel {
             Shape::Reduce | Shape::Arguments => call.every_tensor_once(),
             Shape::Copy => call.copy(),
             Shape::Gather => call.gather(),
+            Shape::GroupedGemm => call.grouped_gemm(),
+            Shape::Experts => call.experts(),
+            Shape::PagedAttention => call.paged_attention(batch?),
             Shape::Nothing => None,
         }
     }
 }
 
 /// A call with its model.
-struct Call<'a> {
+pub(super) struct Call<'a> {
     model: &'a OpModel,
     inputs: &'a [Input],
 }
@@ -252,7 +283,7 @@ impl Attention {
 }
 
 /// Bytes of an element of what a product writes: half precision for what narrower factors make.
-fn result_bytes(dtype: Dtype) -> u64 {
+pub(super) fn result_bytes(dtype: Dtype) -> u64 {
     match dtype {
         Dtype::Fp8 => 2,
         Dtype::Int8 => 4,
@@ -260,7 +291,7 @@ fn result_bytes(dtype: Dtype) -> u64 {
     }
 }
 
-fn sum(parts: impl IntoIterator<Item = Option<u64>>) -> Option<u64> {
+pub(super) fn sum(parts: impl IntoIterator<Item = Option<u64>>) -> Option<u64> {
     parts.into_iter().try_fold(0_u64, |sum, part| Some(sum.saturating_add(part?)))
 }
 
@@ -269,7 +300,7 @@ impl<'a> Call<'a> {
         self.inputs.get(self.model.place(what)?)
     }
 
-    fn tensor(&self, what: &str) -> Option<&'a Tensor> {
+    pub(super) fn tensor(&self, what: &str) -> Option<&'a Tensor> {
         self.input(what)?.tensors.first()
     }
 
