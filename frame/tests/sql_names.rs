@@ -1,8 +1,6 @@
 //! SQL of anybody, and names of anybody in it: what the fuzzer of `fuzz/sql.rs` found once stays mended, and thousands of seeded
 //! changes find nothing new. `FUZZ_SECONDS=600` makes changes for so long.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 mod common;
 #[path = "../../fuzz/sql.rs"]
 mod sql;
