@@ -330,6 +330,14 @@ impl Subject<'_> {
         found
     }
 
+    /// The nodes of a lane that begin in a span or with its end. They stand in the order of their begins.
+    fn beginning_in(&self, lane: std::ops::Range<u32>, span: Span) -> std::ops::Range<u32> {
+        let begins = &self.graph.nodes.start[lane.start as usize..lane.end as usize];
+        let first = begins.partition_point(|&start| start < span.start_ns) as u32;
+        let behind = begins.partition_point(|&start| start <= span.end_ns) as u32;
+        lane.start + first..lane.start + behind
+    }
+
     /// Nodes of operators, and the pauses before them: what comes between two operators and no event explains is what
     /// calling the second takes, and the profiler's own time for it.
     fn with_pauses(&self, inside: Vec<u32>) -> Vec<u32> {
@@ -401,8 +409,9 @@ impl Subject<'_> {
             let own = self.inputs[lane.input].iterations.iter().filter(|one| one.track == track);
             for one in own.filter(|one| phase.is_none_or(|phase| one.phase.as_str() == phase)) {
                 let start = one.start_ns.saturating_add(offset);
-                let span = Intervals::union_of(vec![Span::new(start, start + one.cpu_ns)]);
-                let mut inside = self.within(lane.nodes.clone(), &span);
+                let span = Span::new(start, start + one.cpu_ns);
+                let some = self.beginning_in(lane.nodes.clone(), span);
+                let mut inside = self.within(some, &Intervals::union_of(vec![span]));
                 let is_launch = |&node: &u32| nodes.what[node as usize] == What::Launch;
                 let Some(last) = inside.iter().rposition(is_launch) else { continue };
                 inside.truncate(last + 1);

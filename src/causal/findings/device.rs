@@ -1,13 +1,14 @@
 //! Findings about the device of one input: launches, tiny kernels, copies, kernels side by side.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::super::device::median;
 use super::super::graph::{LaneOf, NONE, What};
 use super::super::rows::PathIterationRow;
 use super::super::whatif::Change;
 use super::{Candidate, Facts, FindingKind, asked};
-use crate::analyze::intervals::{Intervals, Span};
+use crate::analyze::intervals::{CoverIndex, Intervals, Span};
 use crate::analyze::launched::{BoundBy, launched};
 use crate::store::{Store, StrId};
 
@@ -116,24 +117,21 @@ const SLOWER_PCT: i64 = 125;
 /// Runs of a kernel, alone and beside others, that a comparison takes.
 const N_RUNS: usize = 10;
 
+/// How long each run of a kernel took, alone and beside others.
+type Runs = BTreeMap<StrId, [Vec<i64>; 2]>;
+
 /// Kernels that take longer while another stream, or another input on the same device, has kernels.
 fn contention(facts: &Facts<'_>, input: usize) -> Option<Candidate> {
-    let others = others_by_stream(facts, input);
-    let graph = facts.subject.graph;
     let store = facts.subject.inputs[input].store;
-    let mut runs: BTreeMap<StrId, [Vec<i64>; 2]> = BTreeMap::new();
-    for (at, lane) in graph.lanes.iter().enumerate().filter(|(_, lane)| lane.is_of(input)) {
-        let Some(beside) = others.get(&at).map(Intervals::index) else { continue };
-        for node in lane.nodes.clone() {
-            let i = node as usize;
-            if graph.nodes.what[i] == What::Kernel && graph.nodes.slice[i] != NONE {
-                let (start, end) = (graph.nodes.start[i], graph.nodes.end[i]);
-                let covered_ns = beside.covered_ns(start, end);
-                let is_beside = covered_ns * 2 > end - start;
-                if covered_ns == 0 || is_beside {
-                    let name = store.slices.name[graph.nodes.slice[i] as usize];
-                    runs.entry(name).or_default()[usize::from(is_beside)].push(end - start);
-                }
+    let mut runs = Runs::new();
+    for streams in busy_by_device(facts, input).values() {
+        let all = streams.iter().flat_map(|(_, busy)| busy.spans().iter().copied());
+        let all = Intervals::union_of(all.collect()).index();
+        for (&(at, _), alone) in streams.iter().zip(only_one(streams)) {
+            let lane = &facts.subject.graph.lanes[at];
+            if lane.is_of(input) {
+                let beside = Beside { all: &all, alone: alone.index() };
+                add_runs(facts, store, lane.nodes.clone(), &beside, &mut runs);
             }
         }
     }
@@ -148,8 +146,43 @@ fn contention(facts: &Facts<'_>, input: usize) -> Option<Candidate> {
     })
 }
 
-/// For each stream of an input, when others have kernels on its device.
-fn others_by_stream(facts: &Facts<'_>, input: usize) -> BTreeMap<usize, Intervals> {
+/// Adds the kernels of a stream, but those that were beside others for less than half of their time.
+fn add_runs(
+    facts: &Facts<'_>,
+    store: &Store,
+    stream: Range<u32>,
+    beside: &Beside<'_>,
+    runs: &mut Runs,
+) {
+    let nodes = &facts.subject.graph.nodes;
+    for i in stream.map(|node| node as usize) {
+        if nodes.what[i] != What::Kernel || nodes.slice[i] == NONE {
+            continue;
+        }
+        let covered_ns = beside.covered_ns(nodes.start[i], nodes.end[i]);
+        let took_ns = nodes.end[i] - nodes.start[i];
+        let is_beside = covered_ns * 2 > took_ns;
+        if covered_ns == 0 || is_beside {
+            let name = store.slices.name[nodes.slice[i] as usize];
+            runs.entry(name).or_default()[usize::from(is_beside)].push(took_ns);
+        }
+    }
+}
+
+/// How long kernels of other streams of a device run while a kernel of one stream does: all, less what that stream is alone in.
+struct Beside<'a> {
+    all: &'a CoverIndex,
+    alone: CoverIndex,
+}
+
+impl Beside<'_> {
+    fn covered_ns(&self, start_ns: i64, end_ns: i64) -> i64 {
+        self.all.covered_ns(start_ns, end_ns) - self.alone.covered_ns(start_ns, end_ns)
+    }
+}
+
+/// When streams of devices have kernels, by device: of one input, and of those whose clock is that of its own.
+fn busy_by_device(facts: &Facts<'_>, input: usize) -> BTreeMap<u32, Vec<(usize, Intervals)>> {
     let (graph, inputs) = (facts.subject.graph, facts.subject.inputs);
     let kernels = |at: usize| {
         let lane = graph.lanes[at].nodes.clone().map(|node| node as usize);
@@ -157,31 +190,41 @@ fn others_by_stream(facts: &Facts<'_>, input: usize) -> BTreeMap<usize, Interval
         let spans = kernels.map(|i| Span::new(graph.nodes.start[i], graph.nodes.end[i]));
         Intervals::union_of(spans.collect())
     };
-    let streams: Vec<(usize, usize, Option<u32>)> = graph
-        .lanes
-        .iter()
-        .enumerate()
-        .filter_map(|(at, lane)| match lane.of {
-            LaneOf::Stream(device, _) => Some((at, lane.input, device)),
-            _ => None,
-        })
-        .collect();
-    let busy: BTreeMap<usize, Intervals> =
-        streams.iter().map(|&(at, ..)| (at, kernels(at))).collect();
-    let is_shared = |a: usize, b: usize| a == b || (inputs[a].is_placed && inputs[b].is_placed);
-    let mut found = BTreeMap::new();
-    for &(at, of, device) in streams.iter().filter(|&&(_, of, _)| of == input) {
-        let others = streams.iter().filter(|&&(other, other_of, other_device)| {
-            other != at && device.is_some() && other_device == device && is_shared(of, other_of)
-        });
-        let all = others.fold(Intervals::default(), |all, (other, ..)| all.union(&busy[other]));
-        found.insert(at, all);
+    let is_shared = |of: usize| of == input || (inputs[of].is_placed && inputs[input].is_placed);
+    let mut devices: BTreeMap<u32, Vec<(usize, Intervals)>> = BTreeMap::new();
+    for (at, lane) in graph.lanes.iter().enumerate() {
+        if let LaneOf::Stream(Some(device), _) = lane.of
+            && is_shared(lane.input)
+        {
+            devices.entry(device).or_default().push((at, kernels(at)));
+        }
+    }
+    devices
+}
+
+/// When each stream is the only one of its device that has kernels.
+fn only_one(streams: &[(usize, Intervals)]) -> Vec<Intervals> {
+    let mut edges: Vec<(i64, i64, usize)> = Vec::new();
+    for (number, (_, busy)) in streams.iter().enumerate() {
+        for span in busy.spans() {
+            edges.extend([(span.start_ns, 1, number), (span.end_ns, -1, number)]);
+        }
+    }
+    edges.sort_unstable();
+    let mut found = vec![Intervals::default(); streams.len()];
+    // Where one is active, the sum of the numbers of those that are is its own.
+    let (mut n_active, mut numbers, mut since_ns) = (0, 0, 0);
+    for (at_ns, step, number) in edges {
+        if n_active == 1 && at_ns > since_ns {
+            found[numbers as usize].push(Span::new(since_ns, at_ns));
+        }
+        (n_active, numbers, since_ns) = (n_active + step, numbers + step * number as i64, at_ns);
     }
     found
 }
 
 /// Kernels that are slower beside others: how many, by how much in sum, which one the most.
-fn slowed(store: &Store, runs: &mut BTreeMap<StrId, [Vec<i64>; 2]>) -> (u64, i64, Option<String>) {
+fn slowed(store: &Store, runs: &mut Runs) -> (u64, i64, Option<String>) {
     let (mut count, mut sum_ns, mut most) = (0, 0, (0, None));
     for (&name, [alone, beside]) in runs {
         if alone.len() < N_RUNS || beside.len() < N_RUNS {
@@ -195,4 +238,36 @@ fn slowed(store: &Store, runs: &mut BTreeMap<StrId, [Vec<i64>; 2]>) -> (u64, i64
         }
     }
     (count, sum_ns, most.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Beside, only_one};
+    use crate::analyze::intervals::{Intervals, Span};
+
+    proptest! {
+        #[test]
+        fn beside_is_what_any_other_stream_runs(
+            streams in prop::collection::vec(prop::collection::vec((0..60_i64, 0..9_i64), 0..6), 1..6),
+            asked in (0..60_i64, 0..20_i64),
+        ) {
+            let busy = |spans: &Vec<(i64, i64)>| {
+                Intervals::union_of(spans.iter().map(|&(at, ns)| Span::new(at, at + ns)).collect())
+            };
+            let streams: Vec<(usize, Intervals)> =
+                streams.iter().map(busy).enumerate().collect();
+            let all = streams.iter().flat_map(|(_, busy)| busy.spans().iter().copied());
+            let all = Intervals::union_of(all.collect()).index();
+            let (start_ns, end_ns) = (asked.0, asked.0 + asked.1);
+            for (&(at, _), alone) in streams.iter().zip(only_one(&streams)) {
+                let others = streams.iter().filter(|(other, _)| *other != at);
+                let others = others.fold(Intervals::default(), |all, (_, busy)| all.union(busy));
+                let beside = Beside { all: &all, alone: alone.index() };
+                let expected_ns = others.index().covered_ns(start_ns, end_ns);
+                prop_assert_eq!(beside.covered_ns(start_ns, end_ns), expected_ns);
+            }
+        }
+    }
 }
