@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use flate2::{Compression, write::GzEncoder};
-use omni_trace::diag::IssueKind;
+use omni_trace::diag::{IssueKind, Severity};
 use omni_trace::read::{Input, ReadError, ReadOptions, read_input};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
@@ -202,6 +202,16 @@ fn other_bytes_after_the_last_member_are_skipped_and_told() {
     assert_eq!(input.store.slices.len(), N_EVENTS);
     assert!(!input.store.meta.truncated);
     assert_eq!(input.diag.count(IssueKind::TrailingBytes), 1);
+}
+
+#[test]
+fn a_member_cut_within_its_header_hides_none_behind_it() {
+    let whole = gzip(&trace());
+    for cut in 1..24 {
+        let input = read(&[&whole[..cut], &whole].concat()).unwrap();
+        assert_eq!(input.store.slices.len(), N_EVENTS, "{cut}");
+        assert!(input.diag.worst() >= Some(Severity::DataLoss), "{cut}: {:?}", input.diag);
+    }
 }
 
 #[test]

@@ -123,10 +123,16 @@ impl Gzip {
         match header_length(bytes) {
             // What was passed over went up to the end of the file.
             _ if n == 0 => return Ok(Some(Step::Member)),
-            Ok(Some(length)) => {
-                raw.skip(length);
-                self.begin(raw, true);
-            }
+            Ok(Some(length)) => match member_in_header(bytes, length) {
+                Some(at) => {
+                    raw.skip(at);
+                    self.note("a member is cut short", at as u64);
+                }
+                None => {
+                    raw.skip(length);
+                    self.begin(raw, true);
+                }
+            },
             Ok(None) if n < MAX_HEADER_BYTES => {
                 raw.skip(n);
                 return Ok(Some(Step::Truncated));
@@ -345,6 +351,14 @@ fn is_member(bytes: &[u8], at: usize) -> bool {
     let is_marked = bytes[at..].starts_with(MAGIC);
     let length = is_marked.then(|| header_length(&bytes[at..]).ok().flatten()).flatten();
     length.is_some_and(|length| inflates(&bytes[at + length..]))
+}
+
+/// Where a member begins inside of what looks like the header of one, which was cut short then: nothing inflates behind it.
+fn member_in_header(bytes: &[u8], length: usize) -> Option<usize> {
+    let end = bytes.len().min(length + MAGIC.len() - 1);
+    let mut headers = memchr::memmem::find_iter(&bytes[1..end], MAGIC).map(|at| at + 1);
+    let found = headers.find(|&at| is_member(bytes, at))?;
+    (!inflates(&bytes[length..])).then_some(found)
 }
 
 /// Whether a deflate stream seems to begin here: it inflates to some text without anything before it.

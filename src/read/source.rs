@@ -62,7 +62,7 @@ impl ByteStream {
             return Err(ReadError::Empty { path: path.to_owned() });
         }
         refuse_unsupported(path, start)?;
-        let decoder = if start.starts_with(GZIP) {
+        let decoder = if is_gzip(start) {
             Decoder::Gzip(raw, Box::new(Gzip::new()))
         } else if start.starts_with(ZSTD) {
             Decoder::Zstd(zstd(raw).map_err(|e| ReadError::Compression {
@@ -183,6 +183,12 @@ impl ByteStream {
             _ => StreamEnd::Corrupt(error.to_string()),
         };
     }
+}
+
+/// Whether a member begins here, also behind one that was cut after its first byte.
+fn is_gzip(start: &[u8]) -> bool {
+    start.starts_with(GZIP)
+        || start.strip_prefix(&GZIP[..1]).is_some_and(|rest| rest.starts_with(GZIP))
 }
 
 /// Whether bytes begin as text does.

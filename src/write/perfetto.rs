@@ -411,12 +411,12 @@ impl<W: Write> File<W> {
                 Some(writer) => writer,
                 none => {
                     let sequence = self.sequence();
-                    none.insert(LaneWriter::new(source.store, sequence, self.start_ns, uuid))
+                    let writer =
+                        none.insert(LaneWriter::new(source.store, sequence, self.start_ns, uuid));
+                    self.packets.put(&writer.first())?;
+                    writer
                 }
             };
-            if let Some(packet) = writer.state_when_due() {
-                self.packets.put(&packet)?;
-            }
             let shift =
                 |ns: i64| ns.saturating_add(source.plan.shift_ns).saturating_add(self.base_ns);
             while open.last().is_some_and(|&open| open <= start_ns) {
@@ -505,31 +505,22 @@ pub(super) fn absolute(time_ns: i64, sequence: u32, event: TrackEvent) -> TraceP
 struct LaneWriter<'s> {
     store: &'s Store,
     sequence: u32,
+    start_ns: i64,
     last_ns: i64,
     uuid: u64,
     has_name: Vec<u64>,
     has_category: [u64; 4],
-    n_begins: usize,
 }
-
-/// Begins after which a sequence tells its state again, so that behind lost packets times and names are known again.
-const STATE_EVERY: usize = 1 << 14;
 
 impl<'s> LaneWriter<'s> {
     fn new(store: &'s Store, sequence: u32, start_ns: i64, uuid: u64) -> Self {
         let has_name = vec![0; store.strings.len() / 64 + 1];
-        let (last_ns, has_category, n_begins) = (start_ns, [0; 4], 0);
-        Self { store, sequence, last_ns, uuid, has_name, has_category, n_begins }
+        Self { store, sequence, start_ns, last_ns: start_ns, uuid, has_name, has_category: [0; 4] }
     }
 
-    /// The packet that starts the sequence, or its state anew: clock, track, keys of arguments.
-    fn state_when_due(&mut self) -> Option<TracePacket> {
-        if !self.n_begins.is_multiple_of(STATE_EVERY) {
-            return None;
-        }
-        self.has_name.fill(0);
-        self.has_category = [0; 4];
-        let time = Some(unsigned(self.last_ns));
+    /// The packet that starts the sequence: clock, track, keys of arguments.
+    fn first(&self) -> TracePacket {
+        let time = Some(unsigned(self.start_ns));
         let boot = Clock { clock_id: Some(BOOTTIME), timestamp: time, ..Clock::default() };
         let own = Clock {
             clock_id: Some(INCREMENTAL),
@@ -537,10 +528,10 @@ impl<'s> LaneWriter<'s> {
             is_incremental: Some(true),
             ..Clock::default()
         };
-        Some(TracePacket {
+        TracePacket {
             trusted_packet_sequence_id: Some(self.sequence),
             sequence_flags: Some(CLEARED),
-            first_packet_on_sequence: (self.n_begins == 0).then_some(true),
+            first_packet_on_sequence: Some(true),
             clock_snapshot: Some(ClockSnapshot {
                 clocks: vec![boot, own],
                 primary_trace_clock: None,
@@ -554,7 +545,7 @@ impl<'s> LaneWriter<'s> {
             }),
             interned_data: Some(known_keys()),
             ..TracePacket::default()
-        })
+        }
     }
 
     fn packet(&mut self, time_ns: i64) -> TracePacket {
@@ -575,7 +566,6 @@ impl<'s> LaneWriter<'s> {
         slice: usize,
         time_ns: i64,
     ) -> (TracePacket, TrackEvent) {
-        self.n_begins += 1;
         let name = source.store.slices.name[slice];
         let category = source.store.category_number(slice);
         let mut interned = InternedData::default();
