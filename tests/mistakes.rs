@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What is typed, a piece of the line that says what is wrong, and a piece of the one that says what to do.
-const MISTAKES: [(&str, &str, &str); 77] = [
+const MISTAKES: [(&str, &str, &str); 78] = [
     // Commands.
     ("analyse $PIPE", "no command `analyse`", "`omni-trace analyze`"),
     ("stage $LOG", "no command `stage`", "`omni-trace stages`"),
@@ -103,6 +103,7 @@ const MISTAKES: [(&str, &str, &str); 77] = [
         "--print-wait-rules",
     ),
     ("what-if $PIPE --scale x", "`x` is not KIND:GLOB=FACTOR", "--scale 'kernel:"),
+    ("what-if $PIPE --free comm", "is about nothing that was recorded", "no time of that kind"),
     ("what-if $PIPE --drop-op none", "is about nothing that was recorded", "`*` stands for any"),
     ("diff $PIPE $PIPE --gate abc", "`abc` is no limit", "--gate 3%"),
     ("check $PIPE --need kernelz", "--need cannot be `kernelz`", "`--need kernels`"),

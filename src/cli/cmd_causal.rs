@@ -155,10 +155,15 @@ pub(super) fn what_if(args: &WhatIfArgs) -> anyhow::Result<Outcome> {
 fn refuse_untouched(changes: &[crate::causal::rows::ChangeRow]) -> Result<(), Hinted> {
     match changes.iter().find(|row| row.n_nodes == 0) {
         None => Ok(()),
-        Some(row) => Err(Hinted {
-            what: format!("`{}` is about nothing that was recorded", row.change),
-            hint: "names are patterns: `*` stands for any text; `omni-trace analyze --table kernels,components` shows names"
-                .to_owned(),
-        }),
+        Some(row) => {
+            let is_class = row.change.starts_with("--free") || row.change.starts_with("--overlap ");
+            let hint = if is_class && !row.change.contains(':') {
+                "no time of that kind is in the inputs, so that it would change nothing; `omni-trace what-if` without options lists what there is"
+            } else {
+                "names are patterns: `*` stands for any text; `omni-trace analyze --table kernels,components` shows names"
+            };
+            let what = format!("`{}` is about nothing that was recorded", row.change);
+            Err(Hinted { what, hint: hint.to_owned() })
+        }
     }
 }
