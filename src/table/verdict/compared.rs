@@ -153,9 +153,9 @@ fn scale(total: &LaneRow, is_ungated: bool) -> Option<Sentence> {
     let at = total_at();
     let percent = |value| Cell::or_none(value, Cell::Percent);
     let time = |value| Cell::or_none(value, Cell::Ns);
-    let said = line("The same work takes ")
+    let said = line("The time of equal work changes by ")
         .figure(percent(total.common_pct), pointer!(at.common_pct))
-        .words(" more in B, by the median of ")
+        .words(" in B, by the median of ")
         .figure(Cell::Count(total.common_names), pointer!(at.common_names))
         .words(" names, which stray by ")
         .figure(percent(total.common_spread_pct), pointer!(at.common_spread_pct))
