@@ -9,8 +9,7 @@
 //!
 //! `diff` cuts less, by [`super::warmup`]: of few iterations it needs each, and its rate of false alarms was measured so.
 
-/// Fewer iterations show no change of level.
-const MIN_UNITS: usize = 4;
+use super::warmup::{MIN_UNITS, OF_NEIGHBOURS, logs};
 
 /// By how much those of a warm-up are longer, as a logarithm; one is slow from half of it on.
 const MIN_STEP: f64 = 0.2;
@@ -38,10 +37,11 @@ pub fn unsettled(durations_ns: &[i64]) -> usize {
     if durations_ns.len() < MIN_UNITS {
         return 0;
     }
-    let logs: Vec<f64> = durations_ns.iter().map(|&ns| (ns.max(1) as f64).ln()).collect();
+    let logs = logs(durations_ns);
     let (early, late) = logs.split_at(logs.len() / 2);
-    let ratios = Steady::of(late).ratios(early);
-    let most = (SLOW.0 / Steady::of(late).outliers).ln();
+    let steady = Steady::of(late);
+    let ratios = steady.ratios(early);
+    let most = (SLOW.0 / steady.outliers).ln();
     let (mut slow, mut cut) = (SLOW.0, 0);
     for _ in 0..N_LOOKS {
         cut = end(&ratios, ((1.0 - slow).ln(), most));
@@ -65,8 +65,7 @@ impl Steady {
     fn of(late: &[f64]) -> Self {
         let middle = median(late.to_vec());
         let steps = late.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
-        // The median of the absolute difference of two normal values is 0.954 of their deviation.
-        let noise = (median(steps) / 0.954).max(MIN_NOISE);
+        let noise = (median(steps) / OF_NEIGHBOURS).max(MIN_NOISE);
         let step = MIN_STEP.max(MIN_DEVIATIONS * noise);
         let far = late.iter().filter(|&&log| log - middle > step).count();
         let outliers = (far as f64 / late.len() as f64).clamp(OUTLIERS.0, OUTLIERS.1);

@@ -7,7 +7,7 @@
 //! It is `diff`'s rule, which keeps as many iterations as it can; `--steady` cuts sharper, by [`super::settling`].
 
 /// Fewer iterations show no change of level.
-const MIN_UNITS: usize = 4;
+pub(super) const MIN_UNITS: usize = 4;
 
 /// By how much the first ones are longer, as a logarithm.
 const MIN_STEP: f64 = 0.095;
@@ -15,13 +15,21 @@ const MIN_STEP: f64 = 0.095;
 /// What a level must gain, in variances of the noise for each natural logarithm of the number.
 const PENALTY: f64 = 3.0;
 
+/// The median of the absolute difference of two normal values, as a part of their deviation.
+pub(super) const OF_NEIGHBOURS: f64 = 0.954;
+
+/// Logarithms of durations.
+pub(super) fn logs(durations_ns: &[i64]) -> Vec<f64> {
+    durations_ns.iter().map(|&ns| (ns.max(1) as f64).ln()).collect()
+}
+
 /// How many of some durations, in time order, are warm-up.
 pub fn warmup(durations_ns: &[i64]) -> usize {
     let n = durations_ns.len();
     if n < MIN_UNITS {
         return 0;
     }
-    let logs: Vec<f64> = durations_ns.iter().map(|&ns| (ns.max(1) as f64).ln()).collect();
+    let logs = logs(durations_ns);
     let total: f64 = logs.iter().sum();
     let mut head = 0.0;
     let mut best = (0.0, 0);
@@ -42,9 +50,8 @@ pub fn warmup(durations_ns: &[i64]) -> usize {
 fn noise(logs: &[f64]) -> f64 {
     let mut steps: Vec<f64> = logs.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
     steps.sort_by(f64::total_cmp);
-    // The median of the absolute difference of two normal values is 0.954 of their deviation.
     let median = steps.get(steps.len() / 2).copied().unwrap_or(0.0);
-    (median / 0.954).powi(2)
+    (median / OF_NEIGHBOURS).powi(2)
 }
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ impl Change {
             _ => Place::Own,
         }
     }
+
+    /// Whether it is about a class of time, and so about no name.
+    pub fn is_of_class(&self) -> bool {
+        matches!(self, Self::Free(_) | Self::Overlap(Some(_), _))
+    }
 }
 
 /// A change with the words that asked for it.

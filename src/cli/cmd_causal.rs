@@ -15,7 +15,8 @@ use crate::align::Together;
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::analyze::joined::Joined;
 use crate::ask::{CausalRun, compared, joined_with};
-use crate::causal::rows::{BoundRow, PathRow, StageRow};
+use crate::causal::rows::{BoundRow, ChangeRow, PathRow, StageRow};
+use crate::causal::whatif::Asked;
 use crate::diag::timings::timed;
 use crate::read::logs::LogInput;
 use crate::read::{Input, Inputs};
@@ -142,7 +143,7 @@ pub(super) fn what_if(args: &WhatIfArgs) -> anyhow::Result<Outcome> {
     let plan = CausalPlan::of((&args.causal, &args.logs), &args.table, csv_table)?;
     plan.run(|plan, run| {
         let report = run.what_if_report(&asked);
-        refuse_untouched(&report.changes)?;
+        refuse_untouched(&asked, &report.changes)?;
         let view = |source: &Source<'_>| Table::view(&source.table());
         let cut = |table: Table| plan.cut(table, report.inputs.len());
         rendered(&plan.common, &plan.choice, &report, &report.tables(), view, cut)
@@ -152,12 +153,11 @@ pub(super) fn what_if(args: &WhatIfArgs) -> anyhow::Result<Outcome> {
 /// # Errors
 ///
 /// A change that changes nothing: most likely its name is wrong.
-fn refuse_untouched(changes: &[crate::causal::rows::ChangeRow]) -> Result<(), Hinted> {
-    match changes.iter().find(|row| row.n_nodes == 0) {
+fn refuse_untouched(asked: &[Asked], changes: &[ChangeRow]) -> Result<(), Hinted> {
+    match asked.iter().zip(changes).find(|(_, row)| row.n_nodes == 0) {
         None => Ok(()),
-        Some(row) => {
-            let is_class = row.change.starts_with("--free") || row.change.starts_with("--overlap ");
-            let hint = if is_class && !row.change.contains(':') {
+        Some((asked, row)) => {
+            let hint = if asked.change.is_of_class() {
                 "no time of that kind is in the inputs, so that it would change nothing; `omni-trace what-if` without options lists what there is"
             } else {
                 "names are patterns: `*` stands for any text; `omni-trace analyze --table kernels,components` shows names"
