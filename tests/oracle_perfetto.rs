@@ -1,9 +1,7 @@
 //! What is written as Perfetto protobuf, as the `perfetto` package's own definitions read it.
 //!
-//! Perfetto's own importer does not come with the package: its `trace_processor` fetches a program from the web. By hand, with
-//! that program: `trace_processor_shell -Q "select name, value from stats where severity = 'error' and value > 0 or name =
-//! 'slice_spill_overlapping_complete_event'" OUT` must give 0. What stands here and in `tests/merge.rs` holds the rules that
-//! those figures count: begins and ends match, slices of a track nest, tracks are described.
+//! Perfetto's own importer is asked in `tests/perfetto_page.rs`. What stands here and in `tests/merge.rs` holds the rules that its
+//! statistics count: begins and ends match, slices of a track nest, tracks are described.
 //!
 //! `tests/oracle/make_venv.sh` makes the Python environment; without it these tests say that they were skipped.
 

@@ -1,5 +1,7 @@
 //! A headless Chromium behind chromedriver: WebDriver over plain HTTP on this machine.
 
+#![allow(dead_code, clippy::allow_attributes, reason = "each test uses its part of this")]
+
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::Path;
@@ -123,9 +125,23 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", feature);
     }
 
+    /// Gives the network back: of a page that is served from this machine.
+    pub(crate) fn connect(&self) {
+        self.devtools(
+            "Network.emulateNetworkConditions",
+            json!({"offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}),
+        );
+        self.post("timeouts", json!({"script": PATIENCE.as_millis()}));
+    }
+
+    /// Opens an address.
+    pub(crate) fn visit(&self, url: &str) {
+        self.post("url", json!({"url": url}));
+    }
+
     /// Opens a report and waits until it has loaded and its scripts have made it ready.
     pub(crate) fn open(&self, page: &Path) {
-        self.post("url", json!({"url": format!("file://{}", page.display())}));
+        self.visit(&format!("file://{}", page.display()));
         self.until("!!document.documentElement.dataset.ready");
     }
 
@@ -157,7 +173,17 @@ impl Browser {
 
     /// Runs a script and gives what it returns.
     pub(crate) fn run(&self, script: &str) -> Value {
-        self.post("execute/sync", json!({"script": script, "args": []}))
+        self.run_with(script, &[])
+    }
+
+    /// Runs a script with arguments and gives what it returns.
+    pub(crate) fn run_with(&self, script: &str, args: &[Value]) -> Value {
+        self.post("execute/sync", json!({"script": script, "args": args}))
+    }
+
+    /// Runs a script with arguments and gives what it calls its last argument with.
+    pub(crate) fn run_async(&self, script: &str, args: &[Value]) -> Value {
+        self.post("execute/async", json!({"script": script, "args": args}))
     }
 
     /// Presses keys on the element that a selector finds.
