@@ -76,7 +76,11 @@ fn query(args: &QueryArgs) -> Result<(), Trouble> {
             return Ok(());
         }
     }
-    out.finish()
+    out.finish()?;
+    if let (Some(told), false) = (data.told_of_reading(), args.read.quiet) {
+        say(&format!("note: {told}"));
+    }
+    Ok(())
 }
 
 /// Paths, and then SQL: the last word, where it has several words and nothing of that name is there.

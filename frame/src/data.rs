@@ -15,6 +15,7 @@ use crate::convert::{self, Dictionaries};
 use crate::dataset::DataSet;
 use crate::reading::Display;
 use crate::trouble::Trouble;
+use crate::within::Limit;
 
 /// The column of when an event begins, after the start of the window.
 const OFFSET: &str = "offset_ns";
@@ -66,6 +67,11 @@ impl Data {
     /// What was asked for.
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths
+    }
+
+    /// Whether limits decide what is read: of a data set, not of traces.
+    pub fn is_limited(&self) -> bool {
+        self.stored.is_some()
     }
 
     /// Whether columns of a table are had one by one: of events, and of what was exported. Others are made as a whole.
@@ -122,14 +128,24 @@ impl Data {
         source.ok_or_else(|| Trouble::plain(format!("there is no table `{}`", table.name)))
     }
 
-    /// Some columns of a table.
+    /// What was read of a data set; `None` of traces.
+    pub fn told_of_reading(&self) -> Option<String> {
+        self.stored.as_ref().map(DataSet::told)
+    }
+
+    /// Some columns of a table, of a data set without the files in which no row keeps these limits.
     ///
     /// # Errors
     ///
     /// Inputs that cannot be read.
-    pub fn frame(&self, table: &Known, keys: &[&str]) -> Result<DataFrame, Trouble> {
+    pub fn frame(
+        &self,
+        table: &Known,
+        keys: &[&str],
+        limits: &[Limit],
+    ) -> Result<DataFrame, Trouble> {
         if let Some(stored) = &self.stored {
-            return stored.frame(table, keys);
+            return stored.frame(table, keys, limits);
         }
         let source = self.source(table)?;
         let wanted = keys;

@@ -1,12 +1,14 @@
 //! Tables that `export` wrote, asked in place of the traces: Parquet files in folders by input, stage and rank.
 //!
-//! Of a table that a statement touches, the columns that it touches are read, side by side from all files. What a folder's name
-//! says (`input=3`, `stage=0`, `rank=7`) stands in its rows. Knows no trace, and computes nothing.
+//! Of a table that a statement touches, the columns that it touches are read, side by side from all files but those whose folders
+//! say that no row of theirs counts. What a folder's name says (`input=3`, `stage=0`, `rank=7`) stands in its rows. Knows no trace,
+//! and computes nothing.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use polars::prelude::{Column, DataFrame, DataType, PlSmallStr, Scalar};
 use polars_io::SerReader as _;
@@ -16,6 +18,7 @@ use rayon::prelude::*;
 use crate::catalog::{Catalog, INPUT, Known, Named, RANK, STAGE};
 use crate::data::unmade;
 use crate::trouble::Trouble;
+use crate::within::Limit;
 
 /// What folders tell of their rows, in the order in which files are read.
 const TOLD: [&str; 3] = [INPUT, STAGE, RANK];
@@ -28,6 +31,17 @@ const DEPTH: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct DataSet {
     files: BTreeMap<String, Vec<Part>>,
+    seen: Seen,
+}
+
+/// What was read, and what there was to read of the tables that were asked.
+#[derive(Debug, Default)]
+struct Seen {
+    n_read: AtomicU64,
+    n_files: AtomicU64,
+    /// As they lie in the files: compressed.
+    read_bytes: AtomicU64,
+    bytes: AtomicU64,
 }
 
 /// One file of a table.
@@ -80,7 +94,12 @@ impl DataSet {
     /// # Errors
     ///
     /// A table that is not in it, or that cannot be put together from its parts; a file that cannot be read.
-    pub(crate) fn frame(&self, table: &Known, keys: &[&str]) -> Result<DataFrame, Trouble> {
+    pub(crate) fn frame(
+        &self,
+        table: &Known,
+        keys: &[&str],
+        limits: &[Limit],
+    ) -> Result<DataFrame, Trouble> {
         let parts = self.files.get(table.name).ok_or_else(|| missing(table))?;
         let is_of_all = table.column(INPUT).is_none();
         if is_of_all && parts.len() > 1 {
@@ -93,8 +112,13 @@ impl DataSet {
                 "ask a table of events, or the traces themselves; `omni-trace reduce` joins ranks";
             return Err(Trouble::new(what, hint));
         }
-        let read: Vec<DataFrame> =
-            parts.par_iter().map(|part| part.frame(table, keys)).collect::<Result<_, _>>()?;
+        let mut counting: Vec<&Part> = parts.iter().filter(|part| part.counts(limits)).collect();
+        // One has the columns for an answer without rows; the statement itself leaves them out.
+        counting.extend(parts.first().filter(|_| counting.is_empty()));
+        self.seen.n_files.fetch_add(parts.len() as u64, Ordering::Relaxed);
+        self.seen.bytes.fetch_add(parts.iter().map(Part::bytes).sum(), Ordering::Relaxed);
+        let frame = |part: &&Part| part.frame(table, keys, &self.seen);
+        let read: Vec<DataFrame> = counting.par_iter().map(frame).collect::<Result<_, _>>()?;
         let mut read = read.into_iter();
         let mut whole = read.next().unwrap_or_default();
         for part in read {
@@ -102,10 +126,48 @@ impl DataSet {
         }
         Ok(whole)
     }
+
+    /// `read 2 of 128 files, 14,210 of 8,123,456 bytes`
+    pub(crate) fn told(&self) -> String {
+        let n = |of: &AtomicU64| grouped(of.load(Ordering::Relaxed));
+        let Seen { n_read, n_files, read_bytes, bytes } = &self.seen;
+        format!(
+            "read {} of {} files, {} of {} bytes",
+            n(n_read),
+            n(n_files),
+            n(read_bytes),
+            n(bytes)
+        )
+    }
+}
+
+/// A number with a comma between thousands.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 impl Part {
-    fn frame(&self, table: &Known, keys: &[&str]) -> Result<DataFrame, Trouble> {
+    /// Whether a row of it may count.
+    fn counts(&self, limits: &[Limit]) -> bool {
+        let allows =
+            |limit: &Limit| self.told(&limit.column).is_none_or(|value| limit.allows(value));
+        limits.iter().all(allows)
+    }
+
+    /// Its size; what cannot be asked for is said when it is read.
+    fn bytes(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |of| of.len())
+    }
+
+    fn frame(&self, table: &Known, keys: &[&str], seen: &Seen) -> Result<DataFrame, Trouble> {
         let unread = |what: String| {
             Trouble::new(
                 format!("{}: {what}", self.path.display()),
@@ -121,6 +183,16 @@ impl Part {
             .filter(|key| self.told(key).is_none() && schema.contains(key))
             .map(|&key| key.to_owned())
             .collect();
+        let of = reader.get_metadata().map_err(|error| unread(error.to_string()))?;
+        let columns = of.row_groups.iter().flat_map(|group| group.parquet_columns());
+        let is_read = |path: &[PlSmallStr]| {
+            path.first().is_some_and(|root| stored.iter().any(|key| key == root.as_str()))
+        };
+        let sizes = columns
+            .filter(|column| is_read(&column.descriptor().path_in_schema))
+            .map(|column| column.compressed_size().unsigned_abs());
+        seen.read_bytes.fetch_add(sizes.sum(), Ordering::Relaxed);
+        seen.n_read.fetch_add(1, Ordering::Relaxed);
         let mut frame = DataFrame::default();
         if !stored.is_empty() {
             let reader = reader.with_columns(Some(stored));

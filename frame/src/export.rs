@@ -52,7 +52,7 @@ fn wanted<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a Known>, 
 fn one(args: &ExportArgs, data: &Data, table: &Known) -> Result<usize, Trouble> {
     let keys: Vec<&str> =
         table.columns.iter().filter(|column| !column.is_added).map(|column| column.key).collect();
-    let frame = data.frame(table, &keys)?;
+    let frame = data.frame(table, &keys, &[])?;
     let is_asked = args.table.iter().any(|name| name == table.name);
     if frame.height() == 0 && !is_asked {
         return Ok(0);

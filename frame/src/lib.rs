@@ -21,6 +21,7 @@ pub mod show;
 pub mod statement;
 mod stored;
 mod trouble;
+pub mod within;
 
 pub use cli::run;
 pub use trouble::Trouble;

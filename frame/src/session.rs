@@ -11,6 +11,7 @@ use crate::data::Data;
 use crate::functions;
 use crate::statement::{HELPERS, Run, Statement};
 use crate::trouble::Trouble;
+use crate::within::Limit;
 
 /// Where statements are run.
 pub struct Session<'a> {
@@ -18,8 +19,8 @@ pub struct Session<'a> {
     pub catalog: &'a Catalog,
     data: &'a Data,
     context: SQLContext,
-    /// What was made of each table so far.
-    made: BTreeMap<&'static str, DataFrame>,
+    /// What was made of each table so far, and the limits that it was read within.
+    made: BTreeMap<&'static str, (Vec<Limit>, DataFrame)>,
     /// Tables that statements made.
     own: BTreeSet<String>,
 }
@@ -61,7 +62,9 @@ impl<'a> Session<'a> {
             }
             let catalog = self.catalog;
             let table = catalog.find(name, self.own.iter().map(String::as_str))?;
-            self.provide(table, |key| *every || run.needs.has(name, key))?;
+            let limits = run.needs.limits_of(name);
+            let limits = if self.data.is_limited() { limits } else { &[] };
+            self.provide(table, limits, |key| *every || run.needs.has(name, key))?;
         }
         // polars 0.55 takes the only column of `SELECT 1 + count(*) FROM (SELECT max(x) FROM t)` away, and then counts the rows of
         // `t`. Tables hold no columns but those that are touched.
@@ -77,9 +80,12 @@ impl<'a> Session<'a> {
     fn provide(
         &mut self,
         table: &'a Known,
+        limits: &[Limit],
         is_touched: impl Fn(&str) -> bool,
     ) -> Result<(), Trouble> {
-        let made = self.made.get(table.name);
+        // Rows that another statement could do without are missing for this one.
+        self.made.retain(|name, (within, _)| *name != table.name || within == limits);
+        let made = self.made.get(table.name).map(|(_, made)| made);
         let is_there = |key: &str| made.is_some_and(|made| made.schema().contains(key));
         let is_by_column = self.data.is_by_column(table);
         let wanted = |column: &&Named| !is_by_column || is_touched(column.key);
@@ -100,15 +106,15 @@ impl<'a> Session<'a> {
         if keys.is_empty() {
             return Ok(());
         }
-        let new = self.data.frame(table, &keys)?;
+        let new = self.data.frame(table, &keys, limits)?;
         let frame = match self.made.remove(table.name) {
-            Some(made) => {
+            Some((_, made)) => {
                 made.hstack(new.columns()).map_err(|error| Trouble::plain(error.to_string()))?
             }
             None => new,
         };
         self.context.register(table.name, frame.clone().lazy());
-        self.made.insert(table.name, frame);
+        self.made.insert(table.name, (limits.to_vec(), frame));
         Ok(())
     }
 

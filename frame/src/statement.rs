@@ -18,6 +18,7 @@ use sqlparser::parser::{Parser, ParserError, ParserOptions};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::trouble::Trouble;
+use crate::within::{Limit, limits};
 
 /// One statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,9 +51,17 @@ pub struct Needs {
     pub tables: BTreeMap<String, bool>,
     /// Every word of the statement.
     pub words: BTreeSet<String>,
+    /// What the columns of a table have to be for a row to count, as far as that is plain: of a table that is named once, on its
+    /// own behind FROM.
+    pub limits: BTreeMap<String, Vec<Limit>>,
 }
 
 impl Needs {
+    /// What limits the rows of a table that count.
+    pub fn limits_of(&self, table: &str) -> &[Limit] {
+        self.limits.get(table).map_or(&[], Vec::as_slice)
+    }
+
     /// Whether a column of a table may be touched.
     pub fn has(&self, table: &str, column: &str) -> bool {
         self.tables.get(table).is_some_and(|&every| every || self.words.contains(column))
@@ -158,14 +167,17 @@ impl Run {
     fn of(mut parsed: Parsed, makes: Option<String>) -> Self {
         let mut seen = Seen::default();
         let _ = Visit::visit(&parsed, &mut seen);
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
         let _ = visit_relations(&parsed, |name| {
             let name = last(name);
+            *times.entry(name.clone()).or_default() += 1;
             if !seen.own.contains(&name) && makes.as_ref() != Some(&name) {
                 let every = seen.every.contains(&name);
                 seen.needs.tables.insert(name, every);
             }
             ControlFlow::<()>::Continue(())
         });
+        seen.needs.limits.retain(|name, _| times.get(name) == Some(&1));
         seen.needs.words = words(&parsed.to_string());
         let _ = VisitMut::visit(&mut parsed, &mut Named);
         let _ = VisitMut::visit(&mut parsed, &mut Helped);
@@ -238,6 +250,13 @@ impl Visitor for Seen {
             .any(|join| is_natural(&join.join_operator));
         if is_natural || select.projection.iter().any(is_every) {
             select.from.iter().for_each(|table| self.every_of_all(table));
+        }
+        if let [TableWithJoins { relation: TableFactor::Table { name, .. }, joins }] =
+            select.from.as_slice()
+            && joins.is_empty()
+            && let Some(condition) = &select.selection
+        {
+            self.needs.limits.insert(last(name), limits(condition));
         }
         ControlFlow::Continue(())
     }
@@ -521,6 +540,33 @@ mod tests {
             tables("SELECT a FROM events NATURAL JOIN waits"),
             [("events".into(), true), ("waits".into(), true)]
         );
+    }
+
+    #[test]
+    fn plain_conditions_limit_what_is_read() {
+        let limits = |sql: &str| {
+            let needs = run(sql).needs;
+            let all = needs.limits_of("events").iter();
+            all.map(|limit| format!("{} {:?}", limit.column, limit.to)).collect::<Vec<_>>()
+        };
+        let all = "SELECT 1 FROM events e WHERE e.rank = 3 AND (4 <= stage AND name = 'x') AND input IN (1, 2)";
+        assert_eq!(limits(all), ["rank Among([3])", "stage AtLeast(4)", "input Among([1, 2])"]);
+        let between = "WITH a AS (SELECT * FROM events WHERE rank BETWEEN -1 AND 7 AND stage < 2) SELECT * FROM a";
+        assert_eq!(limits(between), ["rank AtLeast(-1)", "rank AtMost(7)", "stage AtMost(2)"]);
+        for open in [
+            "SELECT 1 FROM events WHERE rank = 3 OR rank = 4",
+            "SELECT 1 FROM events WHERE NOT rank = 3",
+            "SELECT 1 FROM events WHERE rank NOT IN (3)",
+            "SELECT 1 FROM events WHERE rank IN (3, stage)",
+            "SELECT 1 FROM events WHERE rank + 1 = 3",
+            "SELECT 1 FROM events WHERE rank <> 3",
+            "SELECT 1 FROM events WHERE rank = 1.5",
+            "SELECT 1 FROM events a JOIN waits b ON a.input = b.input WHERE a.rank = 3",
+            "SELECT 1 FROM events a, waits b WHERE a.rank = 3",
+            "SELECT 1 FROM events WHERE rank = 3 UNION ALL SELECT 1 FROM events",
+        ] {
+            assert_eq!(limits(open), [""; 0], "{open}");
+        }
     }
 
     #[test]

@@ -478,6 +478,59 @@ fn a_data_set_answers_as_its_traces_do() {
     assert!(err(&output).contains("rank=0/events.parquet: "), "{}", err(&output));
 }
 
+/// How many files were read, and how many there were; likewise bytes.
+fn read(output: &std::process::Output) -> [u64; 4] {
+    let said = err(output);
+    let line = said.lines().find(|line| line.starts_with("note: read ")).expect("it is said");
+    let numbers = line.split(' ').filter_map(|word| word.replace(',', "").parse().ok());
+    numbers.collect::<Vec<u64>>().try_into().expect("four numbers")
+}
+
+#[test]
+fn only_ranks_that_count_are_read_of_a_data_set() {
+    let dir = tempfile::tempdir().unwrap();
+    for (folder, of) in [("input=0", TP2), ("input=10", H100), ("input=2", H100)] {
+        exported(of, &dir.path().join(folder));
+    }
+    let stored = dir.path().to_str().unwrap();
+    let all = run(&[stored, "SELECT input, rank, dur_ns, name FROM events"]);
+    let [n_read, n_files, read_bytes, bytes] = read(&all);
+    assert_eq!((n_read, n_files), (4, 4));
+    assert!(0 < read_bytes && read_bytes < bytes, "{read_bytes} of {bytes}");
+    // What is asked of a part is what the whole says of it.
+    for (which, n) in [
+        ("input = 0 AND rank = 1", 1),
+        ("input = 0", 2),
+        ("rank IN (1, 7)", 1),
+        ("input BETWEEN 1 AND 9", 1),
+        ("rank >= 0", 2),
+        ("input = 2 OR input = 10", 4),
+        ("rank IS NULL", 4),
+        // One file says which columns there are.
+        ("input = 77", 1),
+    ] {
+        let sql = format!(
+            "SELECT input, rank, sum(dur_ns) AS ns, count(*) AS n FROM events WHERE {which} GROUP BY input, rank ORDER BY input, rank"
+        );
+        let output = run(&[stored, "--format", "json", &sql]);
+        assert!(output.status.success(), "{which}: {}", err(&output));
+        let [n_read, n_files, part_bytes, _] = read(&output);
+        assert_eq!((n_read, n_files), (n, 4), "{which}");
+        assert!(part_bytes < read_bytes, "{which}: {part_bytes}");
+        let sub = format!(
+            "SELECT * FROM (SELECT input, rank, sum(dur_ns) AS ns, count(*) AS n FROM events GROUP BY input, rank) s WHERE {which} ORDER BY input, rank"
+        );
+        let of_all = run(&[stored, "--format", "json", &sub]);
+        assert_eq!(read(&of_all)[0], 4, "{which}");
+        assert_eq!(output.stdout, of_all.stdout, "{which}");
+    }
+    // The second statement needs what the first could do without.
+    let two = "SELECT count(*) AS n FROM events WHERE input = 0; SELECT count(*) AS n FROM events";
+    let both = query(&[stored, "--format", "csv", two]);
+    let whole = query(&[stored, "--format", "csv", "SELECT count(*) AS n FROM events"]);
+    assert!(both.ends_with(&whole) && both.len() > whole.len(), "{both} {whole}");
+}
+
 #[test]
 fn what_was_exported_of_a_device_answers_as_its_trace_does() {
     let dir = tempfile::tempdir().unwrap();
