@@ -1,7 +1,8 @@
 //! Writes partial results of many simulated ranks, or their traces: for the time that `reduce` takes and for what it finds.
 //!
 //! `cargo run --release --example generate_ranks -- --ranks 1024 --seed 7 --fault gpu:137,gc:21 -o DIR`, with `--traces yes` for the
-//! traces beside them. Faults: gpu:RANK, link:RANK (the data-parallel group of the rank), gc:HOST (of eight ranks), late:RANK.
+//! traces beside them. Faults: gpu:RANK, link:RANK (the data-parallel group of the rank), gc:HOST (of eight ranks), late:RANK,
+//! data:RANK, copy:RANK.
 
 mod ranks;
 
@@ -30,6 +31,8 @@ fn fault(word: &str) -> Result<Fault, String> {
         "link" => Fault::SlowLink(at),
         "gc" => Fault::GarbageCollection(at),
         "late" => Fault::Late(at),
+        "data" => Fault::DataLoading(at),
+        "copy" => Fault::SlowCopies(at),
         _ => return Err(format!("unknown fault {word}")),
     })
 }

@@ -24,6 +24,8 @@ FAULTS = [
     ("one slow link", f"link:{LINK}"),
     ("a host's interpreters collect garbage", f"gc:{HOST}"),
     ("a rank 200 ms late in every backward pass", f"late:{RANK}"),
+    ("a rank that waits 25 ms for its data in every step", f"data:{RANK}"),
+    ("copies of a rank five times as long", f"copy:{RANK}"),
     ("three at once", f"gpu:{RANK},link:{LINK},gc:{HOST}"),
 ]
 

@@ -111,6 +111,97 @@ fn a_rank_that_is_late_for_all_is_named_with_its_operator() {
 }
 
 #[test]
+fn a_rank_that_waits_for_data_is_named_with_its_loader() {
+    let of = found(112, Fault::DataLoading(21));
+    let loader = "enumerate(DataLoader)#_MultiProcessingDataLoaderIter.__next__";
+    assert_eq!(slow(&of), [(21, "data_loading", loader)]);
+    assert_eq!(links(&of), [""; 0]);
+    let cause_ns = of["slow_ranks"][0]["cause_ns"].as_i64().expect("a time");
+    assert!((74_000_000..76_000_000).contains(&cause_ns), "{cause_ns}");
+    assert!(is_told(&of, &["rank 21 takes ", "its device waits for data", loader]));
+}
+
+#[test]
+fn a_rank_whose_copies_are_slow_is_named_with_the_copy() {
+    let of = found(113, Fault::SlowCopies(44));
+    assert_eq!(slow(&of), [(44, "copies", "Memcpy HtoD (Pinned -> Device)")]);
+    assert_eq!(links(&of), [""; 0]);
+    // Three steps, four times 0.8 ms more in each.
+    let cause_ns = of["slow_ranks"][0]["cause_ns"].as_i64().expect("a time");
+    assert!((9_000_000..10_300_000).contains(&cause_ns), "{cause_ns}");
+    assert!(is_told(&of, &["rank 44 takes ", "its copies are longer"]), "{}", of["verdict"]);
+}
+
+/// Median (of two, the lower) and median distance by their definition.
+fn median_and_mad(mut values: Vec<i64>) -> (i64, i64) {
+    let middle = |values: &mut Vec<i64>| {
+        values.sort_unstable();
+        values[(values.len() - 1) / 2]
+    };
+    let median = middle(&mut values);
+    let mut distances = values.iter().map(|value| (value - median).abs()).collect();
+    (median, middle(&mut distances))
+}
+
+#[test]
+fn functions_have_median_and_mad_over_the_ranks_of_a_role() {
+    let folder = tempfile::tempdir().expect("there is room for a few files");
+    write(folder.path(), 114, Fault::GarbageCollection(5));
+    let args = ["analyze", "-q", path(folder.path()), "--format", "json"];
+    let of = json(&asked(&args));
+    let rows = of["rank_functions"].as_array().expect("a list");
+    let row = |pp: u64, kind: &str, name: &str| {
+        let is_it =
+            |row: &&Value| row["pp_rank"] == pp && row["kind"] == kind && row["name"] == name;
+        rows.iter().find(is_it).expect("every rank has it")
+    };
+    // Ranks 32 to 63 are of pipeline stage 1; those of host 5 collect garbage.
+    let all = Simulation::of(Plan::with_one(N_RANKS, 114, Fault::GarbageCollection(5)));
+    for name in ["flash_fwd_kernel", "fused_rms_norm_kernel"] {
+        let sums: Vec<i64> = (32..64).map(|rank| all.time_of(rank, name)).collect();
+        let row = row(1, "kernel", name);
+        let (median, mad) = median_and_mad(sums.clone());
+        assert_eq!((&row["median_ns"], &row["mad_ns"]), (&median.into(), &mad.into()), "{name}");
+        assert_eq!(row["max_ns"], *sums.iter().max().expect("there are ranks"));
+        assert_eq!(
+            (&row["n_ranks"], &row["n_shown"], &row["n_out"]),
+            (&32.into(), &32.into(), &0.into())
+        );
+    }
+    let garbage = row(1, "host", "gc.collect");
+    assert_eq!(
+        (&garbage["n_shown"], &garbage["n_out"], &garbage["median_ns"]),
+        (&8.into(), &8.into(), &0.into())
+    );
+    let rank = garbage["max_rank"].as_u64().expect("ranks are known");
+    assert!((40..48).contains(&rank), "{garbage}");
+    assert!(rows.iter().all(|row| row["pp_rank"] == 1 || row["name"] != "gc.collect"));
+    // The kinds of a role stand together, what differs most first.
+    let hosts: Vec<&Value> =
+        rows.iter().filter(|row| row["pp_rank"] == 1 && row["kind"] == "host").collect();
+    assert_eq!(hosts[0]["name"], "gc.collect");
+}
+
+#[test]
+fn a_victim_of_another_rank_is_not_named_as_late() {
+    let of = found(115, Fault::Late(50));
+    let sentences = of["verdict"].as_array().expect("a list");
+    let about_last = |one: &&Value| one["sentence"].to_string().contains("was the last to start");
+    let told: Vec<&Value> = sentences.iter().filter(about_last).collect();
+    assert!(told.len() == 1 && told[0]["sentence"].to_string().contains("rank 50 "), "{told:?}");
+    // The others of its tensor-parallel group are late for all that follows, and that is not their own.
+    let rows = of["stragglers"].as_array().expect("a list");
+    let own = |row: &Value| {
+        let ns = |key: &str| row[key].as_i64().expect("a time");
+        ns("caused_wait_ns") - ns("inherited_ns")
+    };
+    let most = rows.iter().max_by_key(|row| own(row)).expect("there are ranks");
+    assert_eq!(most["input"], 50);
+    let next = rows.iter().filter(|row| row["input"] != 50).map(own).max();
+    assert!(own(most) > 20 * next.expect("there are ranks"), "{most} {next:?}");
+}
+
+#[test]
 fn several_things_that_are_wrong_at_once_are_all_named() {
     let folder = tempfile::tempdir().expect("there is room for a few files");
     let faults =
@@ -217,6 +308,88 @@ fn three_things_that_are_wrong_among_a_thousand_ranks_are_named() {
     let ring: Vec<String> = (0..16).map(|dp| (4 + 8 * (dp + 16 * 2)).to_string()).collect();
     assert_eq!(links(&of), [format!("[{}]", ring.join(", "))]);
     assert_eq!(of["rank_spread"][0]["n_ranks"], 1024);
+
+    // Rows of each input are had on request alone.
+    let left_out = of["left_out"].as_array().expect("it is said");
+    assert!(left_out.contains(&"devices".into()) && of["devices"] == json(b"[]"), "{left_out:?}");
+    assert_eq!(of["ranks"].as_array().map(Vec::len), Some(1024));
+    let one_more = json(&asked(&[&args[..], &["--table", "devices"]].concat()));
+    assert_eq!(one_more["devices"].as_array().map(Vec::len), Some(1024));
+    let one = json(&asked(&["reduce", "-q", from, "--rank", "137", "--format", "json"]));
+    assert!(one.get("left_out").is_none() && one["devices"].as_array().map(Vec::len) == Some(1));
+}
+
+/// All traces merged at once, and each where it lies.
+#[test]
+fn ranks_are_merged_apart_on_the_time_line_of_all() {
+    let folder = tempfile::tempdir().expect("there is room for a few files");
+    let at = |name: String| path(&folder.path().join(name)).to_owned();
+    let all = Simulation::of(Plan::with_one(8, 116, Fault::None));
+    let traces: Vec<String> = (0..8).map(|rank| at(all.file_name(rank))).collect();
+    for (rank, file) in traces.iter().enumerate() {
+        // The clock of one is 5 ms ahead.
+        let base = if rank == 3 { "1790000000005000000" } else { "1790000000000000000" };
+        let trace = all.trace(rank).replace("1790000000000000000", base);
+        fs::write(file, trace).expect("there is room");
+    }
+    let clocks = at("clocks.json".to_owned());
+    for (rank, file) in traces.iter().enumerate() {
+        asked(&["analyze", "-q", file, "--partial", &at(format!("{rank}.otp"))]);
+    }
+    asked(&["reduce", "-q", path(folder.path()), "--clocks", &clocks]);
+    let told = json(&fs::read(&clocks).expect("it was written"));
+    let correction_ns = told["inputs"][3]["correction_ns"].as_i64().expect("a time");
+    assert!((-5_010_000..-4_990_000).contains(&correction_ns), "{told}");
+
+    let parts: Vec<String> = (0..8).map(|rank| at(format!("part{rank}.json.gz"))).collect();
+    let mut pids = std::collections::BTreeSet::new();
+    for (file, part) in traces.iter().zip(&parts) {
+        asked(&["merge", "-q", file, "--clocks", &clocks, "-o", part]);
+        let plain = at("plain.json".to_owned());
+        asked(&["merge", "-q", file, "--clocks", &clocks, "-o", &plain]);
+        let of = json(&fs::read(&plain).expect("it was written"));
+        assert_eq!(of["baseTimeNanoseconds"], told["base_time_ns"], "{part}");
+        let events = of["traceEvents"].as_array().expect("a list");
+        let own: std::collections::BTreeSet<i64> =
+            events.iter().filter_map(|event| event["pid"].as_i64()).collect();
+        assert!(own.iter().all(|pid| pids.insert(*pid)), "{part}: {own:?} of {pids:?}");
+    }
+
+    let (whole, joined) = (at("whole.json".to_owned()), at("joined.json".to_owned()));
+    let files: Vec<&str> = traces.iter().map(String::as_str).collect();
+    asked(&[&["merge", "-q", "-o", &whole][..], &files].concat());
+    let files: Vec<&str> = parts.iter().map(String::as_str).collect();
+    asked(&[&["merge", "-q", "--clocks", &clocks, "-o", &joined][..], &files].concat());
+    let answers = |file: &str| json(&asked(&["analyze", "-q", file, "--format", "json"]));
+    let (of_whole, of_joined) = (answers(&whole), answers(&joined));
+    for table in [
+        "kernels",
+        "key_averages",
+        "devices",
+        "placements",
+        "stragglers",
+        "iterations",
+        "slow_ranks",
+    ] {
+        assert_eq!(of_joined[table], of_whole[table], "{table}");
+    }
+    assert_eq!(of_joined["inputs"].as_array().map(Vec::len), Some(8));
+
+    // What was not reduced with the others is refused, and so is what is no clocks.
+    let other = Simulation::of(Plan::with_one(64, 117, Fault::None));
+    let stranger = at(other.file_name(40));
+    fs::write(&stranger, other.trace(40)).expect("there is room");
+    for (words, what) in [
+        (
+            ["merge", "-q", &stranger, "--clocks", &clocks, "-o", &joined],
+            "does not tell where the clock of",
+        ),
+        (["merge", "-q", &stranger, "--clocks", &stranger, "-o", &joined], "these are no clocks"),
+    ] {
+        let refused = omni_trace(&words);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(what), "{refused:?}");
+    }
 }
 
 fn json(bytes: &[u8]) -> Value {
@@ -291,5 +464,7 @@ fn ranks_are_drawn_and_shown_on_a_page_without_events() {
     let html = fs::read_to_string(&page).expect("it was written");
     assert!(html.contains("Partial results hold no events"));
     assert!(html.contains("Ranks: what their devices did") && html.contains("Slow ranks"));
+    // The one that stands out has a row, and so have all others, four with each other.
+    assert!(html.contains("ranks 0 to 3, PP 0 (4)") && html.contains("ranks 60 to 63, PP 1 (4)"));
     assert!(figures.join("ranks.png").metadata().expect("it was drawn").len() > 10_000);
 }

@@ -20,6 +20,10 @@ pub(crate) enum Fault {
     GarbageCollection(usize),
     /// One rank is 200 ms late in every backward pass.
     Late(usize),
+    /// One rank waits for its data for 25 ms at the start of every step.
+    DataLoading(usize),
+    /// The copies of one rank to its device take five times as long: its link to the host is degraded.
+    SlowCopies(usize),
 }
 
 /// What is simulated.
@@ -56,6 +60,12 @@ const KERNELS: [(&str, i64); 4] = [
 const HOST: usize = 8;
 const LATE_NS: i64 = 200_000_000;
 const LAUNCH_NS: i64 = 6_000;
+/// What every step begins with: the loader's next batch, as torch annotates it, and its copy to the device.
+const LOADING: (&str, i64) =
+    ("enumerate(DataLoader)#_MultiProcessingDataLoaderIter.__next__", 300_000);
+const LATE_LOADING_NS: i64 = 25_000_000;
+const COPY: (&str, i64) = ("Memcpy HtoD (Pinned -> Device)", 800_000);
+const COPY_BYTES: u64 = 40 << 20;
 
 /// Marsaglia's xorshift64*.
 struct Random(u64);
@@ -87,6 +97,7 @@ fn scaled(ns: i64, ppm: i64) -> i64 {
 #[derive(Clone, Debug)]
 enum Done {
     Kernel { name: &'static str, start_ns: i64, dur_ns: i64 },
+    Copy { start_ns: i64, dur_ns: i64 },
     Collective { name: &'static str, group: usize, seq: u64, n: u64, start_ns: i64, dur_ns: i64 },
     Message { is_send: bool, other: usize, group: usize, seq: u64, start_ns: i64, dur_ns: i64 },
     Frame { name: &'static str, category: &'static str, start_ns: i64, dur_ns: i64 },
@@ -191,6 +202,7 @@ impl Simulation {
 
     fn step(&mut self, step: usize) {
         let starts = self.now_ns.clone();
+        (0..self.plan.n_ranks).for_each(|rank| self.load(rank));
         for pp in 0..self.pp {
             self.pass_on(pp.checked_sub(1), pp);
             self.layers(pp, 1_000_000, step);
@@ -212,6 +224,20 @@ impl Simulation {
             self.done[rank].push(Done::Frame { name, category, start_ns, dur_ns });
             self.now_ns[rank] += 40_000;
         }
+    }
+
+    /// The next batch, and its copy to the device.
+    fn load(&mut self, rank: usize) {
+        let late_ns = if self.plan.has(Fault::DataLoading(rank)) { LATE_LOADING_NS } else { 0 };
+        let (name, usual_ns) = LOADING;
+        let dur_ns = scaled(usual_ns, self.random.bell(30_000)) + late_ns;
+        let (start_ns, category) = (self.now_ns[rank], "user_annotation");
+        self.done[rank].push(Done::Frame { name, category, start_ns, dur_ns });
+        let start_ns = start_ns + dur_ns + 12_000;
+        let times = if self.plan.has(Fault::SlowCopies(rank)) { 5 } else { 1 };
+        let dur_ns = times * scaled(COPY.1, self.random.bell(20_000));
+        self.done[rank].push(Done::Copy { start_ns, dur_ns });
+        self.now_ns[rank] = start_ns + dur_ns + 12_000;
     }
 
     /// The kernels of a stage's layers on all its ranks; `weight` is their length, in millionths.
@@ -318,6 +344,16 @@ impl Simulation {
         }
     }
 
+    /// How long a kernel took on a rank, in all.
+    #[cfg(test)]
+    pub(crate) fn time_of(&self, rank: usize, of: &str) -> i64 {
+        let dur_ns = |done: &Done| match done {
+            Done::Kernel { name, dur_ns, .. } if *name == of => *dur_ns,
+            _ => 0,
+        };
+        self.done[rank].iter().map(dur_ns).sum()
+    }
+
     /// The name of a rank's file.
     pub(crate) fn file_name(&self, rank: usize) -> String {
         let (tp, dp, pp) = self.places(rank);
@@ -344,6 +380,9 @@ impl Simulation {
         match done {
             Done::Kernel { name, start_ns, dur_ns } => {
                 launched(out, (name, "aten::mm"), (*start_ns, *dur_ns), correlation, "");
+            }
+            Done::Copy { start_ns, dur_ns } => {
+                copied(out, (*start_ns, *dur_ns), correlation);
             }
             Done::Collective { name, group, seq, n, start_ns, dur_ns } => {
                 let kernel =
@@ -401,6 +440,14 @@ fn launched(
     slice(out, ("cuda_runtime", "cudaLaunchKernel", 1), (at + 1_000, LAUNCH_NS), &call);
     let of = format!("\"device\":0,\"stream\":7,{call}{args}");
     slice(out, ("kernel", kernel, 7), (start_ns, dur_ns), &of);
+}
+
+/// The copy of a batch with the call that began it.
+fn copied(out: &mut String, (start_ns, dur_ns): (i64, i64), correlation: usize) {
+    let call = format!("\"correlation\":{correlation}");
+    slice(out, ("cuda_runtime", "cudaMemcpyAsync", 1), (start_ns - 8_000, LAUNCH_NS), &call);
+    let of = format!("\"device\":0,\"stream\":7,{call},\"bytes\":{COPY_BYTES}");
+    slice(out, ("gpu_memcpy", COPY.0, 7), (start_ns, dur_ns), &of);
 }
 
 fn slice(

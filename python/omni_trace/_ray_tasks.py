@@ -52,6 +52,32 @@ def export_of(path: str, number: int, output: str, words: List[str]) -> Tuple[Op
     return None, b""
 
 
+def part_of(path: str, number: int, output: str, words: List[str], clocks: bytes, slim: Optional[List[str]]) -> Tuple[Optional[str], bytes]:
+    """Writes a file of this node into shared storage, on the time line of all; slimmed first where it is to be. Or says why not."""
+    if not os.path.exists(path):
+        return f"there is no such file on {socket.gethostname()}", b""
+    with tempfile.TemporaryDirectory(prefix="omni-trace-") as folder:
+        told = os.path.join(folder, "clocks.json")
+        with open(told, "wb") as file:
+            file.write(clocks)
+        try:
+            if slim is not None:
+                # Its name tells its rank where nothing else does.
+                small = os.path.join(folder, "slim", os.path.basename(path))
+                os.mkdir(os.path.dirname(small))
+                _commands._checked(["slim", path, f"--output={small}", "--quiet", *slim])
+                path = small
+            _commands._checked(["merge", path, f"--clocks={told}", f"--output={part_name(output, number)}", *words])
+        except CommandFailed as error:
+            return str(error), b""
+    return None, b""
+
+
+def part_name(output: str, number: int) -> str:
+    """The file of an input in a folder of parts."""
+    return os.path.join(output, f"part-{number:06}.json.gz")
+
+
 def pack(*contents: bytes) -> Tuple[Optional[str], bytes]:
     """Partial results as one, in their order."""
     with tempfile.TemporaryDirectory(prefix="omni-trace-") as folder:

@@ -23,7 +23,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 from . import _commands
 from ._errors import DataLost, Error, UsageError
-from ._ray_tasks import export_of, list_files, pack, partial_of
+from ._ray_tasks import export_of, list_files, pack, part_name, part_of, partial_of
 from ._words import Path, Paths, paths_of, words_of
 
 Files = Union[Paths, Mapping[str, Paths]]
@@ -151,6 +151,8 @@ class _Job:
     waiting: List[_File]
     #: Where what tasks write stays; ``None`` where partial results come back.
     output: Optional[str] = None
+    #: Of parts of a merged trace: the clocks of all, and the options of ``slim``, if they are slimmed.
+    merging: Optional[Tuple[bytes, Optional[List[str]]]] = None
     running: Dict[Any, Tuple[Any, _File]] = field(default_factory=dict)
     blocks: Dict[int, _Block] = field(default_factory=dict)
     packing: Dict[Any, Tuple[Any, int]] = field(default_factory=dict)
@@ -198,6 +200,8 @@ class _Job:
 
         if self.output is None:
             return started(partial_of, file.path, self.words)
+        if self.merging is not None:
+            return started(part_of, file.path, file.number, self.output, self.words, *self.merging)
         return started(export_of, file.path, file.number, self.output, self.words)
 
     def _place(self, file: _File) -> Optional[Dict[str, Any]]:
@@ -409,6 +413,55 @@ def export(
     return _done(files, address, folder, folder, threads, None, at_once, retries, wait_s, strict, progress, options).all_missing
 
 
+def merge(
+    files: Files,
+    output: Path,
+    *,
+    address: str = "auto",
+    parts: Optional[Path] = None,
+    slim: Union[bool, Mapping[str, Any]] = True,
+    threads: int = 2,
+    at_once: Optional[int] = None,
+    retries: int = 3,
+    wait_s: float = 30.0,
+    strict: bool = False,
+    progress: Progress = None,
+    **options: Any,
+) -> List[Missing]:
+    """Makes one trace of all files, on one time line, and gives what is missing.
+
+    The clocks come from partial results of all files. Each file then becomes a part where it lies, written into ``parts``, a folder that
+    all nodes see (``OUTPUT.parts`` where nothing is said): a trace that viewers open alone or beside others, whose times, pids and ids are
+    those of the whole. The parts are joined into ``output`` here: ``.json``, ``.json.gz`` or ``.pftrace``.
+    ``slim``: what goes of each file before: ``True`` leaves out what happens inside waits, ``False`` nothing, and options of
+    ``omni-trace slim`` more (``{"window": "10ms..25ms"}``, ``{"drop": ["python_function"]}``): of a thousand ranks nobody opens all events.
+    ``options`` are those of ``omni-trace merge``. Everything else is as in ``analyze``.
+    """
+    target = os.path.abspath(os.fspath(output))
+    folder = os.path.abspath(os.fspath(parts)) if parts is not None else target + ".parts"
+    os.makedirs(folder, exist_ok=True)
+    if any(name.startswith("part-") for name in os.listdir(folder)):
+        raise UsageError(f"there are parts in {folder} already", "name another folder, or remove them")
+    common = (threads, None, at_once, retries, wait_s)
+    with tempfile.TemporaryDirectory(prefix="omni-trace-") as scratch:
+        first = _done(files, address, scratch, None, *common, strict, progress, {})
+        partials = [first.partials[number] for number in sorted(first.partials)]
+        if not partials:
+            raise Error("no file could be read", _reasons(first.all_missing))
+        clocks = os.path.join(scratch, "clocks.json")
+        _commands._checked(["reduce", "--quiet", *partials, f"--clocks={clocks}"])
+        with open(clocks, "rb") as file:
+            told = file.read()
+        slimming = None if slim is False else words_of({} if slim is True else dict(slim))
+        second = _done(files, address, folder, folder, *common, strict, progress, options, (told, slimming))
+        written = [part_name(folder, number) for number in range(second.n_all)]
+        joined = [one for one in written if os.path.exists(one)]
+        if not joined:
+            raise Error("no part could be written", _reasons(second.all_missing))
+        _commands._checked(["merge", *joined, f"--clocks={clocks}", f"--output={target}", "--quiet", f"--threads={threads}", *words_of(options)])
+    return second.all_missing
+
+
 def _done(
     files: Files,
     address: str,
@@ -422,6 +475,7 @@ def _done(
     strict: bool,
     progress: Progress,
     options: Dict[str, Any],
+    merging: Optional[Tuple[bytes, Optional[List[str]]]] = None,
 ) -> _Job:
     """Brings all files through the cluster."""
     ray = _ray()
@@ -436,7 +490,7 @@ def _done(
         needs["memory"] = memory
     cpus = int(ray.cluster_resources().get("CPU", 1))
     at_once = at_once or max(2, 2 * cpus // threads)
-    job = _Job(ray, hosts, folder, words, needs, at_once, retries, wait_s, _shown(progress), _in_turns(found), output)
+    job = _Job(ray, hosts, folder, words, needs, at_once, retries, wait_s, _shown(progress), _in_turns(found), output, merging)
     job.run()
     job.all_missing = [*missing, *(job.missing[number] for number in sorted(job.missing))]
     if job.all_missing and strict:

@@ -95,6 +95,26 @@ def test_stacks_and_tables_are_written_where_the_files_lie(tmp_path, monkeypatch
         ray.shutdown()
 
 
+def test_traces_are_merged_where_they_lie(tmp_path, two_nodes):
+    names = copies(tmp_path, 4)
+    by_host = {"host_a": names[:2], "host_b": [*names[2:], str(tmp_path / "gone.json")]}
+    missing = cluster.merge(by_host, tmp_path / "all.json.gz", slim=False)
+    assert [str(one) for one in missing] == [f"host_b:{tmp_path / 'gone.json'}"]
+    parts = sorted((tmp_path / "all.json.gz.parts").iterdir())
+    assert len(parts) == 4
+    ran("merge", "-q", *names, "-o", tmp_path / "whole.json.gz")
+    joined, whole = (machine_output("analyze", tmp_path / name) for name in ("all.json.gz", "whole.json.gz"))
+    for table in ("kernels", "key_averages", "devices", "placements", "stragglers"):
+        assert joined[table] == whole[table], table
+    # Each part is a trace of its own, under pids that no other has.
+    pids = [{event["pid"] for event in json.loads(gzip.decompress(part.read_bytes()))["traceEvents"]} for part in parts]
+    assert sum(map(len, pids)) == len(set().union(*pids))
+    with pytest.raises(omni_trace.UsageError, match="there are parts in"):
+        cluster.merge(names, tmp_path / "all.json.gz")
+    assert cluster.merge(names, tmp_path / "small.pftrace", slim={"drop": ["python_function"]}) == []
+    assert machine_output("analyze", tmp_path / "small.pftrace")["kernels"] == whole["kernels"]
+
+
 def test_many_files_are_packed_by_tasks(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "FAN_IN", 3)
     names = copies(tmp_path, 8)

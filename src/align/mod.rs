@@ -13,6 +13,7 @@ mod identity;
 mod operation;
 mod pairing;
 mod runs;
+mod told;
 
 use std::path::Path;
 
@@ -29,6 +30,7 @@ pub use identity::{
 pub use operation::Operation;
 pub use pairing::Call;
 pub use runs::runs;
+pub use told::{CLOCKS_VERSION, Clocks, ToldClock};
 
 use crate::model::Identity;
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::across::Busy;
 use super::clock::{ClockRow, Placed, Placement, TimedInput, clock_checks_of, placements, span_on};
+use super::inherited::Pasts;
 use super::intervals::{Intervals, Span};
 use super::percent;
 use crate::align::{Matched, Together};
@@ -53,6 +54,7 @@ tables! {
         behind_first_ns: i64, Ns, All, "behind first", "when last: after the first, sum";
         max_behind_first_ns: i64, Ns, Room, "at most", "when last: after the first, at most";
         caused_wait_ns: i64, Ns, All, "others waited", "what all others waited for it";
+        inherited_ns: i64, Ns, All, "not its own", "of that, what it had itself waited for ranks that these others did not meet in between: it is late because of those";
         own_wait_ns: i64, Ns, All, "it waited", "what it waited for the last";
         error_ns: Option<i64>, Ns, All, "± clocks", "a single difference may be wrong by this much";
     }
@@ -85,7 +87,8 @@ pub fn blame(inputs: &[TimedInput<'_>], together: &Together) -> Blame {
     };
     let clocks = clock_checks(together, &placed);
     let shared = shared(inputs, &together.matched);
-    let stragglers = stragglers(&shared, &placed);
+    let pasts = Pasts::of(inputs.len(), &together.matched);
+    let stragglers = stragglers(&shared, &placed, &pasts);
     Blame { placed, clocks, rows, stragglers, n_matched: shared.len() as u64 }
 }
 
@@ -206,7 +209,11 @@ fn clock_checks(together: &Together, placed: &[Placed]) -> Vec<ClockRow> {
     checks
 }
 
-fn stragglers(shared: &[Vec<(usize, Span)>], placed: &[Placed]) -> Vec<StragglerRow> {
+fn stragglers(
+    shared: &[Vec<(usize, Span)>],
+    placed: &[Placed],
+    pasts: &Pasts<'_>,
+) -> Vec<StragglerRow> {
     let row = |input: usize| StragglerRow {
         input,
         n_matched: 0,
@@ -215,6 +222,7 @@ fn stragglers(shared: &[Vec<(usize, Span)>], placed: &[Placed]) -> Vec<Straggler
         behind_first_ns: 0,
         max_behind_first_ns: 0,
         caused_wait_ns: 0,
+        inherited_ns: 0,
         own_wait_ns: 0,
         error_ns: Some(0),
     };
@@ -239,6 +247,11 @@ fn stragglers(shared: &[Vec<(usize, Span)>], placed: &[Placed]) -> Vec<Straggler
                 rows[input].error_ns = known.map(|(known, error)| known.max(error));
             }
         }
+        let others = starts.iter().filter(|start| start.1 != late);
+        let waits: Vec<(usize, i64)> =
+            others.map(|&(start, input)| (input, last - start)).collect();
+        let start_ns = last.saturating_sub(placed[late].offset_ns);
+        rows[late].inherited_ns += pasts.inherited_ns(late, start_ns, &waits);
         rows[late].n_last += 1;
         rows[late].behind_first_ns += last - first;
         rows[late].max_behind_first_ns = rows[late].max_behind_first_ns.max(last - first);

@@ -25,6 +25,7 @@ pub mod exclude;
 pub mod fitness;
 pub mod host;
 pub mod idle;
+mod inherited;
 pub mod intervals;
 pub mod iteration_names;
 pub mod iterations;

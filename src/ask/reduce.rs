@@ -7,7 +7,7 @@ use std::path::Path;
 use super::digest::Sums;
 use super::inputs as rows;
 use super::{Digest, Question};
-use crate::align::Together;
+use crate::align::{Clocks, Together};
 use crate::analyze::across::Across;
 use crate::analyze::blame::{Blame, blame};
 use crate::analyze::clock::{PlacementRow, TimedInput, together};
@@ -18,7 +18,9 @@ use crate::analyze::kernel_classes::kernel_classes;
 use crate::analyze::kernel_origins::{KernelOrigin, merge_origins};
 use crate::analyze::kernels::{ActivityDurations, kernel_rows, merge_durations};
 use crate::analyze::percent;
-use crate::analyze::ranks::{RankInput, RankRow, Ranks, SlowLinkRow, SlowRankRow, SpreadRow};
+use crate::analyze::ranks::{
+    FunctionSpreadRow, RankInput, RankRow, Ranks, SlowLinkRow, SlowRankRow, SpreadRow,
+};
 use crate::analyze::timeline::Class;
 use crate::diag::timings::timed;
 use crate::model::{Identity, Role};
@@ -30,8 +32,8 @@ use crate::table::{
 };
 
 /// Tables that many ranks fill.
-pub(super) const OF_RANKS: [&Spec; 4] =
-    [RankRow::SPEC, SpreadRow::SPEC, SlowRankRow::SPEC, SlowLinkRow::SPEC];
+pub(super) const OF_RANKS: [&Spec; 5] =
+    [RankRow::SPEC, SpreadRow::SPEC, FunctionSpreadRow::SPEC, SlowRankRow::SPEC, SlowLinkRow::SPEC];
 
 /// Tables that these are made from.
 pub(super) const RANKS_OF: [&Spec; 3] = [DeviceRow::SPEC, KernelRow::SPEC, KeyAverageRow::SPEC];
@@ -95,6 +97,12 @@ impl Reduced {
         Ok(Self { among: Some(ranks), ..own })
     }
 
+    /// Where their clocks stand.
+    pub fn clocks(&self) -> Clocks {
+        let inputs = self.digests.iter().map(|one| (one.path.as_path(), &one.identity));
+        Clocks::of(&self.together.alignment, inputs)
+    }
+
     /// The inputs.
     pub fn digests(&self) -> &[Digest] {
         &self.digests
@@ -137,6 +145,7 @@ impl Reduced {
             joined_requests,
             ranks: ranks.ranks,
             rank_spread: ranks.spread,
+            rank_functions: ranks.functions,
             slow_ranks: ranks.slow,
             slow_links: ranks.links,
             ..report

@@ -33,6 +33,11 @@ pub(super) struct MergeArgs {
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub(super) align: AlignMode,
 
+    /// Where the clocks of all inputs of the run stand, as `reduce --clocks FILE` wrote it: of some of them a part that lies on
+    /// the time line of all, under pids and ids that no other part has. `merge PARTS --clocks FILE` joins parts.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["align", "critical_path"])]
+    pub(super) clocks: Option<PathBuf>,
+
     /// Stage of the inputs whose path holds PATTERN (`*` is any text): `--stage-of talker=1`.
     #[arg(long, value_name = "PATTERN=N")]
     pub(super) stage_of: Vec<StageOf>,

@@ -9,6 +9,8 @@ use super::args::{CommonArgs, FigureArgs, RunArgs, ShownArgs};
 /// One answer from partial results: what `analyze` says of all their files, without reading these.
 ///
 /// Partial results are what `omni-trace analyze PATH… --partial OUT.otp` writes, where the files lie.
+/// The machine output of more than 64 inputs has how figures spread over ranks in place of the rows of each input, and names
+/// what it left out (`left_out`); `--full` has all, `--table NAME` one more table, `--rank N` one rank's.
 /// Exit codes: 0 done, 2 an error, or data lost under --strict. A closed pipe is success.
 #[derive(Debug, ClapArgs)]
 pub(super) struct ReduceArgs {
@@ -44,6 +46,11 @@ pub(super) struct ReduceArgs {
     /// Write nothing but one partial result of all inputs, as they are: fewer files, and texts that all have stand there once.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rank", "png", "output", "html"])]
     pub(super) partial: Option<PathBuf>,
+
+    /// Write nothing but where the clocks of the inputs stand, which `merge --clocks FILE` takes: each trace can then be merged
+    /// where it lies, without the others.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rank", "png", "output", "html", "partial"])]
+    pub(super) clocks: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) shown: ShownArgs,

@@ -144,11 +144,17 @@ fn write_digests(
 }
 
 /// The report as it was asked for, with its figures drawn.
-pub(super) fn shown(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
-    if let Some(figures) = &plan.figures {
-        figures.write(&analyze_figures(report), plan.common.is_quiet)?;
+fn shown(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
+    draw(plan, report)?;
+    text_of(plan, report)
+}
+
+/// Draws the figures, where some are asked for.
+pub(super) fn draw(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<()> {
+    match &plan.figures {
+        Some(figures) => figures.write(&analyze_figures(report), plan.common.is_quiet),
+        None => Ok(()),
     }
-    timed("render", || text_of(plan, report))
 }
 
 /// Says what is missing from the inputs, or only estimated.
@@ -245,7 +251,12 @@ fn torch_sort(sort: Option<SortKey>, has_device: bool) -> Option<TorchSort> {
     }
 }
 
-fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
+/// The report as it was asked for.
+pub(super) fn text_of(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
+    timed("render", || text(plan, report))
+}
+
+fn text(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result<String> {
     if plan.shown.is_screen {
         let of_traces = Screen::of(report);
         let of_all = if plan.is_of_partials { of_traces.of_partials() } else { of_traces };

@@ -1,5 +1,6 @@
 //! `omni-trace merge`: many inputs to one time line.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,9 +20,9 @@ use super::run::{Hinted, Outcome};
 use super::session::in_pool;
 use super::trace_output::{self, Destination, FirstPass};
 use crate::align::{
-    AlignInput, AlignMode, Alignment, ClockBase, ClockSource, Digest, IdentityProblem, InputClock,
-    Override, align_clocks, input_label, matched, merge_order, missing_ranks, refine_identity,
-    same_claims,
+    AlignInput, AlignMode, Alignment, CLOCKS_VERSION, ClockBase, ClockSource, Clocks, Digest,
+    IdentityProblem, InputClock, Override, align_clocks, input_label, matched, merge_order,
+    missing_ranks, refine_identity, same_claims,
 };
 use crate::analyze::comm_rules::CommRules;
 use crate::analyze::devices::comm_kernels;
@@ -45,7 +46,10 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
     let destination = Destination::of(&args.output, || MERGED.into())?;
     let inputs = find_traces(&args.paths)?;
     let figures = FigurePlan::of(&args.figures)?;
-    let rules = COMM_RULES.of(args.comm_rules.as_deref())?.1;
+    let how = How {
+        rules: COMM_RULES.of(args.comm_rules.as_deref())?.1,
+        clocks: args.clocks.as_deref().map(told_clocks).transpose()?,
+    };
     guard::claim_results(Some(destination.path()), args.html.as_deref(), &args.figures)?;
     say_skipped(&inputs, args.output.running.quiet);
     let mut sources = Spooled::all(&inputs.paths, destination.path(), args.output.running.quiet)?;
@@ -54,12 +58,52 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
         sources.push(path_of(args, &inputs, destination.path())?);
     }
     trace_output::in_pool(&args.output, || {
-        let (report, outcome) = merge(args, &rules, &sources, &destination)?;
+        let (report, outcome) = merge(args, &how, &sources, &destination)?;
         if let Some(figures) = &figures {
             figures.write(&merge_figures(&report), args.output.running.quiet)?;
         }
         Ok(outcome)
     })
+}
+
+/// How inputs come on one time line.
+struct How {
+    rules: CommRules,
+    /// Where clocks stand, where that was told.
+    clocks: Option<Clocks>,
+}
+
+/// What `reduce --clocks` wrote.
+fn told_clocks(path: &Path) -> anyhow::Result<Clocks> {
+    let unusable = |what: String| {
+        let hint = "make it with `omni-trace reduce PARTIALS --clocks FILE`".to_owned();
+        Hinted { what: format!("{}: {what}", path.display()), hint }
+    };
+    let text = fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let clocks: Clocks = serde_json::from_slice(&text)
+        .map_err(|error| unusable(format!("these are no clocks: {error}")))?;
+    if clocks.clocks_version != CLOCKS_VERSION {
+        let version = clocks.clocks_version;
+        return Err(unusable(format!(
+            "its version is {version}, and {CLOCKS_VERSION} is read here"
+        ))
+        .into());
+    }
+    Ok(clocks)
+}
+
+/// The number of each input among those whose clocks were told.
+fn numbers(clocks: &Clocks, inputs: &[FirstPass]) -> anyhow::Result<Vec<usize>> {
+    let number = |first: &FirstPass| {
+        let found = clocks.number_of(first.origin(), &first.input.identity);
+        found.ok_or_else(|| {
+            let path = first.origin().display();
+            let what = format!("--clocks does not tell where the clock of {path} stands");
+            let hint = "reduce a partial result of it with the others; it is found by its path, or by its stage and rank";
+            Hinted { what, hint: hint.to_owned() }.into()
+        })
+    };
+    inputs.iter().map(number).collect()
 }
 
 /// # Errors
@@ -84,7 +128,7 @@ fn path_of(args: &MergeArgs, inputs: &Inputs, output: &Path) -> anyhow::Result<S
 
 fn merge(
     args: &MergeArgs,
-    rules: &CommRules,
+    how: &How,
     sources: &[Spooled],
     destination: &Destination,
 ) -> anyhow::Result<(MergeReport, Outcome)> {
@@ -93,6 +137,7 @@ fn merge(
     let mut inputs = trace_output::first_pass(sources, &options, &progress, &args.output)?;
     if let [first] = inputs.as_slice()
         && is_merged(first)
+        && how.clocks.is_none()
     {
         let pass = Pass { options: &options, progress: &progress };
         return rewrite_merged(args, first, destination, pass);
@@ -109,7 +154,7 @@ fn merge(
     let inputs: Vec<FirstPass> =
         merge_order(&identities).into_iter().filter_map(|i| ordered[i].take()).collect();
 
-    let merged = Merged::of(&inputs, args, rules);
+    let merged = Merged::of(&inputs, args, how)?;
     let members = merged_members(merged.alignment.base_time_ns, &merged.plans)?;
     let sources: Vec<Source<'_>> = inputs
         .iter()
@@ -248,13 +293,10 @@ struct Merged {
 }
 
 impl Merged {
-    fn of(inputs: &[FirstPass], args: &MergeArgs, rules: &CommRules) -> Self {
-        let waits = WaitRules::default();
-        let digest = |first: &FirstPass| {
-            let (store, identity) = (&first.input.store, &first.input.identity);
-            Digest::of(store, identity, &comm_kernels(store, &waits, rules), inputs.len() == 1)
-        };
-        let digests: Vec<Digest> = inputs.par_iter().map(digest).collect();
+    fn of(inputs: &[FirstPass], args: &MergeArgs, how: &How) -> anyhow::Result<Self> {
+        let told = how.clocks.as_ref();
+        let numbers = told.map(|clocks| numbers(clocks, inputs)).transpose()?;
+        let digests = digests(inputs, &how.rules);
         let align: Vec<AlignInput<'_>> = inputs
             .iter()
             .zip(&digests)
@@ -267,13 +309,20 @@ impl Merged {
             })
             .collect();
         let labels = unique(align.iter().map(input_label).collect());
-        let alignment = align_clocks(&align, &matched(&align), args.align);
+        let alignment = match (told, &numbers) {
+            (Some(clocks), Some(numbers)) => {
+                let bases = digests.iter().map(|digest| digest.base);
+                clocks.alignment(&numbers.iter().copied().zip(bases).collect::<Vec<_>>())
+            }
+            _ => align_clocks(&align, &matched(&align), args.align),
+        };
         let plan_inputs: Vec<PlanInput<'_>> = align
             .iter()
             .zip(inputs)
             .zip(&labels)
             .zip(&alignment.inputs)
-            .map(|(((input, first), label), clock)| PlanInput {
+            .enumerate()
+            .map(|(i, (((input, first), label), clock))| PlanInput {
                 path: input.path,
                 identity: input.identity,
                 label,
@@ -281,21 +330,14 @@ impl Merged {
                 is_gone: &[],
                 shift_ns: clock.shift_ns,
                 clock_offset_ns: clock.correction_ns,
+                place: numbers.as_ref().map(|numbers| numbers[i]),
             })
             .collect();
         let plans = plan_merge(&plan_inputs);
-        let identities: Vec<Identity> = align.iter().map(|input| input.identity.clone()).collect();
-        let mut warnings: Vec<String> = missing_ranks(&identities)
-            .iter()
-            .map(|problem| missing(problem, &identities))
-            .collect();
-        for (clock, label) in alignment.inputs.iter().zip(&labels) {
-            warnings.extend(one_way_warning(clock, &labels, label));
-            if clock.base == ClockBase::Unknown && clock.estimate.is_none() && inputs.len() > 1 {
-                warnings.push(format!("nothing says what the clock of {label} is relative to; its times are as written"));
-            }
-        }
-        Self { labels, alignment, plans, warnings }
+        // What of a run is not here lies in other parts.
+        let warnings =
+            if told.is_some() { Vec::new() } else { warnings(&align, &alignment, &labels) };
+        Ok(Self { labels, alignment, plans, warnings })
     }
 
     fn report(self, inputs: &[FirstPass], output: OutputRow) -> MergeReport {
@@ -351,6 +393,33 @@ impl Merged {
         }
         report
     }
+}
+
+/// What is compared between inputs.
+fn digests(inputs: &[FirstPass], rules: &CommRules) -> Vec<Digest> {
+    let waits = WaitRules::default();
+    let digest = |first: &FirstPass| {
+        let (store, identity) = (&first.input.store, &first.input.identity);
+        Digest::of(store, identity, &comm_kernels(store, &waits, rules), inputs.len() == 1)
+    };
+    inputs.par_iter().map(digest).collect()
+}
+
+/// What is missing, or of which nothing tells when it was.
+fn warnings(align: &[AlignInput<'_>], alignment: &Alignment, labels: &[String]) -> Vec<String> {
+    let identities: Vec<Identity> = align.iter().map(|input| input.identity.clone()).collect();
+    let problems = missing_ranks(&identities);
+    let mut warnings: Vec<String> =
+        problems.iter().map(|problem| missing(problem, &identities)).collect();
+    for (clock, label) in alignment.inputs.iter().zip(labels) {
+        warnings.extend(one_way_warning(clock, labels, label));
+        if clock.base == ClockBase::Unknown && clock.estimate.is_none() && align.len() > 1 {
+            warnings.push(format!(
+                "nothing says what the clock of {label} is relative to; its times are as written"
+            ));
+        }
+    }
+    warnings
 }
 
 fn clock_source(clock: &InputClock) -> Option<ClockBy> {

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rayon::prelude::*;
 
+use super::args::Format;
 use super::args_reduce::ReduceArgs;
-use super::cmd_analyze::{shown, warn_of_clocks};
+use super::cmd_analyze::{draw, text_of, warn_of_clocks};
+use super::output::Target;
 use super::pages;
 use super::plan::AnalyzePlan;
 use super::run::{Hinted, Outcome, say};
@@ -18,8 +20,9 @@ use crate::ask::{Digest, Question, Reduced};
 use crate::diag::{IssueKind, Reporter, Severity};
 use crate::files;
 use crate::model::Identity;
-use crate::table::AnalyzeReport;
+use crate::render::json;
 use crate::table::page::Page;
+use crate::table::{AnalyzeReport, MANY_ROWS};
 
 /// Ending of the names of partial results, by which directories are searched.
 const ENDING: &str = "otp";
@@ -32,12 +35,18 @@ pub(super) fn run(args: &ReduceArgs) -> anyhow::Result<Outcome> {
     let paths = found(&args.paths)?;
     files::protect(paths.iter().map(PathBuf::as_path));
     let mut plan = AnalyzePlan::of_partials(args)?;
+    let clocks = args.clocks.clone().map(Target::File);
     in_pool(plan.common.read.threads, || {
         let is_quiet = args.common.running.quiet;
         let manner = Skipping { is_allowed: args.skip_unreadable, is_quiet };
         let all = manner.read(&paths, &args.missing, &mut plan.question)?;
         if let Some(partial) = &plan.partial {
             partial.target.write(&write_again(&all, &all.digests))?;
+            return Ok(Outcome::Done);
+        }
+        if let Some(target) = &clocks {
+            let clocks = Reduced::of(&plan.question, all.digests).clocks();
+            target.write(json::document(&clocks)?.as_bytes())?;
             return Ok(Outcome::Done);
         }
         show(&plan, all.digests, args.rank)
@@ -52,13 +61,18 @@ fn show(plan: &AnalyzePlan, digests: Vec<Digest>, rank: Option<u32>) -> anyhow::
     if let Some(rank) = rank {
         reduced = reduced.only(&plan.question, rank).map_err(|known| unknown_rank(rank, &known))?;
     }
-    let report = reduced.into_report(&plan.question);
+    let mut report = reduced.into_report(&plan.question);
     if let Some(path) = &plan.page {
         let page =
             Page::of_analyze(&report, None, None, None, |name| plan.question.shows_name(name));
         pages::write(path, page, &[], [])?;
     }
-    let output = shown(plan, &report)?;
+    draw(plan, &report)?;
+    let is_json = plan.common.format == Format::Json;
+    if is_json && report.inputs.len() > MANY_ROWS && !plan.shown.is_full {
+        report.leave_out_inputs(|table| plan.shown.choice.shows(table, |_| false));
+    }
+    let output = text_of(plan, &report)?;
     plan.common.target.write(output.as_bytes())?;
     let warning =
         (!plan.shows_issues()).then_some("data of the input was lost; `--table issues` says what");

@@ -234,6 +234,7 @@ pub(super) fn plan_of(
         is_gone: &choice.is_gone,
         shift_ns,
         clock_offset_ns: 0,
+        place: None,
     }]);
     let members = slimmed(merged_members(base_time_ns, &plans)?);
     let plan = plans.into_iter().next().unwrap_or_default();

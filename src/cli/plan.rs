@@ -89,6 +89,8 @@ pub(super) struct ShownPlan {
     pub(super) choice: TableChoice,
     /// Whether one screen is all that is shown.
     pub(super) is_screen: bool,
+    /// Whether everything is to be shown.
+    pub(super) is_full: bool,
     /// Rows of the table of gaps for people.
     pub(super) top_gaps: usize,
     /// Rows of the table of threads for people.
@@ -110,6 +112,7 @@ impl ShownPlan {
         Ok(Self {
             is_screen: choice.is_default() && common.format == Format::Text && !asks_for_more,
             choice,
+            is_full: args.full,
             top_gaps: args.top.map_or(N_GAPS, |_| top),
             top_threads: args.top.map_or(usize::MAX, |_| top),
         })
@@ -120,6 +123,7 @@ impl ShownPlan {
         Self {
             choice: TableChoice::plain(rows_shown(None, is_torch_layout)),
             is_screen: !is_torch_layout,
+            is_full: false,
             top_gaps: N_GAPS,
             top_threads: usize::MAX,
         }

@@ -25,7 +25,7 @@ use crate::analyze::launch_stats::LaunchStatRow;
 use crate::analyze::memory_live::{MemoryIterationRow, MemoryPeakRow};
 use crate::analyze::modules::{LayerRow, NnModuleRow};
 use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow};
-use crate::analyze::ranks::{RankRow, SlowLinkRow, SlowRankRow, SpreadRow};
+use crate::analyze::ranks::{FunctionSpreadRow, RankRow, SlowLinkRow, SlowRankRow, SpreadRow};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow};
 use crate::analyze::steady::SteadyRow;
 use crate::analyze::timeline::Class;
@@ -129,10 +129,15 @@ pub struct AnalyzeReport {
     pub ranks: Vec<RankRow>,
     /// How their figures spread.
     pub rank_spread: Vec<SpreadRow>,
+    /// How each function spreads over the ranks of one role.
+    pub rank_functions: Vec<FunctionSpreadRow>,
     /// Ranks that work longer than their like, the longest first.
     pub slow_ranks: Vec<SlowRankRow>,
     /// Links that are slower than their like, the slowest first.
     pub slow_links: Vec<SlowLinkRow>,
+    /// Tables that are empty here because their rows, some for each of many inputs, were not asked for; absent where none is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<&'static str>,
 }
 
 /// The tables of a report that are of one input alone, for a macro: their rows are carried in partial results, and those of
@@ -151,7 +156,32 @@ pub(crate) use own_tables;
 /// More inputs than these have no row each in what people see who asked for no table: how they spread stands there instead.
 pub(super) const MANY_INPUTS: usize = 16;
 
+/// More inputs than these have no rows each in the machine output of `reduce` that did not ask for them: of ten thousand they
+/// would be gigabytes.
+pub const MANY_ROWS: usize = 64;
+
 impl AnalyzeReport {
+    /// Leaves out the rows that are of one input each, but of `inputs`, `ranks` and `issues`, and names the tables that have
+    /// fewer for it; those that `is_asked` stay. What is said of one input alone goes, too.
+    pub fn leave_out_inputs(&mut self, is_asked: impl Fn(&str) -> bool) {
+        macro_rules! leave_out {
+            ($($field:ident)+) => {$(
+                let name = stringify!($field);
+                let stays = ["inputs", "issues"].contains(&name) || is_asked(name);
+                if !stays && !self.$field.is_empty() {
+                    self.$field = Vec::new();
+                    self.left_out.push(name);
+                }
+            )+};
+        }
+        own_tables!(leave_out);
+        leave_out! { placements clocks blame stragglers }
+        let about = self.verdict.first().map(|row| row.about.clone());
+        if !is_asked("verdict") {
+            self.verdict.retain(|row| Some(&row.about) == about.as_ref());
+        }
+    }
+
     /// The tables in the order of reading: inputs and their trust first, where the time went, then the details.
     ///
     /// Tables whose subject was not recorded at all are there and empty; `shows_name` filters rows by name.
@@ -203,6 +233,7 @@ impl AnalyzeReport {
             Source::of(&self.placements),
             Source::of(&self.clocks),
             Source::of(&self.ranks),
+            Source::of(&self.rank_functions),
             Source::of(&self.runs),
             Source::of(&self.issues).shown(Shown::Always),
         ];

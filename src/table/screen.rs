@@ -371,6 +371,8 @@ fn table_command(table: &str) -> Option<Next> {
         "breakdown" => ("analyze", "--table waits", "what threads waited in"),
         "blame" => ("analyze", "--table blame", "who was busy meanwhile"),
         "stragglers" => ("analyze", "--table stragglers", "who comes late"),
+        "slow_ranks" => ("analyze", "--table slow_ranks", "which ranks are slow, and why"),
+        "slow_links" => ("analyze", "--table slow_links", "which links are slow"),
         "devices" => ("bandwidth", "", "copies and collectives"),
         "kernels" | "kernel_classes" => ("analyze", "--table kernels", "the longest kernels"),
         "iteration_summary" => ("analyze", "--table iterations", "each iteration"),
@@ -393,7 +395,7 @@ fn moves_data(report: &AnalyzeReport) -> bool {
 }
 
 /// Tables that explain findings, those that explain most first; the others follow in the order of the findings.
-const TELLING: [&str; 4] = ["stragglers", "devices", "blame", "idle"];
+const TELLING: [&str; 6] = ["slow_ranks", "slow_links", "stragglers", "devices", "blame", "idle"];
 
 fn next(report: &AnalyzeReport, findings: &[Finding]) -> Vec<Next> {
     let mut next: Vec<Next> = Vec::new();

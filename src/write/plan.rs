@@ -64,7 +64,12 @@ pub struct PlanInput<'a> {
     pub shift_ns: i64,
     /// The part of the shift that corrects its clock.
     pub clock_offset_ns: i64,
+    /// Its number among all inputs of its run, where others are merged elsewhere: pids and ids of all are apart.
+    pub place: Option<usize>,
 }
+
+/// Ids of an input of a run whose others are merged elsewhere lie within as many.
+const IDS_PER_INPUT: u64 = 1 << 32;
 
 /// What becomes of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +178,9 @@ pub fn plan_merge(inputs: &[PlanInput<'_>]) -> Vec<InputPlan> {
     }
     let mut plans = Vec::with_capacity(inputs.len());
     for (i, input) in inputs.iter().enumerate() {
-        plans.push(plan_input(input, (i as i64 + 1) * spacing, id_offset));
+        let first_pid = (input.place.unwrap_or(i) as i64 + 1) * spacing;
+        let apart = input.place.map(|place| (place as u64).wrapping_mul(IDS_PER_INPUT));
+        plans.push(plan_input(input, first_pid, apart.unwrap_or(id_offset)));
         id_offset = id_offset.wrapping_add(largest_id(input.store)).wrapping_add(1);
     }
     plans

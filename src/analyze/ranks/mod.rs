@@ -6,6 +6,7 @@
 //! operation, whose rank came last. Neither needs a common clock. Ranks of one run, stage and pipeline stage are held against each other by median and MAD;
 //! nothing is named among fewer than [`FEWEST`], nor what lies within the usual spread.
 
+mod functions;
 mod links;
 mod roles;
 mod slow;
@@ -43,6 +44,16 @@ words! {
         Host "host",
         /// Nothing that is recorded.
         Unknown "unknown",
+    }
+
+    /// What a function of a rank is.
+    FunctionKind {
+        /// A kernel that computes.
+        Kernel "kernel",
+        /// A copy or a memset.
+        Copy "copy",
+        /// An operator, a call, a frame or an annotation of the host.
+        Host "host",
     }
 
     /// What lies between ranks.
@@ -87,6 +98,24 @@ tables! {
         max_ns: i64, Ns, All, "max", "the largest";
         max_input: usize, Count, All, "#", "number of the input that has it";
         max_rank: Option<u32>, Count, All, "rank", "its rank";
+    }
+
+    /// How one function spreads over the ranks of one role.
+    FunctionSpreadRow: "rank_functions", "Functions over ranks of one role", "How long does each function take on the ranks of one role, and which rank is off?", groups 3, on Waits 8, shown Request {
+        run: u32, Count, Machines, "run", "number of the run";
+        stage: Option<u32>, Count, All, "stage", "stage of a multi-stage pipeline that the ranks are of";
+        pp_rank: Option<u32>, Count, All, "PP", "their pipeline-parallel rank: ranks of one stage and pipeline stage do the same";
+        kind: FunctionKind, Text, All, "kind", "kernel (that computes), copy (or memset), host (operator, call, frame or annotation)";
+        n_ranks: u64, Count, All, "ranks", "ranks of the role";
+        n_shown: u64, Count, All, "show it", "of these, those that show it; it took 0 on the others";
+        median_ns: i64, Ns, All, "median", "the median (of two the lower) over the ranks of its time on one: the sum of durations, of the host self time";
+        mad_ns: i64, Ns, All, "MAD", "the median distance from that median";
+        min_ns: i64, Ns, All, "min", "the smallest";
+        max_ns: i64, Ns, All, "max", "the largest";
+        max_input: usize, Count, All, "#", "number of the input that has it";
+        max_rank: Option<u32>, Count, All, "rank", "its rank";
+        n_out: u64, Count, All, "stand out", "ranks more than 6 times the usual spread above the median; that spread is 1.4826 times the MAD, at least 2 % of the median and 0.1 % of the median own time of the ranks";
+        name: String, Text, All / Subject, "name", "of the kernel, copy, operator or frame";
     }
 
     /// One rank that works longer than its like, and in what.
@@ -150,6 +179,8 @@ pub struct Ranks {
     pub ranks: Vec<RankRow>,
     /// How their figures spread.
     pub spread: Vec<SpreadRow>,
+    /// How each function spreads over the ranks of one role, those that differ most first within each role and kind.
+    pub functions: Vec<FunctionSpreadRow>,
     /// Those that work longer than their like, the longest first.
     pub slow: Vec<SlowRankRow>,
     /// Links that are slower than their like, the slowest first.
@@ -179,13 +210,14 @@ impl Ranks {
         for rank in &ranks {
             like.entry((rank.run, rank.stage, rank.pp_rank)).or_default().push(rank);
         }
-        let large = like.values().filter(|ranks| ranks.len() >= FEWEST);
+        let large = || like.values().filter(|ranks| ranks.len() >= FEWEST);
         let mut slow: Vec<SlowRankRow> =
-            large.flat_map(|ranks| slow::slow_ranks(ranks, inputs)).collect();
+            large().flat_map(|ranks| slow::slow_ranks(ranks, inputs)).collect();
         slow.sort_by_key(|row| (row.run, -row.excess_ns, row.input));
         let spread = spread::spread(&ranks, inputs);
+        let functions = large().flat_map(|ranks| functions::functions(ranks, inputs)).collect();
         let links = links::slow_links(inputs, together);
-        Self { ranks, spread, slow, links }
+        Self { ranks, spread, functions, slow, links }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::statistics::Usual;
 use super::{Cause, RankInput, RankRow, SlowRankRow};
+use crate::analyze::kernels::ActivityKind;
 use crate::analyze::percent;
 use crate::model::middle;
 
@@ -62,6 +63,8 @@ struct Like<'a> {
     idle_ns: i64,
     /// Mean duration of each compute kernel.
     kernels: BTreeMap<&'a str, i64>,
+    /// Sum of each copy and memset.
+    copies: BTreeMap<&'a str, i64>,
     /// Self time of each host name; a rank that does not show one has 0.
     host: BTreeMap<&'a str, i64>,
 }
@@ -77,11 +80,16 @@ impl<'a> Like<'a> {
         for (name, mean_ns, _) in of_ranks().flat_map(means) {
             kernels.entry(name).or_default().push(mean_ns);
         }
+        let mut copies: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        for (name, ns) in of_ranks().flat_map(copy_sums) {
+            copies.entry(name).or_default().push(ns);
+        }
         let mut host: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
         for &(name, ns) in of_ranks().flat_map(|input| &input.host) {
             host.entry(name).or_default().push(ns);
         }
-        host.values_mut().for_each(|values| values.resize(ranks.len().max(values.len()), 0));
+        let absent = |values: &mut Vec<i64>| values.resize(ranks.len().max(values.len()), 0);
+        copies.values_mut().chain(host.values_mut()).for_each(absent);
         let medians = |lists: BTreeMap<&'a str, Vec<i64>>| {
             let of = |(name, mut values): (&'a str, Vec<i64>)| Some((name, middle(&mut values)?));
             lists.into_iter().filter_map(of).collect()
@@ -92,6 +100,7 @@ impl<'a> Like<'a> {
             copies_ns: median(|row| row.copies_ns),
             idle_ns: median(|row| row.idle_ns),
             kernels: medians(kernels),
+            copies: medians(copies),
             host: medians(host),
         }
     }
@@ -107,7 +116,7 @@ impl<'a> Like<'a> {
         }
         match largest {
             ns if ns == compute_ns => self.kernels(input, ns),
-            ns if ns == copies_ns => Found { cause: Cause::Copies, ns, name: None },
+            ns if ns == copies_ns => Found { cause: Cause::Copies, ns, name: self.copy(input) },
             ns => self.host(input, ns),
         }
     }
@@ -128,6 +137,12 @@ impl<'a> Like<'a> {
         let is_all = longer_ns.saturating_mul(100) >= whole_ns.saturating_mul(MOST_PCT);
         let cause = if is_all { Cause::AllKernels } else { Cause::Kernels };
         Found { cause, ns, name: most.map(|(_, name)| name.to_owned()) }
+    }
+
+    /// The copy whose sum grew most.
+    fn copy(&self, input: &RankInput<'_>) -> Option<String> {
+        let extra = |(name, ns)| (ns - self.copies.get(name).copied().unwrap_or(0), name);
+        copy_sums(input).map(extra).max().map(|(_, name)| name.to_owned())
     }
 
     /// What the host did while the device was idle: the name that grew most, where it explains enough.
@@ -156,6 +171,13 @@ fn cause_of(name: &str) -> Cause {
         () if is_any(&["dataloader", "data_loader", "dataset"]) => Cause::DataLoading,
         () => Cause::Host,
     }
+}
+
+/// Name and sum of each copy and memset.
+fn copy_sums<'a>(input: &RankInput<'a>) -> impl Iterator<Item = (&'a str, i64)> {
+    let all = input.durations.by_name.iter();
+    all.filter(|((kind, _), _)| *kind != ActivityKind::Kernel)
+        .map(|((_, name), durations)| (name.as_str(), durations.sum_ns))
 }
 
 /// Name, mean duration and count of each compute kernel.

@@ -14,6 +14,8 @@ const STANDS_OUT: i64 = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Usual {
     pub(super) median: i64,
+    /// The median distance from it.
+    pub(super) mad: i64,
     /// The standard deviation by the median distance, at least a part of the median.
     pub(super) spread: i64,
 }
@@ -27,7 +29,13 @@ impl Usual {
             values.iter().map(|value| value.saturating_sub(median).saturating_abs()).collect();
         let mad = middle(&mut distances)?;
         let floor = median.saturating_abs() / 1000 * floor_per_mille;
-        Some(Self { median, spread: (mad.saturating_mul(SIGMA_OF_MAD) / 10_000).max(floor).max(1) })
+        let spread = (mad.saturating_mul(SIGMA_OF_MAD) / 10_000).max(floor).max(1);
+        Some(Self { median, mad, spread })
+    }
+
+    /// The same, with a spread that is at least this.
+    pub(super) fn at_least(self, spread: i64) -> Self {
+        Self { spread: self.spread.max(spread), ..self }
     }
 
     /// By how much a value lies above the median, where it stands out.
@@ -44,7 +52,7 @@ mod tests {
     #[test]
     fn one_far_value_changes_nothing_that_is_usual() {
         let usual = Usual::of([100, 102, 98, 101, 99, 100, 5_000], 1).unwrap();
-        assert_eq!(usual, Usual { median: 100, spread: 1 });
+        assert_eq!(usual, Usual { median: 100, mad: 1, spread: 1 });
         assert_eq!(usual.excess(5_000), Some(4_900));
         assert_eq!(usual.excess(106), None);
         assert_eq!(Usual::of([], 1), None);
@@ -52,6 +60,9 @@ mod tests {
 
     #[test]
     fn equal_values_have_the_least_spread() {
-        assert_eq!(Usual::of([1_000_000; 9], 2), Some(Usual { median: 1_000_000, spread: 2_000 }));
+        assert_eq!(
+            Usual::of([1_000_000; 9], 2),
+            Some(Usual { median: 1_000_000, mad: 0, spread: 2_000 })
+        );
     }
 }

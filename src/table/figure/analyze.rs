@@ -22,6 +22,13 @@ use crate::table::{
 /// Kernels shown.
 const N_KERNELS: usize = 15;
 
+/// Ranks of which each has a row; of more, blocks of ranks have one.
+const MAX_ROWS: usize = 24;
+
+/// Of those, rows of ranks that stand out, and of blocks.
+const N_ALONE: usize = 8;
+const N_BLOCKS: usize = MAX_ROWS - N_ALONE;
+
 /// Why there is nothing to say about devices.
 const NO_DEVICE: &str = "no device activity was recorded";
 
@@ -242,32 +249,30 @@ impl<'a> Figures<'a> {
         figure
     }
 
-    /// Ranks against classes of device time, those that stand out and then those that are farthest from the middle first.
+    /// Ranks against classes of device time. A few have a row each, those that stand out and then those that are farthest from
+    /// the middle first; of many those that stand out, and then all, some with each other.
     fn ranks(&self) -> Figure {
         const TITLE: &str = "Ranks: what their devices did, share of the window";
-        let classes: [DeviceClass; 5] = [
-            ("compute", |row| row.kernel_busy_ns - row.exposed_comm_ns),
-            ("exposed collectives", |row| row.exposed_comm_ns),
-            ("of them waiting", |row| row.comm_wait_ns.unwrap_or(0).min(row.exposed_comm_ns)),
-            ("copies only", |row| row.busy_ns - row.kernel_busy_ns),
-            ("idle", |row| row.idle_ns),
-        ];
-        let of = |rank: &RankRow| {
-            let devices = || self.report.devices.iter().filter(|row| row.input == rank.input);
-            let sum = |class: fn(&DeviceRow) -> i64| devices().map(class).sum();
-            MatrixRow {
-                label: self.report.name_of(rank.input),
-                whole_ns: sum(|row| row.window_ns),
-                cells_ns: classes.iter().map(|class| Some(sum(class.1))).collect(),
-            }
-        };
-        let columns = classes.iter().map(|class| class.0.to_owned()).collect();
-        let rows = outliers_first(self.report).into_iter().map(of).collect();
+        let of = DevicesByInput::of(&self.report.devices);
+        let one = |rank: &RankRow| of.row(self.report.name_of(rank.input), &[rank]);
+        let n_ranks = self.report.ranks.len();
+        let mut notes = vec!["Ranks that stand out come first.".to_owned()];
+        let ordered = outliers_first(self.report);
+        let mut rows: Vec<MatrixRow> = Vec::new();
+        if n_ranks <= MAX_ROWS {
+            rows.extend(ordered.into_iter().map(one));
+        } else {
+            let n_slow = self.report.slow_ranks.len().min(N_ALONE);
+            rows.extend(ordered.into_iter().take(n_slow).map(one));
+            rows.extend(blocks(self.report).iter().map(|block| of.row(block_name(block), block)));
+            notes.push(format!("Then all {n_ranks}, summed over those of a row."));
+        }
+        let columns = RANK_CLASSES.iter().map(|class| class.0.to_owned()).collect();
         let (row_axis, column_axis) = ("rank", "its devices");
         let verbs = ("recorded", "took");
         let matrix = Matrix { row_axis, column_axis, verbs, columns, rows };
         let mut figure = self.figure("ranks", TITLE, FigureKind::Matrix(matrix));
-        figure.notes.insert(0, "Ranks that stand out come first.".to_owned());
+        figure.notes.splice(0..0, notes);
         figure
     }
 
@@ -318,6 +323,70 @@ impl<'a> Figures<'a> {
         }
         figure
     }
+}
+
+/// Classes of the time of a rank's devices.
+const RANK_CLASSES: [DeviceClass; 5] = [
+    ("compute", |row| row.kernel_busy_ns - row.exposed_comm_ns),
+    ("exposed collectives", |row| row.exposed_comm_ns),
+    ("of them waiting", |row| row.comm_wait_ns.unwrap_or(0).min(row.exposed_comm_ns)),
+    ("copies only", |row| row.busy_ns - row.kernel_busy_ns),
+    ("idle", |row| row.idle_ns),
+];
+
+/// The devices of each input.
+struct DevicesByInput<'a>(BTreeMap<usize, Vec<&'a DeviceRow>>);
+
+impl<'a> DevicesByInput<'a> {
+    fn of(devices: &'a [DeviceRow]) -> Self {
+        let mut by_input: BTreeMap<usize, Vec<&DeviceRow>> = BTreeMap::new();
+        devices.iter().for_each(|row| by_input.entry(row.input).or_default().push(row));
+        Self(by_input)
+    }
+
+    /// What the devices of some ranks did, summed.
+    fn row(&self, label: String, ranks: &[&RankRow]) -> MatrixRow {
+        let devices = || ranks.iter().filter_map(|rank| self.0.get(&rank.input)).flatten();
+        let sum = |class: fn(&DeviceRow) -> i64| {
+            devices().map(|row| class(row)).fold(0, i64::saturating_add)
+        };
+        MatrixRow {
+            label,
+            whole_ns: sum(|row| row.window_ns),
+            cells_ns: RANK_CLASSES.iter().map(|class| Some(sum(class.1))).collect(),
+        }
+    }
+}
+
+/// All ranks in blocks of like ones, in their order; a block is of one role where there are few roles.
+fn blocks(report: &AnalyzeReport) -> Vec<Vec<&RankRow>> {
+    let role = |row: &RankRow| (row.run, row.stage, row.pp_rank);
+    let mut ranks: Vec<&RankRow> = report.ranks.iter().collect();
+    ranks.sort_by_key(|row| (role(row), row.rank, row.input));
+    let roles: Vec<&[&RankRow]> = ranks.chunk_by(|a, b| role(a) == role(b)).collect();
+    let n_each = N_BLOCKS / roles.len();
+    if n_each == 0 {
+        let size = ranks.len().div_ceil(N_BLOCKS);
+        return ranks.chunks(size).map(<[_]>::to_vec).collect();
+    }
+    let parts = |ranks: &&[&'_ RankRow]| ranks.len().div_ceil(n_each);
+    roles.iter().flat_map(|ranks| ranks.chunks(parts(ranks)).map(<[_]>::to_vec)).collect()
+}
+
+/// `ranks 0 to 127, PP 3 (128)`
+fn block_name(block: &[&RankRow]) -> String {
+    let number = |row: &&RankRow| {
+        row.rank.map_or_else(|| format!("#{}", row.input), |rank| rank.to_string())
+    };
+    let ends = [block.first(), block.last()].map(|row| row.map_or_else(String::new, number));
+    let place = |word: &str, of: fn(&RankRow) -> Option<u32>| {
+        let known: Vec<Option<u32>> = block.iter().map(|row| of(row)).collect();
+        let first = known.first().copied().flatten()?;
+        known.iter().all(|one| *one == Some(first)).then(|| format!(", {word} {first}"))
+    };
+    let stage = place("stage", |row| row.stage).unwrap_or_default();
+    let pp = place("PP", |row| row.pp_rank).unwrap_or_default();
+    format!("ranks {} to {}{stage}{pp} ({})", ends[0], ends[1], block.len())
 }
 
 /// Ranks, those that are slow first, then by how far their own time is from the middle.

@@ -222,7 +222,8 @@ fn slow_link(report: &AnalyzeReport) -> Option<Sentence> {
 
 fn straggler(report: &AnalyzeReport) -> Option<Sentence> {
     let rows = report.stragglers.iter().enumerate();
-    let (number, row) = rows.min_by_key(|&(i, row)| (-row.caused_wait_ns, i))?;
+    // Whoever is late because it waited itself is not whom to look at.
+    let (number, row) = rows.min_by_key(|&(i, row)| (row.inherited_ns - row.caused_wait_ns, i))?;
     let is_within_error = row.error_ns.is_some_and(|ns| row.max_behind_first_ns <= ns);
     if row.n_last == 0 || is_within_error {
         return None;
@@ -235,6 +236,12 @@ fn straggler(report: &AnalyzeReport) -> Option<Sentence> {
         .words(" shared collectives; all others together waited ")
         .figure(Cell::Ns(row.caused_wait_ns), pointer!(at.caused_wait_ns))
         .words(" for it");
+    if row.inherited_ns > 0 {
+        line = line
+            .words(", ")
+            .figure(Cell::Ns(row.inherited_ns), pointer!(at.inherited_ns))
+            .words(" of it because it had waited itself");
+    }
     line = match row.error_ns {
         Some(error_ns) => line
             .words(" (clocks agree to ")
