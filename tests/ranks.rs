@@ -75,6 +75,19 @@ fn a_gpu_that_is_5_percent_slow_is_named_by_its_kernels() {
     assert!(is_told(&of, &["rank 37 takes ", "its kernels are longer alike"]), "{}", of["verdict"]);
     let percent = of["slow_ranks"][0]["excess_pct"].as_f64().expect("a share");
     assert!((3.0..7.0).contains(&percent), "{percent}");
+    let functions = of["rank_functions"].as_array().expect("a list");
+    let out: Vec<(u64, &Value, &str)> = functions
+        .iter()
+        .filter(|row| row["n_out"] != 0)
+        .map(|row| {
+            (
+                row["n_out"].as_u64().unwrap_or(0),
+                &row["max_rank"],
+                row["kind"].as_str().unwrap_or("-"),
+            )
+        })
+        .collect();
+    assert!(out.len() >= 3 && out.iter().all(|row| *row == (1, &37.into(), "kernel")), "{out:?}");
 }
 
 #[test]
@@ -317,6 +330,43 @@ fn three_things_that_are_wrong_among_a_thousand_ranks_are_named() {
     assert_eq!(one_more["devices"].as_array().map(Vec::len), Some(1024));
     let one = json(&asked(&["reduce", "-q", from, "--rank", "137", "--format", "json"]));
     assert!(one.get("left_out").is_none() && one["devices"].as_array().map(Vec::len) == Some(1));
+}
+
+/// The sections of a page by their anchors.
+fn sections(html: &str) -> std::collections::BTreeMap<&str, &str> {
+    let parts = html.split("<section").skip(1).filter_map(|part| part.split("</section>").next());
+    parts.filter_map(|part| Some((anchor(part)?, part))).collect()
+}
+
+fn anchor(section: &str) -> Option<&str> {
+    section.split("id=\"").nth(1)?.split('"').next()
+}
+
+#[test]
+fn pages_of_partial_results_differ_from_those_of_traces_in_what_they_say() {
+    // So few that pages have room for all rows.
+    let traces = tempfile::tempdir().expect("there is room for a few files");
+    let all = Simulation::of(Plan::with_one(16, 118, Fault::SlowGpu(9)));
+    for rank in 0..16 {
+        fs::write(traces.path().join(all.file_name(rank)), all.trace(rank)).expect("there is room");
+    }
+    let partials = partials(traces.path(), 4);
+    let folder = tempfile::tempdir().expect("there is room for a few files");
+    let page = |command: &str, from: &Path| {
+        let file = folder.path().join(format!("{command}.html"));
+        asked(&[command, "-q", path(from), "--html", path(&file)]);
+        fs::read_to_string(file).expect("it was written")
+    };
+    let whole = page("analyze", traces.path());
+    let reduced = page("reduce", partials.path());
+    let (of_traces, of_partials) = (sections(&whole), sections(&reduced));
+    assert!(of_traces.len() > 8 && of_traces.keys().eq(of_partials.keys()));
+    let differ = of_traces.iter().filter(|(anchor, part)| of_partials[*anchor] != **part);
+    // The time line, and which command made the page of which files.
+    assert_eq!(differ.map(|one| *one.0).collect::<Vec<_>>(), ["inputs", "timeline"]);
+    assert!(
+        of_partials["timeline"].contains("no time line, no single kernel and no time of recording")
+    );
 }
 
 /// All traces merged at once, and each where it lies.

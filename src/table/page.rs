@@ -265,7 +265,7 @@ fn trace_sections(
     let absent = match overview {
         Some(_) => "No device and no work thread was recorded.",
         None => {
-            "Partial results hold no events: there is no time line, and no single kernel. `omni-trace report` of the traces shows both."
+            "Partial results hold no events: there is no time line, no single kernel and no time of recording. `omni-trace report` of the traces shows them; everything else is what it says of the traces, as far as a page has room for rows, but for how the page was made."
         }
     };
     let lanes = overview.map(|overview| PageTable::of("analyze", overview.table()).folded_if(true));

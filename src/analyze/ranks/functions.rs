@@ -13,7 +13,7 @@ use crate::model::middle;
 const MAX_FUNCTIONS: usize = 200;
 
 /// The usual spread is taken to be at least this of the median, in thousandths.
-const FLOOR_PER_MILLE: i64 = 20;
+const FLOOR_PER_MILLE: i64 = 5;
 
 /// And at least this of the median own time of the ranks: what is rare or short differs without meaning.
 const FLOOR_OF_OWN_PER_MILLE: i64 = 1;

@@ -114,7 +114,7 @@ tables! {
         max_ns: i64, Ns, All, "max", "the largest";
         max_input: usize, Count, All, "#", "number of the input that has it";
         max_rank: Option<u32>, Count, All, "rank", "its rank";
-        n_out: u64, Count, All, "stand out", "ranks more than 6 times the usual spread above the median; that spread is 1.4826 times the MAD, at least 2 % of the median and 0.1 % of the median own time of the ranks";
+        n_out: u64, Count, All, "stand out", "ranks more than 6 times the usual spread above the median; that spread is 1.4826 times the MAD, at least 0.5 % of the median and 0.1 % of the median own time of the ranks";
         name: String, Text, All / Subject, "name", "of the kernel, copy, operator or frame";
     }
 

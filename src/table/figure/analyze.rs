@@ -16,7 +16,7 @@ use crate::analyze::timeline::Class;
 use crate::schema::{Row as _, Spec};
 use crate::table::{
     AnalyzeReport, BlameCellRow, BreakdownRow, DeviceRow, IdleRow, IterationRow, KernelRow,
-    ThreadClassRow, ThreadRow,
+    MANY_ROWS, ThreadClassRow, ThreadRow,
 };
 
 /// Kernels shown.
@@ -283,12 +283,14 @@ impl<'a> Figures<'a> {
         if inputs < 2 {
             return self.empty("blame", TITLE, "there is one input, and blame needs two");
         }
+        // Of many inputs nobody is held against each.
+        let others = if inputs > MANY_ROWS { 0 } else { inputs };
         let waiting = self.report.blame.iter().filter(|row| row.wait_ns.is_some_and(|ns| ns > 0));
         let rows: Vec<MatrixRow> = waiting
             .map(|row| {
                 let busy = |input| row.busy.iter().find(|cell| cell.other == input);
                 let mut cells_ns: Vec<Option<i64>> =
-                    (0..inputs).map(|input| busy(input).map(|cell| cell.busy_ns)).collect();
+                    (0..others).map(|input| busy(input).map(|cell| cell.busy_ns)).collect();
                 cells_ns.push(row.nobody_ns);
                 MatrixRow {
                     label: self.report.name_of(row.input),
@@ -301,7 +303,7 @@ impl<'a> Figures<'a> {
             let because = "no wait for another process was recorded (Python frames show them)";
             return self.empty("blame", TITLE, because);
         }
-        let mut columns: Vec<String> = (0..inputs).map(|i| self.report.name_of(i)).collect();
+        let mut columns: Vec<String> = (0..others).map(|i| self.report.name_of(i)).collect();
         columns.push("nobody recorded".to_owned());
         let matrix = Matrix {
             row_axis: "waited",
