@@ -18,6 +18,8 @@ import os
 import subprocess
 import warnings
 
+from hta_rules import Plain
+
 warnings.filterwarnings("ignore")
 logging.disable(logging.CRITICAL)
 os.environ["CRITICAL_PATH_ADD_ZERO_WEIGHT_LAUNCH_EDGE"] = "1"
@@ -96,7 +98,9 @@ def kinds(hta, rank, _, program, path):
     share = lambda sums, kind: 100 * sums.get(kind, 0) / max(1, sum(sums.values()))
     pairs = [f"{share(theirs, kind):.1f} / {share(mine, kind):.1f}" for kind in SHOWN]
     off = max(abs(share(theirs, kind) - share(mine, kind)) for kind in SHOWN)
-    return [[round(sum(theirs.values())), round(sum(mine.values()) / 1e3), round(nobodys / 1e3), *pairs, f"{off:.1f}"]]
+    plainly = Plain(events_of(path)).heaviest()
+    plain_off = max(abs(share(theirs, kind) - share(plainly, kind)) for kind in SHOWN)
+    return [[round(sum(theirs.values())), round(sum(mine.values()) / 1e3), round(nobodys / 1e3), *pairs, f"{off:.1f}", round(sum(plainly.values())), f"{plain_off:.1f}"]]
 
 
 def table(head, rows):
@@ -128,7 +132,7 @@ def main():
             found.extend([name, *row] for row in rows)
     table("trace,HTA launches,plain,omni-trace,of graphs,HTA calls µs,plain,omni-trace,HTA delay µs,plain,queue wait µs".split(","), of_launches)
     table("trace,stream,HTA changes,mean,most,omni-trace changes,mean,most".split(","), of_queues)
-    table(["trace", "HTA µs", "omni-trace µs", "nobody's µs", *SHOWN, "most apart"], of_paths)
+    table(["trace", "HTA µs", "omni-trace µs", "nobody's µs", *SHOWN, "most apart", "plain µs", "plain apart"], of_paths)
 
 
 if __name__ == "__main__":

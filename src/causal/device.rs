@@ -62,19 +62,7 @@ pub(super) fn add(
         graph.lanes.push(Lane { input: number, of: LaneOf::Stream(device, stream), nodes });
     }
     let lags = Lags::of(graph, &side);
-    for pair in std::iter::once(None).chain(side.activities.iter().map(Some)).zip(&side.activities)
-    {
-        if let (Some(before), this) = pair
-            && before.lane == this.lane
-        {
-            let (from, to) = (before.last, this.first);
-            let kind = EdgeKind::StreamOrder;
-            let overlap_ns = early_ns(graph, before, this);
-            graph.doubts.n_overlaps += u64::from(overlap_ns > 0);
-            let gap = if overlap_ns > 0 { -overlap_ns } else { lags.stream_ns };
-            edges.push(Edge { from, to, gap, kind, from_start: false });
-        }
-    }
+    add_stream_order(graph, edges, &side.activities, lags.stream_ns);
     for this in &side.activities {
         let launch = this.launched_ns.zip(side.lane_of_track.get(&this.launch_track));
         let from = launch.and_then(|(ns, &lane)| graph.node_at(lane, ns));
@@ -87,6 +75,46 @@ pub(super) fn add(
     }
     side.activities.sort_unstable_by_key(|placed| placed.slice);
     side
+}
+
+/// How many activities before one are looked at for what it waited for, where those of one stream overlap.
+const LOOK_BACK: usize = 32;
+
+/// The edges between activities that follow each other on a stream. Where they overlap, as branches of a graph do, an
+/// activity follows what had ended last when it began.
+fn add_stream_order(
+    graph: &mut Graph,
+    edges: &mut Vec<Edge>,
+    activities: &[Placed],
+    stream_ns: i64,
+) {
+    let kind = EdgeKind::StreamOrder;
+    for of_lane in activities.chunk_by(|a, b| a.lane == b.lane) {
+        let mut last_ns = i64::MIN;
+        for (at, this) in of_lane.iter().enumerate().skip(1) {
+            let before = &of_lane[at - 1];
+            let before_ns = graph.nodes.end[before.last as usize];
+            last_ns = last_ns.max(before_ns);
+            let (from, to) = (before.last, this.first);
+            let overlap_ns = early_ns(graph, before, this);
+            graph.doubts.n_overlaps += u64::from(overlap_ns > 0);
+            let gap = if overlap_ns > 0 { -overlap_ns } else { stream_ns };
+            edges.push(Edge { from, to, gap, kind, from_start: false });
+            let start = graph.nodes.start[to as usize];
+            if overlap_ns == 0 && (before_ns > start || before_ns < last_ns) {
+                let recent = &of_lane[at.saturating_sub(LOOK_BACK)..at - 1];
+                let from = ended_last(graph, recent, start);
+                let edge = |from| Edge { from, to, gap: stream_ns, kind, from_start: false };
+                edges.extend(from.map(edge));
+            }
+        }
+    }
+}
+
+/// What had ended last of some activities by an instant.
+fn ended_last(graph: &Graph, activities: &[Placed], t_ns: i64) -> Option<u32> {
+    let ended = activities.iter().filter(|one| graph.nodes.end[one.last as usize] <= t_ns);
+    ended.max_by_key(|one| graph.nodes.end[one.last as usize]).map(|one| one.last)
 }
 
 /// By how much an activity begins before the end of the one before it, where that is late in the other's time: the device

@@ -160,6 +160,11 @@ impl CallKind {
     }
 }
 
+/// An activity that begins so long after all that it is known to wait for waits for something else,
+const LATE_NS: i64 = 200_000;
+/// and most likely for what ended no longer than this before.
+const SOON_NS: i64 = 20_000;
+
 /// What has been launched so far.
 struct State {
     /// The activities of each lane in the order of their launches.
@@ -191,19 +196,22 @@ impl State {
     }
 
     /// What an activity whose stream waits for another one waits for: the likely source, where times allow it; else what
-    /// ended last before it began, where it ended after the launch and after what came before on the stream.
+    /// ended last before it began, where it ended after the launch and after what came before on the stream. That too where
+    /// nothing else explains why the activity began so late, and so soon after that end.
     fn source(&self, graph: &Graph, likely: Option<Placed>, placed: &Placed) -> Option<u32> {
         let start = graph.nodes.start[placed.first as usize];
         let end = |one: &Placed| graph.nodes.end[one.last as usize];
-        if let Some(likely) = likely.filter(|one| one.lane != placed.lane && end(one) <= start) {
-            return Some(likely.last);
-        }
+        let likely = likely.filter(|one| one.lane != placed.lane && end(one) <= start);
         let before =
             self.streams.get(&placed.lane).and_then(|own| own.last()).map_or(i64::MIN, end);
+        let ready = before.max(placed.launched_ns.unwrap_or(i64::MIN));
         let others = self.streams.iter().filter(|&(&lane, _)| lane != placed.lane);
-        let last = others.filter_map(|(_, all)| last_ended(graph, all, start)).max_by_key(end)?;
-        let is_late = end(&last) > before && placed.launched_ns.is_none_or(|ns| end(&last) > ns);
-        is_late.then_some(last.last)
+        let last = others.filter_map(|(_, all)| last_ended(graph, all, start)).max_by_key(end);
+        let last = last.filter(|last| end(last) > ready);
+        let is_late = |likely: &Placed| start - ready.max(end(likely)) >= LATE_NS;
+        let is_soon = last.is_some_and(|last| start - end(&last) <= SOON_NS);
+        let likely = likely.filter(|likely| !(is_soon && is_late(likely)));
+        likely.or(last).map(|one| one.last)
     }
 
     /// A stream waits for the last event that its thread recorded: most likely for the work launched last before that,

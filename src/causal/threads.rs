@@ -2,7 +2,8 @@
 //! `backward()` does with the threads of the autograd engine.
 //!
 //! Nothing records this. It is taken to be so where another thread wakes from a pause that nothing explains and pauses
-//! again while one stretch of the lead lasts, in which the lead itself does nothing that was recorded.
+//! again while the lead does nothing that was recorded, but for little that it is given to do meanwhile: gradients that
+//! stay on the host are added up by the thread that called `backward()`.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,14 +13,18 @@ use super::host::{PAUSE_NS, Stretch, ThreadStretches};
 use super::input::CausalInput;
 use crate::analyze::intervals::Span;
 
-/// One hand-over: the time for which the lead waits, the other thread, its work meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One hand-over: the times for which the lead waits, the other thread, its work meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HandOver {
     lead: usize,
-    lead_span: Span,
+    /// In time order; the work begins in the first one.
+    waits: Vec<Span>,
     other: usize,
     work: Span,
 }
+
+/// The lead may work for this share of the time of another thread that it waits for, in parts of a hundred.
+const LEAD_WORKS_PCT: i64 = 10;
 
 /// Finds the hand-overs among the threads of an input and marks what waits.
 pub(super) fn mark(input: &CausalInput<'_>, threads: &mut [ThreadStretches]) -> Vec<HandOver> {
@@ -30,13 +35,17 @@ pub(super) fn mark(input: &CausalInput<'_>, threads: &mut [ThreadStretches]) -> 
         }
         for other in others {
             for work in bursts(&threads[other].stretches) {
-                let Some(at) = waiting(&threads[lead].stretches, work) else { continue };
-                let lead_span = threads[lead].stretches[at].span;
-                threads[lead].stretches[at].is_wait = true;
+                let Some(waiting) = waiting(&threads[lead].stretches, work) else { continue };
+                let mut waits = Vec::with_capacity(waiting.len());
+                for at in waiting {
+                    let stretch = &mut threads[lead].stretches[at];
+                    stretch.is_wait = true;
+                    waits.push(stretch.span);
+                }
                 if let Some(pause) = pause_before(&mut threads[other].stretches, work.start_ns) {
                     pause.is_wait = true;
                 }
-                found.push(HandOver { lead, lead_span, other, work });
+                found.push(HandOver { lead, waits, other, work });
             }
         }
     }
@@ -54,20 +63,35 @@ pub(super) fn edges(
     let kind = EdgeKind::Thread;
     let mut edges = Vec::new();
     for (nth, one) in found.iter().enumerate() {
-        let is_first = nth == 0
-            || (found[nth - 1].lead_span, found[nth - 1].other) != (one.lead_span, one.other);
-        let lead = graph.node_at(lanes[one.lead], at(one.lead_span.start_ns));
+        let begins_in = one.waits[0];
+        let is_first =
+            nth == 0 || (found[nth - 1].waits[0], found[nth - 1].other) != (begins_in, one.other);
+        let lead = graph.node_at(lanes[one.lead], at(begins_in.start_ns));
         let begin = instant(graph, lanes[one.other], at(one.work.start_ns));
         if let (Some(from), Some(to), true) = (lead, begin, is_first) {
             edges.push(Edge { from, to, gap: 0, kind, from_start: true });
         }
-        let last = graph.node_at(lanes[one.other], at(one.work.end_ns - 1));
-        let end = instant(graph, lanes[one.lead], at(one.lead_span.end_ns));
-        if let (Some(from), Some(to)) = (last, end) {
-            edges.push(Edge { from, to, gap: 0, kind, from_start: false });
+        for wait in &one.waits {
+            let until = at(wait.end_ns.min(one.work.end_ns));
+            let last = ended(graph, lanes[one.other], until);
+            let end = instant(graph, lanes[one.lead], at(wait.end_ns));
+            if let (Some(from), Some(to)) = (last, end) {
+                edges.push(Edge { from, to, gap: 0, kind, from_start: false });
+            }
         }
     }
     edges
+}
+
+/// The last node of a lane that ended by an instant.
+fn ended(graph: &Graph, lane: usize, t_ns: i64) -> Option<u32> {
+    let node = graph.node_at(lane, t_ns - 1)?;
+    let is_over = graph.nodes.end[node as usize] <= t_ns;
+    if is_over {
+        Some(node)
+    } else {
+        node.checked_sub(1).filter(|&n| n >= graph.lanes[lane].nodes.start)
+    }
 }
 
 /// The node of a lane that stands for an instant: where a wait ends, or the first that begins then.
@@ -145,13 +169,33 @@ fn is_pause(one: &Stretch) -> bool {
     one.what == What::Unattributed && one.span.len_ns() >= PAUSE_NS
 }
 
-/// The stretch of the lead that holds a span, where the lead does nothing in it.
-fn waiting(lead: &[Stretch], work: Span) -> Option<usize> {
-    let after = lead.partition_point(|one| one.span.start_ns <= work.start_ns);
-    let at = after.checked_sub(1)?;
-    let one = lead[at];
-    let does_nothing = matches!(one.what, What::Unattributed | What::Python | What::CpuOp);
-    (does_nothing && one.span.end_ns >= work.end_ns).then_some(at)
+/// The stretches of the lead that wait for another thread's work, all of one event: the one in which it begins, the one in
+/// which it ends, and pauses between. `None` where the lead works itself meanwhile.
+fn waiting(lead: &[Stretch], work: Span) -> Option<Vec<usize>> {
+    let first = lead.partition_point(|one| one.span.start_ns <= work.start_ns).checked_sub(1)?;
+    let after = lead.partition_point(|one| one.span.start_ns < work.end_ns);
+    let last = after.checked_sub(1).filter(|&at| at >= first)?;
+    let around = lead[first].slice;
+    let waits = |one: &Stretch| does_nothing(one) && one.slice == around;
+    let own = lead[first..after].iter().filter(|one| !waits(one));
+    let own_ns: i64 = own.map(|one| one.span.clip(work).len_ns()).sum();
+    let does_wait = waits(&lead[first]) && waits(&lead[last]);
+    if !does_wait
+        || lead[last].span.end_ns < work.end_ns
+        || own_ns * 100 > work.len_ns() * LEAD_WORKS_PCT
+    {
+        return None;
+    }
+    let is_wait = |&at: &usize| {
+        let is_end = at == first || at == last;
+        waits(&lead[at]) && (is_end || lead[at].span.len_ns() >= PAUSE_NS)
+    };
+    Some((first..after).filter(is_wait).collect())
+}
+
+/// Whether nothing recorded happens on a thread within a stretch.
+fn does_nothing(one: &Stretch) -> bool {
+    matches!(one.what, What::Unattributed | What::Python | What::CpuOp)
 }
 
 /// The pause that ends when the work begins.
