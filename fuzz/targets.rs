@@ -47,10 +47,9 @@ fn read(target: &str, bytes: &[u8], force_slow_path: bool) -> Result<Input, Read
     input
 }
 
-/// JSON is UTF-8, which the parser does not look at where it skips a text.
+/// Whether it has the form of JSON. What stands in a text or a key may be no UTF-8, which this parser does not look at.
 fn is_json(text: &[u8]) -> bool {
-    str::from_utf8(text)
-        .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// The fast and the tolerant reader give the same store of a document that is JSON, or both none. Of what is none they read what

@@ -14,6 +14,7 @@ mod program;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use common::Random;
 use omni_trace::Traces;
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
 use omni_trace::ask::{CausalRun, compared};
@@ -46,21 +47,9 @@ fn predicted_ns(subject: &Subject<'_>, changes: &[Change]) -> i64 {
     subject.measure(&replay).whole_ns
 }
 
-/// Numbers that look random; the same for a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-
-    /// An even number of nanoseconds.
-    fn ns(&mut self, from: i64, to: i64) -> i64 {
-        (from + self.roll((to - from) as usize) as i64) / 2 * 2
-    }
+/// An even number of nanoseconds.
+fn some_ns(random: &mut Random, from: i64, to: i64) -> i64 {
+    (from + random.below((to - from) as usize) as i64) / 2 * 2
 }
 
 const CALL_NS: i64 = 4_000;
@@ -81,10 +70,10 @@ fn warm_up(steps: &mut Vec<Step>) {
 
 /// A pipeline of two stages, the first of two ranks.
 fn pipeline_of(seed: u64) -> Vec<Rank> {
-    let mut dice = Dice(seed * 7919 + 1);
+    let mut random = Random::new(seed);
     let mut ranks = Vec::new();
-    let n_rounds = 3 + dice.roll(4);
-    let n_collectives: Vec<usize> = (0..n_rounds).map(|_| dice.roll(3)).collect();
+    let n_rounds = 3 + random.below(4);
+    let n_collectives: Vec<usize> = (0..n_rounds).map(|_| random.below(3)).collect();
     for (stage, rank) in [(0, 0), (0, 1), (1, 0)] {
         let mut steps = Vec::new();
         warm_up(&mut steps);
@@ -92,19 +81,34 @@ fn pipeline_of(seed: u64) -> Vec<Rank> {
             if stage == 1 {
                 steps.push(Step::Receive);
             }
-            for n in 0..2 + dice.roll(6) {
+            for n in 0..2 + random.below(6) {
                 let name = format!("k{round}_{n}");
-                match dice.roll(6) {
-                    0 => steps.push(Step::Op("slow_tokenize".to_owned(), dice.ns(1_000, 30_000))),
-                    1 => steps.push(launch(format!("drop_{name}"), dice.ns(2_000, 60_000), 0)),
+                match random.below(6) {
+                    0 => steps.push(Step::Op(
+                        "slow_tokenize".to_owned(),
+                        some_ns(&mut random, 1_000, 30_000),
+                    )),
+                    1 => steps.push(launch(
+                        format!("drop_{name}"),
+                        some_ns(&mut random, 2_000, 60_000),
+                        0,
+                    )),
                     2 => {
-                        steps.push(launch(name.clone(), dice.ns(2_000, 90_000), 1));
+                        steps.push(launch(name.clone(), some_ns(&mut random, 2_000, 90_000), 1));
                         steps.push(Step::Event(3_000));
-                        steps.push(launch(format!("after_{name}"), dice.ns(2_000, 30_000), 0));
+                        steps.push(launch(
+                            format!("after_{name}"),
+                            some_ns(&mut random, 2_000, 30_000),
+                            0,
+                        ));
                     }
-                    _ => steps.push(launch(name, dice.ns(2_000, 50_000), dice.roll(2))),
+                    _ => steps.push(launch(
+                        name,
+                        some_ns(&mut random, 2_000, 50_000),
+                        random.below(2),
+                    )),
                 }
-                steps.push(Step::Op("aten::mm".to_owned(), dice.ns(500, 9_000)));
+                steps.push(Step::Op("aten::mm".to_owned(), some_ns(&mut random, 500, 9_000)));
             }
             for n in 0..if stage == 0 { n_meets } else { 0 } {
                 let collective = Step::Launch {
@@ -115,7 +119,7 @@ fn pipeline_of(seed: u64) -> Vec<Rank> {
                     is_collective: true,
                 };
                 steps.push(collective);
-                steps.push(Step::Op("aten::add".to_owned(), dice.ns(500, 40_000)));
+                steps.push(Step::Op("aten::add".to_owned(), some_ns(&mut random, 500, 40_000)));
             }
             steps.push(Step::Sync);
             if (stage, rank) == (0, 0) {
@@ -125,7 +129,7 @@ fn pipeline_of(seed: u64) -> Vec<Rank> {
             }
         }
         steps.push(Step::Op("aten::last".to_owned(), 1_000));
-        let begins_ns = 5_000_000 + dice.ns(0, 20_000);
+        let begins_ns = 5_000_000 + some_ns(&mut random, 0, 20_000);
         ranks.push(Rank { stage, rank, begins_ns, steps });
     }
     ranks

@@ -2,22 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod common;
 mod program;
 
+use common::Random;
 use program::omni_trace;
 use serde_json::{Value, json};
-
-/// Numbers that look random; the same for a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
 
 const WINDOW_US: u64 = 2_000;
 
@@ -29,19 +19,20 @@ struct Case {
 }
 
 fn case(seed: u64) -> Case {
-    let mut dice = Dice(seed * 7919 + 3);
+    let mut random = Random::new(seed);
+    let mut below = |n: u64| random.below(n as usize) as u64;
     let mut samples: Vec<(u64, u64)> =
-        (0..40).map(|_| (dice.roll(WINDOW_US), 100 + dice.roll(600))).collect();
+        (0..40).map(|_| (below(WINDOW_US), 100 + below(600))).collect();
     samples.sort_unstable();
     samples.dedup_by_key(|one| one.0);
     let mut kernels = Vec::new();
     let mut at = 5;
     while at + 60 < WINDOW_US {
-        let us = 1 + dice.roll(50);
+        let us = 1 + below(50);
         kernels.push((at, us));
-        at += us + dice.roll(30);
+        at += us + below(30);
     }
-    let iterations = (0..8).map(|n| (10 + n * 240, 150 + dice.roll(80))).collect();
+    let iterations = (0..8).map(|n| (10 + n * 240, 150 + below(80))).collect();
     Case { samples, kernels, iterations }
 }
 

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod common;
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
@@ -15,6 +16,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::Random;
 use omni_trace::ask::partial::read_partial;
 use omni_trace_proto::capture::{CaptureManifest, File, Gate, Stage, Window, Worker};
 use omni_trace_proto::prost::Message as _;
@@ -138,18 +140,6 @@ fn some_events(text: &[u8]) -> Option<Vec<u8>> {
     Some(events.as_bytes()[..events.len().min(4000)].to_vec())
 }
 
-/// The generator of Marsaglia (`xorshift64`): the same changes in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n.max(1) as u64) as usize
-    }
-}
-
 /// Bytes that mean something to the readers.
 const WORDS: [&[u8]; 16] = [
     b"\"",
@@ -236,7 +226,7 @@ fn seeded_changes_find_nothing() {
         for (name, target) in targets::ALL {
             scope.spawn(move || {
                 let corpus = corpus(name);
-                let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ seed);
+                let mut random = Random::new(seed);
                 let (begun, mut n) = (Instant::now(), 0);
                 while match seconds {
                     Some(seconds) => begun.elapsed() < Duration::from_secs(seconds),

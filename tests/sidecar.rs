@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use common::real_traces;
+use common::{Random, real_traces};
 use omni_trace::read::{Input, Progress, ReadOptions, Sidecars, read_each};
 use omni_trace::store::{Section, Sections, Store};
 use omni_trace::{Question, Traces};
@@ -294,17 +294,6 @@ impl Sections for InMemory {
     }
 }
 
-/// A random number generator that is the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % n.max(1)
-    }
-}
-
 /// Sections that pass every checksum and were never a store: none, or one of which every question is answered.
 #[test]
 fn no_bytes_make_a_store_that_panics() {
@@ -314,7 +303,7 @@ fn no_bytes_make_a_store_that_panics() {
         Section::ALL.iter().map(|&one| input.store.section(one).as_slice().to_vec()).collect();
     let whole = Store::of_sections(&InMemory(sections.clone())).expect("nothing is damaged");
     assert!(whole == input.store);
-    let (mut random, mut n_refused) = (Random(7), 0);
+    let (mut random, mut n_refused) = (Random::new(7), 0);
     let n = std::env::var("SIDECAR_CASES").map_or(300, |n| n.parse().unwrap());
     for _ in 0..n {
         let mut changed = sections.clone();

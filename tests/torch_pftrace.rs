@@ -8,6 +8,7 @@ mod program;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use common::Random;
 use omni_trace::read::{ReadOptions, read_input};
 use omni_trace_proto::perfetto::gpu_render_stage_event::{
     ComputeKernelLaunch, Dim3, ExtraComputeArg, ExtraData,
@@ -373,23 +374,15 @@ fn a_run_of_torch_is_read() {
     assert_eq!(json["devices"][0]["memcpy_busy_ns"], 4_000);
 }
 
-/// The next of a row of numbers without pattern.
-fn next(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
-}
-
 #[test]
 fn any_order_that_interns_before_use_gives_the_same_store() {
     let (packets, n_first) = run();
     let expected = contents(&packets);
-    let mut state = 0x9e37_79b9_7f4a_7c15;
+    let mut random = Random::new(1);
     for round in 0..40 {
         let mut shuffled = packets.clone();
         for i in (n_first + 1..shuffled.len()).rev() {
-            let j = n_first + (next(&mut state) as usize) % (i + 1 - n_first);
+            let j = n_first + random.below(i + 1 - n_first);
             shuffled.swap(i, j);
         }
         let found = contents(&shuffled);

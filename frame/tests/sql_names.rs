@@ -8,6 +8,7 @@ mod sql;
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
 
+use common::shared::Random;
 use omni_trace_frame::questions::QUESTIONS;
 use omni_trace_frame::{catalog, questions, statement};
 
@@ -58,17 +59,6 @@ const WORDS: [&str; 40] = [
     "COLUMNS('.*')",
 ];
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n.max(1) as u64) as usize
-    }
-}
-
 fn stands(text: &str, what: &str) {
     let stood = catch_unwind(|| sql::sql(text.as_bytes()));
     assert!(stood.is_ok(), "{what} fails: {text:?}");
@@ -108,7 +98,7 @@ fn names_and_statements_of_anybody_are_read_or_refused() {
     corpus.extend(WORDS.iter().map(|&word| word.to_owned()));
     corpus.extend(catalog::Catalog::new().tables.iter().map(|table| table.name.to_owned()));
     corpus.iter().for_each(|text| stands(text, "the corpus"));
-    let (mut random, begun, mut n) = (Random(0x9e37_79b9_7f4a_7c15), Instant::now(), 0);
+    let (mut random, begun, mut n) = (Random::new(1), Instant::now(), 0);
     while seconds.map_or(n < CHANGES, |seconds| begun.elapsed() < Duration::from_secs(seconds)) {
         let text = changed(&corpus[random.below(corpus.len())], &mut random);
         stands(&text, &format!("change {n}"));

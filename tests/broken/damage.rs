@@ -2,22 +2,7 @@
 
 use std::ops::Range;
 
-/// Pseudo-random numbers from a seed (xorshift).
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `n`, 0 where `n` is.
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % n.max(1)
-    }
-}
+use crate::common::Random;
 
 /// The damaged bytes, and the pieces of the sound text that they hold.
 pub(crate) type Damaged = (Vec<u8>, Vec<Range<usize>>);

@@ -9,18 +9,21 @@
 )]
 
 mod damage;
+mod limits;
 mod mishaps;
 mod packets;
 mod sound;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
-use std::time::{Duration, Instant};
 
-use damage::{Kind, PLAIN, Random};
+use common::Random;
+use damage::{Kind, PLAIN};
+use limits::{LIMITS, Limits, Used, Worker, alone, within};
 use mishaps::{MISHAPS, gz};
 use omni_trace::diag::Severity;
 use omni_trace::read::{Input, ReadError, ReadOptions, read_input};
@@ -31,9 +34,6 @@ use sound::{Identity, Sound, found, made_up, n_missing, of_layout, pieces_of};
 #[path = "../common/mod.rs"]
 mod common;
 
-/// Longest that one case may take.
-const LIMIT: Duration = Duration::from_secs(60);
-
 /// Least of the whole events that must be read of each kind, in thousandths.
 const LEAST: usize = 980;
 /// The same of Perfetto files, where packets in another order tell other names and times.
@@ -43,6 +43,11 @@ fn read(bytes: &[u8]) -> Result<Input, ReadError> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     read_input(file.path(), &ReadOptions { threads: 2, ..ReadOptions::default() })
+}
+
+/// The same in a process of its own, which may take no more for it than the limits.
+fn read_within_limits(bytes: &[u8]) -> Result<Input, ReadError> {
+    within(LIMITS, || read(bytes)).0
 }
 
 /// How many whole events there were, and how many of them were read.
@@ -79,12 +84,7 @@ impl Case<'_> {
     /// Reads it and says what is wrong with that.
     fn check(&self) -> Result<Tally, String> {
         let wanted: usize = self.wanted.values().sum();
-        let began = Instant::now();
-        let input = read(self.damaged);
-        if began.elapsed() > LIMIT {
-            return Err(format!("took {:?}", began.elapsed()));
-        }
-        let input = match input {
+        let input = match read(self.damaged) {
             Ok(input) => input,
             Err(error) if wanted > 0 => {
                 return Err(format!("{wanted} whole events refused: {error}"));
@@ -110,40 +110,85 @@ fn keep(number: usize, damaged: &[u8]) {
     }
 }
 
-/// Damages a trace of JSON.
-fn damage_text(
-    sound: &Sound,
-    (number, kind): (usize, Kind),
-    random: &mut Random,
-) -> Result<Tally, String> {
-    let (damaged, pieces) = kind(&sound.text, &sound.places, random);
-    keep(number, &damaged);
-    let wanted = sound.whole_in(&pieces);
-    let case = Case { damaged: &damaged, wanted };
-    case.check().map_err(|what| format!("{}: {what}", sound.name))
+/// A sound file, whatever its format.
+trait Whole {
+    fn name(&self) -> &str;
+    fn bytes(&self) -> &[u8];
+    /// Where its events or packets stand.
+    fn places(&self) -> &[Range<usize>];
+    /// How often each event that is whole in pieces of it is to be found.
+    fn whole_in(&self, pieces: &[Range<usize>]) -> BTreeMap<&Identity, usize>;
 }
 
-/// Damages a Perfetto file.
-fn damage_packets(
-    sound: &Packets,
+/// Damages a file and reads it.
+fn damage<F: Whole + ?Sized>(
+    sound: &F,
     (number, kind): (usize, Kind),
     random: &mut Random,
 ) -> Result<Tally, String> {
-    let (damaged, pieces) = kind(&sound.bytes, &sound.places, random);
+    let (damaged, pieces) = kind(sound.bytes(), sound.places(), random);
     keep(number, &damaged);
-    let wanted = sound.whole_in(&pieces);
-    let case = Case { damaged: &damaged, wanted };
-    case.check().map_err(|what| format!("{}: {what}", sound.name))
+    let case = Case { damaged: &damaged, wanted: sound.whole_in(&pieces) };
+    case.check().map_err(|what| format!("{}: {what}", sound.name()))
+}
+
+/// Damages a file that it chooses, and says what is wrong with how that is read.
+type Check = fn((usize, Kind), &mut Random) -> Result<Tally, String>;
+
+/// What is damaged, by number.
+const SOURCES: [Check; 7] = [
+    |kind, random| damage(&made_up(random), kind, random),
+    |kind, random| damage(&REAL[random.below(REAL.len())], kind, random),
+    |kind, random| damage(&packets::made_up(random), kind, random),
+    |kind, random| damage(&REAL_PACKETS[random.below(REAL_PACKETS.len())], kind, random),
+    // Several blocks, of which the ends may stand anywhere.
+    |kind, random| damage(&of_layout(kind.0, 12_000 + random.below(3_000)), kind, random),
+    // What the limits are for.
+    |_, _| loop {
+        std::hint::spin_loop();
+    },
+    |_, _| Err(format!("{} bytes were there", std::hint::black_box(vec![1_u8; 3 << 30]).len())),
+];
+const MADE_UP: usize = 0;
+const REAL_TEXT: usize = 1;
+const MADE_UP_PACKETS: usize = 2;
+const WRITTEN_PACKETS: usize = 3;
+const BLOCKS: usize = 4;
+const ENDLESS: usize = 5;
+const HUGE: usize = 6;
+
+/// One file to be damaged and read.
+#[derive(Clone, Copy)]
+struct Job {
+    source: usize,
+    kind: usize,
+    seed: u64,
+}
+
+impl Job {
+    /// Makes what all files of a source are made of.
+    fn prepare(self) {
+        match self.source {
+            REAL_TEXT => drop(LazyLock::force(&REAL)),
+            WRITTEN_PACKETS => drop(LazyLock::force(&REAL_PACKETS)),
+            _ => {}
+        }
+    }
+
+    fn run(self) -> Result<Tally, String> {
+        let mut random = Random::new(self.seed * 1000 + self.kind as u64);
+        let (_, kind) = PLAIN.iter().chain(MISHAPS).nth(self.kind).unwrap();
+        SOURCES[self.source]((self.kind, *kind), &mut random)
+    }
 }
 
 /// A kind of damage by number and name.
-type Numbered = (usize, &'static str, Kind);
+type Numbered = (usize, &'static str);
 
 /// Every kind; `BROKEN_KIND` asks for one.
 fn kinds() -> Vec<Numbered> {
     let only = std::env::var("BROKEN_KIND").ok();
-    let all =
-        PLAIN.iter().chain(MISHAPS).enumerate().map(|(number, kind)| (number, kind.0, kind.1));
+    let all = PLAIN.iter().chain(MISHAPS).enumerate().map(|(number, kind)| (number, kind.0));
     all.filter(|kind| only.as_deref().is_none_or(|only| only == kind.1)).collect()
 }
 
@@ -184,55 +229,61 @@ fn say(name: &str, tally: Tally) {
     println!("{name:28} {read:8} of {wanted:8} whole events read, {permille} ‰");
 }
 
-/// Damages a trace that it chooses, and says what is wrong with how that is read.
-type Check<'a> = &'a (dyn Fn((usize, Kind), &mut Random) -> Result<Tally, String> + Sync);
+/// What came of the seeds of a source: what was read by kind, the most that a file took, and the failures.
+#[derive(Default)]
+struct Done {
+    tallies: Vec<(&'static str, Tally)>,
+    used: Used,
+    failures: Vec<String>,
+}
 
-/// Runs seeds of every kind, as many kinds at once as there are processors. Gives what was read by kind, and the failures.
-fn run(
-    (n_cases, least): (u64, usize),
-    kinds: &[Numbered],
-    check: Check<'_>,
-) -> (Vec<(&'static str, Tally)>, Vec<String>) {
+/// Runs seeds of every kind, as many kinds at once as there are processors.
+fn run((n_cases, least): (u64, usize), kinds: &[Numbered], source: usize) -> Done {
     let n_seeds = (n_cases / kinds.len().max(1) as u64).max(1);
-    let (next, all) = (AtomicUsize::new(0), Mutex::new(vec![None; kinds.len()]));
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let work = || {
+        let mut worker = Worker::start(SERVES);
         while let Some(&kind) = kinds.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let done = of_kind(kind, (n_seeds, least), check);
-            let place = kinds.iter().position(|one| one.0 == kind.0).unwrap();
-            all.lock().unwrap()[place] = Some(done);
+            let done = of_kind(kind, (n_seeds, least), source, &mut worker);
+            all.lock().unwrap().insert(kind.0, done);
         }
     };
     let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| (0..n_threads).for_each(|_| drop(scope.spawn(work))));
-    let (mut tallies, mut failures) = (Vec::new(), Vec::new());
-    for (&(_, name, _), done) in kinds.iter().zip(all.into_inner().unwrap()) {
-        let (tally, more) = done.unwrap();
-        say(name, tally);
-        tallies.push((name, tally));
-        failures.extend(more);
+    let mut done = Done::default();
+    for (&(_, name), (tally, used, failures)) in
+        kinds.iter().zip(all.into_inner().unwrap().values())
+    {
+        say(name, *tally);
+        done.tallies.push((name, *tally));
+        done.used = done.used.most(*used);
+        done.failures.extend_from_slice(failures);
     }
-    (tallies, failures)
+    done
 }
 
 /// Runs seeds of a kind.
 fn of_kind(
-    (number, name, kind): Numbered,
+    (kind, name): Numbered,
     (n_seeds, least): (u64, usize),
-    check: Check<'_>,
-) -> (Tally, Vec<String>) {
+    source: usize,
+    worker: &mut Worker,
+) -> (Tally, Used, Vec<String>) {
     let first: u64 = std::env::var("BROKEN_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let (mut all, mut failures) = (Tally::default(), Vec::new());
+    let (mut all, mut most, mut failures) = (Tally::default(), Used::default(), Vec::new());
     for seed in first..first + n_seeds {
-        let mut random = Random::new(seed * 1000 + number as u64);
-        match check((number, kind), &mut random) {
-            Ok(one) => all += one,
+        match worker.ask(Job { source, kind, seed }, LIMITS) {
+            Ok((one, used)) => {
+                all += one;
+                most = most.most(used);
+            }
             Err(what) => failures.push(format!("{name}, seed {seed}, {what}")),
         }
     }
     if all.wanted > 0 && all.permille() < least {
         failures.push(format!("{name}: only {} ‰ of the whole events are read", all.permille()));
     }
-    (all, failures)
+    (all, most, failures)
 }
 
 fn n_cases() -> u64 {
@@ -279,40 +330,20 @@ static REAL_PACKETS: LazyLock<Vec<Packets>> = LazyLock::new(|| {
 
 /// What was read of each kind of damage, of traces that are made up and of real ones.
 struct Both {
-    made_up: Vec<(&'static str, Tally)>,
-    real: Vec<(&'static str, Tally)>,
-    failures: Vec<String>,
+    made_up: Done,
+    real: Done,
 }
 
-fn of_text() -> Both {
-    let kinds = kinds();
-    let check = |kind, random: &mut Random| damage_text(&made_up(random), kind, random);
-    let (made_up, mut failures) = run((n_cases(), LEAST), &kinds, &check);
-    let pieces = &*REAL;
-    if pieces.is_empty() {
-        return Both { made_up, real: Vec::new(), failures };
+impl Both {
+    fn of([made_up, real]: [usize; 2], kinds: &[Numbered], least: usize) -> Self {
+        let all = |source| run((n_cases(), least), kinds, source);
+        let made_up = all(made_up);
+        Self { made_up, real: if REAL.is_empty() { Done::default() } else { all(real) } }
     }
-    let check =
-        |kind, random: &mut Random| damage_text(&pieces[random.below(pieces.len())], kind, random);
-    let (real, more) = run((n_cases(), LEAST), &kinds, &check);
-    failures.extend(more.into_iter().map(|what| format!("real: {what}")));
-    Both { made_up, real, failures }
-}
 
-fn of_packets() -> Both {
-    let kinds = kinds_of_bytes();
-    let check = |kind, random: &mut Random| damage_packets(&packets::made_up(random), kind, random);
-    let (made_up, mut failures) = run((n_cases(), LEAST_OF_PACKETS), &kinds, &check);
-    let pieces = &*REAL_PACKETS;
-    if pieces.is_empty() {
-        return Both { made_up, real: Vec::new(), failures };
+    fn parts(&self) -> [&Done; 2] {
+        [&self.made_up, &self.real]
     }
-    let check = |kind, random: &mut Random| {
-        damage_packets(&pieces[random.below(pieces.len())], kind, random)
-    };
-    let (real, more) = run((n_cases(), LEAST_OF_PACKETS), &kinds, &check);
-    failures.extend(more.into_iter().map(|what| format!("real: {what}")));
-    Both { made_up, real, failures }
 }
 
 #[test]
@@ -333,36 +364,62 @@ fn undamaged_packets_give_every_slice() {
     assert!(n_slices > 2000);
 }
 
+/// The test below, which in a child reads what it is asked to.
+const SERVES: &str = "every_whole_event_is_read_or_its_loss_is_counted";
+
 #[test]
 fn every_whole_event_is_read_or_its_loss_is_counted() {
-    let (text, packets) = (of_text(), of_packets());
-    if std::env::var_os("BLESS").is_some() && !text.real.is_empty() {
+    if limits::is_child() {
+        return limits::serve();
+    }
+    let text = Both::of([MADE_UP, REAL_TEXT], &kinds(), LEAST);
+    let packets = Both::of([MADE_UP_PACKETS, WRITTEN_PACKETS], &kinds_of_bytes(), LEAST_OF_PACKETS);
+    if std::env::var_os("BLESS").is_some() && !REAL.is_empty() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/reports/damage.md");
         std::fs::write(path, report(&text, &packets)).unwrap();
     }
-    let of_packets = packets.failures.into_iter().map(|what| format!("Perfetto: {what}"));
-    assert_none(text.failures.into_iter().chain(of_packets).collect());
+    let of = |what: &'static str, done: &Done| {
+        let all = done.failures.iter().map(move |failure| format!("{what}: {failure}"));
+        all.collect::<Vec<String>>()
+    };
+    assert_none(
+        [
+            of("made up", &text.made_up),
+            of("real", &text.real),
+            of("made-up Perfetto", &packets.made_up),
+            of("real Perfetto", &packets.real),
+        ]
+        .concat(),
+    );
 }
 
-/// The same of traces that are read in several blocks, of which the ends may stand anywhere.
+/// The same of traces that are read in several blocks.
 #[test]
 fn traces_of_several_blocks_lose_nothing_silently() {
-    let check = |kind: (usize, Kind), random: &mut Random| {
-        damage_text(&of_layout(kind.0, 12_000 + random.below(3_000)), kind, random)
-    };
-    assert_none(run((1, LEAST), &kinds(), &check).1);
+    assert_none(run((1, LEAST), &kinds(), BLOCKS).failures);
+}
+
+/// What takes more than the limits is a failure of that file, and the next one is read.
+#[test]
+fn limits_are_held() {
+    let mut worker = Worker::start(SERVES);
+    let of = |source| Job { source, kind: 0, seed: 1 };
+    let endless = worker.ask(of(ENDLESS), Limits { cpu_s: 1, ..LIMITS }).err().unwrap();
+    assert!(endless.starts_with("ended by signal: 24 (SIGXCPU)"), "{endless}");
+    let huge = worker.ask(of(HUGE), LIMITS).err().unwrap();
+    assert!(huge.starts_with("ended by signal: 6 (SIGABRT)"), "{huge}");
+    let (tally, used) = worker.ask(of(MADE_UP), LIMITS).unwrap();
+    assert!(tally.wanted > 0 && used.peak_kib > 1 << 10, "{} KiB", used.peak_kib);
 }
 
 /// The table of what is recovered.
 fn report(text: &Both, packets: &Both) -> String {
-    let (n_kinds, n_of_bytes) = (text.made_up.len(), packets.made_up.len());
+    let (n_kinds, n_of_bytes) = (text.made_up.tallies.len(), packets.made_up.tallies.len());
     let of_each = |n_kinds: usize| n_cases() / n_kinds as u64;
     let n_all = 2 * (of_each(n_kinds) * n_kinds as u64 + of_each(n_of_bytes) * n_of_bytes as u64);
-    let all: Vec<Tally> = [&text.made_up, &text.real, &packets.made_up, &packets.real]
-        .into_iter()
-        .flatten()
-        .map(|one| one.1)
-        .collect();
+    let parts = [text.parts(), packets.parts()].concat();
+    let all: Vec<Tally> = parts.iter().flat_map(|done| &done.tallies).map(|one| one.1).collect();
+    let used = parts.iter().fold(Used::default(), |most, done| most.most(done.used));
     let sum = |of: fn(&Tally) -> usize| all.iter().map(of).sum::<usize>();
     format!(
         "# What is read of damaged traces\n\n\
@@ -370,7 +427,8 @@ fn report(text: &Both, packets: &Both) -> String {
          seeds each), {n_of_bytes} to Perfetto files ({} each), of traces that are made up and again of real ones: {} pieces as their writers wrote them, {} \
          of them as this program writes Perfetto. A whole event is one that no damaged byte touches, nor any packet that tells its \
          name or what its time counts from. Those that are not read are counted as data loss: an event that is neither fails the \
-         test, as do a file with a whole event that is refused, a panic, and more than {} s.\n\n\
+         test, as do a file with a whole event that is refused, a panic, and more than {} s of the processor or {} GiB of address space for \
+         a file, which the kernel holds ({}: the longest took {:.1} s, the largest {} MiB).\n\n\
          Of {} whole events {} were read and {} counted as lost; {} more stand in what damage made valid JSON, in which they are \
          arguments of another event. Files with a whole event that were refused, and other failures: {}.\n\n\
          ## JSON\n\n{}\n## Perfetto\n\n{}",
@@ -379,12 +437,16 @@ fn report(text: &Both, packets: &Both) -> String {
         of_each(n_of_bytes),
         REAL.len(),
         REAL_PACKETS.len(),
-        LIMIT.as_secs(),
+        LIMITS.cpu_s,
+        LIMITS.bytes >> 30,
+        if cfg!(debug_assertions) { "a build for development" } else { "a release build" },
+        used.cpu_ms as f64 / 1e3,
+        used.peak_kib >> 10,
         sum(|one| one.wanted),
         sum(|one| one.read),
         sum(|one| one.wanted - one.read - one.hidden),
         sum(|one| one.hidden),
-        text.failures.len() + packets.failures.len(),
+        parts.iter().map(|done| done.failures.len()).sum::<usize>(),
         table(text),
         table(packets),
     )
@@ -398,7 +460,7 @@ fn table(both: &Both) -> String {
         let n_lost = tally.wanted - tally.read - tally.hidden;
         format!(" {} | {} | {n_lost} | {} ‰ |", tally.wanted, tally.read, tally.permille())
     };
-    for ((name, made_up), (_, real)) in both.made_up.iter().zip(&both.real) {
+    for ((name, made_up), (_, real)) in both.made_up.tallies.iter().zip(&both.real.tallies) {
         text += &format!("| {name} |{}{}\n", cells(made_up), cells(real));
     }
     text
@@ -429,6 +491,10 @@ fn a_compressed_trace_cut_anywhere_gives_every_event_that_inflates_whole() {
 
 #[test]
 fn flipped_bits_in_compressed_traces_are_never_silent() {
+    alone("flipped_bits_in_compressed_traces_are_never_silent", flipped_bits);
+}
+
+fn flipped_bits() {
     let mut random = Random::new(6);
     for case in 0..300 {
         let sound = of_layout(case, 300);
@@ -436,12 +502,10 @@ fn flipped_bits_in_compressed_traces_are_never_silent() {
         let mut bytes = gz(&sound.text);
         let at = 10 + random.below(bytes.len() - 10);
         bytes[at] ^= 1 << random.below(8);
-        let began = Instant::now();
-        if let Ok(input) = read(&bytes) {
+        if let Ok(input) = read_within_limits(&bytes) {
             let is_whole = n_missing(&wanted, &found(&input)) == 0;
             assert!(is_whole || input.diag.worst() == Some(Severity::DataLoss), "{case}");
         }
-        assert!(began.elapsed() < LIMIT, "{case}");
     }
 }
 
@@ -509,6 +573,10 @@ fn utf_16_is_read_as_it_stands() {
 /// An event of many bytes is read, one past the limit is counted, and both in time that grows with the bytes.
 #[test]
 fn giant_events_and_members_are_bounded() {
+    alone("giant_events_and_members_are_bounded", giants);
+}
+
+fn giants() {
     let event = |i: usize, len: usize| {
         format!(
             "{{\"ph\":\"X\",\"name\":\"{}\",\"ts\":{i},\"dur\":1,\"pid\":1,\"tid\":1}}",
@@ -517,14 +585,12 @@ fn giant_events_and_members_are_bounded() {
     };
     for (len, n_read, n_lost) in [(5 << 20, 3, 0), (70 << 20, 2, 1)] {
         let text = format!("[{},{},{}]", event(0, 1), event(1, len), event(2, 1));
-        let began = Instant::now();
-        let input = read(text.as_bytes()).unwrap();
+        let input = read_within_limits(text.as_bytes()).unwrap();
         assert_eq!(input.store.slices.len(), n_read, "{:?}", input.diag);
         assert_eq!(input.diag.count(omni_trace::diag::IssueKind::OversizedEvent), n_lost);
-        assert!(began.elapsed() < LIMIT);
     }
     let text = format!("{{\"x\":\"{}\",\"traceEvents\":[{}]}}", " ".repeat(20 << 20), event(0, 1));
-    let input = read(text.as_bytes()).unwrap();
+    let input = read_within_limits(text.as_bytes()).unwrap();
     assert_eq!(input.store.slices.len(), 1);
     assert_eq!(input.diag.count(omni_trace::diag::IssueKind::OversizedMember), 1);
 }
@@ -532,6 +598,10 @@ fn giant_events_and_members_are_bounded() {
 /// Bad events one after the other cost what good ones do.
 #[test]
 fn bad_events_are_read_in_linear_time() {
+    alone("bad_events_are_read_in_linear_time", bad_events);
+}
+
+fn bad_events() {
     for bad in [
         "{\"ph\":\"X\",\"d\":[",
         "{\"ph\":\"X\",\"name\":\"a\\\",\"ts\":1},",
@@ -543,9 +613,7 @@ fn bad_events_are_read_in_linear_time() {
             bad.repeat((3 << 20) / bad.len()),
             "{\"ph\":\"X\",\"ts\":7,\"dur\":1}"
         );
-        let began = Instant::now();
-        let found = read(text.as_bytes());
-        assert!(began.elapsed() < LIMIT, "{bad}: {:?}", began.elapsed());
+        let found = read_within_limits(text.as_bytes());
         assert!(found.is_err() || found.unwrap().diag.worst() >= Some(Severity::Notice), "{bad}");
     }
 }

@@ -3,7 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::ops::Range;
 
-use crate::damage::{Damaged, Kind, Random, at_byte, inserted, joined, range, replaced};
+use crate::common::Random;
+use crate::damage::{Damaged, Kind, at_byte, inserted, joined, range, replaced};
 
 /// Kinds by name.
 pub(crate) const MISHAPS: &[(&str, Kind)] = &[

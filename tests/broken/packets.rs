@@ -11,7 +11,8 @@ use omni_trace_proto::perfetto::{
 };
 use omni_trace_proto::prost::Message as _;
 
-use crate::damage::Random;
+use crate::Whole;
+use crate::common::Random;
 use crate::sound::Identity;
 
 /// A sound trace.
@@ -34,9 +35,22 @@ impl Packets {
         }
         Self { name, bytes, places, slices: reading.slices }
     }
+}
 
-    /// How often each slice that is whole in pieces of the file, in the order of its packets, is to be found.
-    pub(crate) fn whole_in(&self, pieces: &[Range<usize>]) -> BTreeMap<&Identity, usize> {
+impl Whole for Packets {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn places(&self) -> &[Range<usize>] {
+        &self.places
+    }
+
+    fn whole_in(&self, pieces: &[Range<usize>]) -> BTreeMap<&Identity, usize> {
         let holds = |piece: &Range<usize>, place: &Range<usize>| {
             piece.start <= place.start && place.end <= piece.end
         };

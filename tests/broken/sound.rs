@@ -7,7 +7,8 @@ use std::path::Path;
 
 use omni_trace::read::Input;
 
-use crate::damage::Random;
+use crate::Whole;
+use crate::common::Random;
 
 /// What an event is known by: its start in nanoseconds, and its name.
 pub(crate) type Identity = (i64, String);
@@ -27,9 +28,22 @@ impl Sound {
         let identities = places.iter().map(|place| identity(&text[place.clone()])).collect();
         Self { name, text, places, identities }
     }
+}
 
-    /// How often each event that is whole in pieces of the text is to be found.
-    pub(crate) fn whole_in(&self, pieces: &[Range<usize>]) -> BTreeMap<&Identity, usize> {
+impl Whole for Sound {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.text
+    }
+
+    fn places(&self) -> &[Range<usize>] {
+        &self.places
+    }
+
+    fn whole_in(&self, pieces: &[Range<usize>]) -> BTreeMap<&Identity, usize> {
         let mut wanted = BTreeMap::new();
         for piece in pieces {
             let first = self.places.partition_point(|place| place.start < piece.start);

@@ -4,6 +4,23 @@
 
 use std::path::{Path, PathBuf};
 
+/// Pseudo-random numbers from a seed, the same everywhere (Marsaglia's `xorshift64`).
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `n`, 0 where `n` is.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % n.max(1)
+    }
+}
+
 /// A folder of what is shared beside the project; `None`, said aloud, where it is not there. Under CI it must be.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn shared(folder: &str) -> Option<PathBuf> {

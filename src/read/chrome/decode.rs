@@ -46,6 +46,9 @@ impl Decoder {
     /// Adds one event that starts at byte `offset` of the decompressed input.
     pub(crate) fn push(&mut self, event: &RawEvent<'_>, offset: u64) {
         self.builder.count_event();
+        if event.others.iter().any(|(key, _)| std::str::from_utf8(key).is_err()) {
+            self.reporter.at(IssueKind::InvalidUtf8, offset);
+        }
         match event.ph.inner() {
             b"X" => self.complete(event, offset),
             b"M" => self.metadata(event, offset),

@@ -4,6 +4,8 @@
 //! closes a string only where what follows makes sense after a string, so that names with unescaped quotes, as torch
 //! wrote them until 2026, come out whole. It works on one event at a time and never looks at what an event means.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue as JsonText;
 
 use super::event::{RawEvent, RawValue};
@@ -36,28 +38,44 @@ pub(crate) fn parse_repaired<'a>(
     if memchr::memchr(0, &text[at..end]).is_some() { Err(Odd) } else { Ok(end) }
 }
 
-/// Reads the event with `serde_json`. Gives the position after its `}`.
+/// Reads the event with `serde_json`. Gives the position after its `}`. Bytes that are no UTF-8 are, as to the fast parser, a part of
+/// the text or the key that they stand in.
 pub(crate) fn parse_valid<'a>(
     text: &'a [u8],
     at: usize,
     event: &mut RawEvent<'a>,
 ) -> Result<usize, Refusal> {
     let end = fast::value_end(text, at)?;
-    let object = std::str::from_utf8(&text[at..end]).map_err(|_| Odd)?;
-    let members: Members<'a> = serde_json::from_str(object).map_err(|_| Odd)?;
+    let object = as_text(&text[at..end]);
+    let original = |part: &str| {
+        let from = at + part.as_ptr().addr() - object.as_ptr().addr();
+        &text[from..from + part.len()]
+    };
+    let members: Members<'_> = serde_json::from_str(&object).map_err(|_| Odd)?;
     event.clear();
     for (key, value) in members.0 {
         let value = value.get();
         if key == "args" && value.starts_with('{') {
-            let args: Members<'a> = serde_json::from_str(value).map_err(|_| Odd)?;
+            let args: Members<'_> = serde_json::from_str(value).map_err(|_| Odd)?;
             for (key, value) in args.0 {
-                event.args.push((key.as_bytes(), RawValue(value.get().as_bytes())));
+                event.args.push((original(key), RawValue(original(value.get()))));
             }
         } else {
-            event.set(key.as_bytes(), RawValue(value.as_bytes()));
+            event.set(original(key), RawValue(original(value)));
         }
     }
     Ok(end)
+}
+
+/// As UTF-8 of the same length: with a `?` for each byte that is none.
+fn as_text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => bytes
+            .utf8_chunks()
+            .flat_map(|chunk| [chunk.valid(), &"???"[..chunk.invalid().len()]])
+            .collect(),
+    }
 }
 
 /// The members of an object in order, repeated keys kept, values as text.
@@ -309,6 +327,19 @@ mod tests {
         let mut by_fast = RawEvent::default();
         fast::parse_event(text.as_bytes(), 0, &mut by_fast).unwrap();
         assert_eq!(parse(text), Some((by_fast, Reading::Valid)));
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf_8_are_read_as_by_the_fast_parser() {
+        let text = b"{\"ph\":\"X\",\"ph\xf5\":\"B\",\"name\":\"\xe2\x82\",\"args\":{\"\xf0\x9f\x98\":[\"\xff\"],\"\xc3\xa9\":1},\"ts\":1}";
+        let (mut by_fast, mut by_serde) = (RawEvent::default(), RawEvent::default());
+        let end = fast::parse_event(text, 0, &mut by_fast);
+        assert_eq!(parse_valid(text, 0, &mut by_serde), end);
+        assert_eq!(by_serde, by_fast);
+        assert_eq!(by_serde.name, RawValue(b"\"\xe2\x82\""));
+        // Where no text stands they are no value.
+        let mut event = RawEvent::default();
+        assert!(parse_valid(b"{\"ph\":\"X\",\"ts\":\xf5}", 0, &mut event).is_err());
     }
 
     #[test]
