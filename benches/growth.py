@@ -1,18 +1,20 @@
 """How time and memory of every command grow with the input, over shapes of input that may make them grow faster.
 
     cargo build --release
-    python3 benches/growth.py [--shape NAME ...] [--command NAME ...] [--markdown reports/growth.md]
+    python3 benches/growth.py [--jobs 4] [--shape NAME ...] [--command NAME ...] [--markdown reports/growth.md]
 
 Each input is made larger, by a factor of four, until a command takes long enough to be measured or the input has as many bytes
 as are worth writing. From the last two sizes comes the exponent: with 1.0 four times the input takes four times as long. CPU seconds are
 taken, the least of several runs, less those of an empty trace; memory is the peak of the process, less that of an empty trace.
-Exit code 1 where an exponent is above the limit, a command fails that should not, or one takes longer than its time.
+Each of several measurements side by side has processors of its own. Exit code 1 where an exponent is above the limit, a command fails
+that should not, or one takes longer than its time.
 """
 
 import argparse
 import concurrent.futures
 import json
 import math
+import multiprocessing
 import os
 import resource
 import signal
@@ -20,12 +22,13 @@ import subprocess
 import sys
 import tempfile
 
-# An exponent is meaningful from this many CPU seconds and this many bytes of memory on.
+# From so many CPU seconds on an input is large enough; an exponent is meaningful from a quarter of them and from so many bytes of
+# memory on.
 LONG_ENOUGH_S = 0.4
 LARGE_ENOUGH_BYTES = 64 << 20
 FACTOR = 4
 # An input that another step would make larger than this is the last.
-MOST_BYTES = 640 << 20
+MOST_BYTES = 128 << 20
 # CPU seconds after which a run is ended, and what then stands for its exit code.
 TIME_LIMIT_S = 20
 NO_END = 124
@@ -434,6 +437,28 @@ def grow(work):
     return [(shape, name, found[name]) for name in names if name != "reduce" or found[name]["code"] == 0]
 
 
+def is_above(found, limit):
+    return max(found["time"] or 0, found["by_memory"] or 0) > limit
+
+
+def grow_surely(work):
+    """As `grow`; what is above the limit is measured again, twice at most: other work on the machine makes single measurements long."""
+    limit, binary, shape, _, bases = work[0], *work[1]
+    rows = []
+    for _, name, found in grow(work[1]):
+        for _ in range(2):
+            if is_above(found, limit):
+                again = grow((binary, shape, [name], bases))[0][2]
+                found = min(found, again, key=lambda one: max(one["time"] or 0, one["by_memory"] or 0))
+        rows.append((shape, name, found))
+    return rows
+
+
+def pin(free):
+    """Has this process and all that it starts run on processors that no other measurement has."""
+    os.sched_setaffinity(0, free.get())
+
+
 def measured(binary, command, files):
     """CPU seconds and memory of a run, the least of two where it is short; and how it ended."""
     path, copy, folder = files
@@ -455,11 +480,11 @@ def row(shape, command, found):
 
 PREAMBLE = """# How time and memory grow with the input
 
-Made by `benches/growth.py --jobs {jobs}` on {cores} cores that did nothing else: every command over every shape. Each row is the largest
-input that was measured: the first on which the command took {long} s of the processor, or one of which four times would be more than
+Made by `benches/growth.py --jobs {jobs}` on {cores} cores that did nothing else, {each} for each measurement: {rows} rows, every command
+over every one of {shapes} shapes. Each row is the largest input that was measured: the first on which the command took {long} s of the processor, or one of which four times would be more than
 {most} MiB. The exponents are those of the last factor of four: 1.00 is linear. A hyphen stands where too little was used to tell (a quarter
 of that time, {memory} MiB). "no trace": nothing in it can be read, which is said. "nothing to free": there are no launches, which is an
-error that names it.
+error that names it. Above {limit}: {bad}.
 
 """
 
@@ -480,23 +505,22 @@ def main():
     print(HEADING, flush=True)
     bases = bases_of(options.binary)
     asked = lambda shape: [name for name in (LOG_COMMANDS if shape in LOGS else COMMANDS) if name in options.command]
-    with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
-        work = [(options.binary, shape, asked(shape), bases) for shape in options.shape]
-        for shape, name, found in (one for all in pool.map(grow, work) for one in all):
-            # Other work on the machine makes single measurements too long: what is above is measured again.
-            for _ in range(2):
-                if max(found["time"] or 0, found["by_memory"] or 0) > options.limit:
-                    again = grow((options.binary, shape, [name], bases))[0][2]
-                    found = min(found, again, key=lambda one: one["time"] or 0)
+    free, cores = multiprocessing.Queue(), sorted(os.sched_getaffinity(0))
+    each = max(1, len(cores) // options.jobs)
+    for job in range(options.jobs):
+        free.put(set(cores[job * each % len(cores):][:each]))
+    with concurrent.futures.ProcessPoolExecutor(options.jobs, initializer=pin, initargs=(free,)) as pool:
+        work = [(options.limit, (options.binary, shape, asked(shape), bases)) for shape in options.shape]
+        for shape, name, found in (one for all in pool.map(grow_surely, work) for one in all):
             line = row(shape, name, found)
             print(line, flush=True)
             lines.append(line)
-            exponents = [found["time"] or 0, found["by_memory"] or 0]
-            if max(exponents) > options.limit or found["code"] not in (0, 1, 2):
+            if is_above(found, options.limit) or found["code"] not in (0, 1, 2):
                 bad.append(f"{shape} {name}")
     if options.markdown:
         with open(options.markdown, "w") as file:
-            file.write(PREAMBLE.format(jobs=options.jobs, cores=os.cpu_count(), long=LONG_ENOUGH_S, most=MOST_BYTES >> 20,
+            file.write(PREAMBLE.format(jobs=options.jobs, cores=len(cores), each=each, rows=len(lines) - 1,
+                                       shapes=len(options.shape), limit=options.limit, bad=", ".join(bad) or "none", long=LONG_ENOUGH_S, most=MOST_BYTES >> 20,
                                        memory=LARGE_ENOUGH_BYTES >> 20))
             file.write("\n".join(lines) + "\n")
     if bad:

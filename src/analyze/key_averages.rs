@@ -168,6 +168,10 @@ pub type ExcludedNs<'a> = dyn Fn(usize) -> i64 + Sync + 'a;
 /// Slices of a piece of a thread: fewer are walked sooner than shared out.
 const PIECE_SLICES: usize = 1 << 17;
 
+/// Of how many entries of [`Sums`] the making takes at most as long as the walk over a slice. They have one for every name, so that
+/// with many names, many threads and few slices all time would go into them.
+const ENTRIES_OF_SLICE: usize = 64;
+
 /// The rows of a trace.
 pub fn key_averages(store: &Store, config: &KeyAveragesConfig) -> KeyAverages {
     key_averages_excluding(store, config, None)
@@ -207,11 +211,15 @@ fn in_pieces(
         python_rows,
         excluded,
     };
-    let mut sums = threads
-        .in_pieces(store, python_rows, piece_slices)
+    let pieces = threads.in_pieces(store, python_rows, piece_slices);
+    let empty = || Sums::new(&names, &memory);
+    let most_sums = 1 + store.slices.len() * ENTRIES_OF_SLICE / Sums::n_entries(&names, &memory);
+    let mut sums = pieces
         .par_iter()
-        .fold(|| Sums::new(&names, &memory), |sums, piece| walk.thread(piece, sums))
-        .reduce(|| Sums::new(&names, &memory), Sums::joined);
+        .with_min_len(pieces.len().div_ceil(most_sums))
+        .fold(empty, |sums, piece| walk.thread(piece, sums))
+        .reduce_with(Sums::joined)
+        .unwrap_or_else(empty);
     memory.add_top_level(&mut sums, &names);
     let excluded_self_cpu_ns = sums.excluded_self_ns;
     let rows = sums.into_rows(

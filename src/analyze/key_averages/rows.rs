@@ -258,6 +258,11 @@ impl Sums {
         }
     }
 
+    /// How many entries are made with it.
+    pub(super) fn n_entries(names: &Names, memory: &MemoryIndex) -> usize {
+        names.n_strings * N_CLASSES + memory.len() + 1
+    }
+
     /// The sums of a row, new or known; `first` is the place of the event that asks.
     #[inline]
     pub(super) fn row(
