@@ -17,8 +17,9 @@ const MAX_DIFFERENCE: u8 = 24;
 const MAX_PER_MILLE: usize = 1;
 
 /// What is drawn: arguments, and the figures that are compared.
-const CASES: [(&[&str], &[&str]); 2] = [
+const CASES: [(&[&str], &[&str]); 3] = [
     (&["analyze", "fixtures/pipeline"], &["breakdown", "blame"]),
+    (&["analyze", "fixtures/roofline/llama_decode.json.gz"], &["roofline"]),
     (&["stages", "fixtures/logs_seed"], &["waterfall"]),
 ];
 

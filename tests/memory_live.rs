@@ -9,7 +9,7 @@ use program::omni_trace;
 use serde_json::{Value, json};
 
 fn analyzed(path: &str) -> Value {
-    let tables = "memory,memory_peak,memory_iterations";
+    let tables = "memory,memory_peak,memory_iterations,memory_line";
     let output = omni_trace(&["analyze", path, "--format", "json", "--table", tables]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -41,6 +41,13 @@ fn the_peak_is_that_of_torch_and_its_parts_sum_to_it() {
     assert!(steps.iter().all(|step| step["begin_bytes"] == said["extra"]["base_allocated"]));
     let peaks = steps.iter().map(|step| step["peak_bytes"].as_i64().unwrap());
     assert_eq!(peaks.max(), Some(most));
+    let line = report["memory_line"].as_array().unwrap();
+    assert_eq!(line.len(), 240);
+    let levels = line.iter().map(|part| part["allocated_bytes"].as_i64().unwrap());
+    assert_eq!(levels.max(), Some(most));
+    assert_eq!(line[0]["allocated_bytes"], said["extra"]["base_allocated"]);
+    let held = line.iter().filter_map(|part| part["reserved_bytes"].as_i64());
+    assert_eq!(held.max(), said["extra"]["max_memory_reserved"].as_i64());
 }
 
 /// A `[memory]` event.
@@ -73,6 +80,17 @@ fn what_is_alive_belongs_to_who_allocated_it() {
     let path = folder.path().join("a.pt.trace.json");
     std::fs::write(&path, trace.to_string()).unwrap();
     let report = analyzed(path.to_str().unwrap());
+    // Each part of the window has the most that was allocated in it, by a plain look at the events.
+    let totals = [(14, 1100), (18, 1300), (30, 1250), (38, 1150), (55, 1450), (70, 1150)];
+    for part in report["memory_line"].as_array().unwrap() {
+        let from = part["start_ns"].as_i64().unwrap();
+        let to = from + part["dur_ns"].as_i64().unwrap();
+        let before = totals.iter().rev().find(|(at, _)| at * 1_000 < from);
+        let before = before.map_or(1000, |&(_, bytes)| bytes);
+        let inside = totals.iter().filter(|(at, _)| (from..=to).contains(&(at * 1_000)));
+        let expected = inside.map(|&(_, bytes)| bytes).chain([before]).max();
+        assert_eq!(part["allocated_bytes"].as_i64(), expected, "{part}");
+    }
     let rows = report["memory_peak"].as_array().unwrap();
     let brief: Vec<Value> = rows
         .iter()

@@ -72,6 +72,8 @@ tables! {
         track: usize,
         /// Requests and tokens.
         batch: Batch,
+        /// First start to last end of what was launched inside; `None` where nothing was.
+        device_span: Option<Span>,
     }
 }
 
@@ -278,7 +280,8 @@ fn thread_rows(
             n_kernels: device.n_kernels,
             kernel_sum_ns: has_device.then_some(device.kernel_sum_ns),
             kernel_busy_ns: has_device.then_some(device.kernel_busy_ns),
-            device_span_ns: has_device.then_some(device.span_ns),
+            device_span_ns: has_device.then_some(device.span.map_or(0, Span::len_ns)),
+            device_span: device.span,
             ipc_wait_before_ns: wait(from, span.start_ns),
             ipc_wait_inside_ns: wait(span.start_ns, span.end_ns),
             ..row_of_name(store, base, thread.track, named, span)
@@ -316,6 +319,7 @@ fn row_of_name(
         kernel_busy_ns: None,
         kernel_sum_ns: None,
         device_span_ns: None,
+        device_span: None,
         ipc_wait_before_ns: None,
         ipc_wait_inside_ns: None,
         gap_to_next_ns: None,
@@ -339,7 +343,7 @@ struct DeviceSide {
     n_kernels: u64,
     kernel_sum_ns: i64,
     kernel_busy_ns: i64,
-    span_ns: i64,
+    span: Option<Span>,
 }
 
 /// What the launches inside a span did on the devices.
@@ -354,7 +358,7 @@ fn device_side(span: Span, launched: &[Launched]) -> DeviceSide {
         n_kernels: kernels.len() as u64,
         kernel_sum_ns: kernels.iter().map(|span| span.len_ns()).sum(),
         kernel_busy_ns: Intervals::union_of(kernels).total_ns(),
-        span_ns: start.zip(end).map_or(0, |(start, end)| end - start),
+        span: start.zip(end).map(|(start, end)| Span::new(start, end)),
     }
 }
 

@@ -44,16 +44,19 @@ tables! {
 }
 
 /// One allocation or release on a device.
-struct Event {
-    at_ns: i64,
+pub(super) struct Event {
+    pub(super) at_ns: i64,
     track: u32,
-    bytes: i64,
+    pub(super) bytes: i64,
     address: Option<u64>,
-    total: Option<i64>,
+    /// Allocated after it.
+    pub(super) total: Option<i64>,
+    /// Reserved after it.
+    pub(super) reserved: Option<i64>,
 }
 
 /// The events of every device inside the window, in the order of time.
-fn events(store: &Store, base: &TimeBase) -> BTreeMap<Option<u32>, Vec<Event>> {
+pub(super) fn events(store: &Store, base: &TimeBase) -> BTreeMap<Option<u32>, Vec<Event>> {
     let Some(name) = store.strings.find("[memory]") else { return BTreeMap::new() };
     let window = base.windows.file;
     let mut found: BTreeMap<Option<u32>, Vec<Event>> = BTreeMap::new();
@@ -77,6 +80,7 @@ fn event(instant: &store::Instant, row: &store::MemoryRow) -> Event {
         bytes: row.bytes,
         address: row.address,
         total: row.total_allocated.and_then(|total| i64::try_from(total).ok()),
+        reserved: row.total_reserved.and_then(|total| i64::try_from(total).ok()),
     }
 }
 

@@ -39,6 +39,7 @@ pub mod launch_stats;
 pub mod launched;
 pub mod launches;
 pub mod memory;
+pub mod memory_line;
 pub mod memory_live;
 pub mod modules;
 mod names;

@@ -16,6 +16,7 @@ use crate::analyze::kernels::{ActivityDurations, StreamRow, streams};
 use crate::analyze::key_averages::DeviceType;
 use crate::analyze::launch_delays::{LaunchRow, launch_delays};
 use crate::analyze::launch_stats::{LaunchStatRow, launch_stats};
+use crate::analyze::memory_line::{MemoryLineRow, memory_line};
 use crate::analyze::memory_live::{
     MemoryIterationRow, MemoryPeakRow, memory_iterations, memory_peak,
 };
@@ -97,6 +98,9 @@ impl Digest {
         if question.needs(&[MemoryIterationRow::SPEC]) {
             let InputAnswers { base, iterations, .. } = &results;
             report.memory_iterations = memory_iterations(&input.store, base, iterations);
+        }
+        if question.needs(&[MemoryLineRow::SPEC]) {
+            report.memory_line = memory_line(&input.store, &results.base);
         }
         if question.needs(&[RooflineRow::SPEC, UtilizationRow::SPEC]) {
             let InputAnswers { base, iterations, .. } = &results;

@@ -130,7 +130,7 @@ fn unwritable(folder: &Path, error: &std::io::Error) -> anyhow::Error {
 }
 
 /// Keys of the figures that a page of traces and logs may have.
-const FIGURES: [&str; 11] = [
+const FIGURES: [&str; 13] = [
     "breakdown",
     "devices",
     "kernels",
@@ -140,6 +140,8 @@ const FIGURES: [&str; 11] = [
     "copy_overlap",
     "collectives",
     "ranks",
+    "roofline",
+    "memory",
     "waterfall",
     "stages",
 ];

@@ -382,6 +382,9 @@ impl Page {
                 "copies" | "copy_overlap" => "bandwidth",
                 "waterfall" => "stages",
                 "alignment" => "inputs",
+                "roofline" => "use",
+                "memory" if self.overview.is_some() => Self::TIMELINE,
+                "memory" => "use",
                 key => key,
             };
             if let Some(section) = self.sections.iter_mut().find(|section| section.id == id) {

@@ -22,6 +22,7 @@ use crate::analyze::kernel_classes::KernelClassRow;
 use crate::analyze::kernels::StreamRow;
 use crate::analyze::launch_delays::LaunchRow;
 use crate::analyze::launch_stats::LaunchStatRow;
+use crate::analyze::memory_line::MemoryLineRow;
 use crate::analyze::memory_live::{MemoryIterationRow, MemoryPeakRow};
 use crate::analyze::modules::{LayerRow, NnModuleRow};
 use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow};
@@ -117,6 +118,8 @@ pub struct AnalyzeReport {
     pub memory_peak: Vec<MemoryPeakRow>,
     /// Memory by input, device and iteration.
     pub memory_iterations: Vec<MemoryIterationRow>,
+    /// Memory over time, by input and device.
+    pub memory_line: Vec<MemoryLineRow>,
     /// Time of `nn.Module`s, by input.
     pub modules: Vec<NnModuleRow>,
     /// Time of layers, by input.
@@ -146,7 +149,7 @@ macro_rules! own_tables {
     ($with:ident) => {
         $with! {
             inputs threads devices waits issues trust excluded breakdown idle_gaps iterations iteration_summary startup
-            activity memory memory_peak memory_iterations streams launches roofline utilization modules layers
+            activity memory memory_peak memory_iterations memory_line streams launches roofline utilization modules layers
             launch_stats queue_depth queue_over_time counters steady
         }
     };
@@ -224,6 +227,7 @@ impl AnalyzeReport {
             Source::of(&self.memory).with(|table| or_note(table, NO_MEMORY)),
             Source::of(&self.memory_peak).with(|table| or_note(table, NO_MEMORY)),
             Source::of(&self.memory_iterations).with(|table| or_note(table, NO_MEMORY)),
+            Source::of(&self.memory_line).with(|table| or_note(table, NO_MEMORY)),
             Source::of(&self.counters).with(|table| or_note(table, NO_COUNTERS)),
             log_clocks(&self.log_clocks),
             joined_stages(&self.joined_stages),

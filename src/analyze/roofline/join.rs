@@ -1,5 +1,6 @@
 //! Which operator call a kernel belongs to, and what the call costs by its model.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::OpModels;
@@ -198,26 +199,35 @@ impl Visitor for Owners<'_, '_> {
     }
 }
 
-/// The iteration that a time lies in, by position in the rows: the last that began before it and had not ended.
+/// The iteration that a time lies in, by position in the rows: the last that began before it and had not ended, which of
+/// iterations inside each other is the innermost.
 pub(super) struct IterationIndex {
-    /// (begin, end, number of the row), by begin.
-    spans: Vec<(i64, i64, usize)>,
+    /// (begin, end, number of the row, the latest end up to it), by begin.
+    spans: Vec<(i64, i64, usize, i64)>,
 }
 
 impl IterationIndex {
     /// Of the iterations of one input.
     pub(super) fn new(iterations: &Iterations) -> Self {
         let rows = iterations.rows.iter().enumerate();
-        let span = |(i, row): (usize, &IterationRow)| (row.start_ns, row.span().end_ns, i);
+        let span = |(i, row): (usize, &IterationRow)| {
+            let end_ns = row.span().end_ns;
+            (row.start_ns, end_ns, i, end_ns)
+        };
         let mut spans: Vec<_> = rows.map(span).collect();
-        spans.sort_unstable();
+        // Of those that begin together the longest is around the others.
+        spans.sort_unstable_by_key(|&(begin_ns, end_ns, i, _)| (begin_ns, Reverse(end_ns), i));
+        for at in 1..spans.len() {
+            spans[at].3 = spans[at].3.max(spans[at - 1].3);
+        }
         Self { spans }
     }
 
     /// The row of the iteration that a time lies in.
     pub(super) fn at(&self, at_ns: i64) -> Option<usize> {
         let before = self.spans.partition_point(|&(begin_ns, ..)| begin_ns <= at_ns);
-        let &(_, end_ns, row) = self.spans.get(before.checked_sub(1)?)?;
-        (at_ns < end_ns).then_some(row)
+        let begun = self.spans[..before].iter().rev();
+        let mut open = begun.take_while(|&&(.., latest_ns)| at_ns < latest_ns);
+        open.find(|&&(_, end_ns, ..)| at_ns < end_ns).map(|&(_, _, row, _)| row)
     }
 }

@@ -12,12 +12,14 @@ mod shapes;
 
 use std::collections::BTreeMap;
 
-use join::{Call, IterationIndex, calls};
+use join::{Call, calls};
 use models::Cost;
 pub use models::{DEFAULT_OP_MODELS, OpModels};
 pub use shapes::Dtype;
 
 use super::base::TimeBase;
+use super::intervals::{Intervals, Span};
+use super::iteration_names::Phase;
 use super::iterations::Iterations;
 use super::peaks::{Arithmetic, Link, PeakOverrides, peak_gb_per_s, peak_tflop_per_s};
 use super::percent;
@@ -51,6 +53,8 @@ tables! {
         bound: Option<Bound>, Text, All, "bound", "what takes longer at the device's peak: products or memory";
         roof_pct: Option<f64>, Percent, All, "of roof", "time at the device's peak, of the time of the kernels";
         lost_ns: Option<i64>, Ns, All, "lost", "time of the kernels beyond that at the device's peak";
+        peak_tflop_per_s: Option<f64>, Rate, Machines, "peak TFLOP/s", "what the device can compute with the type at most, in 10^12 a second";
+        peak_gb_per_s: Option<f64>, Rate, Machines, "peak GB/s", "what the device's memory can move at most, in 10^9 a second";
         dtype: Option<Dtype>, Text, All, "type", "type of the factors; tf32 where the kernel's name says so";
         model: Option<&'static str>, Text, Room, "model", "how FLOPs and bytes follow from the inputs; none where no model covers the operator or no shapes are recorded";
         operator: Option<String>, Text, All / Subject, "operator", "outermost operator with a model around the launch, else the innermost; none where none is";
@@ -63,9 +67,10 @@ tables! {
         device: Option<u32>, Count, All, "device", "device index";
         scope: String, Text, All, "of", "window, or the phase of iterations";
         modelled_pct: Option<f64>, Percent, All, "modelled", "kernels whose bytes or FLOPs a model tells, of the kernel time; the rest counts as no work";
-        time_ns: i64, Ns, All, "time", "the window; of a phase, from the first start to the last end of what each iteration launched, summed";
+        time_ns: i64, Ns, All, "time", "the window; of a phase, from the first start to the last end of what each iteration launched, what several cover counted once";
         kernel_ns: i64, Ns, All, "kernels", "sum of the kernels, without communication";
         modelled_ns: i64, Ns, Room, "modelled time", "of these, with a model";
+        lost_ns: Option<i64>, Ns, All, "lost", "time of the modelled kernels beyond that at the device's peak, as the rows of the roofline have it; none where a peak is not known";
         flops: u64, Count, All, "FLOPs", "of the modelled calls, without keys that a causal mask hides";
         bytes: u64, Bytes, All, "bytes", "of the modelled calls";
         mfu_pct: Option<f64>, Percent, All, "MFU", "FLOPs, of what the device can do in the time with their types; a lower bound where not all is modelled; none where the device's peak is not known";
@@ -118,8 +123,21 @@ pub fn roofline(
     }
     let calls = calls(store, base, &config.models, iterations);
     let has_device = !base.devices.is_empty();
+    let sums = sums(&calls);
+    let rows = sums.into_iter().map(|(key, sum)| {
+        let device = Device::of(store, key.0, config.peaks);
+        row(store, (base.input, has_device), &device, (key, sum))
+    });
+    let mut rows: Vec<RooflineRow> = rows.collect();
+    rows.sort_by_key(|row| std::cmp::Reverse((row.lost_ns, row.device_ns, row.host_ns)));
+    let utilization = utilization(store, base, iterations, (&calls, config.peaks));
+    Roofline { rows, utilization }
+}
+
+/// Calls that are alike, together.
+fn sums<'a>(calls: impl IntoIterator<Item = &'a Call>) -> BTreeMap<Key, Sum> {
     let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
-    for call in &calls {
+    for call in calls {
         let key = (call.device, call.name, call.shapes, [call.is_tf32, call.cost.is_some()]);
         let sum = sums.entry(key).or_default();
         sum.count += 1;
@@ -131,14 +149,38 @@ pub fn roofline(
             (before, own) => before.or(own),
         };
     }
-    let rows = sums.into_iter().map(|(key, sum)| {
-        let device = Device::of(store, key.0, config.peaks);
-        row(store, (base.input, has_device), &device, (key, sum))
-    });
-    let mut rows: Vec<RooflineRow> = rows.collect();
-    rows.sort_by_key(|row| std::cmp::Reverse((row.lost_ns, row.device_ns, row.host_ns)));
-    let utilization = utilization(store, base, iterations, (&calls, config.peaks));
-    Roofline { rows, utilization }
+    sums
+}
+
+/// What some calls that are alike take at the peaks of their device.
+struct Roof {
+    compute_ns: Option<f64>,
+    memory_ns: Option<f64>,
+    /// The larger of the two, where both are known of what is modelled, and kernels ran.
+    ns: Option<f64>,
+}
+
+impl Roof {
+    fn of(device: &Device<'_>, cost: &Cost, dtype: Option<Dtype>, device_ns: i64) -> Self {
+        let compute_ns = device.compute_ns(cost.work_flops, dtype);
+        let memory_ns = device.memory_ns(cost.bytes);
+        // Without a peak for one of the two that are modelled, the roof is not known.
+        let is_known = compute_ns.is_some() == cost.work_flops.is_some() && memory_ns.is_some();
+        let ns = memory_ns.filter(|_| is_known && device_ns > 0);
+        Self { compute_ns, memory_ns, ns: ns.map(|ns| ns.max(compute_ns.unwrap_or(0.0))) }
+    }
+
+    /// What kernels ran longer.
+    fn lost_ns(&self, device_ns: i64) -> Option<i64> {
+        self.ns.map(|ns| device_ns - (ns.ceil() as i64).min(device_ns))
+    }
+}
+
+impl Sum {
+    /// The type of the factors.
+    fn dtype(&self, is_tf32: bool) -> Option<Dtype> {
+        self.cost?.dtype.map(|dtype| if is_tf32 { Dtype::Tf32 } else { dtype })
+    }
 }
 
 fn row(
@@ -149,15 +191,11 @@ fn row(
 ) -> RooflineRow {
     let (number, name, shapes, [is_tf32, _]) = key;
     let cost = sum.cost.unwrap_or_default();
-    let dtype = cost.dtype.map(|dtype| if is_tf32 { Dtype::Tf32 } else { dtype });
+    let dtype = sum.dtype(is_tf32);
     let (work_flops, bytes) = (cost.work_flops, cost.bytes);
     let ran = (sum.device_ns > 0).then_some(sum.device_ns as f64);
-    let (compute_ns, memory_ns) = (device.compute_ns(work_flops, dtype), device.memory_ns(bytes));
-    // Without a peak for one of the two that are modelled, the roof is not known.
-    let is_known = compute_ns.is_some() == work_flops.is_some() && memory_ns.is_some();
-    let roof_ns =
-        ran.filter(|_| is_known).and(memory_ns).map(|ns| ns.max(compute_ns.unwrap_or(0.0)));
-    let bound = |_| if compute_ns > memory_ns { Bound::Compute } else { Bound::Memory };
+    let roof = Roof::of(device, &cost, dtype, sum.device_ns);
+    let is_compute = roof.compute_ns > roof.memory_ns;
     RooflineRow {
         input,
         device: number,
@@ -173,16 +211,29 @@ fn row(
             .map(|(f, b)| f as f64 / b as f64),
         tflop_per_s: work_flops.zip(ran).map(|(flops, ns)| flops as f64 / ns / 1e3),
         gb_per_s: bytes.zip(ran).map(|(bytes, ns)| bytes as f64 / ns),
-        bound: roof_ns.map(bound),
-        roof_pct: roof_ns.zip(ran).map(|(roof, ns)| roof * 100.0 / ns),
-        lost_ns: roof_ns.map(|ns| sum.device_ns - (ns.ceil() as i64).min(sum.device_ns)),
+        bound: roof.ns.map(|_| if is_compute { Bound::Compute } else { Bound::Memory }),
+        roof_pct: roof.ns.zip(ran).map(|(roof, ns)| roof * 100.0 / ns),
+        lost_ns: roof.lost_ns(sum.device_ns),
+        peak_tflop_per_s: dtype
+            .and_then(arithmetic)
+            .and_then(|of| peak_tflop_per_s(device.name, of)),
+        peak_gb_per_s: peak_gb_per_s(device.peaks, device.name, Link::Memory),
         dtype,
         model: sum.model.filter(|_| sum.cost.is_some()),
         operator: name.map(|name| store.strings.get(name).to_owned()),
         shapes: shapes
             .and_then(|i| store.shapes[i as usize].dims)
-            .map(|id| store.strings.get(id).to_owned()),
+            .map(|id| on_one_line(store.strings.get(id))),
     }
+}
+
+/// Shapes as torch writes them, where the file was written anew with line feeds and indents.
+fn on_one_line(shapes: &str) -> String {
+    if !shapes.contains('\n') {
+        return shapes.to_owned();
+    }
+    let words: Vec<&str> = shapes.split_whitespace().collect();
+    words.join(" ").replace("[ ", "[").replace(" ]", "]")
 }
 
 /// A device with its peaks.
@@ -223,7 +274,8 @@ fn arithmetic(dtype: Dtype) -> Option<Arithmetic> {
 
 /// What ran on one device in one scope.
 #[derive(Default)]
-struct Used {
+struct Used<'a> {
+    calls: Vec<&'a Call>,
     time_ns: i64,
     kernel_ns: i64,
     modelled_ns: i64,
@@ -233,12 +285,13 @@ struct Used {
     compute_ns: Option<f64>,
 }
 
-impl Used {
+impl<'a> Used<'a> {
     fn over(time_ns: i64) -> Self {
         Self { time_ns, compute_ns: Some(0.0), ..Self::default() }
     }
 
-    fn add(&mut self, device: &Device<'_>, call: &Call) {
+    fn add(&mut self, device: &Device<'_>, call: &'a Call) {
+        self.calls.push(call);
         self.kernel_ns += call.device_ns;
         let Some(cost) = call.cost else { return };
         self.modelled_ns += call.device_ns;
@@ -249,6 +302,17 @@ impl Used {
             let ns = device.compute_ns(Some(flops), dtype);
             self.compute_ns = self.compute_ns.zip(ns).map(|(sum, ns)| sum + ns);
         }
+    }
+
+    /// The sum of what the rows of these calls lost.
+    fn lost_ns(&self, device: &Device<'_>) -> Option<i64> {
+        let lost = |(key, sum): (Key, Sum)| {
+            let roof = Roof::of(device, &sum.cost?, sum.dtype(key.3[0]), sum.device_ns);
+            roof.lost_ns(sum.device_ns)
+        };
+        let known: Vec<i64> =
+            sums(self.calls.iter().copied()).into_iter().filter_map(lost).collect();
+        (!known.is_empty()).then(|| known.iter().sum())
     }
 
     fn row(
@@ -270,6 +334,7 @@ impl Used {
             time_ns: self.time_ns,
             kernel_ns: self.kernel_ns,
             modelled_ns: self.modelled_ns,
+            lost_ns: self.lost_ns(device),
             flops: self.flops,
             bytes: self.bytes,
             mfu_pct: of_time(self.compute_ns.filter(|_| device.name.is_some())),
@@ -279,35 +344,62 @@ impl Used {
     }
 }
 
+/// The iterations of one phase.
+#[derive(Default)]
+struct PhaseTime {
+    /// Time on the host.
+    host: Intervals,
+    /// From the first start to the last end of what each launched; what several of them cover counts once.
+    device: Intervals,
+}
+
+/// The iterations of each phase. One inside another of the same phase adds nothing.
+fn phase_times(iterations: &Iterations) -> BTreeMap<Phase, PhaseTime> {
+    let mut spans: BTreeMap<Phase, [Vec<Span>; 2]> = BTreeMap::new();
+    for one in &iterations.rows {
+        let [host, device] = spans.entry(one.phase).or_default();
+        host.push(one.span());
+        device.extend(one.device_span);
+    }
+    let union = |[host, device]: [Vec<Span>; 2]| PhaseTime {
+        host: Intervals::union_of(host),
+        device: Intervals::union_of(device),
+    };
+    spans.into_iter().map(|(phase, both)| (phase, union(both))).collect()
+}
+
+impl PhaseTime {
+    /// Whether a time lies in an iteration.
+    fn holds(&self, at_ns: i64) -> bool {
+        let spans = self.host.spans();
+        let before = spans.partition_point(|span| span.start_ns <= at_ns);
+        before.checked_sub(1).is_some_and(|last| at_ns < spans[last].end_ns)
+    }
+}
+
 fn utilization(
     store: &Store,
     base: &TimeBase,
     iterations: &Iterations,
     (calls, peaks): (&[Call], PeakOverrides),
 ) -> Vec<UtilizationRow> {
-    let index = IterationIndex::new(iterations);
+    let times = phase_times(iterations);
     let mut rows = Vec::new();
     for activity in &base.devices {
         let number = activity.device;
         let device = Device::of(store, number, peaks);
+        let own: Vec<&Call> = calls.iter().filter(|call| call.device == number).collect();
         let mut whole = Used::over(activity.window.len_ns());
-        let mut phases: BTreeMap<_, Used> = BTreeMap::new();
-        for one in &iterations.rows {
-            let used = phases.entry(one.phase).or_insert_with(|| Used::over(0));
-            used.time_ns += one.device_span_ns.unwrap_or(0);
-        }
-        for call in calls.iter().filter(|call| call.device == number) {
-            whole.add(&device, call);
-            let iteration = index.at(call.at_ns).map(|i| &iterations.rows[i]);
-            if let Some(used) = iteration.and_then(|one| phases.get_mut(&one.phase)) {
-                used.add(&device, call);
+        own.iter().for_each(|call| whole.add(&device, call));
+        rows.push(whole.row(base.input, number, "window", &device));
+        for (phase, time) in &times {
+            let mut used = Used::over(time.device.clip(activity.window).total_ns());
+            let inside = own.iter().filter(|call| time.holds(call.at_ns));
+            inside.for_each(|call| used.add(&device, call));
+            if used.kernel_ns > 0 {
+                rows.push(used.row(base.input, number, phase.as_str(), &device));
             }
         }
-        rows.push(whole.row(base.input, number, "window", &device));
-        let phases = phases.iter().filter(|(_, used)| used.kernel_ns > 0);
-        rows.extend(
-            phases.map(|(phase, used)| used.row(base.input, number, phase.as_str(), &device)),
-        );
     }
     rows
 }

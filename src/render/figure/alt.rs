@@ -3,7 +3,9 @@
 use super::bars::share;
 use super::offsets;
 use crate::render::human;
-use crate::table::figure::{BarRow, Figure, FigureKind, Lane, MatrixRow, RateSeries};
+use crate::table::figure::{
+    BarRow, Figure, FigureKind, Lane, LevelPanel, MatrixRow, RateSeries, RoofPoint,
+};
 
 /// Rows that are told one by one; of the others it is said how many there are.
 const MAX_TOLD: usize = 12;
@@ -19,6 +21,8 @@ pub fn alt(figure: &Figure) -> String {
         FigureKind::Offsets(rows) => {
             told(rows, |row| format!("{}: {}", row.label, offsets::value(row)))
         }
+        FigureKind::Roofline(plot) => told(&plot.points, point),
+        FigureKind::Levels(levels) => told(&levels.panels, panel),
     };
     let notes: String = figure.notes.iter().map(|note| format!(" {note}")).collect();
     format!("{} of {}. {told}{notes}", figure.title, figure.subtitle)
@@ -69,4 +73,25 @@ fn series(series: &RateSeries) -> String {
     });
     let points: Vec<String> = points.collect();
     format!("{}: {}", series.name, points.join(", "))
+}
+
+fn point(point: &RoofPoint) -> String {
+    format!(
+        "{}: {} TFLOP/s at {} FLOPs a byte, {}, {} in all",
+        point.name,
+        human::rate(point.tflop_per_s),
+        human::rate(point.intensity),
+        point.bound,
+        human::duration(point.device_ns)
+    )
+}
+
+fn panel(panel: &LevelPanel) -> String {
+    let most = |values: &mut dyn Iterator<Item = Option<i64>>| {
+        let bytes = values.flatten().max().and_then(|bytes| u64::try_from(bytes).ok());
+        bytes.map_or("-".to_owned(), human::bytes)
+    };
+    let used = most(&mut panel.steps.iter().map(|step| step.used_bytes));
+    let held = most(&mut panel.steps.iter().map(|step| step.held_bytes));
+    format!("{}: allocated at most {used}, reserved at most {held}", panel.label)
 }

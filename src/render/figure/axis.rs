@@ -1,4 +1,6 @@
-//! Ticks of axes: round values, labelled with their unit.
+//! Axes: round ticks labelled with their unit, and logarithmic axes in whole decades.
+
+use crate::render::human;
 
 /// Round steps from 0 to at least `most`, in at most `n` steps: 1, 2 or 5 times a power of ten.
 pub(super) fn ticks(most: f64, n: usize) -> Vec<f64> {
@@ -43,6 +45,52 @@ pub(super) fn size_label(bytes: f64) -> String {
         unit += 1;
     }
     format!("{} {}", trimmed(value), UNITS[unit])
+}
+
+/// A logarithmic axis in whole decades.
+pub(super) struct Decades {
+    pub(super) from: f64,
+    pub(super) to: f64,
+}
+
+impl Decades {
+    /// The decades that hold some values.
+    pub(super) fn of(values: impl Iterator<Item = f64>) -> Self {
+        let logs = values.filter(|value| *value > 0.0 && value.is_finite()).map(f64::log10);
+        let (low, high) =
+            logs.fold((f64::MAX, f64::MIN), |(low, high), log| (low.min(log), high.max(log)));
+        if low > high {
+            return Self { from: 0.0, to: 1.0 };
+        }
+        let (from, to) = (low.floor(), high.ceil());
+        Self { from, to: if to > from { to } else { from + 1.0 } }
+    }
+
+    /// 0 at the start, 1 at the end.
+    pub(super) fn place(&self, value: f64) -> f64 {
+        ((value.max(f64::MIN_POSITIVE).log10() - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
+    }
+
+    /// The powers of ten.
+    pub(super) fn ticks(&self) -> impl Iterator<Item = f64> {
+        (self.from as i32..=self.to as i32).map(|power| 10_f64.powi(power))
+    }
+}
+
+/// A power of ten.
+pub(super) fn power_label(rate: f64) -> String {
+    if rate >= 1.0 { human::count(rate.round() as u64) } else { trimmed(rate) }
+}
+
+/// A rate in three digits.
+pub(super) fn rate_label(rate: f64) -> String {
+    let decimals = match rate.abs() {
+        rate if rate >= 100.0 => 0,
+        rate if rate >= 10.0 => 1,
+        rate if rate >= 1.0 => 2,
+        _ => 3,
+    };
+    trimmed(format!("{rate:.decimals$}").parse().unwrap_or(rate))
 }
 
 #[cfg(test)]

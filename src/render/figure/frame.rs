@@ -1,7 +1,7 @@
 //! What every figure has around its drawing: title, subtitle, legend, notes, time axis.
 
 use super::scene::{Anchor, Ink, MUTED, PLAIN, Scene, Words};
-use super::{Place, bars, lanes, matrix, offsets, rates};
+use super::{Place, bars, lanes, levels, matrix, offsets, rates, roofline};
 use crate::schema::short::{clean, shorten};
 use crate::table::figure::{Figure, FigureKind};
 
@@ -47,6 +47,8 @@ pub(super) fn layout(figure: &Figure, width: f64, place: Place) -> Scene {
         FigureKind::Matrix(matrix) => matrix::draw(&mut frame, matrix),
         FigureKind::Rates(rates) => rates::draw(&mut frame, rates),
         FigureKind::Offsets(rows) => offsets::draw(&mut frame, rows),
+        FigureKind::Roofline(plot) => roofline::draw(&mut frame, plot),
+        FigureKind::Levels(levels) => levels::draw(&mut frame, levels),
     }
     frame.y += 2.0;
     for note in &figure.notes {

@@ -11,11 +11,13 @@ mod font;
 mod frame;
 mod indexed;
 mod lanes;
+mod levels;
 mod matrix;
 mod offsets;
 mod palette;
 mod png;
 mod rates;
+mod roofline;
 mod scene;
 mod svg;
 

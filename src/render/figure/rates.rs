@@ -1,6 +1,6 @@
 //! Rates over sizes on logarithmic axes, with every point's value beside it where there is room.
 
-use super::axis::{size_label, trimmed};
+use super::axis::{Decades, power_label, rate_label, size_label, trimmed};
 use super::frame::Frame;
 use super::scene::{Anchor, Ink, MUTED, Words};
 use crate::render::human;
@@ -13,34 +13,6 @@ const LEFT: f64 = 64.0;
 
 /// Up to so many points have their value beside them.
 const MAX_LABELLED: usize = 60;
-
-/// A logarithmic axis in whole decades.
-struct Decades {
-    from: f64,
-    to: f64,
-}
-
-impl Decades {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
-        let logs = values.filter(|value| *value > 0.0 && value.is_finite()).map(f64::log10);
-        let (low, high) =
-            logs.fold((f64::MAX, f64::MIN), |(low, high), log| (low.min(log), high.max(log)));
-        if low > high {
-            return Self { from: 0.0, to: 1.0 };
-        }
-        let (from, to) = (low.floor(), high.ceil());
-        Self { from, to: if to > from { to } else { from + 1.0 } }
-    }
-
-    /// 0 at the start, 1 at the end.
-    fn place(&self, value: f64) -> f64 {
-        ((value.max(f64::MIN_POSITIVE).log10() - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
-    }
-
-    fn ticks(&self) -> impl Iterator<Item = f64> {
-        (self.from as i32..=self.to as i32).map(|power| 10_f64.powi(power))
-    }
-}
 
 /// The plot's rectangle with its axes.
 struct Plot {
@@ -97,7 +69,7 @@ fn grid(frame: &mut Frame, plot: &Plot) {
     for rate in plot.rates.ticks() {
         let y = plot.y(rate);
         frame.scene.line((plot.left, y), (plot.right, y), Ink::Grid);
-        frame.scene.text((plot.left - 8.0, y + 4.0), MUTED.at(Anchor::End), rate_tick(rate));
+        frame.scene.text((plot.left - 8.0, y + 4.0), MUTED.at(Anchor::End), power_label(rate));
     }
     let decade = (plot.right - plot.left) / (plot.sizes.to - plot.sizes.from);
     let every = (56.0 / decade).ceil().max(1.0) as usize;
@@ -146,20 +118,4 @@ fn marks(frame: &mut Frame, rates: &Rates, plot: &Plot) {
             }
         }
     }
-}
-
-/// A power of ten.
-fn rate_tick(rate: f64) -> String {
-    if rate >= 1.0 { human::count(rate.round() as u64) } else { trimmed(rate) }
-}
-
-/// A rate in three digits.
-fn rate_label(rate: f64) -> String {
-    let decimals = match rate.abs() {
-        rate if rate >= 100.0 => 0,
-        rate if rate >= 10.0 => 1,
-        rate if rate >= 1.0 => 2,
-        _ => 3,
-    };
-    trimmed(format!("{rate:.decimals$}").parse().unwrap_or(rate))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::device_use;
 use super::{
     BarPart, BarRow, BarScale, Bars, Figure, FigureKind, Lane, LaneSpan, Lanes, Matrix, MatrixRow,
     Role, empty, inputs_in_words,
@@ -11,7 +12,9 @@ use crate::analyze::host::ThreadKind;
 use crate::analyze::idle::Cause;
 use crate::analyze::iteration_names::Phase;
 use crate::analyze::kernels::ActivityKind;
+use crate::analyze::memory_line::MemoryLineRow;
 use crate::analyze::ranks::{FEWEST, RankRow, SlowRankRow};
+use crate::analyze::roofline::RooflineRow;
 use crate::analyze::timeline::Class;
 use crate::schema::{Row as _, Spec};
 use crate::table::{
@@ -36,7 +39,7 @@ const NO_DEVICE: &str = "no device activity was recorded";
 type DeviceClass = (&'static str, fn(&DeviceRow) -> i64);
 
 /// Tables whose rows the figures draw, shown or not.
-pub const FIGURES_OF: [&Spec; 9] = [
+pub const FIGURES_OF: [&Spec; 11] = [
     BreakdownRow::SPEC,
     ThreadClassRow::SPEC,
     DeviceRow::SPEC,
@@ -46,6 +49,8 @@ pub const FIGURES_OF: [&Spec; 9] = [
     BlameCellRow::SPEC,
     RankRow::SPEC,
     SlowRankRow::SPEC,
+    RooflineRow::SPEC,
+    MemoryLineRow::SPEC,
 ];
 
 /// The figures, in the order of reading.
@@ -57,6 +62,8 @@ pub fn analyze_figures(report: &AnalyzeReport) -> Vec<Figure> {
         figures.iterations(),
         figures.kernels(),
         figures.blame(),
+        device_use::roofline(report, &figures.subtitle),
+        device_use::memory(report, &figures.subtitle),
     ];
     if report.ranks.len() >= FEWEST {
         all.insert(0, figures.ranks());

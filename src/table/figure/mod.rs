@@ -6,6 +6,7 @@
 
 mod analyze;
 mod bandwidth;
+mod device_use;
 mod diff;
 mod merge;
 mod stages;
@@ -119,6 +120,10 @@ pub enum FigureKind {
     Rates(Rates),
     /// Offsets with error bars.
     Offsets(Vec<OffsetRow>),
+    /// Work over intensity, under the roofs of a device.
+    Roofline(RooflinePlot),
+    /// Bytes over time.
+    Levels(Levels),
 }
 
 /// Horizontal bars of durations.
@@ -266,6 +271,69 @@ pub struct RatePoint {
     pub gb_per_s: f64,
     /// How many transfers it is of.
     pub count: u64,
+}
+
+/// What operators do a second over what they do for a byte, both on logarithmic axes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RooflinePlot {
+    /// What the memory moves, in gigabytes of 10^9 bytes a second: the sloping roof.
+    pub memory_gb_per_s: f64,
+    /// By type of the factors, what is computed at most, in 10^12 a second: the flat roofs, the highest first.
+    pub compute_tflop_per_s: Vec<(String, f64)>,
+    /// Operators, the longest first.
+    pub points: Vec<RoofPoint>,
+}
+
+/// One operator with its inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoofPoint {
+    /// Name.
+    pub name: String,
+    /// Role: what limits it at the device's peak.
+    pub role: Role,
+    /// What limits it, in a word or two.
+    pub bound: &'static str,
+    /// FLOPs for each byte.
+    pub intensity: f64,
+    /// 10^12 a second.
+    pub tflop_per_s: f64,
+    /// Time of its kernels in nanoseconds.
+    pub device_ns: i64,
+    /// The time that a dot of full size has.
+    pub whole_ns: i64,
+    /// How many calls it is of.
+    pub count: u64,
+}
+
+/// Bytes over time, one panel below the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Levels {
+    /// Panels.
+    pub panels: Vec<LevelPanel>,
+    /// What 0 of the axis is.
+    pub axis: &'static str,
+}
+
+/// The memory of one device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LevelPanel {
+    /// What it is of.
+    pub label: String,
+    /// Parts of the time, in order.
+    pub steps: Vec<LevelStep>,
+}
+
+/// The levels of a part of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelStep {
+    /// Start on the axis, in nanoseconds.
+    pub start_ns: i64,
+    /// Length in nanoseconds.
+    pub dur_ns: i64,
+    /// Most bytes that are in use.
+    pub used_bytes: Option<i64>,
+    /// Most bytes that are held for use.
+    pub held_bytes: Option<i64>,
 }
 
 /// An offset with its error.
