@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc::Receiver;
 
+use super::block_text::{Text, Texts};
 use super::chrome::document::{Around, Found};
 use super::chrome::walk::{BlockEnd, How, Sink};
 use super::pipeline::{CutEnd, Finished, Given, Head, MakeSink, Parsed, Take, parse_text};
@@ -36,13 +37,13 @@ struct Behind {
 /// pieces.
 #[derive(Debug, Default)]
 struct Rest {
-    text: Vec<u8>,
+    text: Text,
     start: usize,
 }
 
 impl Rest {
     /// The text behind its first `n` bytes.
-    fn behind(text: Vec<u8>, n: usize) -> Self {
+    fn behind(text: Text, n: usize) -> Self {
         Self { text, start: n }
     }
 
@@ -62,17 +63,18 @@ impl Rest {
     fn pass(&mut self, n: usize) {
         self.start += n;
         if self.start >= self.text.len() / 2 {
-            self.text.drain(..self.start);
+            self.text.remove_start(self.start);
             self.start = 0;
         }
     }
 
-    fn extend(&mut self, more: Vec<u8>) {
+    /// Appends text. Gives memory that is free now.
+    fn extend(&mut self, more: Text) -> Text {
         if self.is_empty() {
-            *self = Self::behind(more, 0);
-        } else {
-            self.text.extend_from_slice(&more);
+            return std::mem::replace(self, Self::behind(more, 0)).text;
         }
+        self.text.extend_from_slice(&more);
+        more
     }
 }
 
@@ -80,6 +82,7 @@ impl Rest {
 pub(super) struct Joiner<'t, S: Sink, M> {
     make: &'t M,
     take: Take<'t, S::Output>,
+    texts: &'t Texts,
     reporter: Reporter,
     around: Around,
     place: Place,
@@ -99,15 +102,16 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
     pub(super) fn new(
         make: &'t M,
         take: Take<'t, S::Output>,
+        texts: &'t Texts,
         tolerant_only: bool,
-        around: Around,
-        reporter: Reporter,
+        (around, reporter): (Around, Reporter),
     ) -> Self {
         let (place, behind) = (Place::Events, Behind::default());
         let (rest, offset, tried, wanted) = (Rest::default(), 0, 0, 0);
         Self {
             make,
             take,
+            texts,
             reporter,
             around,
             place,
@@ -137,13 +141,14 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
     fn add(&mut self, parsed: Parsed<S::Output>) -> io::Result<()> {
         let Parsed { block, given } = parsed;
         if self.place == Place::Events && self.rest.is_empty() {
-            (self.rest, self.offset) = (Rest::behind(block.text, 0), block.offset);
+            self.offset = block.offset;
+            self.texts.give(self.rest.extend(block.text));
             return self.take(given).and_then(|()| self.go_on(false));
         }
         if self.rest.is_empty() {
             self.offset = block.offset;
         }
-        self.rest.extend(block.text);
+        self.texts.give(self.rest.extend(block.text));
         if self.rest.len() < self.wanted { Ok(()) } else { self.go_on(false) }
     }
 

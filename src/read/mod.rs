@@ -3,6 +3,7 @@
 //! This room knows formats and nothing of what is done with a trace. Damage inside an input is counted in its
 //! [`Reporter`]; only an input of which nothing can be read is an error.
 
+mod block_text;
 mod chrome;
 mod discover;
 mod error;

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
+use super::block_text::{Text, Texts};
 use super::chrome::boundary::last_event_start;
 use super::chrome::document::{Around, Entrance, Found};
 use super::chrome::meta;
@@ -31,7 +32,7 @@ pub(super) struct Block {
     pub(super) number: u64,
     /// Offset of the first byte in the decompressed input.
     pub(super) offset: u64,
-    pub(super) text: Vec<u8>,
+    pub(super) text: Text,
 }
 
 /// A block that was read.
@@ -171,10 +172,11 @@ impl Opened {
         // The workers alone own the receiver, so that the cutter stops when they do.
         let blocks = Arc::new(Mutex::new(blocks));
         let (results, parsed) = sync_channel(n_workers * BLOCKS_IN_FLIGHT_PER_WORKER);
+        let texts = Texts::default();
         let no_thread = |source| ReadError::NoThread { path: path.clone(), source };
         let (cut, joined) = std::thread::scope(|scope| -> Result<_, ReadError> {
-            let path = &path;
-            let cut = move || cut_blocks(path, stream, text, offset, &to_workers);
+            let (path, texts) = (&path, &texts);
+            let cut = move || cut_blocks(path, stream, (text.into(), offset), &to_workers, texts);
             let cutter = start(scope, cut).map_err(no_thread)?;
             for i in 0..n_workers {
                 let (results, blocks) = (results.clone(), Arc::clone(&blocks));
@@ -187,7 +189,7 @@ impl Opened {
                 }
             }
             drop((results, blocks));
-            let mut joiner = Joiner::new(make, take, tolerant_only, around, reporter);
+            let mut joiner = Joiner::new(make, take, texts, tolerant_only, (around, reporter));
             let joined = joiner.join(parsed).map(|()| joiner);
             Ok((cutter.join(), joined))
         })?;
@@ -208,9 +210,9 @@ pub(super) fn start<'scope, T: Send + 'scope>(
 fn cut_blocks(
     path: &Path,
     mut stream: TextStream,
-    mut text: Vec<u8>,
-    mut offset: u64,
+    (mut text, mut offset): (Text, u64),
     to_workers: &SyncSender<Block>,
+    texts: &Texts,
 ) -> Result<CutEnd, ReadError> {
     let fail = |source: io::Error| ReadError::Io { path: path.to_owned(), source };
     let mut number = 0;
@@ -218,8 +220,7 @@ fn cut_blocks(
     let mut searched = 0;
     loop {
         let wanted = BLOCK_BYTES.saturating_sub(text.len()).max(BLOCK_BYTES / 8);
-        let is_end =
-            timed("read: inflate", || stream.append(&mut text, wanted)).map_err(fail)? == 0;
+        let is_end = timed("read: inflate", || stream.fill(&mut text, wanted)).map_err(fail)? == 0;
         if !is_end && text.len() < BLOCK_BYTES {
             continue;
         }
@@ -234,7 +235,7 @@ fn cut_blocks(
                 continue;
             }
         };
-        let mut rest = Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8);
+        let mut rest = texts.take();
         rest.extend_from_slice(&text[cut..]);
         text.truncate(cut);
         let block = Block { number, offset, text: std::mem::replace(&mut text, rest) };

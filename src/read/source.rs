@@ -93,21 +93,27 @@ impl ByteStream {
     pub(crate) fn append(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
         let before = buffer.len();
         buffer.resize(before + limit, 0);
-        let mut filled = before;
-        while filled < buffer.len() {
-            match self.read_some(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(error) => {
-                    buffer.truncate(filled);
-                    return Err(error);
-                }
+        let filled = self.fill(&mut buffer[before..]);
+        buffer.truncate(before + *filled.as_ref().unwrap_or(&0));
+        filled
+    }
+
+    /// Writes further bytes to the start of `out`. Gives how many: all that there is room for but at the end.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when the file itself cannot be read.
+    pub(crate) fn fill(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < out.len() {
+            match self.read_some(&mut out[filled..])? {
+                0 => break,
+                n => filled += n,
             }
         }
-        buffer.truncate(filled);
-        self.n_text += (filled - before) as u64;
-        self.progress.add_json_bytes((filled - before) as u64);
-        Ok(filled - before)
+        self.n_text += filled as u64;
+        self.progress.add_json_bytes(filled as u64);
+        Ok(filled)
     }
 
     fn read_some(&mut self, out: &mut [u8]) -> io::Result<usize> {

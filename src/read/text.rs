@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::block_text::Text;
 use super::perfetto::{
     LOST_START_BYTES, PerfettoText, holds_packets, is_perfetto, may_have_lost_its_start,
 };
@@ -57,6 +58,16 @@ impl TextStream {
             }
             Self::Utf16(text) => text.append(buffer, limit),
             Self::Perfetto(text) => text.append(buffer, limit),
+        }
+    }
+
+    /// As [`Self::append`], into memory that is used again.
+    pub(super) fn fill(&mut self, text: &mut Text, limit: usize) -> io::Result<usize> {
+        match self {
+            Self::Json { stream, start, .. } if start.is_empty() => {
+                text.fill(limit, |place| stream.fill(place))
+            }
+            _ => text.grow(|buffer| self.append(buffer, limit)),
         }
     }
 
