@@ -481,10 +481,10 @@ def row(shape, command, found):
 PREAMBLE = """# How time and memory grow with the input
 
 Made by `benches/growth.py --jobs {jobs}` on {cores} cores that did nothing else, {each} for each measurement: {rows} rows, every command
-over every one of {shapes} shapes. Each row is the largest input that was measured: the first on which the command took {long} s of the processor, or one of which four times would be more than
-{most} MiB. The exponents are those of the last factor of four: 1.00 is linear. A hyphen stands where too little was used to tell (a quarter
-of that time, {memory} MiB). "no trace": nothing in it can be read, which is said. "nothing to free": there are no launches, which is an
-error that names it. Above {limit}: {bad}.
+over every one of {shapes} shapes. Each row is the largest input that was measured: the first on which the command took {long} s of the
+processor, or one of which four times would be more than {most} MiB. The exponents are those of the last factor of four: 1.00 is linear. A
+hyphen stands where too little was used to tell (a quarter of that time, {memory} MiB). "no trace": nothing in it can be read, which is
+said. "nothing to free": there are no launches, which is an error that names it. Above {limit}: {bad}.
 
 """
 
@@ -520,7 +520,8 @@ def main():
     if options.markdown:
         with open(options.markdown, "w") as file:
             file.write(PREAMBLE.format(jobs=options.jobs, cores=len(cores), each=each, rows=len(lines) - 1,
-                                       shapes=len(options.shape), limit=options.limit, bad=", ".join(bad) or "none", long=LONG_ENOUGH_S, most=MOST_BYTES >> 20,
+                                       shapes=len(options.shape), limit=options.limit, bad=", ".join(bad) or "none",
+                                       long=LONG_ENOUGH_S, most=MOST_BYTES >> 20,
                                        memory=LARGE_ENOUGH_BYTES >> 20))
             file.write("\n".join(lines) + "\n")
     if bad:
