@@ -419,3 +419,62 @@ fn the_path_is_a_track_of_the_merged_trace() {
     let again: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(again["inputs"].as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn analyze_answers_with_the_same_findings_where_they_are_asked_for() {
+    let mut program = Program::default();
+    program.steps(10, |p, _| launches(p, 20, 2));
+    let dir = tempfile::tempdir().unwrap();
+    let trace = program.write(dir.path());
+    let trace = trace.to_str().unwrap();
+    let said = |args: &[&str]| {
+        let output = omni_trace(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let of = |command: &str, format: &str| {
+        said(&[command, trace, "--table", "findings", "--format", format])
+    };
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let path = json(&of("critical-path", "json"));
+    let own = json(&of("analyze", "json"));
+    assert!(path["findings"].as_array().unwrap().len() > 1, "{path}");
+    assert_eq!(own["findings"], path["findings"]);
+    assert!(own["key_averages"].as_array().unwrap().len() > 1);
+    for format in ["csv", "text", "md"] {
+        assert_eq!(of("analyze", format), of("critical-path", format));
+    }
+    assert!(of("analyze", "csv").contains("launch_bound"));
+    // Nobody pays for them who did not ask.
+    assert_eq!(json(&said(&["analyze", trace, "--format", "json"])).get("findings"), None);
+    assert!(!said(&["analyze", trace, "--full"]).contains("Findings: what to do"));
+}
+
+#[test]
+fn analyze_says_where_it_has_no_findings() {
+    let mut program = Program::default();
+    program.steps(10, |p, _| launches(p, 2, 5000));
+    let dir = tempfile::tempdir().unwrap();
+    let trace = program.write(dir.path());
+    let trace = trace.to_str().unwrap();
+    let asked = ["analyze", trace, "--table", "findings", "--format"];
+    let none = omni_trace(&[&asked[..], &["json"]].concat());
+    let none: Value = serde_json::from_slice(&none.stdout).unwrap();
+    assert_eq!(none["findings"], json!([]));
+    let text = omni_trace(&[&asked[..], &["text"]].concat());
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("no rule found anything"), "{text}");
+    // Runs do not wait for each other, and partial results hold no events.
+    let fails = |args: &[&str], why: &str| {
+        let output = omni_trace(args);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(why), "{told}");
+    };
+    let other = ["analyze", trace, "fixtures/vllm_tp2_step", "--table", "findings"];
+    fails(&other, "are of 2 runs, which do not wait for each other");
+    let partial = dir.path().join("a.otp");
+    let partial = partial.to_str().unwrap();
+    assert!(omni_trace(&["analyze", trace, "--partial", partial]).status.success());
+    fails(&["reduce", partial, "--table", "findings"], "findings are made of events");
+}

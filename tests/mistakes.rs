@@ -57,9 +57,9 @@ const MISTAKES: [(&str, &str, &str); 78] = [
         "`omni-trace bandwidth PATH --table collectives`",
     ),
     (
-        "analyze $PIPE --table findings",
-        "`analyze` has no table `findings`",
-        "`omni-trace critical-path PATH --table findings`",
+        "analyze $PIPE --table path_steps",
+        "`analyze` has no table `path_steps`",
+        "`omni-trace critical-path PATH --table path_steps`",
     ),
     (
         "bandwidth $PIPE --table idle",

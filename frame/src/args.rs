@@ -90,7 +90,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_value = "parquet")]
     pub(crate) format: Vec<Store>,
 
-    /// Tables to write, by name. Default: all that have rows.
+    /// Tables to write, by name. Default: all that have rows but `findings`, which takes longer than all others.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     pub(crate) table: Vec<String>,
 

@@ -18,6 +18,9 @@ use crate::data::Data;
 use crate::stored::{self, Meanings};
 use crate::trouble::Trouble;
 
+/// The table that takes longer than all others together, and so is written where it is named.
+const FINDINGS: &str = "findings";
+
 /// Runs the command.
 pub(crate) fn run(args: &ExportArgs) -> Result<(), Trouble> {
     let catalog = Catalog::new();
@@ -43,7 +46,8 @@ pub(crate) fn run(args: &ExportArgs) -> Result<(), Trouble> {
 fn wanted<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a Known>, Trouble> {
     if names.is_empty() {
         // Logs are read where one of their tables is asked for.
-        return Ok(catalog.tables.iter().filter(|table| table.of != Of::Stages).collect());
+        let is_default = |table: &&Known| table.of != Of::Stages && table.name != FINDINGS;
+        return Ok(catalog.tables.iter().filter(is_default).collect());
     }
     names.iter().map(|name| catalog.find(name, [])).collect()
 }

@@ -15,9 +15,10 @@ use crate::analyze::units::{InputUnits, PathNs, unit_spans};
 use crate::causal::account::{iteration_rows, path_rows, request_rows, slack_rows, step_rows};
 use crate::causal::bounds::{bound_rows, change_rows, predict, predicted_rows, stage_rows};
 use crate::causal::explained::{doubt_rows, replay_rows};
-use crate::causal::findings::{Allowed, finding_rows};
-use crate::causal::path::{path, slack};
+use crate::causal::findings::{Allowed, FindingRow, finding_rows};
+use crate::causal::path::{Piece, path, slack};
 use crate::causal::replay::{Changes, Replay};
+use crate::causal::rows::PathIterationRow;
 use crate::causal::whatif::Asked;
 use crate::causal::{CausalInput, Graph, Measure, Subject, Told};
 use crate::diag::Severity;
@@ -26,7 +27,7 @@ use crate::model::Role;
 use crate::read::Input;
 use crate::table::causal::{CriticalPathReport, PredictionCells, WhatIfReport, WholeCells};
 use crate::table::verdict::{VerdictRow, verdict_of_path};
-use crate::table::{InputRow, IssueRow, SCHEMA_VERSION};
+use crate::table::{Findings, InputRow, IssueRow, SCHEMA_VERSION};
 
 /// Adds to the units of the inputs of a run what its critical path was in meanwhile. `units` are those of the inputs, in order;
 /// nothing is added where the inputs are of several runs.
@@ -123,15 +124,11 @@ impl<'a> CausalRun<'a> {
         let pieces = timed("causal: path", || path(&self.graph, &replay));
         let slack = timed("causal: slack", || slack(&self.graph, &replay));
         let path_iterations = iteration_rows(&subject, &pieces);
-        let unchanged = subject.measure(&replay);
-        let findings = timed("causal: findings", || {
-            finding_rows(&subject, &pieces, (&unchanged, &path_iterations), &self.allowed)
-        });
-        let is_untrusted = |one: &&Allowed| !(one.host && one.device);
+        let findings = self.findings_of(&replay, &pieces, &path_iterations);
         let mut report = CriticalPathReport {
             verdict: Vec::new(),
             findings,
-            n_untrusted: self.allowed.iter().filter(is_untrusted).count() as u64,
+            n_untrusted: self.n_untrusted(),
             schema_version: SCHEMA_VERSION,
             command: "critical-path",
             window_ns: self.graph.end_ns - self.graph.start_ns,
@@ -147,6 +144,34 @@ impl<'a> CausalRun<'a> {
         };
         report.verdict = VerdictRow::of(vec![verdict_of_path(&report)]);
         report
+    }
+
+    /// What to do about the run, and what it would bring.
+    pub(super) fn findings(&self) -> Findings {
+        let subject = self.subject();
+        let replay = timed("causal: replay", || Replay::of(&self.graph, &Changes::default()));
+        let pieces = timed("causal: path", || path(&self.graph, &replay));
+        let rows = self.findings_of(&replay, &pieces, &iteration_rows(&subject, &pieces));
+        Findings { rows, n_untrusted: self.n_untrusted(), n_left_out: self.n_left_out() as u64 }
+    }
+
+    fn findings_of(
+        &self,
+        unchanged: &Replay,
+        pieces: &[Piece],
+        iterations: &[PathIterationRow],
+    ) -> Vec<FindingRow> {
+        let subject = self.subject();
+        let measure = subject.measure(unchanged);
+        timed("causal: findings", || {
+            finding_rows(&subject, pieces, (&measure, iterations), &self.allowed)
+        })
+    }
+
+    /// Inputs whose checks leave findings out.
+    fn n_untrusted(&self) -> u64 {
+        let is_untrusted = |one: &&Allowed| !(one.host && one.device);
+        self.allowed.iter().filter(is_untrusted).count() as u64
     }
 
     /// What some changes would bring; with none, what each thing would bring at most.

@@ -38,9 +38,19 @@ impl Question {
     /// Whether any of some tables is wanted: what only serves others need not be computed.
     pub(super) fn needs(&self, tables: &[&Spec]) -> bool {
         match &self.wanted {
-            Wanted::All => true,
+            Wanted::All | Wanted::AllAnd(_) => true,
             Wanted::Only(wanted) => {
                 tables.iter().any(|table| wanted.iter().any(|one| one.key == table.key))
+            }
+        }
+    }
+
+    /// Whether a table is asked for itself: what costs more than all others is not made with them.
+    pub(crate) fn asks_for(&self, table: &Spec) -> bool {
+        match &self.wanted {
+            Wanted::All => false,
+            Wanted::AllAnd(asked) | Wanted::Only(asked) => {
+                asked.iter().any(|one| one.key == table.key)
             }
         }
     }
@@ -54,9 +64,11 @@ impl Question {
 /// Tables that are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Wanted {
-    /// All.
+    /// All but those of a causal graph.
     #[default]
     All,
+    /// All, and of those some.
+    AllAnd(Vec<&'static Spec>),
     /// Some, by definition; what is made of them, as the verdict is, names what it is made of.
     Only(Vec<&'static Spec>),
 }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::one_input::{across_of, wants_blame};
 use super::reduce::{Reduced, blame_of, compare};
-use super::{Digest, InputAnswers, Question, inputs as rows, joined_with};
+use super::{CausalRun, Digest, InputAnswers, Question, inputs as rows, joined_with};
 use crate::align::Together;
 use crate::analyze::across::{Across, AcrossNeeds};
 use crate::analyze::blame::Blame;
@@ -12,12 +12,13 @@ use crate::analyze::joined::{JoinConfig, Joined};
 use crate::analyze::modules::{LayerRow, Modules, NnModuleRow, modules};
 use crate::analyze::trust::{TrustRow, trust};
 use crate::analyze::window::Windows;
+use crate::causal::findings::FindingRow;
 use crate::diag::Reporter;
 use crate::diag::timings::timed;
 use crate::read::Input;
 use crate::read::logs::LogInput;
 use crate::schema::Row as _;
-use crate::table::AnalyzeReport;
+use crate::table::{AnalyzeReport, Findings};
 
 /// What the analyses said of each input on its own.
 struct Each {
@@ -127,9 +128,20 @@ impl Answers {
 
     /// The results as one report, in the order of the inputs.
     pub fn into_report(self, question: &Question, inputs: &[Input]) -> AnalyzeReport {
+        let findings = question.asks_for(FindingRow::SPEC).then(|| self.findings(inputs));
         let Self { results, together, across, joined, diags, compared, panels } = self;
         let each = Each { results, compared, diags, panels };
         let digests = each.into_digests(question, inputs);
-        Reduced { digests, together, across, joined, among: None }.into_report(question)
+        let reduced = Reduced { digests, together, across, joined, among: None };
+        AnalyzeReport { findings, ..reduced.into_report(question) }
+    }
+
+    /// What to do about the inputs. Nothing waits across runs: of several there is nothing to say.
+    fn findings(&self, inputs: &[Input]) -> Findings {
+        if self.together.n_runs() != 1 {
+            return Findings::default();
+        }
+        let bases: Vec<_> = self.results.iter().map(|one| &one.base).collect();
+        CausalRun::of(inputs, &bases, &self.together, self.joined.as_ref()).findings()
     }
 }

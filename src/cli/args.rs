@@ -197,7 +197,7 @@ pub(super) struct AnalyzeArgs {
 #[derive(Debug, ClapArgs)]
 pub(super) struct ShownArgs {
     /// Tables to show, by key; CSV shows one. Default: one screen of all inputs; with --full and in Markdown all that have rows
-    /// but `iterations`; CSV: key_averages.
+    /// but `iterations` and `findings`; CSV: key_averages. In JSON, `findings` is there only where it is named here.
     #[arg(long, value_name = "TABLE", value_delimiter = ',', value_parser = keys_of("analyze"))]
     pub(super) table: Vec<String>,
 

@@ -39,7 +39,8 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_value = "parquet")]
     pub(super) format: Vec<ExportFormat>,
 
-    /// Tables to write as Parquet or Arrow, by the names that `query` has for them. Default: all that have rows.
+    /// Tables to write as Parquet or Arrow, by the names that `query` has for them. Default: all that have rows but
+    /// `findings`, which takes longer than all others.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     pub(super) table: Vec<String>,
 

@@ -199,6 +199,7 @@ impl Asked {
         let question = Question { wanted, ..self.question.clone() };
         let logs = (self.copies.logs.as_ref(), &self.logs[..]);
         let answers = cmd_analyze::answers(&self.common, &question, self.traces.inputs(), logs);
+        cmd_analyze::refuse_unanswered(&question, &answers)?;
         refuse_outside(self.copies.window, answers.windows().map(|windows| windows.whole))?;
         Ok(answers.into_report(&question, self.traces.inputs()))
     }

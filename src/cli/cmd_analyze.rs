@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::args::AnalyzeArgs;
+use super::cmd_causal::refuse_several_runs;
 use super::guard::{self, Output};
 use super::interval::refuse_outside;
 use super::log_plan::{LogPlan, warn_of_logs};
@@ -11,7 +12,7 @@ use super::pages;
 use super::plan::{AnalyzePlan, CommonPlan, PartialPlan};
 use super::reading::read_traces;
 use super::rule_files::{COMM_RULES, OP_MODELS, WAIT_RULES};
-use super::run::{Outcome, say, say_later};
+use super::run::{Hinted, Outcome, say, say_later};
 use super::session::{in_pool, outcome};
 use super::tables::rendered;
 use crate::analyze::blame::Blame;
@@ -19,6 +20,7 @@ use crate::analyze::clock::{ClockSource, Placement};
 use crate::analyze::key_averages::torch_times;
 use crate::ask::partial::write_partial;
 use crate::ask::{Answers, InputAnswers, Question, SortKey, device_label, digests};
+use crate::causal::findings::FindingRow;
 use crate::diag::timings::timed;
 use crate::read::Input;
 use crate::read::logs::LogInput;
@@ -26,7 +28,7 @@ use crate::render::human;
 use crate::render::layout::Names;
 use crate::render::screen::screen;
 use crate::render::torch_table::{TorchTableOptions, torch_table, unrecorded_cells};
-use crate::schema::Source;
+use crate::schema::{Row as _, Source};
 use crate::table::figure::analyze_figures;
 use crate::table::page::Page;
 use crate::table::screen::Screen;
@@ -101,6 +103,7 @@ fn show(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
     }
     let logs = LogPlan::read(plan.logs.as_ref(), &plan.common)?;
     let answers = answers(&plan.common, &plan.question, &inputs, (plan.logs.as_ref(), &logs));
+    refuse_unanswered(&plan.question, &answers)?;
     refuse_outside(plan.window, answers.windows().map(|windows| windows.whole))?;
     let overview = plan.page.as_ref().map(|_| pages::overview_of(&inputs, &answers));
     let output = if plan.is_torch_layout {
@@ -120,6 +123,16 @@ fn show(plan: &AnalyzePlan) -> anyhow::Result<Outcome> {
     let warning =
         (!plan.shows_issues()).then_some("data of the input was lost; `--table issues` says what");
     Ok(outcome(plan.common.sorting(), inputs.iter().map(|input| &input.diag), warning))
+}
+
+/// # Errors
+///
+/// Findings of several runs.
+pub(super) fn refuse_unanswered(question: &Question, answers: &Answers) -> Result<(), Hinted> {
+    match question.asks_for(FindingRow::SPEC) {
+        true => refuse_several_runs(&answers.together),
+        false => Ok(()),
+    }
 }
 
 /// Writes what the answer over many files needs of these.
@@ -320,7 +333,7 @@ fn cut(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
         }
         "idle_gaps" => table.top(plan.shown.top_gaps),
         "threads" => table.top(plan.shown.top_threads),
-        "log_clocks" => table.for_people(),
+        "log_clocks" | "findings" => table.for_people(),
         "joined_requests" => joined_request_summary(&report.joined_requests)
             .for_people()
             .top(plan.shown.choice.top()),

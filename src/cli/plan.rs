@@ -23,6 +23,7 @@ use crate::analyze::timeline::Class;
 use crate::analyze::window::WindowConfig;
 use crate::ask::partial::Precision;
 use crate::ask::{Question, Wanted};
+use crate::causal::findings::FindingRow;
 use crate::read::{Inputs, Progress, ReadOptions, Sidecars};
 use crate::render::csv::Texts;
 use crate::render::layout::Names;
@@ -34,6 +35,9 @@ use crate::table::{AnalyzeReport, InputRow, IssueRow, IterationRow, KeyAverageRo
 
 /// Columns of text in a pipe.
 const PIPED_WIDTH: usize = 120;
+
+/// Tables that nobody sees who did not ask for them.
+const ON_REQUEST: [&Spec; 2] = [IterationRow::SPEC, FindingRow::SPEC];
 
 /// Longest gaps shown where nothing else is asked for.
 const N_GAPS: usize = 10;
@@ -116,6 +120,11 @@ impl ShownPlan {
             top_gaps: args.top.map_or(N_GAPS, |_| top),
             top_threads: args.top.map_or(usize::MAX, |_| top),
         })
+    }
+
+    /// Whether a table is named.
+    fn asks_for(&self, table: &Spec) -> bool {
+        self.choice.shows(table.key, |_| false)
     }
 
     /// What is shown where nothing is asked for, or torch's own table.
@@ -214,6 +223,11 @@ impl AnalyzePlan {
         let common = CommonPlan::of(&args.common);
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
         let shown = ShownPlan::of(&args.shown, &args.shown.table, &common, false)?;
+        if shown.asks_for(FindingRow::SPEC) {
+            let what = "findings are made of events, which partial results do not hold".to_owned();
+            let hint = "where the traces lie: omni-trace analyze PATH --table findings".to_owned();
+            return Err(Hinted { what, hint }.into());
+        }
         let question = Question {
             sort: args.shown.sort,
             name: args.shown.name.clone(),
@@ -252,8 +266,12 @@ impl AnalyzePlan {
             return Wanted::Only(vec![KeyAverageRow::SPEC]);
         }
         let is_all = self.page.is_some() || self.partial.is_some();
+        let asks_findings = self.shown.asks_for(FindingRow::SPEC);
         if is_all || self.common.format == Format::Json {
-            return Wanted::All;
+            return match asks_findings {
+                true => Wanted::AllAnd(vec![FindingRow::SPEC]),
+                false => Wanted::All,
+            };
         }
         if self.shown.is_screen && self.figures.is_none() {
             let of_screen = VERDICT_OF.into_iter().chain([VerdictRow::SPEC, InputRow::SPEC]);
@@ -271,7 +289,7 @@ impl AnalyzePlan {
 
     /// Whether a table is shown where it has rows.
     fn shows(&self, key: &str, spec: &Spec) -> bool {
-        !self.shown.is_screen && self.shown.choice.shows(key, |_| spec != IterationRow::SPEC)
+        !self.shown.is_screen && self.shown.choice.shows(key, |_| !ON_REQUEST.contains(&spec))
     }
 
     /// Whether what was lost is told by the result.

@@ -58,7 +58,7 @@ pub use key_average::{TotalsRow, merge_key_averages};
 pub use merge::{Base, ClockBy, MergeReport, MergeRow, OutputRow, SlimReport, SlimRow};
 pub use overview::{LaneData, OverviewClasses, OverviewData};
 pub(crate) use report::own_tables;
-pub use report::{AnalyzeReport, MANY_ROWS, SCHEMA_VERSION};
+pub use report::{AnalyzeReport, Findings, MANY_ROWS, SCHEMA_VERSION};
 pub use runs::RunRow;
 pub use trust::trust_summary;
 

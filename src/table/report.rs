@@ -30,10 +30,25 @@ use crate::analyze::ranks::{FunctionSpreadRow, RankRow, SlowLinkRow, SlowRankRow
 use crate::analyze::roofline::{RooflineRow, UtilizationRow};
 use crate::analyze::steady::SteadyRow;
 use crate::analyze::timeline::Class;
+use crate::causal::findings::FindingRow;
 use crate::schema::{self, Row, Shown, Source};
 
 /// Version of the machine output. Fields are only ever added; a change of meaning raises it.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// What to do about a run; its machine output is its rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Findings {
+    /// What was found, what brings most first.
+    pub rows: Vec<FindingRow>,
+    /// Inputs whose checks leave findings out.
+    #[serde(skip)]
+    pub n_untrusted: u64,
+    /// Inputs without a place on the common time line, which take no part.
+    #[serde(skip)]
+    pub n_left_out: u64,
+}
 
 /// Everything that `analyze` found: one object whose field names and order other tools rely on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -138,6 +153,9 @@ pub struct AnalyzeReport {
     pub slow_ranks: Vec<SlowRankRow>,
     /// Links that are slower than their like, the slowest first.
     pub slow_links: Vec<SlowLinkRow>,
+    /// What to do about the run; absent where it was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Findings>,
     /// Tables that are empty here because their rows, some for each of many inputs, were not asked for; absent where none is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<&'static str>,
@@ -192,6 +210,7 @@ impl AnalyzeReport {
         let waits = self.waits.iter().filter(|row| shows_name(&row.name)).collect();
         let all = vec![
             Source::of(&self.verdict),
+            findings(self.findings.as_ref()),
             Source::of(&self.slow_ranks),
             Source::of(&self.slow_links),
             Source::of(&self.rank_spread),
@@ -398,6 +417,36 @@ fn kernels<'a>(
     let is_shown = |row: &&KernelRow| row.is_kernel() == are_kernels && shows(&row.name);
     Source::some(rows.iter().filter(is_shown).collect())
 }
+
+/// What to do about a run, with what may be missing of it. On a page it stands with the path.
+fn findings(found: Option<&Findings>) -> Source<'_> {
+    let rows = found.map_or(&[][..], |found| &found.rows);
+    let told = move |table: schema::Table| {
+        let (n_untrusted, n_left_out) =
+            found.map_or((0, 0), |found| (found.n_untrusted, found.n_left_out));
+        let table = or_note(table, NO_FINDING);
+        let table = match n_untrusted {
+            0 => table,
+            1 => {
+                table.with_note("the checks of 1 input leave findings out; --table trust has them")
+            }
+            n => table.with_note(format!(
+                "the checks of {n} inputs leave findings out; --table trust has them"
+            )),
+        };
+        match n_left_out {
+            0 => table,
+            n => table.with_note(format!(
+                "{n} inputs have no place on the common time line and are left out"
+            )),
+        }
+    };
+    Source::of(rows).with(told).shown(Shown::Request).off_page()
+}
+
+/// What stands where there is nothing to do.
+const NO_FINDING: &str =
+    "no rule found anything whose change would bring more than 1 % of an iteration";
 
 /// What stands where nothing tells of memory.
 const NO_MEMORY: &str =
