@@ -311,3 +311,79 @@ fn odd_inputs_have_no_model_and_do_no_harm() {
         assert_eq!(report["utilization"][0]["mfu_pct"], Value::Null, "no peak is known");
     }
 }
+
+/// Use by scope of a trace with steps (from, length in µs), and products (launched at, kernel from, its length).
+fn use_of(steps: &[(u32, u32)], products: &[(u32, u32, u32)]) -> BTreeMap<String, [i64; 2]> {
+    let span = |cat: &str, name: &str, ts: u32, dur: u32, args: Value| json!({"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur, "args": args});
+    let mut events = vec![span("Trace", "PyTorch Profiler (0)", 0, 300, json!({}))];
+    for (n, &(from, dur)) in steps.iter().enumerate() {
+        events.push(span("user_annotation", &format!("ProfilerStep#{n}"), from, dur, json!({})));
+    }
+    for (n, &(at, from, dur)) in products.iter().enumerate() {
+        let dims = json!({"Input Dims": [[64, 64], [64, 64]], "Input type": ["float", "float"]});
+        events.push(span("cpu_op", "aten::mm", at, 4, dims));
+        let launch = json!({"correlation": n + 1});
+        events.push(span("cuda_runtime", "cudaLaunchKernel", at + 1, 2, launch));
+        let on = json!({"device": 0, "stream": 7, "correlation": n + 1});
+        let mut kernel = span("kernel", "k", from, dur, on);
+        (kernel["pid"], kernel["tid"]) = (json!(0), json!(7));
+        events.push(kernel);
+    }
+    let device = json!([{"id": 0, "name": "NVIDIA H200"}]);
+    let trace = json!({"schemaVersion": 1, "deviceProperties": device, "traceEvents": events});
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("steps.pt.trace.json");
+    std::fs::write(&path, trace.to_string()).unwrap();
+    let report = analyzed(&[path.to_str().unwrap(), "--table", "utilization"]);
+    let row = |row: &Value| {
+        let figures = ["time_ns", "kernel_ns"].map(|key| row[key].as_i64().unwrap());
+        (row["scope"].as_str().unwrap().to_owned(), figures)
+    };
+    report["utilization"].as_array().unwrap().iter().map(row).collect()
+}
+
+#[test]
+fn iterations_inside_each_other_count_once_in_their_phase() {
+    let products = [(10, 20, 10), (60, 70, 20), (150, 160, 30)];
+    let nested = use_of(&[(0, 200), (50, 50)], &products);
+    assert_eq!(nested["unknown"], [170_000, 60_000], "from 20 to 190 µs, with what follows inside");
+    assert_eq!(nested["window"][1], 60_000);
+    assert!(nested["unknown"][0] <= nested["window"][0], "{nested:?}");
+
+    // Side by side both count, and what is launched between them does not.
+    let apart = use_of(&[(0, 50), (100, 100)], &products);
+    assert_eq!(apart["unknown"], [40_000, 40_000]);
+    assert_eq!(apart["window"][1], 60_000);
+
+    // The kernels of the first run on while those of the second do.
+    let late = use_of(&[(0, 50), (100, 100)], &[(10, 20, 160), (150, 160, 30)]);
+    assert_eq!(late["unknown"], [170_000, 190_000]);
+    assert!(late["unknown"][0] <= late["window"][0], "{late:?}");
+}
+
+#[test]
+fn shapes_of_a_trace_with_line_feeds_stand_on_one_line() {
+    let dims = json!([[2, 3], [3, 4], []]);
+    let args = json!({"Input Dims": dims, "Input type": ["float", "float", ""]});
+    let trace: Value = serde_json::from_str(&calls_in(&[
+        ("aten::mm", "step", args.clone()),
+        ("aten::mm", "step", args),
+    ]))
+    .unwrap();
+    let as_torch = "[[2, 3], [3, 4], []]";
+    let folder = tempfile::tempdir().unwrap();
+    let rows_of = |text: &str| {
+        let path = folder.path().join("shapes.pt.trace.json");
+        std::fs::write(&path, text).unwrap();
+        let report = analyzed(&[path.to_str().unwrap(), "--table", "roofline"]);
+        report["roofline"].as_array().unwrap().clone()
+    };
+    let plain = trace.to_string().replace(&dims.to_string(), as_torch);
+    assert!(plain.contains(as_torch) && !plain.contains('\n'));
+    let rows = rows_of(&plain);
+    let brief = [&rows[0]["shapes"], &rows[0]["count"], &rows[0]["flops"]];
+    assert_eq!(brief, [&json!(as_torch), &json!(2), &json!(2 * 2 * 2 * 3 * 4)]);
+    let pretty = serde_json::to_string_pretty(&trace).unwrap();
+    assert!(!pretty.contains(as_torch), "its shapes have line feeds");
+    assert_eq!(rows_of(&pretty), rows);
+}
