@@ -60,6 +60,17 @@ fn printed_pct(pct: f64) -> String {
     if is_edge { format!("{pct:.2} %") } else { format!("{pct:.1} %") }
 }
 
+fn printed_bytes(bytes: u64) -> String {
+    let n = u128::from(bytes);
+    match n {
+        0..1_000 => format!("{n} B"),
+        1_000..999_995 => format!("{} kB", decimal(n, 1_000, 2)),
+        1_000_000..999_995_000 => format!("{} MB", decimal(n, 1_000_000, 2)),
+        999_995..1_000_000 => "1.00 MB".to_owned(),
+        _ => format!("{} GB", decimal(n, 1_000_000_000, 2)),
+    }
+}
+
 fn printed_rate(rate: f64) -> String {
     if rate != 0.0 && rate.abs() < 0.01 {
         return format!("{rate:.2e}");
@@ -104,6 +115,7 @@ fn resolved(report: &Value, figure: &Value) -> Result<String, String> {
     is_same(cell)?;
     match unit {
         "count" => Ok(grouped(&cell.as_u64().unwrap().to_string())),
+        "bytes" => Ok(printed_bytes(cell.as_u64().unwrap())),
         "ns" => Ok(printed_ns(cell.as_i64().unwrap())),
         "pct" => Ok(printed_pct(cell.as_f64().unwrap())),
         "rate" => Ok(printed_rate(cell.as_f64().unwrap())),
@@ -130,7 +142,7 @@ fn names(report: &Value) -> BTreeSet<(usize, String)> {
         add(format!("#{i}"));
         add(format!("run {}", row["run"]));
     }
-    for row in rows("devices") {
+    for row in rows("devices").iter().chain(&rows("memory")) {
         add(format!("Device {}", row["device"]));
         add(format!("device {}", row["device"]));
     }

@@ -376,6 +376,8 @@ fn table_command(table: &str) -> Option<Next> {
         "devices" => ("bandwidth", "", "copies and collectives"),
         "kernels" | "kernel_classes" => ("analyze", "--table kernels", "the longest kernels"),
         "iteration_summary" => ("analyze", "--table iterations", "each iteration"),
+        "utilization" => ("analyze", "--table roofline", "what operators lose against the roof"),
+        "memory" => ("analyze", "--table memory_peak", "whose memory the peak is"),
         "key_averages" => ("analyze", "--table key_averages", "the profiler table"),
         "activity" => ("analyze", "--table activity", "what else was recorded"),
         _ => return None,

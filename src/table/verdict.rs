@@ -6,6 +6,7 @@
 mod across;
 mod cautions;
 mod compared;
+mod device_use;
 mod doubts;
 mod frames;
 mod launches;
@@ -34,13 +35,15 @@ use crate::analyze::idle::Cause;
 use crate::analyze::iteration_names::Phase;
 use crate::analyze::iterations::IterationFigure;
 use crate::analyze::launch_stats::LaunchStatRow;
+use crate::analyze::memory_live::{MemoryIterationRow, MemoryPeakRow};
 use crate::analyze::ranks::{SlowLinkRow, SlowRankRow};
+use crate::analyze::roofline::{RooflineRow, UtilizationRow};
 use crate::analyze::timeline::Class;
 use crate::model::EventKind;
 use crate::schema::{Pointer, Row, Spec, pointer, words};
 
 /// Tables that the verdict is made from.
-pub const VERDICT_OF: [&Spec; 16] = [
+pub const VERDICT_OF: [&Spec; 20] = [
     BreakdownRow::SPEC,
     ThreadClassRow::SPEC,
     DeviceRow::SPEC,
@@ -57,6 +60,10 @@ pub const VERDICT_OF: [&Spec; 16] = [
     LaunchStatRow::SPEC,
     SlowRankRow::SPEC,
     SlowLinkRow::SPEC,
+    RooflineRow::SPEC,
+    UtilizationRow::SPEC,
+    MemoryPeakRow::SPEC,
+    MemoryIterationRow::SPEC,
 ];
 
 /// Shares below this many percent are not worth a sentence of their own.
@@ -290,6 +297,8 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
     for &(number, device) in &devices {
         out.extend(exposed(number, device));
     }
+    out.extend(device_use::lost(report, input));
+    out.extend(device_use::memory(report, input));
     let lengths = own(&report.iteration_summary, input, |row| row.input);
     out.extend(launches::bound(report, input));
     out.extend(
