@@ -1,6 +1,7 @@
 //! Arguments of events, as JSON text, to Perfetto's debug annotations, so that they read back as the same JSON.
 
 use omni_trace_proto::perfetto::DebugAnnotation;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::json_text::put_value;
@@ -102,9 +103,23 @@ fn of_text(value: RawValue<'_>, is_repaired: bool) -> DebugAnnotation {
     }
     let mut json = Vec::new();
     put_value(value, is_repaired, &mut json);
+    if is_tree(&json) && serde_json::from_slice::<IgnoredAny>(&json).is_ok() {
+        return raw(&json);
+    }
     match serde_json::from_slice::<Value>(&json) {
         Ok(value) => of_value(&value, &json),
         Err(_) => string(value.text().0.into_owned()),
+    }
+}
+
+/// Whether it is an object or a list that begins with one or with a list: kept as JSON, whatever is in it. No tree is made of it, which
+/// would take a hundred times its bytes.
+fn is_tree(json: &[u8]) -> bool {
+    let mut bytes = json.iter().filter(|b| !b.is_ascii_whitespace());
+    match bytes.next() {
+        Some(b'{') => true,
+        Some(b'[') => matches!(bytes.next(), Some(b'{' | b'[')),
+        _ => false,
     }
 }
 
