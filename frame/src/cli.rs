@@ -66,7 +66,8 @@ fn query(args: &QueryArgs) -> Result<(), Trouble> {
         return prompt::run(&catalog, &data, limit, !args.full_names);
     };
     let statements = statement::parse(&sql)?;
-    protect(data.paths().iter().map(PathBuf::as_path));
+    data.protect();
+    protect(args.file.as_deref());
     let mut out = Out::new(args, format)?;
     let mut session = Session::new(&catalog, &data);
     for statement in &statements {

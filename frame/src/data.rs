@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use omni_trace::analyze::window::{WindowConfig, windows};
-use omni_trace::read::Input;
+use omni_trace::files::{protect, protect_found};
+use omni_trace::read::logs::discover_logs;
+use omni_trace::read::{Input, discover};
 use omni_trace::{Cells, Logs, Of, Question, ReadError, Reading, Source, Traces, Values};
 use polars::prelude::{BooleanChunked, Column, DataFrame, PolarsError};
 
@@ -64,9 +66,17 @@ impl Data {
         Ok(Self { stored, ..self })
     }
 
-    /// What was asked for.
-    pub fn paths(&self) -> &[PathBuf] {
-        &self.paths
+    /// Keeps what was asked for from being written over: the files named, and those that the folders named hold.
+    pub fn protect(&self) {
+        protect(self.paths.iter().map(PathBuf::as_path));
+        match &self.stored {
+            Some(stored) => protect(stored.paths()),
+            // What cannot be found is said where it is read.
+            None => [discover(&self.paths).ok(), discover_logs(&self.paths).ok()]
+                .iter()
+                .flatten()
+                .for_each(protect_found),
+        }
     }
 
     /// Whether limits decide what is read: of a data set, not of traces.

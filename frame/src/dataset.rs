@@ -67,6 +67,11 @@ impl DataSet {
         (!found.files.is_empty()).then_some(found)
     }
 
+    /// Its files.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.values().flatten().map(|part| part.path.as_path())
+    }
+
     fn add(
         &mut self,
         folder: &Path,

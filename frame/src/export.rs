@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use omni_trace::Of;
-use omni_trace::files::{AtomicFile, protect};
+use omni_trace::files::AtomicFile;
 use polars::prelude::{DataFrame, IdxCa, PlSmallStr};
 
 use crate::args::{ExportArgs, Store};
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<(), Trouble> {
         paths.push(PathBuf::from("."));
     }
     let data = args.read.data(paths, &args.part)?;
-    protect(data.paths().iter().map(PathBuf::as_path));
+    data.protect();
     let folder = &args.output;
     fs::create_dir_all(folder).map_err(|error| unwritten(folder, &error))?;
     let mut n_files = 0;

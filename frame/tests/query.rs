@@ -569,3 +569,41 @@ fn inputs_that_were_exported_apart_are_one_data_set() {
     assert_eq!(output.status.code(), Some(2));
     assert!(err(&output).contains("of all inputs together"), "{}", err(&output));
 }
+
+/// What a query reads is never what it writes: traces, by whatever name and out of a folder, a data set's files, the file of SQL.
+#[test]
+fn no_output_replaces_what_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let trace = "fixtures/nccl_two_ranks/nccl_bench_rank0.pt.trace.json.gz";
+    std::fs::create_dir(at("traces")).unwrap();
+    std::fs::copy(common::root().join(trace), at("traces/t.json.gz")).unwrap();
+    std::fs::write(at("q.sql"), "SELECT count(*) FROM kernels").unwrap();
+    std::fs::hard_link(at("traces/t.json.gz"), at("hard.json")).unwrap();
+    std::fs::hard_link(at("q.sql"), at("q2.sql")).unwrap();
+    let mut export = program(["export", &at("traces"), "-o", &at("set"), "--table", "kernels"]);
+    let exported = export.output().unwrap();
+    assert!(exported.status.success(), "{}", err(&exported));
+    let part = at("set/kernels.parquet");
+    let read = || ["traces/t.json.gz", "q.sql"].map(|name| std::fs::read(at(name)).unwrap());
+    let (before, part_before) = (read(), std::fs::read(&part).unwrap());
+    for (input, output) in [
+        ("traces/t.json.gz", at("traces/t.json.gz")),
+        ("traces/t.json.gz", at("hard.json")),
+        ("traces", at("traces/../traces/t.json.gz")),
+        ("traces", at("q.sql")),
+        ("traces", at("q2.sql")),
+        ("set", part.clone()),
+        ("set", at("q.sql")),
+    ] {
+        let refused = run(&[&at(input), "-f", &at("q.sql"), "--format", "csv", "-o", &output]);
+        assert_eq!(refused.status.code(), Some(2), "{input} {output}: {}", err(&refused));
+        assert!(err(&refused).contains("it is the input"), "{}", err(&refused));
+    }
+    assert!(read() == before && std::fs::read(&part).unwrap() == part_before);
+    let written = at("traces/out.csv");
+    for _ in 0..2 {
+        let args = [&at("traces"), "-f", &at("q.sql"), "-o", &written];
+        assert!(run(&args).status.success(), "a result of before may be replaced");
+    }
+}

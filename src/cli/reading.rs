@@ -12,10 +12,7 @@ use crate::align::refine_identity;
 use crate::diag::{IssueKind, Reporter};
 use crate::files;
 use crate::read::logs::{LogInput, discover_logs, read_log};
-use crate::read::{
-    Input, Inputs, MERGED_COPY, NOT_A_TRACE, ReadError, SLIM_COPY, discover, is_not_a_rank,
-    read_each,
-};
+use crate::read::{Input, Inputs, ReadError, discover, is_not_a_rank, read_each};
 
 /// Whether files of another kind are an error, and whether to say that they are left out.
 #[derive(Clone, Copy, Debug)]
@@ -71,14 +68,9 @@ pub(super) fn find_logs(paths: &[PathBuf]) -> anyhow::Result<Inputs> {
     here::found(paths, discover_logs, here::no_logs).map(protected)
 }
 
-/// Keeps inputs from being written over: those that are read, and those that are left out in favour of another.
-/// Slimmed and merged copies are results, made from what is read.
+/// Keeps inputs from being written over.
 pub(super) fn protected(inputs: Inputs) -> Inputs {
-    /// Why a file is left out that a result may replace.
-    const NOT_INPUTS: [&str; 3] = [NOT_A_TRACE, SLIM_COPY, MERGED_COPY];
-    let left_out = inputs.skipped.iter().filter(|(_, why)| !NOT_INPUTS.contains(&why.as_ref()));
-    let all = inputs.paths.iter().chain(left_out.map(|(path, _)| path));
-    files::protect(all.map(PathBuf::as_path));
+    files::protect_found(&inputs);
     inputs
 }
 

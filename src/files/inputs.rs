@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::read::FileId;
+use crate::read::{FileId, Inputs, MERGED_COPY, NOT_A_TRACE, SLIM_COPY};
 
 static INPUTS: Mutex<BTreeMap<FileId, PathBuf>> = Mutex::new(BTreeMap::new());
 
@@ -18,6 +18,16 @@ pub fn protect<'a>(inputs: impl IntoIterator<Item = &'a Path>) {
             known.entry(id).or_insert_with(|| path.to_owned());
         }
     }
+}
+
+/// Keeps inputs from being written over: those that are read, and those that are left out in favour of another.
+/// Slimmed and merged copies are results, made from what is read.
+pub fn protect_found(inputs: &Inputs) {
+    /// Why a file is left out that a result may replace.
+    const NOT_INPUTS: [&str; 3] = [NOT_A_TRACE, SLIM_COPY, MERGED_COPY];
+    let left_out = inputs.skipped.iter().filter(|(_, why)| !NOT_INPUTS.contains(&why.as_ref()));
+    let all = inputs.paths.iter().chain(left_out.map(|(path, _)| path));
+    protect(all.map(PathBuf::as_path));
 }
 
 /// The input that a path leads to, where it leads to one.

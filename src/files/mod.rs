@@ -7,5 +7,5 @@ mod inputs;
 mod unfinished;
 
 pub use atomic_file::{AtomicFile, spill_file, write_together};
-pub use inputs::{input_at, protect};
+pub use inputs::{input_at, protect, protect_found};
 pub use unfinished::unfinished;
