@@ -435,11 +435,13 @@ fn ranks_are_merged_apart_on_the_time_line_of_all() {
             "does not tell where the clock of",
         ),
         (["merge", "-q", &stranger, "--clocks", &stranger, "-o", &joined], "these are no clocks"),
+        (["merge", "-q", files[0], "--clocks", &clocks, "-o", &clocks], "is the input"),
     ] {
         let refused = omni_trace(&words);
         assert_eq!(refused.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&refused.stderr).contains(what), "{refused:?}");
     }
+    assert_eq!(json(&fs::read(&clocks).expect("it is still there")), told);
 }
 
 fn json(bytes: &[u8]) -> Value {

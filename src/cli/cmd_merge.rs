@@ -28,6 +28,7 @@ use crate::analyze::comm_rules::CommRules;
 use crate::analyze::devices::comm_kernels;
 use crate::analyze::wait_rules::WaitRules;
 use crate::ask::issues;
+use crate::files;
 use crate::model::Identity;
 use crate::read::{ID_ARGUMENTS, Input, Inputs, Progress};
 use crate::render::human;
@@ -79,6 +80,7 @@ fn told_clocks(path: &Path) -> anyhow::Result<Clocks> {
         let hint = "make it with `omni-trace reduce PARTIALS --clocks FILE`".to_owned();
         Hinted { what: format!("{}: {what}", path.display()), hint }
     };
+    files::protect([path]);
     let text = fs::read(path).map_err(|error| unusable(error.to_string()))?;
     let clocks: Clocks = serde_json::from_slice(&text)
         .map_err(|error| unusable(format!("these are no clocks: {error}")))?;
