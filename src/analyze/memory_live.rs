@@ -34,7 +34,7 @@ tables! {
         begin_bytes: Option<i64>, Bytes, All, "at begin", "allocated when it begins; none before the first event";
         peak_bytes: Option<i64>, Bytes, All, "peak", "most that was allocated in it";
         end_bytes: Option<i64>, Bytes, All, "at end", "allocated when it ends";
-        growth_bytes: Option<i64>, Bytes, All, "growth", "at its end less at its begin; a leak where it is so in every iteration";
+        growth_bytes: Option<i64>, Bytes, All, "growth", "at its end less at its begin; a leak only where each iteration also ends with more than the one before";
         allocations: u64, Count, All, "allocations", "allocations in it";
         releases: u64, Count, All, "releases", "releases in it";
         stalls: u64, Count, All, "stalls", "calls that allocate or release memory of the device itself (cudaMalloc, cudaFree, …) in it";
