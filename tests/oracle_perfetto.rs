@@ -22,10 +22,7 @@ use serde_json::Value;
 /// The Python that has the package.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn python() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    let python = cache.join("omni-trace-oracle/bin/python");
+    let python = common::cache()?.join("omni-trace-oracle/bin/python");
     if python.exists() {
         return Some(python);
     }

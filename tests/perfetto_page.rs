@@ -33,10 +33,7 @@ struct Page {
 /// The folder of Perfetto's page; `None`, said aloud, where it is not there. Under CI it must be.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn files_of_the_page() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    let page = cache.join("omni-trace-perfetto/page");
+    let page = common::cache()?.join("omni-trace-perfetto/page");
     if page.join("index.html").is_file() {
         return Some(page);
     }

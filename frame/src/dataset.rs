@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use omni_trace::schema::written::grouped;
 use polars::prelude::{Column, DataFrame, DataType, PlSmallStr, Scalar};
 use polars_io::SerReader as _;
 use polars_io::parquet::read::ParquetReader;
@@ -144,19 +145,6 @@ impl DataSet {
             n(bytes)
         )
     }
-}
-
-/// A number with a comma between thousands.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 impl Part {

@@ -9,16 +9,14 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::shared::real_traces;
+use common::shared::{cache, real_traces};
 use common::{err, program, query, root};
 use serde_json::Value;
 
 /// The Python with readers.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn python() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
-    let python = cache.join("omni-trace-readers/bin/python");
+    let python = cache()?.join("omni-trace-readers/bin/python");
     if python.is_file() {
         return Some(python);
     }

@@ -77,18 +77,7 @@ pub fn share(value: f64) -> String {
     }
 }
 
-/// A number with its thousands apart: `1,000,931`.
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
+pub use crate::schema::written::grouped as count;
 
 /// A rate with three decimals and its thousands apart: `4,437.836`. Small ones keep three digits.
 pub fn rate(value: f64) -> String {

@@ -1,4 +1,4 @@
-//! How texts of others are written where they must do nothing: on a terminal, in Markdown, in a spreadsheet.
+//! How texts of others are written where they must do nothing: on a terminal, in Markdown, in a spreadsheet. How large numbers are.
 
 /// Text with what could move the cursor or turn the direction of writing as escapes.
 pub fn visible(text: &str) -> String {
@@ -47,6 +47,19 @@ pub fn csv_field(text: String) -> String {
     } else {
         text
     }
+}
+
+/// A number with its thousands apart: `1,000,931`.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 #[cfg(test)]

@@ -42,6 +42,12 @@ fn workspace() -> &'static Path {
     package.ancestors().find(is_root).unwrap_or(package)
 }
 
+/// The user's cache folder, in which scripts keep what tests need; `None` where the system names none.
+pub(crate) fn cache() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))
+}
+
 /// The real traces.
 pub(crate) fn shared_traces() -> Option<PathBuf> {
     shared("traces")

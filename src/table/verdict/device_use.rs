@@ -134,7 +134,9 @@ fn growth(report: &AnalyzeReport, row: &MemoryRow, line: Line) -> Line {
             .filter(|(_, one)| one.device == row.device)
             .collect();
     let ends: Option<Vec<i64>> = all.iter().map(|(_, one)| one.end_bytes).collect();
-    let grows = ends.is_some_and(|ends| ends.windows(2).all(|pair| pair[0] < pair[1]));
+    let grows = ends.is_some_and(|ends| {
+        ends.len() >= MIN_ITERATIONS && ends.windows(2).all(|pair| pair[0] < pair[1])
+    });
     let ([(first, _), .., (last, _)], true) = (all.as_slice(), grows) else { return line };
     let end = |number: usize| {
         let at = Pointer::<MemoryIterationRow>::row(number);
@@ -142,9 +144,6 @@ fn growth(report: &AnalyzeReport, row: &MemoryRow, line: Line) -> Line {
         let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok());
         (Cell::or_none(bytes, Cell::Bytes), pointer!(at.end_bytes))
     };
-    if all.len() < MIN_ITERATIONS {
-        return line;
-    }
     let ((first, first_at), (last, last_at)) = (end(*first), end(*last));
     line.words("; each iteration ended with more than the one before, the first with ")
         .figure(first, first_at)
