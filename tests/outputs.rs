@@ -8,32 +8,32 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use program::{omni_trace, root};
 
-/// A folder with a trace, a log and rules of waits, and other names of each.
+/// A folder with each kind of input, and other names of each.
 struct Folder {
     dir: tempfile::TempDir,
 }
 
-/// The inputs, each with the commands and options that would write over it.
 const TRACE: &str = "t.json";
+const OTHER: &str = "u.json";
 const LOG: &str = "l.log";
+/// Rules of waits or of kernels, or models of operators: without a line all of them are valid.
 const RULES: &str = "r.txt";
+/// What a command of the program has made of the trace.
+const PARTIAL: &str = "p.otp";
+const CLOCKS: &str = "c.json";
+const BASELINE: &str = "b.json";
+const INPUTS: [&str; 7] = [TRACE, OTHER, LOG, RULES, PARTIAL, CLOCKS, BASELINE];
 
 impl Folder {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Self { dir };
-        let packed =
-            std::fs::File::open(root().join("fixtures/torch_cpu_multithread/trace.json.gz"));
-        let mut trace = Vec::new();
-        flate2::read::GzDecoder::new(packed.unwrap()).read_to_end(&mut trace).unwrap();
-        std::fs::write(folder.path(TRACE), trace).unwrap();
-        std::fs::copy(root().join("fixtures/logs_seed/console.log"), folder.path(LOG)).unwrap();
-        std::fs::write(folder.path(RULES), "").unwrap();
-        for name in [TRACE, LOG, RULES] {
+        let folder = Self { dir: tempfile::tempdir().unwrap() };
+        for (name, content) in INPUTS.iter().zip(contents()) {
+            std::fs::write(folder.path(name), content).unwrap();
             // With the endings that commands ask of an output.
             for end in [".json", ".png", ""] {
                 let link = folder.path(&format!("link_{name}{end}"));
@@ -58,13 +58,8 @@ impl Folder {
             .collect()
     }
 
-    fn run(&self, words: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_omni-trace"))
-            .args(words)
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+    fn run(&self, line: &str) -> Output {
+        run_in(self.dir.path(), line)
     }
 }
 
@@ -72,25 +67,104 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// What the inputs hold, made once.
+fn contents() -> &'static [Vec<u8>; INPUTS.len()] {
+    static MADE: OnceLock<[Vec<u8>; INPUTS.len()]> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let packed =
+            std::fs::File::open(root().join("fixtures/torch_cpu_multithread/trace.json.gz"));
+        let mut trace = Vec::new();
+        flate2::read::GzDecoder::new(packed.unwrap()).read_to_end(&mut trace).unwrap();
+        std::fs::write(dir.path().join(TRACE), &trace).unwrap();
+        let made = |line: &str, name: &str| {
+            assert_eq!(run_in(dir.path(), line).status.code(), Some(0), "{line}");
+            std::fs::read(dir.path().join(name)).unwrap()
+        };
+        let partial = made("analyze t.json --partial p.otp", PARTIAL);
+        let clocks = made("reduce p.otp --clocks c.json", CLOCKS);
+        let baseline = made("diff t.json --save-baseline b.json", BASELINE);
+        let log = std::fs::read(root().join("fixtures/logs_seed/console.log")).unwrap();
+        [trace.clone(), trace, log, Vec::new(), partial, clocks, baseline]
+    })
+}
+
+fn run_in(folder: &Path, line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_omni-trace"))
+        .args(line.split(' '))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
 /// Commands that name an input as their output; `@` is the output.
-const CLASHES: [(&str, &str); 16] = [
+const CLASHES: [(&str, &str); 44] = [
     (TRACE, "analyze t.json -o @"),
     (TRACE, "analyze t.json --html @"),
     (TRACE, "analyze t.json --png @.png"),
     (TRACE, "analyze t.json --format json -o @"),
-    (TRACE, "bandwidth t.json -o @"),
-    (TRACE, "bandwidth t.json --html @"),
-    (TRACE, "bandwidth t.json --png @.png"),
+    (TRACE, "analyze t.json --partial @"),
+    (LOG, "analyze t.json --logs l.log -o @"),
+    (RULES, "analyze t.json --wait-rules r.txt -o @"),
+    (RULES, "analyze t.json --comm-rules r.txt -o @"),
+    (RULES, "analyze t.json --op-models r.txt -o @"),
     (TRACE, "merge t.json -o @"),
     (TRACE, "merge t.json -o out.json --html @"),
     (TRACE, "merge t.json -o out.json --png @.png"),
+    (CLOCKS, "merge t.json --clocks c.json -o @"),
+    (RULES, "merge t.json --comm-rules r.txt -o @.json"),
     (TRACE, "slim t.json -o @"),
+    (TRACE, "bandwidth t.json -o @"),
+    (TRACE, "bandwidth t.json --html @"),
+    (TRACE, "bandwidth t.json --png @.png"),
+    (LOG, "bandwidth t.json --logs l.log --html @"),
+    (RULES, "bandwidth t.json --comm-rules r.txt -o @"),
+    (TRACE, "check t.json -o @"),
+    (TRACE, "check t.json --repair @"),
     (LOG, "stages l.log -o @"),
     (LOG, "stages l.log --html @"),
-    (LOG, "analyze t.json --logs l.log -o @"),
-    (LOG, "bandwidth t.json --logs l.log --html @"),
-    (RULES, "analyze t.json --wait-rules r.txt -o @"),
+    (PARTIAL, "reduce p.otp -o @"),
+    (PARTIAL, "reduce p.otp --html @"),
+    (PARTIAL, "reduce p.otp --partial @"),
+    (PARTIAL, "reduce p.otp --clocks @"),
+    (TRACE, "diff t.json u.json -o @"),
+    (OTHER, "diff t.json u.json --html @"),
+    (OTHER, "diff t.json u.json --save-baseline @"),
+    (TRACE, "diff --a t.json --b u.json -o @"),
+    (OTHER, "diff --a t.json --b u.json -o @"),
+    (RULES, "diff t.json u.json --wait-rules r.txt -o @"),
+    (RULES, "diff t.json u.json --comm-rules r.txt -o @"),
+    (BASELINE, "diff u.json --against b.json -o @"),
+    (TRACE, "critical-path t.json -o @"),
+    (RULES, "critical-path t.json --wait-rules r.txt -o @"),
+    (RULES, "critical-path t.json --comm-rules r.txt -o @"),
+    (LOG, "critical-path t.json --logs l.log -o @"),
+    (TRACE, "what-if t.json -o @"),
+    (RULES, "what-if t.json --wait-rules r.txt -o @"),
+    (RULES, "what-if t.json --comm-rules r.txt -o @"),
+    (LOG, "what-if t.json --logs l.log -o @"),
 ];
+
+/// Every path that a command takes, and whether it is read or written: held against the definitions by a test of the room `cli`.
+const PATHS: &str = include_str!("outputs/paths.txt");
+
+/// What other tests hold: a page's folder below, SQL and data sets in the frame's package.
+const ELSEWHERE: [&str; 2] = ["report", "export"];
+
+#[test]
+fn every_path_that_is_read_is_among_the_clashes() {
+    for line in PATHS.lines().filter(|line| line.ends_with(" reads")) {
+        let [command, option, _] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        let is_held = CLASHES.iter().any(|(_, clash)| {
+            let words: Vec<_> = clash.split(' ').collect();
+            words[0] == command && (words.contains(&option) || !option.starts_with("--"))
+        });
+        assert!(is_held || ELSEWHERE.contains(&command), "no clash for {line}");
+    }
+}
 
 #[test]
 fn no_output_replaces_an_input_by_any_of_its_names() {
@@ -109,9 +183,9 @@ fn no_output_replaces_an_input_by_any_of_its_names() {
                 }
                 _ => format!("{spelling}{input}"),
             };
-            let line = line.replace('@', &name);
+            let line = &line.replace('@', &name);
             let before = folder.content();
-            let output = folder.run(&line.split(' ').collect::<Vec<_>>());
+            let output = folder.run(line);
             assert_eq!(output.status.code(), Some(2), "{line}: {}", said(&output));
             assert!(said(&output).contains("is the input"), "{line}: {}", said(&output));
             assert!(said(&output).contains("hint: "), "{line}: {}", said(&output));
@@ -124,7 +198,7 @@ fn no_output_replaces_an_input_by_any_of_its_names() {
 fn the_rules_themselves_and_standard_streams_are_no_exception() {
     let folder = Folder::new();
     let before = folder.content();
-    let output = folder.run(&["analyze", "--print-wait-rules", "--wait-rules", RULES, "-o", RULES]);
+    let output = folder.run("analyze --print-wait-rules --wait-rules r.txt -o r.txt");
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     for (redirect, words) in [("< t.json", "analyze - -o t.json"), (">> t.json", "analyze t.json")]
     {
@@ -152,7 +226,7 @@ fn two_outputs_have_two_names() {
     ] {
         let folder = Folder::new();
         let before = folder.content();
-        let output = folder.run(&line.split(' ').collect::<Vec<_>>());
+        let output = folder.run(line);
         assert_eq!(output.status.code(), Some(2), "{line}: {}", said(&output));
         assert_eq!(folder.content(), before, "{line}");
     }
@@ -164,14 +238,14 @@ fn a_report_neither_replaces_its_input_nor_follows_a_link_out_of_its_folder() {
     let folder = Folder::new();
     std::fs::rename(folder.path(TRACE), folder.path("index.html")).unwrap();
     let before = folder.content();
-    let output = folder.run(&["report", "index.html", "-o", "."]);
+    let output = folder.run("report index.html -o .");
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert_eq!(folder.content(), before);
     // And one that is called as a figure would be, which shows only when it is drawn.
     std::fs::rename(folder.path("index.html"), folder.path("breakdown.png")).unwrap();
     let before = folder.content();
     for line in ["report breakdown.png -o .", "analyze breakdown.png --png ."] {
-        let output = folder.run(&line.split(' ').collect::<Vec<_>>());
+        let output = folder.run(line);
         assert_eq!(output.status.code(), Some(2), "{line}: {}", said(&output));
         assert!(said(&output).contains("it is the input"), "{}", said(&output));
         assert_eq!(folder.content(), before, "{line}");
@@ -182,7 +256,7 @@ fn a_report_neither_replaces_its_input_nor_follows_a_link_out_of_its_folder() {
     std::fs::create_dir(folder.path("page")).unwrap();
     let link = folder.path("page/index.html");
     std::os::unix::fs::symlink(&outside, &link).unwrap();
-    let output = folder.run(&["report", "breakdown.png", "-o", "page"]);
+    let output = folder.run("report breakdown.png -o page");
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert_eq!(std::fs::read(&outside).unwrap(), b"precious");
     assert!(!link.is_symlink() && link.is_file());
@@ -192,20 +266,21 @@ fn a_report_neither_replaces_its_input_nor_follows_a_link_out_of_its_folder() {
 fn a_file_given_twice_is_read_once_and_said() {
     let folder = Folder::new();
     std::os::unix::fs::symlink(".", folder.path("loop")).unwrap();
-    let twice: [&[&str]; 4] = [
-        &["analyze", TRACE, "./t.json", "--format", "json"],
-        &["analyze", TRACE, "link_t.json", "hard_t.json", "loop/t.json", "--format", "json"],
-        &["bandwidth", TRACE, TRACE, "--format", "json"],
-        &["analyze", ".", TRACE, "--format", "json"],
-    ];
-    for words in twice {
-        let output = folder.run(words);
-        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", said(&output));
+    std::fs::create_dir(folder.path("sub")).unwrap();
+    std::fs::hard_link(folder.path(TRACE), folder.path("sub/t.json")).unwrap();
+    for line in [
+        "analyze t.json ./t.json --format json",
+        "analyze t.json link_t.json hard_t.json loop/t.json --format json",
+        "bandwidth t.json t.json --format json",
+        "analyze sub sub/t.json --format json",
+    ] {
+        let output = folder.run(line);
+        assert_eq!(output.status.code(), Some(0), "{line}: {}", said(&output));
         let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(json["inputs"].as_array().unwrap().len(), 1, "{words:?}");
-        assert!(said(&output).contains("read once"), "{words:?}: {}", said(&output));
+        assert_eq!(json["inputs"].as_array().unwrap().len(), 1, "{line}");
+        assert!(said(&output).contains("read once"), "{line}: {}", said(&output));
     }
-    let output = folder.run(&["stages", LOG, "link_l.log", "--format", "json"]);
+    let output = folder.run("stages l.log link_l.log --format json");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["logs"].as_array().unwrap().len(), 1, "{}", said(&output));
     assert!(said(&output).contains("read once"), "{}", said(&output));
@@ -315,7 +390,7 @@ fn what_a_killed_run_left_goes_with_the_next() {
     let file = std::fs::File::options().write(true).open(&left).unwrap();
     file.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).unwrap();
     drop(file);
-    let output = folder.run(&["merge", TRACE, "-o", "out.json", "-q"]);
+    let output = folder.run("merge t.json -o out.json -q");
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(!left.exists());
 }

@@ -432,12 +432,42 @@ fn zone(text: &str) -> Result<i64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use std::path::PathBuf;
+
+    use clap::{Arg, Command, CommandFactory as _};
 
     use super::Args;
 
     #[test]
     fn the_definitions_are_consistent() {
         Args::command().debug_assert();
+    }
+
+    /// What is told of each path that can be given; `tests/outputs.rs` holds outputs against all that is read.
+    const PATHS: &str = include_str!("../../tests/outputs/paths.txt");
+
+    #[test]
+    fn of_every_path_it_is_said_whether_it_is_read_or_written() {
+        let args = Args::command();
+        let defined: Vec<String> = args.get_subcommands().flat_map(paths_of).collect();
+        let said = PATHS.lines().filter(|line| !line.starts_with('#'));
+        let (said, roles): (Vec<_>, Vec<_>) = said.filter_map(|line| line.rsplit_once(' ')).unzip();
+        assert_eq!(defined, said, "a line for each in tests/outputs/paths.txt");
+        assert!(roles.iter().all(|role| ["reads", "writes"].contains(role)), "{roles:?}");
+    }
+
+    /// `COMMAND --OPTION` of each option that takes a path, and `COMMAND VALUE` of what is given without one.
+    fn paths_of(command: &Command) -> Vec<String> {
+        let of_path = clap::value_parser!(PathBuf).type_id();
+        let takes =
+            command.get_arguments().filter(|arg| arg.get_value_parser().type_id() == of_path);
+        takes.map(|arg| format!("{} {}", command.get_name(), named(arg))).collect()
+    }
+
+    fn named(arg: &Arg) -> String {
+        match arg.get_long() {
+            Some(long) => format!("--{long}"),
+            None => arg.get_value_names().map_or_else(String::new, |names| names[0].to_string()),
+        }
     }
 }

@@ -62,13 +62,14 @@ impl BandwidthPlan {
         let rules = RuleArgs { wait_rules: None, comm_rules: args.comm_rules.clone() };
         let inputs = find_traces(&args.paths)?;
         let logs = LogPlan::of(&args.logs, &args.paths, &inputs)?;
+        let time = rules.time_config(args.window)?;
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
         Ok(Self {
             common,
             inputs,
             choice,
             copies: CopiesPlan {
-                time: rules.time_config(args.window)?,
+                time,
                 copies: CopiesConfig { peaks },
                 logs,
                 is_one_run: args.runs.one_run,

@@ -46,8 +46,8 @@ impl CausalPlan {
         let choice = TableChoice::of(&common, table, csv_table, args.top)?;
         let inputs = find_traces(&args.paths)?;
         let time = args.rules.time_config(None)?;
-        guard::claim([Output::of("-o", args.common.output.as_deref())])?;
         let logs = LogPlan::of(logs, &args.paths, &inputs)?;
+        guard::claim([Output::of("-o", args.common.output.as_deref())])?;
         Ok(Self { common, inputs, choice, time, logs, is_one_run: args.runs.one_run })
     }
 

@@ -161,6 +161,7 @@ impl AnalyzePlan {
         let inputs = find_traces(&args.paths)?;
         let logs = LogPlan::of(&args.logs, &args.paths, &inputs)?;
         let time = args.rules.time_config(args.window)?;
+        let models = OP_MODELS.of(args.op_models.as_deref())?.1;
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
         let precision = if args.exact { Precision::Exact } else { Precision::Bounded };
         let partial = PartialPlan::to(args.partial.as_deref(), precision)?;
@@ -177,10 +178,7 @@ impl AnalyzePlan {
             name: args.shown.name.clone(),
             is_one_run: args.runs.one_run,
             steady: args.steady,
-            roofline: RooflineConfig {
-                models: OP_MODELS.of(args.op_models.as_deref())?.1,
-                peaks: peaks_of(args.peak.as_deref())?,
-            },
+            roofline: RooflineConfig { models, peaks: peaks_of(args.peak.as_deref())? },
             wanted: Wanted::All,
         };
         let plan = Self {
@@ -222,6 +220,7 @@ impl AnalyzePlan {
     pub(super) fn of_partials(args: &ReduceArgs) -> anyhow::Result<Self> {
         let common = CommonPlan::of(&args.common);
         guard::claim_results(args.common.output.as_deref(), args.html.as_deref(), &args.figures)?;
+        guard::claim([Output::of("--clocks", args.clocks.as_deref())])?;
         let shown = ShownPlan::of(&args.shown, &args.shown.table, &common, false)?;
         if shown.asks_for(FindingRow::SPEC) {
             let what = "findings are made of events, which partial results do not hold".to_owned();
