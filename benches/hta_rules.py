@@ -18,19 +18,19 @@ COMM = re.compile(r"^nccl.*Kernel")
 class Plain:
     """The events that HTA keeps, and edges (from, weight, kind) into instants 2 i (begin) and 2 i + 1 (end)."""
 
-    def __init__(self, events):
+    def __init__(self, events, leaves_out=True):
         whole = [e for e in events if e.get("ph") == "X" and e.get("cat") != "Trace"]
         steps = [e for e in whole if e["name"].startswith("ProfilerStep")]
-        until = max((e["ts"] + e["dur"] for e in steps), default=float("inf")) if len({e["name"] for e in steps}) > 1 else float("inf")
+        until = max((e["ts"] + e["dur"] for e in steps), default=float("inf")) if leaves_out and len({e["name"] for e in steps}) > 1 else float("inf")
         self.host = [e for e in whole if e["cat"] in HOST and e["dur"] > 0 and e["ts"] <= until]
         called = {e["args"]["correlation"]: e for e in self.host if "correlation" in e.get("args", {})}
-        self.device = [e for e in whole if e["cat"] in DEVICE and e["args"].get("correlation") in called]
-        self.call_of = {id(e): called[e["args"]["correlation"]] for e in self.device}
-        self.last_of = {e["args"]["correlation"]: id(e) for e in self.device}
+        self.device = [e for e in whole if e["cat"] in DEVICE and (not leaves_out or e["args"].get("correlation") in called)]
+        self.call_of = {id(e): called[e["args"]["correlation"]] for e in self.device if e["args"].get("correlation") in called}
+        self.last_of = {e["args"].get("correlation"): id(e) for e in self.device}
 
-    def heaviest(self):
-        """Kinds of HTA's heaviest chain, in the unit of the trace."""
-        device = [e for e in self.device if self.last_of[e["args"]["correlation"]] == id(e)]
+    def heaviest(self, every=False):
+        """Kinds of HTA's heaviest chain, in the unit of the trace; `every` activity of a launch where asked for."""
+        device = [e for e in self.device if id(e) in self.call_of and (every or self.last_of[e["args"]["correlation"]] == id(e))]
         at = {id(e): 2 * i for i, e in enumerate(self.host + device)}
         into = defaultdict(list)
         for of_thread in groups(self.host, lambda e: (e["pid"], e["tid"])):
