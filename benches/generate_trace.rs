@@ -4,7 +4,7 @@
 //!
 //! What it imitates, with the proportions of the real two-rank trace: iterations of an annotated step, operators with
 //! shapes, runtime calls, kernels with launch arguments and flows, and between iterations `dequeue` frames that hold
-//! thousands of spin frames.
+//! thousands of spin frames. `--spins 40` makes those waits short, so that most events are of operators and their kernels.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -22,12 +22,18 @@ struct Arguments {
     json_bytes: u64,
     seed: u64,
     layout: Layout,
+    spins: u64,
     output: String,
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut parsed =
-        Arguments { json_bytes: 500 << 20, seed: 1, layout: Layout::New, output: String::new() };
+    let mut parsed = Arguments {
+        json_bytes: 500 << 20,
+        seed: 1,
+        layout: Layout::New,
+        spins: 4000,
+        output: String::new(),
+    };
     let mut words = std::env::args().skip(1);
     while let Some(flag) = words.next() {
         let value = words.next().ok_or(format!("{flag} needs a value"))?;
@@ -35,6 +41,7 @@ fn arguments() -> Result<Arguments, String> {
         match flag.as_str() {
             "--json-mb" => parsed.json_bytes = number()? * 1_000_000,
             "--seed" => parsed.seed = number()?,
+            "--spins" => parsed.spins = number()?.max(1),
             "--layout" if value == "old" => parsed.layout = Layout::Old,
             "--layout" if value == "new" => parsed.layout = Layout::New,
             "-o" => parsed.output = value,
@@ -77,6 +84,8 @@ struct Generator<W: Write> {
     out: Counted<W>,
     random: Random,
     layout: Layout,
+    /// How often a wait spins at most, but for a twentieth.
+    spins: u64,
     is_first: bool,
     now_ns: i64,
     python_id: u64,
@@ -160,7 +169,7 @@ impl<W: Write> Generator<W> {
 
     /// One `dequeue` with its spin frames.
     fn wait(&mut self) -> io::Result<()> {
-        let n_spins = 200 + self.random.below(4000);
+        let n_spins = self.spins / 20 + self.random.below(self.spins);
         let start = self.now_ns;
         let dequeue = self.python_id + 1;
         let mut spin_at = start + 2_000;
@@ -235,6 +244,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         out: Counted { inner: sink, bytes: 0 },
         random: Random(arguments.seed | 1 << 40),
         layout: arguments.layout,
+        spins: arguments.spins,
         is_first: true,
         now_ns: 4_446_268_522_022_402,
         python_id: 10,

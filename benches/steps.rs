@@ -1,4 +1,4 @@
-//! Every step of reading on its own, in bytes of JSON a second: inflate, cut, scan, decode (with interning), join.
+//! Every step of reading on its own, in bytes of JSON a second: inflate, cut, scan, decode (with interning), join, sort.
 //!
 //! `OMNI_TRACE_BENCH=trace.json.gz cargo bench --bench steps`; make the input with the example `generate_trace`.
 //! The first 64 MB of its text are used, so that a run stays short.
@@ -28,8 +28,7 @@ static TEXT: LazyLock<Vec<u8>> = LazyLock::new(|| {
         }
     };
     steps::inflate(&input(), append).expect("the input must be readable");
-    let start = text.windows(15).position(|w| w == b"\"traceEvents\": ").map_or(0, |at| at + 16);
-    text.split_off(start)
+    steps::events(text)
 });
 
 static BLOCKS: LazyLock<Vec<&'static [u8]>> = LazyLock::new(|| steps::cut(&TEXT));
@@ -72,4 +71,12 @@ fn join(bencher: divan::Bencher) {
         .counter(BytesCount::new(TEXT.len()))
         .with_inputs(|| BLOCKS.iter().map(|block| steps::decode(block)).collect::<Vec<_>>())
         .bench_values(steps::join);
+}
+
+#[divan::bench(sample_count = 7, sample_size = 1)]
+fn sort(bencher: divan::Bencher) {
+    bencher
+        .counter(BytesCount::new(TEXT.len()))
+        .with_inputs(|| steps::join(BLOCKS.iter().map(|block| steps::decode(block)).collect()))
+        .bench_values(steps::sort);
 }

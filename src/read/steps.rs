@@ -11,8 +11,9 @@ use super::chrome::template::Templates;
 use super::chrome::walk::{How, walk};
 use super::source::ByteStream;
 use super::{Progress, ReadError};
+use crate::diag::Reporter;
 use crate::model::limits::BLOCK_BYTES;
-use crate::store::{Chunk, StoreBuilder};
+use crate::store::{Chunk, Store, StoreBuilder, TraceMeta};
 
 /// Inflates an input block by block and gives each to `each`. Returns the bytes of text.
 ///
@@ -79,11 +80,32 @@ pub fn decode(block: &[u8]) -> Chunk {
     decoder.builder.finish()
 }
 
-/// Joins chunks as they come, without the final ordering. Returns the number of events.
-pub fn join(chunks: Vec<Chunk>) -> u64 {
+/// What chunks become before their slices are put in order.
+pub struct Joined(StoreBuilder);
+
+/// Joins chunks as they come.
+///
+/// # Panics
+///
+/// With more events than can be numbered.
+pub fn join(chunks: Vec<Chunk>) -> Joined {
     let mut builder = StoreBuilder::default();
     for chunk in chunks {
         builder.append(chunk).expect("blocks in memory hold fewer events than can be numbered");
     }
-    builder.n_events()
+    Joined(builder)
+}
+
+/// Puts what was joined in the order of a store.
+pub fn sort(joined: Joined) -> Store {
+    joined.0.finish(TraceMeta::default(), &mut Reporter::default())
+}
+
+/// Text from behind the bracket that opens the events of a trace as Kineto writes it; of any other text the whole.
+pub fn events(text: Vec<u8>) -> Vec<u8> {
+    let mark = b"\"traceEvents\": [";
+    let start = memchr::memmem::find(&text, mark).map_or(0, |at| at + mark.len());
+    let mut text = text;
+    text.drain(..start);
+    text
 }
