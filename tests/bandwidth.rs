@@ -4,13 +4,17 @@
 
 mod common;
 
+use std::io::Read as _;
 use std::path::Path;
 
 use omni_trace::analyze::across::{Across, AcrossNeeds};
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
 use omni_trace::analyze::clock::{TimedInput, together};
-use omni_trace::analyze::collectives::{CollectiveInput, Collectives, collectives};
+use omni_trace::analyze::collectives::{
+    CollectiveInput, CollectiveRow, Collectives, GroupLink, collectives,
+};
 use omni_trace::analyze::copies::{Copies, CopiesConfig, copies};
+use omni_trace::analyze::peaks::PeakOverrides;
 use omni_trace::model::EventKind;
 use omni_trace::read::{Input, ReadOptions, read_input};
 use serde_json::Value;
@@ -50,7 +54,7 @@ fn collectives_of(read: &[(Input, TimeBase)]) -> Collectives {
             across,
         })
         .collect();
-    collectives(&inputs, &together(&timed, false).matched)
+    collectives(&inputs, &together(&timed, false).matched, PeakOverrides::default())
 }
 
 /// Count, bytes and nanoseconds over all copies and memsets, by a plain pass.
@@ -181,6 +185,54 @@ fn collective_bandwidth_agrees_with_the_scripts_own_timing() {
     // The first barrier shows the 172 ms by which rank 1 came late.
     let barrier = result.classes.iter().find(|c| c.name.starts_with("barrier")).unwrap();
     assert!(barrier.skew_ns.unwrap() > 170_000_000, "{:?}", barrier.skew_ns);
+}
+
+/// Lengths in ns of the kernels of a collective of so many elements, as the file has them in order of time.
+fn plain_lengths(root: &Path, rank: u32, name: &str, elements: u64) -> Vec<i64> {
+    let path = root.join(format!("own/h100/py_nccl_x2/nccl_bench_rank{rank}.pt.trace.json.gz"));
+    let mut text = String::new();
+    let mut file = flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap());
+    file.read_to_string(&mut text).unwrap();
+    let trace: Value = serde_json::from_str(&text).unwrap();
+    let is_one = |event: &&Value| {
+        event["cat"] == "kernel"
+            && event["args"]["Collective name"] == name
+            && event["args"]["In msg nelems"] == elements
+    };
+    let kernels = trace["traceEvents"].as_array().unwrap().iter().filter(is_one);
+    let mut found: Vec<(f64, f64)> =
+        kernels.map(|one| (one["ts"].as_f64().unwrap(), one["dur"].as_f64().unwrap())).collect();
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    found.into_iter().map(|(_, dur)| (dur * 1e3).round() as i64).collect()
+}
+
+#[test]
+fn the_roof_of_a_collective_is_the_devices_links() {
+    let Some(root) = common::shared_traces() else { return };
+    let path = |rank: u32| {
+        root.join(format!("own/h100/py_nccl_x2/nccl_bench_rank{rank}.pt.trace.json.gz"))
+    };
+    let read: Vec<_> = [0, 1].map(|rank| read(&path(rank))).into();
+    let result = collectives_of(&read);
+    // NVLink of an H100: 450 GB/s in one direction. Two ranks: an all-reduce of S moves S, an all-gather to S half.
+    let elements = 128_u64 << 20;
+    for (name, in_elements, moved) in
+        [("allreduce", elements, 2 * elements), ("_allgather_base", elements / 2, elements)]
+    {
+        let lengths = [0, 1].map(|rank| plain_lengths(&root, rank, name, in_elements));
+        let fastest: Vec<i64> =
+            lengths[0].iter().zip(&lengths[1]).map(|(&a, &b)| a.min(b)).collect();
+        assert_eq!(fastest.len(), 3);
+        let total: i64 = fastest.iter().sum();
+        let roof = 3.0 * moved as f64 / 450.0;
+        let is_one = |class: &&CollectiveRow| class.name == name && class.bytes == Some(256 << 20);
+        let class = result.classes.iter().find(is_one).unwrap();
+        assert_eq!((class.link, class.link_gb_per_s), (Some(GroupLink::Peer), Some(450.0)));
+        assert!((class.roof_pct.unwrap() - 100.0 * roof / total as f64).abs() < 1e-9, "{name}");
+        assert_eq!(class.lost_ns, Some(total - roof.ceil() as i64), "{name}");
+    }
+    let barrier = result.classes.iter().find(|c| c.name.starts_with("barrier")).unwrap();
+    assert_eq!((barrier.roof_pct, barrier.lost_ns), (None, None), "a barrier moves nothing");
 }
 
 #[test]

@@ -109,8 +109,13 @@ fn a_large_product_has_its_rate() {
 
 #[test]
 fn the_rows_hold_all_kernels_and_nothing_twice() {
-    for trace in ["llama_decode", "llama_prefill", "flops_cuda"] {
-        let path = format!("fixtures/roofline/{trace}.json.gz");
+    let mut paths: Vec<String> = ["llama_decode", "llama_prefill", "flops_cuda"]
+        .map(|trace| format!("fixtures/roofline/{trace}.json.gz"))
+        .into();
+    // Collectives, bare ones among them.
+    let ddp = "../shared/traces/own/h100/py_nccl_x2/nccl_overlap_ddp_rank1.pt.trace.json.gz";
+    paths.extend(root().join(ddp).exists().then(|| ddp.to_owned()));
+    for path in paths {
         let report = analyzed(&[&path, "--table", "roofline,utilization,kernels"]);
         let sum = |table: &str, key: &str, only: &dyn Fn(&Value) -> bool| -> i64 {
             let rows = report[table].as_array().unwrap();
@@ -118,17 +123,17 @@ fn the_rows_hold_all_kernels_and_nothing_twice() {
         };
         let kernels = sum("kernels", "sum_ns", &|row| row["category"] == "kernel");
         assert!(kernels > 0);
-        assert_eq!(sum("roofline", "device_ns", &|_| true), kernels, "{trace}");
+        assert_eq!(sum("roofline", "device_ns", &|_| true), kernels, "{path}");
         assert_eq!(
             sum("utilization", "kernel_ns", &|row| row["scope"] == "window"),
             kernels,
-            "{trace}"
+            "{path}"
         );
         let modelled = sum("roofline", "device_ns", &|row| !row["model"].is_null());
         assert_eq!(
             sum("utilization", "modelled_ns", &|row| row["scope"] == "window"),
             modelled,
-            "{trace}"
+            "{path}"
         );
     }
 }
@@ -309,6 +314,74 @@ fn odd_inputs_have_no_model_and_do_no_harm() {
             (&Value::Null, &Value::Null, &Value::Null)
         );
         assert_eq!(report["utilization"][0]["mfu_pct"], Value::Null, "no peak is known");
+    }
+}
+
+/// Rows of a trace of rank 1 on device 1 of an H100 host with `n_devices`: a product, a collective over `ranks` that takes
+/// 1 ms, and one that states nothing.
+fn with_collective(n_devices: u32, name: &str, ranks: &[u32]) -> (Vec<Value>, Value) {
+    let product = json!({"Input Dims": [[64, 64], [64, 64]], "Input type": ["float", "float"]});
+    let mut trace: Value =
+        serde_json::from_str(&calls_in(&[("aten::mm", "step", product)])).unwrap();
+    let device = |id| json!({"id": id, "name": "NVIDIA H100 80GB HBM3"});
+    trace["deviceProperties"] = (0..n_devices).map(device).collect();
+    trace["distributedInfo"] = json!({"backend": "nccl", "rank": 1, "world_size": ranks.len()});
+    let elements = 45_000_000;
+    let told = json!({"device": 1, "stream": 9, "Collective name": name, "In msg nelems": elements,
+        "Out msg nelems": elements, "Group size": ranks.len(), "dtype": "BFloat16",
+        "Process Group Name": "0", "Process Group Ranks": format!("{ranks:?}")});
+    let kernel = |name: &str, ts: u32, args: &Value| json!({"ph": "X", "cat": "kernel", "name": name, "pid": 1, "tid": 9, "ts": ts, "dur": 1000.0, "args": args});
+    let bare = json!({"device": 1, "stream": 9});
+    let events = trace["traceEvents"].as_array_mut().unwrap();
+    events.push(kernel("ncclDevKernel_AllReduce_Sum_bf16_RING_LL", 200, &told));
+    events.push(kernel("ncclDevKernel_AllReduce_Sum_bf16_RING_LL", 1300, &bare));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rank1.pt.trace.json");
+    std::fs::write(&path, trace.to_string()).unwrap();
+    let report = analyzed(&[path.to_str().unwrap(), "--table", "roofline,utilization"]);
+    let used = report["utilization"].as_array().unwrap();
+    let used = used.iter().find(|row| row["device"] == 1 && row["scope"] == "window").unwrap();
+    (report["roofline"].as_array().unwrap().clone(), used.clone())
+}
+
+#[test]
+fn a_collective_has_the_roof_of_its_links_where_its_group_is_on_one_host() {
+    // 90 MB at 450 GB/s: two ranks send all of it once, four one and a half times, of an all-gather half as much.
+    for (name, ranks, roof_us, bus) in [
+        ("allreduce", &[0, 1][..], 200.0, 90.0),
+        ("allreduce", &[0, 1, 2, 3], 300.0, 135.0),
+        ("_allgather_base", &[0, 1, 2, 3], 150.0, 67.5),
+    ] {
+        let (rows, used) = with_collective(8, name, ranks);
+        let row = rows.iter().find(|row| row["operator"] == name).unwrap();
+        assert_eq!((&row["model"], &row["bound"]), (&json!("collective"), &json!("link")));
+        assert_eq!((&row["bytes"], &row["flops"]), (&json!(90_000_000), &Value::Null));
+        assert!((row["roof_pct"].as_f64().unwrap() - roof_us / 10.0).abs() < 1e-9, "{name}");
+        assert!((row["gb_per_s"].as_f64().unwrap() - 90.0).abs() < 1e-9);
+        assert_eq!(row["lost_ns"], json!(1_000_000 - (roof_us * 1e3) as i64), "{bus} GB/s of 450");
+        // It counts as modelled, the bare one does not; neither moves the device's own memory.
+        assert_eq!(
+            (&used["kernel_ns"], &used["modelled_ns"]),
+            (&json!(2_000_000), &json!(1_000_000))
+        );
+        assert_eq!((&used["modelled_pct"], &used["bytes"]), (&json!(50.0), &json!(0)));
+        assert_eq!(used["lost_ns"], row["lost_ns"]);
+    }
+}
+
+#[test]
+fn a_group_that_may_span_hosts_has_no_roof() {
+    for (n_devices, name, ranks) in
+        [(2, "allreduce", &[0, 1, 2, 3][..]), (8, "allreduce", &[1, 9]), (8, "barrier", &[0, 1])]
+    {
+        let (rows, used) = with_collective(n_devices, name, ranks);
+        let row = rows.iter().find(|row| row["operator"] == name).unwrap();
+        for key in ["bound", "roof_pct", "lost_ns"] {
+            assert_eq!(row[key], Value::Null, "{name} over {ranks:?}: {key}");
+        }
+        assert_eq!(used["lost_ns"], Value::Null);
+        // Its bytes are known all the same, but for a barrier.
+        assert_eq!(row["model"].is_null(), name == "barrier");
     }
 }
 

@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 use super::base::TimeBase;
 use super::comm_kernels::{Bare, bare_kernels};
 use super::devices::{ActivityKind, DeviceActivity};
+pub use super::group_link::GroupLink;
+use super::group_link::{GroupRoof, bus_bytes};
 use super::intervals::{CoverIndex, Intervals, Span};
+use super::peaks::PeakOverrides;
 use super::percent;
 use super::quantiles::nearest_rank;
 use super::rates::RateSummary;
@@ -48,7 +51,7 @@ impl Operation {
     }
 
     /// The size that nccl-tests takes, in elements.
-    fn elements(self, row: &store::CollectiveRow) -> Option<u64> {
+    pub(super) fn elements(self, row: &store::CollectiveRow) -> Option<u64> {
         match self {
             Self::AllReduce | Self::ReduceScatter | Self::AllToAll => row.in_elements,
             Self::AllGather => row.out_elements,
@@ -97,6 +100,10 @@ tables! {
         exposed_ns: i64, Ns, Room, "exposed", "of that, while no compute kernel runs";
         algorithm_gb_per_s: Option<f64>, Rate, All, "algbw GB/s", "median algorithm bandwidth";
         bus_gb_per_s: Option<f64>, Rate, All, "busbw GB/s", "median bus bandwidth";
+        link: Option<GroupLink>, Text, Room, "link", "what links the devices of the group: links of their own (peer), or the host's (host); none where nothing tells that all ranks are on one host, or how its devices are linked";
+        link_gb_per_s: Option<f64>, Rate, Request, "link GB/s", "one direction of the link of one device at its peak, by its datasheet or as given";
+        roof_pct: Option<f64>, Percent, All, "of roof", "time at the link's peak, of the time of the instances by their fastest rank; above 100 where switches reduce";
+        lost_ns: Option<i64>, Ns, Room, "lost", "time of the instances, by their fastest rank, beyond that at the link's peak";
         name: String, Text, Room / Last, "name or why no size", "name as written, and why no size is known";
     }
 
@@ -208,7 +215,11 @@ struct Kernel {
 }
 
 /// The account of the collectives of all inputs; `matched` says which of them are one.
-pub fn collectives(inputs: &[CollectiveInput<'_>], matched: &[Matched]) -> Collectives {
+pub fn collectives(
+    inputs: &[CollectiveInput<'_>],
+    matched: &[Matched],
+    peaks: PeakOverrides,
+) -> Collectives {
     let same = SameCollective::of(inputs.len(), matched);
     let mut by_key: BTreeMap<Key, Vec<Kernel>> = BTreeMap::new();
     for (number, input) in inputs.iter().enumerate() {
@@ -230,7 +241,7 @@ pub fn collectives(inputs: &[CollectiveInput<'_>], matched: &[Matched]) -> Colle
         for instance in instances.iter().filter(|instance| instance.ranks.len() > 1) {
             add_waits(instance, &mut result.ranks);
         }
-        let class = class(inputs, &computing, key, &kernels, &instances);
+        let class = class((inputs, peaks), &computing, key, &kernels, &instances);
         reasons.push(no_size_because(&kernels[0], class.operation, class.bytes, &class.name));
         result.classes.push(class);
         all.extend(instances);
@@ -288,10 +299,6 @@ fn key_of(input: &CollectiveInput<'_>, row: &store::CollectiveRow) -> Key {
     let text = |id: StrId| input.store.strings.get(id).to_owned();
     let name = input.store.strings.get(row.name);
     let operation = Operation::of_name(name);
-    let dtype = row.dtype.map(text);
-    let is_coalesced = name.contains("coalesced");
-    let elements = operation.elements(row).filter(|_| !is_coalesced);
-    let element_bytes = dtype.as_deref().and_then(dtype_bytes);
     let (from, to) = message_ends(row, name, input.rank);
     let detail = match operation {
         Operation::SendRecv => match (from, to) {
@@ -306,9 +313,16 @@ fn key_of(input: &CollectiveInput<'_>, row: &store::CollectiveRow) -> Key {
         group_ranks: row.group_ranks.map(text),
         operation: Some(operation),
         detail,
-        bytes: elements.zip(element_bytes).and_then(|(n, size)| n.checked_mul(size)),
-        dtype,
+        bytes: size_bytes(input.store, row),
+        dtype: row.dtype.map(text),
     }
+}
+
+/// The size of a collective as nccl-tests counts it; `None` where its arguments do not state it.
+pub(super) fn size_bytes(store: &Store, row: &store::CollectiveRow) -> Option<u64> {
+    let name = store.strings.get(row.name);
+    let elements = Operation::of_name(name).elements(row).filter(|_| !name.contains("coalesced"));
+    elements?.checked_mul(dtype_bytes(store.strings.get(row.dtype?))?)
 }
 
 /// Which kernels are one collective, by input and slice.
@@ -366,8 +380,32 @@ fn add_waits(instance: &Instance, ranks: &mut [RankWaitRow]) {
     }
 }
 
+/// What a class takes at the peak of its link.
+#[derive(Default)]
+struct OverRoof {
+    roof: Option<GroupRoof>,
+    pct: Option<f64>,
+    lost_ns: Option<i64>,
+}
+
+impl OverRoof {
+    /// Of instances that took `times`, each with so many bytes over the link.
+    fn of(roof: Option<GroupRoof>, bus_bytes: Option<f64>, times: &[i64]) -> Self {
+        let total_ns: i64 = times.iter().sum();
+        let Some((known, bytes)) = roof.zip(bus_bytes).filter(|_| total_ns > 0) else {
+            return Self { roof, ..Self::default() };
+        };
+        let roof_ns = known.ns(bytes) * times.len() as f64;
+        Self {
+            roof,
+            pct: Some(roof_ns * 100.0 / total_ns as f64),
+            lost_ns: Some(total_ns - (roof_ns.ceil() as i64).min(total_ns)),
+        }
+    }
+}
+
 fn class(
-    inputs: &[CollectiveInput<'_>],
+    (inputs, peaks): (&[CollectiveInput<'_>], PeakOverrides),
     computing: &ComputeTime,
     key: Key,
     kernels: &[Kernel],
@@ -393,6 +431,9 @@ fn class(
     let bus = |(numerator, denominator): (u64, u64)| {
         algorithm.map(|rate| rate * numerator as f64 / denominator as f64)
     };
+    let device = inputs[first.input].base.devices[first.device].device;
+    let roof = row.and_then(|row| GroupRoof::of(store, peaks, device, row));
+    let over = OverRoof::of(roof, bus_bytes(key.operation, group_size, bytes), &times);
     CollectiveRow {
         stage: key.stage,
         group_description: row
@@ -413,6 +454,10 @@ fn class(
         skew_ns: (n_matched > 0).then(|| matched.map(skew).sum()),
         algorithm_gb_per_s: algorithm,
         bus_gb_per_s: factor.and_then(bus),
+        link: over.roof.map(|roof| roof.link),
+        link_gb_per_s: over.roof.map(|roof| roof.gb_per_s),
+        roof_pct: over.pct,
+        lost_ns: over.lost_ns,
         busy_ns,
         exposed_ns,
     }

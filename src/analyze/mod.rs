@@ -23,6 +23,7 @@ pub mod devices;
 pub mod durations;
 pub mod exclude;
 pub mod fitness;
+mod group_link;
 pub mod host;
 pub mod idle;
 mod inherited;

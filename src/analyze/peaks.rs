@@ -38,6 +38,19 @@ struct Model {
     name: &'static str,
     /// GB/s (10^9 bytes) of the host link, the peer links, the memory; TFLOP/s of FP64, FP32, TF32, 16 bits, FP8, INT8.
     peaks: [Option<f64>; 9],
+    /// How the devices of one host are linked; `None` where the name does not tell.
+    peers: Option<Peers>,
+}
+
+/// How the devices of one host reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peers {
+    /// Each reaches any other with all its links, through switches.
+    All,
+    /// Each of eight has links of its own to each of the others.
+    Mesh8,
+    /// Over the host link.
+    Host,
 }
 
 /// The devices of `devices.default`, which says what the figures are and where they are from.
@@ -50,10 +63,16 @@ fn model(line: &'static str) -> Model {
     let mut fields = line.split('|').map(str::trim);
     let name = fields.next().unwrap_or_default();
     let mut peaks = [None; 9];
-    for (peak, field) in peaks.iter_mut().zip(fields) {
+    for (peak, field) in peaks.iter_mut().zip(&mut fields) {
         *peak = field.parse().ok();
     }
-    Model { name, peaks }
+    let peers = match fields.next() {
+        Some("all") => Some(Peers::All),
+        Some("mesh8") => Some(Peers::Mesh8),
+        Some("host") => Some(Peers::Host),
+        _ => None,
+    };
+    Model { name, peaks, peers }
 }
 
 /// The first model whose name a device's name contains as words of its own.
@@ -150,9 +169,49 @@ pub fn peak_gb_per_s(overrides: PeakOverrides, device: Option<&str>, link: Link)
     }]
 }
 
+/// The link over which a device reaches `n_ranks - 1` others of its host, and its peak in one direction, in GB/s; `None`
+/// where it is not known how they are linked. What the user gives of peers counts first, for devices of any kind.
+pub fn group_peak(
+    overrides: PeakOverrides,
+    device: Option<&str>,
+    n_ranks: u32,
+) -> Option<(Link, f64)> {
+    if let Some(given) = overrides.peer {
+        return Some((Link::Peer, given));
+    }
+    let peak = |link| Some((link, peak_gb_per_s(overrides, device, link)?));
+    match model_of(device?)?.peers? {
+        Peers::All => peak(Link::Peer),
+        Peers::Host => peak(Link::Host),
+        Peers::Mesh8 => {
+            let (link, all) = peak(Link::Peer)?;
+            let used = n_ranks.saturating_sub(1).min(7);
+            (used > 0).then_some((link, all * f64::from(used) / 7.0))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Arithmetic, Link, MODELS, PeakOverrides, peak_gb_per_s, peak_tflop_per_s};
+    use super::{
+        Arithmetic, Link, MODELS, PeakOverrides, group_peak, peak_gb_per_s, peak_tflop_per_s,
+    };
+
+    #[test]
+    fn a_group_uses_the_links_that_its_devices_have() {
+        let none = PeakOverrides::default();
+        let peak = |name, n| group_peak(none, Some(name), n);
+        assert_eq!(peak("NVIDIA H100 80GB HBM3", 2), Some((Link::Peer, 450.0)));
+        assert_eq!(peak("AMD Instinct MI300X", 8), Some((Link::Peer, 448.0)));
+        assert_eq!(peak("AMD Instinct MI300X", 2), Some((Link::Peer, 64.0)));
+        assert_eq!(peak("NVIDIA L4", 2), Some((Link::Host, 31.5)));
+        for unknown in ["NVIDIA H100 PCIe", "NVIDIA H200 NVL", "NVIDIA A100-PCIE-40GB", "no device"]
+        {
+            assert_eq!(peak(unknown, 2), None, "{unknown}");
+        }
+        let given = PeakOverrides { peer: Some(200.0), ..none };
+        assert_eq!(group_peak(given, Some("NVIDIA H100 PCIe"), 2), Some((Link::Peer, 200.0)));
+    }
 
     #[test]
     fn the_longest_known_name_is_found_first() {

@@ -35,6 +35,6 @@ pub fn bandwidth_report(
             rank: input.identity.rank,
         })
         .collect();
-    report.add_collectives(collectives(&all, &together.matched));
+    report.add_collectives(collectives(&all, &together.matched, config.peaks));
     report
 }

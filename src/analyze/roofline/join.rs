@@ -3,12 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::OpModels;
-use super::models::{Cost, OpModel};
+use super::RooflineConfig;
+use super::models::{Cost, OpModel, OpModels};
 use super::serving::has_sums;
 use super::shapes::inputs;
+use super::transfers::{Group, collective};
 use crate::analyze::base::TimeBase;
-use crate::analyze::devices::ActivityKind;
 use crate::analyze::iterations::{IterationRow, Iterations};
 use crate::analyze::nesting::{NestStack, Open, Visitor, walk};
 use crate::model::EventKind;
@@ -23,6 +23,8 @@ pub(super) struct Call {
     pub name: Option<StrId>,
     /// Index into [`Store::shapes`].
     pub shapes: Option<u32>,
+    /// Of a collective that its kernel's arguments tell.
+    pub group: Option<Group>,
     /// Whether a kernel's name says that factors have 19 bits.
     pub is_tf32: bool,
     /// Length on the host.
@@ -99,14 +101,15 @@ impl<'a> Costs<'a> {
     }
 }
 
-/// The calls with a model, and those that launched kernels; kernels without an operator are calls of their own.
+/// The calls with a model, and those that launched kernels. Collectives, and kernels without an operator, are calls of
+/// their own.
 pub(super) fn calls(
     store: &Store,
     base: &TimeBase,
-    models: &OpModels,
+    config: &RooflineConfig,
     iterations: &Iterations,
 ) -> Vec<Call> {
-    let mut costs = Costs::new(store, models, iterations);
+    let mut costs = Costs::new(store, &config.models, iterations);
     let mut found = Owners { store, costs: &mut costs, modelled: Vec::new(), owners: Vec::new() };
     let mut stack = NestStack::default();
     for thread in &base.threads {
@@ -126,20 +129,25 @@ pub(super) fn calls(
     let mut alone = Vec::new();
     for device in &base.devices {
         for one in &device.slices {
-            if !matches!(one.kind, ActivityKind::Compute | ActivityKind::CopyKernel) {
+            if !one.kind.is_kernel() {
                 continue;
             }
             let launch = base.launches.call_of(store, one.slice as usize).map(|call| call as u32);
             let owner = launch.and_then(|call| {
                 owners.binary_search_by_key(&call, |&(call, _)| call).ok().map(|at| owners[at].1)
             });
-            let name = store.strings.get(store.slices.name[one.slice as usize]);
             let begin = launch.unwrap_or(one.slice) as usize;
+            let at_ns = store.slices.ts_ns[begin];
+            if let Some(call) = collective(store, config.peaks, device.device, one) {
+                alone.push(Call { at_ns, ..call });
+                continue;
+            }
+            let name = store.strings.get(store.slices.name[one.slice as usize]);
             let kernel = Call {
                 device: device.device,
                 is_tf32: name.contains("tf32"),
                 device_ns: one.span.len_ns(),
-                at_ns: store.slices.ts_ns[begin],
+                at_ns,
                 ..Call::default()
             };
             match owner {

@@ -9,6 +9,8 @@ mod join;
 mod models;
 mod serving;
 mod shapes;
+mod transfers;
+mod utilization;
 
 use std::collections::BTreeMap;
 
@@ -16,13 +18,12 @@ use join::{Call, calls};
 use models::Cost;
 pub use models::{DEFAULT_OP_MODELS, OpModels};
 pub use shapes::Dtype;
+use transfers::Group;
+use utilization::utilization;
 
 use super::base::TimeBase;
-use super::intervals::{Intervals, Span};
-use super::iteration_names::Phase;
 use super::iterations::Iterations;
 use super::peaks::{Arithmetic, Link, PeakOverrides, peak_gb_per_s, peak_tflop_per_s};
-use super::percent;
 use crate::schema::{tables, words};
 use crate::store::{Store, StrId};
 
@@ -33,6 +34,8 @@ words! {
         Compute "compute",
         /// Its bytes.
         Memory "memory",
+        /// What it sends to other devices.
+        Link "link",
     }
 }
 
@@ -41,23 +44,23 @@ tables! {
     RooflineRow: "roofline", "Operators against the roofline", "How near do kernels come to what the device can do, and where is time lost?", groups 2, on Use 2, shown Request, carried whole {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device that the kernels ran on; none where nothing was launched";
-        count: u64, Count, All, "count", "calls; of kernels that no operator launched, kernels";
-        device_ns: Option<i64>, Ns, All, "kernels", "sum of the kernels launched inside, without communication; none where the trace has no device activity";
-        host_ns: i64, Ns, Request, "host", "sum of the calls on the host";
+        count: u64, Count, All, "count", "calls; of collectives, and of kernels that no operator launched, kernels";
+        device_ns: Option<i64>, Ns, All, "kernels", "sum of the kernels launched inside; those of collectives wait for other ranks as well; none where the trace has no device activity";
+        host_ns: i64, Ns, Request, "host", "sum of the calls on the host; 0 where kernels are counted";
         flops: Option<u64>, Count, All, "FLOPs", "as torch's FlopCounterMode counts: two for each multiplication with its addition; none where only bytes are modelled";
         work_flops: Option<u64>, Count, Machines, "needed FLOPs", "of these, without keys that a causal mask hides; rates and bounds are of these";
-        bytes: Option<u64>, Bytes, All, "bytes", "what has to be read and written at least once";
+        bytes: Option<u64>, Bytes, All, "bytes", "what has to be read and written at least once; of a collective its size as nccl-tests counts it";
         intensity: Option<f64>, Rate, Room, "FLOPs/byte", "needed FLOPs over bytes";
         tflop_per_s: Option<f64>, Rate, All, "TFLOP/s", "needed FLOPs over the time of the kernels, in 10^12 a second";
-        gb_per_s: Option<f64>, Rate, All, "GB/s", "bytes over the time of the kernels, in 10^9 a second";
-        bound: Option<Bound>, Text, All, "bound", "what takes longer at the device's peak: products or memory";
+        gb_per_s: Option<f64>, Rate, All, "GB/s", "bytes over the time of the kernels, in 10^9 a second: of a collective its algorithm bandwidth";
+        bound: Option<Bound>, Text, All, "bound", "what takes longer at the device's peak: products or memory; of collectives the link to other devices";
         roof_pct: Option<f64>, Percent, All, "of roof", "time at the device's peak, of the time of the kernels";
-        lost_ns: Option<i64>, Ns, All, "lost", "time of the kernels beyond that at the device's peak";
+        lost_ns: Option<i64>, Ns, All, "lost", "time of the kernels beyond that at the device's peak; of collectives with their waiting for other ranks";
         peak_tflop_per_s: Option<f64>, Rate, Machines, "peak TFLOP/s", "what the device can compute with the type at most, in 10^12 a second";
-        peak_gb_per_s: Option<f64>, Rate, Machines, "peak GB/s", "what the device's memory can move at most, in 10^9 a second";
+        peak_gb_per_s: Option<f64>, Rate, Machines, "peak GB/s", "what the device's memory can move at most, in 10^9 a second; of a collective what the link can, in one direction; none where the group is not known to be on one host";
         dtype: Option<Dtype>, Text, All, "type", "type of the factors; tf32 where the kernel's name says so";
         model: Option<&'static str>, Text, Room, "model", "how FLOPs and bytes follow from the inputs; none where no model covers the operator or no shapes are recorded";
-        operator: Option<String>, Text, All / Subject, "operator", "outermost operator with a model around the launch, else the innermost; none where none is";
+        operator: Option<String>, Text, All / Subject, "operator", "outermost operator with a model around the launch, else the innermost; of a collective what it is called; none where none is";
         shapes: Option<String>, Text, All, "inputs", "shapes of the inputs, as recorded";
     }
 
@@ -66,13 +69,13 @@ tables! {
         input: usize, Count, All, "#", "number of the input";
         device: Option<u32>, Count, All, "device", "device index";
         scope: String, Text, All, "of", "window, or the phase of iterations";
-        modelled_pct: Option<f64>, Percent, All, "modelled", "kernels whose bytes or FLOPs a model tells, of the kernel time; the rest counts as no work";
+        modelled_pct: Option<f64>, Percent, All, "modelled", "kernels whose bytes or FLOPs a model tells, of the kernel time, collectives included; the rest counts as no work";
         time_ns: i64, Ns, All, "time", "the window; of a phase, from the first start to the last end of what each iteration launched, what several cover counted once";
-        kernel_ns: i64, Ns, All, "kernels", "sum of the kernels, without communication";
+        kernel_ns: i64, Ns, All, "kernels", "sum of the kernels, collectives included";
         modelled_ns: i64, Ns, Room, "modelled time", "of these, with a model";
         lost_ns: Option<i64>, Ns, All, "lost", "time of the modelled kernels beyond that at the device's peak, as the rows of the roofline have it; none where a peak is not known";
         flops: u64, Count, All, "FLOPs", "of the modelled calls, without keys that a causal mask hides";
-        bytes: u64, Bytes, All, "bytes", "of the modelled calls";
+        bytes: u64, Bytes, All, "bytes", "of the modelled calls, without collectives";
         mfu_pct: Option<f64>, Percent, All, "MFU", "FLOPs, of what the device can do in the time with their types; a lower bound where not all is modelled; none where the device's peak is not known";
         mbu_pct: Option<f64>, Percent, All, "MBU", "bytes, of what the device's memory can move in the time; a lower bound where not all is modelled";
         device_name: Option<String>, Text, All / Subject, "device name", "name of the device, by which its peaks are found";
@@ -98,7 +101,7 @@ pub struct Roofline {
 }
 
 /// What makes calls alike.
-type Key = (Option<u32>, Option<StrId>, Option<u32>, [bool; 2]);
+type Key = (Option<u32>, Option<StrId>, Option<u32>, [bool; 2], Option<Group>);
 
 /// Calls that are alike.
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,7 +124,7 @@ pub fn roofline(
     if store.shapes.is_empty() {
         return Roofline::default();
     }
-    let calls = calls(store, base, &config.models, iterations);
+    let calls = calls(store, base, config, iterations);
     let has_device = !base.devices.is_empty();
     let sums = sums(&calls);
     let rows = sums.into_iter().map(|(key, sum)| {
@@ -138,7 +141,8 @@ pub fn roofline(
 fn sums<'a>(calls: impl IntoIterator<Item = &'a Call>) -> BTreeMap<Key, Sum> {
     let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
     for call in calls {
-        let key = (call.device, call.name, call.shapes, [call.is_tf32, call.cost.is_some()]);
+        let key =
+            (call.device, call.name, call.shapes, [call.is_tf32, call.cost.is_some()], call.group);
         let sum = sums.entry(key).or_default();
         sum.count += 1;
         sum.host_ns += call.host_ns;
@@ -154,20 +158,24 @@ fn sums<'a>(calls: impl IntoIterator<Item = &'a Call>) -> BTreeMap<Key, Sum> {
 
 /// What some calls that are alike take at the peaks of their device.
 struct Roof {
-    compute_ns: Option<f64>,
-    memory_ns: Option<f64>,
-    /// The larger of the two, where both are known of what is modelled, and kernels ran.
+    /// What takes the longest.
+    bound: Bound,
+    /// How long, where that is known of all that is modelled, and kernels ran.
     ns: Option<f64>,
 }
 
 impl Roof {
     fn of(device: &Device<'_>, cost: &Cost, dtype: Option<Dtype>, device_ns: i64) -> Self {
+        if let Some(transfer) = cost.transfer {
+            return Self { bound: Bound::Link, ns: transfer.ns().filter(|_| device_ns > 0) };
+        }
         let compute_ns = device.compute_ns(cost.work_flops, dtype);
         let memory_ns = device.memory_ns(cost.bytes);
         // Without a peak for one of the two that are modelled, the roof is not known.
         let is_known = compute_ns.is_some() == cost.work_flops.is_some() && memory_ns.is_some();
         let ns = memory_ns.filter(|_| is_known && device_ns > 0);
-        Self { compute_ns, memory_ns, ns: ns.map(|ns| ns.max(compute_ns.unwrap_or(0.0))) }
+        let bound = if compute_ns > memory_ns { Bound::Compute } else { Bound::Memory };
+        Self { bound, ns: ns.map(|ns| ns.max(compute_ns.unwrap_or(0.0))) }
     }
 
     /// What kernels ran longer.
@@ -189,13 +197,12 @@ fn row(
     device: &Device<'_>,
     (key, sum): (Key, Sum),
 ) -> RooflineRow {
-    let (number, name, shapes, [is_tf32, _]) = key;
+    let (number, name, shapes, [is_tf32, _], _) = key;
     let cost = sum.cost.unwrap_or_default();
     let dtype = sum.dtype(is_tf32);
     let (work_flops, bytes) = (cost.work_flops, cost.bytes);
     let ran = (sum.device_ns > 0).then_some(sum.device_ns as f64);
     let roof = Roof::of(device, &cost, dtype, sum.device_ns);
-    let is_compute = roof.compute_ns > roof.memory_ns;
     RooflineRow {
         input,
         device: number,
@@ -211,13 +218,17 @@ fn row(
             .map(|(f, b)| f as f64 / b as f64),
         tflop_per_s: work_flops.zip(ran).map(|(flops, ns)| flops as f64 / ns / 1e3),
         gb_per_s: bytes.zip(ran).map(|(bytes, ns)| bytes as f64 / ns),
-        bound: roof.ns.map(|_| if is_compute { Bound::Compute } else { Bound::Memory }),
+        bound: roof.ns.map(|_| roof.bound),
         roof_pct: roof.ns.zip(ran).map(|(roof, ns)| roof * 100.0 / ns),
         lost_ns: roof.lost_ns(sum.device_ns),
         peak_tflop_per_s: dtype
+            .filter(|_| cost.transfer.is_none())
             .and_then(arithmetic)
             .and_then(|of| peak_tflop_per_s(device.name, of)),
-        peak_gb_per_s: peak_gb_per_s(device.peaks, device.name, Link::Memory),
+        peak_gb_per_s: match cost.transfer {
+            Some(transfer) => transfer.gb_per_s,
+            None => peak_gb_per_s(device.peaks, device.name, Link::Memory),
+        },
         dtype,
         model: sum.model.filter(|_| sum.cost.is_some()),
         operator: name.map(|name| store.strings.get(name).to_owned()),
@@ -270,136 +281,4 @@ fn arithmetic(dtype: Dtype) -> Option<Arithmetic> {
         Dtype::Int8 => Arithmetic::Int8,
         _ => return None,
     })
-}
-
-/// What ran on one device in one scope.
-#[derive(Default)]
-struct Used<'a> {
-    calls: Vec<&'a Call>,
-    time_ns: i64,
-    kernel_ns: i64,
-    modelled_ns: i64,
-    flops: u64,
-    bytes: u64,
-    /// Time at the peak of products; `None` once a type has none.
-    compute_ns: Option<f64>,
-}
-
-impl<'a> Used<'a> {
-    fn over(time_ns: i64) -> Self {
-        Self { time_ns, compute_ns: Some(0.0), ..Self::default() }
-    }
-
-    fn add(&mut self, device: &Device<'_>, call: &'a Call) {
-        self.calls.push(call);
-        self.kernel_ns += call.device_ns;
-        let Some(cost) = call.cost else { return };
-        self.modelled_ns += call.device_ns;
-        self.bytes = self.bytes.saturating_add(cost.bytes.unwrap_or(0));
-        if let Some(flops) = cost.work_flops {
-            self.flops = self.flops.saturating_add(flops);
-            let dtype = cost.dtype.map(|dtype| if call.is_tf32 { Dtype::Tf32 } else { dtype });
-            let ns = device.compute_ns(Some(flops), dtype);
-            self.compute_ns = self.compute_ns.zip(ns).map(|(sum, ns)| sum + ns);
-        }
-    }
-
-    /// The sum of what the rows of these calls lost.
-    fn lost_ns(&self, device: &Device<'_>) -> Option<i64> {
-        let lost = |(key, sum): (Key, Sum)| {
-            let roof = Roof::of(device, &sum.cost?, sum.dtype(key.3[0]), sum.device_ns);
-            roof.lost_ns(sum.device_ns)
-        };
-        let known: Vec<i64> =
-            sums(self.calls.iter().copied()).into_iter().filter_map(lost).collect();
-        (!known.is_empty()).then(|| known.iter().sum())
-    }
-
-    fn row(
-        &self,
-        input: usize,
-        number: Option<u32>,
-        scope: &str,
-        device: &Device<'_>,
-    ) -> UtilizationRow {
-        let of_time = |ns: Option<f64>| {
-            ns.filter(|_| self.time_ns > 0 && self.modelled_ns > 0)
-                .map(|ns| ns * 100.0 / self.time_ns as f64)
-        };
-        UtilizationRow {
-            input,
-            device: number,
-            scope: scope.to_owned(),
-            modelled_pct: percent(self.modelled_ns, self.kernel_ns),
-            time_ns: self.time_ns,
-            kernel_ns: self.kernel_ns,
-            modelled_ns: self.modelled_ns,
-            lost_ns: self.lost_ns(device),
-            flops: self.flops,
-            bytes: self.bytes,
-            mfu_pct: of_time(self.compute_ns.filter(|_| device.name.is_some())),
-            mbu_pct: of_time(device.memory_ns(Some(self.bytes))),
-            device_name: device.name.map(str::to_owned),
-        }
-    }
-}
-
-/// The iterations of one phase.
-#[derive(Default)]
-struct PhaseTime {
-    /// Time on the host.
-    host: Intervals,
-    /// From the first start to the last end of what each launched; what several of them cover counts once.
-    device: Intervals,
-}
-
-/// The iterations of each phase. One inside another of the same phase adds nothing.
-fn phase_times(iterations: &Iterations) -> BTreeMap<Phase, PhaseTime> {
-    let mut spans: BTreeMap<Phase, [Vec<Span>; 2]> = BTreeMap::new();
-    for one in &iterations.rows {
-        let [host, device] = spans.entry(one.phase).or_default();
-        host.push(one.span());
-        device.extend(one.device_span);
-    }
-    let union = |[host, device]: [Vec<Span>; 2]| PhaseTime {
-        host: Intervals::union_of(host),
-        device: Intervals::union_of(device),
-    };
-    spans.into_iter().map(|(phase, both)| (phase, union(both))).collect()
-}
-
-impl PhaseTime {
-    /// Whether a time lies in an iteration.
-    fn holds(&self, at_ns: i64) -> bool {
-        let spans = self.host.spans();
-        let before = spans.partition_point(|span| span.start_ns <= at_ns);
-        before.checked_sub(1).is_some_and(|last| at_ns < spans[last].end_ns)
-    }
-}
-
-fn utilization(
-    store: &Store,
-    base: &TimeBase,
-    iterations: &Iterations,
-    (calls, peaks): (&[Call], PeakOverrides),
-) -> Vec<UtilizationRow> {
-    let times = phase_times(iterations);
-    let mut rows = Vec::new();
-    for activity in &base.devices {
-        let number = activity.device;
-        let device = Device::of(store, number, peaks);
-        let own: Vec<&Call> = calls.iter().filter(|call| call.device == number).collect();
-        let mut whole = Used::over(activity.window.len_ns());
-        own.iter().for_each(|call| whole.add(&device, call));
-        rows.push(whole.row(base.input, number, "window", &device));
-        for (phase, time) in &times {
-            let mut used = Used::over(time.device.clip(activity.window).total_ns());
-            let inside = own.iter().filter(|call| time.holds(call.at_ns));
-            inside.for_each(|call| used.add(&device, call));
-            if used.kernel_ns > 0 {
-                rows.push(used.row(base.input, number, phase.as_str(), &device));
-            }
-        }
-    }
-    rows
 }

@@ -11,16 +11,39 @@ use crate::analyze::wait_rules::{RuleError, glob_matches, parse_lines, word};
 pub const DEFAULT_OP_MODELS: &str = include_str!("op_models.default");
 
 /// What one call costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Cost {
     /// As `FlopCounterMode` counts; `None` where only bytes are modelled.
     pub flops: Option<u64>,
     /// Of these, what has to be computed: without keys that a causal mask hides.
     pub work_flops: Option<u64>,
-    /// Read and written at least; `None` where a type is not known.
+    /// Read and written at least; `None` where a type is not known. Of a collective its size.
     pub bytes: Option<u64>,
     /// Type of the factors.
     pub dtype: Option<Dtype>,
+    /// What goes over the links to other devices, where it is a collective.
+    pub transfer: Option<Transfer>,
+}
+
+/// Bytes over the links of one device, in one direction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Transfer {
+    /// What each rank sends or receives at least.
+    pub bus_bytes: f64,
+    /// The link's peak in GB/s; `None` where it is not known.
+    pub gb_per_s: Option<f64>,
+}
+
+impl Transfer {
+    /// Both, over the same link.
+    fn and(self, other: Self) -> Self {
+        Self { bus_bytes: self.bus_bytes + other.bus_bytes, ..self }
+    }
+
+    /// Nanoseconds at the peak of the link.
+    pub(super) fn ns(self) -> Option<f64> {
+        Some(self.bus_bytes / self.gb_per_s?)
+    }
 }
 
 impl Cost {
@@ -32,6 +55,7 @@ impl Cost {
             work_flops: sum(self.work_flops, other.work_flops),
             bytes: sum(self.bytes, other.bytes),
             dtype: self.dtype,
+            transfer: self.transfer.zip(other.transfer).map(|(own, other)| own.and(other)),
         }
     }
 }
@@ -340,7 +364,7 @@ impl<'a> Call<'a> {
         let written = dtype.map(|dtype| product(&[rows, columns, result_bytes(dtype)]));
         let c = self.tensor("c").map_or(Some(0), Tensor::bytes);
         let bytes = sum([a.bytes(), b.bytes(), c, written]);
-        Some(Cost { flops: Some(flops), work_flops: Some(flops), bytes, dtype })
+        Some(Cost { flops: Some(flops), work_flops: Some(flops), bytes, dtype, transfer: None })
     }
 
     fn copy(&self) -> Option<Cost> {
@@ -393,6 +417,7 @@ impl<'a> Call<'a> {
             work_flops: flops(self.flag("causal")),
             bytes,
             dtype: q.dtype,
+            transfer: None,
         })
     }
 
@@ -403,7 +428,13 @@ impl<'a> Call<'a> {
         let tensors = ["gradient", "q", "q", "k", "k", "v", "v"];
         let bytes = sum(tensors.map(|what| self.tensor(what).and_then(Tensor::bytes)));
         let dtype = self.tensor("q")?.dtype;
-        Some(Cost { flops: flops(false), work_flops: flops(self.flag("causal")), bytes, dtype })
+        Some(Cost {
+            flops: flops(false),
+            work_flops: flops(self.flag("causal")),
+            bytes,
+            dtype,
+            transfer: None,
+        })
     }
 
     fn convolution(&self) -> Option<Cost> {
@@ -414,7 +445,13 @@ impl<'a> Call<'a> {
         let flops = convolution_flops(&x.dims, &w.dims, over)?;
         let written = x.dtype.map(|dtype| product(&out).saturating_mul(dtype.bytes()));
         let bytes = sum([x.bytes(), w.bytes(), written]);
-        Some(Cost { flops: Some(flops), work_flops: Some(flops), bytes, dtype: x.dtype })
+        Some(Cost {
+            flops: Some(flops),
+            work_flops: Some(flops),
+            bytes,
+            dtype: x.dtype,
+            transfer: None,
+        })
     }
 
     /// The shape of a convolution's result.
@@ -469,7 +506,13 @@ impl<'a> Call<'a> {
             flops = flops.saturating_add(convolution_flops(&x, &filter, &turned(&w.dims))?);
         }
         let bytes = sum([gradient, x, x, w, w].map(Tensor::bytes));
-        Some(Cost { flops: Some(flops), work_flops: Some(flops), bytes, dtype: x.dtype })
+        Some(Cost {
+            flops: Some(flops),
+            work_flops: Some(flops),
+            bytes,
+            dtype: x.dtype,
+            transfer: None,
+        })
     }
 }
 

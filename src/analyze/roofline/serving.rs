@@ -70,6 +70,7 @@ impl Call<'_> {
             work_flops: flops(served.pairs - served.hidden),
             bytes: sum([q.bytes(), read, written]),
             dtype: q.dtype,
+            transfer: None,
         })
     }
 
@@ -86,7 +87,7 @@ impl Call<'_> {
         let flops = Some(product(&[2, batch, rows, inner, columns]));
         let written = a.dtype.map(|dtype| product(&[batch, rows, columns, result_bytes(dtype)]));
         let bytes = sum([a.bytes(), b.bytes(), written]);
-        Some(Cost { flops, work_flops: flops, bytes, dtype: a.dtype })
+        Some(Cost { flops, work_flops: flops, bytes, dtype: a.dtype, transfer: None })
     }
 
     /// Tokens that each go through some of the experts, of two products each.
@@ -106,6 +107,6 @@ impl Call<'_> {
         let met = experts.min(rows);
         let weights = |w: &Tensor| Some(product(&[met, row(w)?, w.dtype?.bytes()]));
         let bytes = sum([x.bytes(), x.bytes(), index.bytes(), weights(w1), weights(w2)]);
-        Some(Cost { flops, work_flops: flops, bytes, dtype: x.dtype })
+        Some(Cost { flops, work_flops: flops, bytes, dtype: x.dtype, transfer: None })
     }
 }

@@ -98,6 +98,25 @@ impl Dtype {
         })
     }
 
+    /// The type that c10 names so, as collectives have it.
+    pub(super) fn of_scalar(name: &str) -> Option<Self> {
+        Some(match name {
+            "Double" => Self::Fp64,
+            "Float" => Self::Fp32,
+            "BFloat16" => Self::Bf16,
+            "Half" => Self::Fp16,
+            "Char" | "Byte" => Self::Int8,
+            "Short" | "UInt16" => Self::Int16,
+            "Int" | "UInt32" => Self::Int32,
+            "Long" | "UInt64" => Self::Int64,
+            "Bool" => Self::Bool,
+            "ComplexFloat" => Self::Complex64,
+            "ComplexDouble" => Self::Complex128,
+            _ if name.starts_with("Float8_") => Self::Fp8,
+            _ => return None,
+        })
+    }
+
     /// Bytes of an element.
     pub(super) fn bytes(self) -> u64 {
         match self {

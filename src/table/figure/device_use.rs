@@ -96,6 +96,8 @@ fn point(row: &RooflineRow, whole_ns: i64) -> Option<RoofPoint> {
     let (role, bound) = match row.bound? {
         Bound::Compute => (Role::Kernel, "limited by products"),
         Bound::Memory => (Role::Copy, "limited by memory"),
+        // Collectives have no FLOPs.
+        Bound::Link => return None,
     };
     let is_drawn = |value: &f64| *value > 0.0;
     Some(RoofPoint {
