@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::backward::{Forward, Nodes, has_backward, node};
 use crate::analyze::base::TimeBase;
 use crate::analyze::nesting::{NestStack, Open, Visitor, walk};
 use crate::model::{EventKind, MODULE_FRAME};
-use crate::store::{Store, StrId};
+use crate::store::{OpRow, Store, StrId};
 
 /// One module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,17 +35,46 @@ impl Module {
 pub(super) struct Frames {
     /// All modules, by number.
     pub modules: Vec<Module>,
-    /// (call, number of the innermost module around it), by call.
-    pub modules_of_calls: Vec<(u32, u32)>,
+    /// (call, number of its module, whether by its backward), by call.
+    pub modules_of_calls: Vec<(u32, u32, bool)>,
     /// Of each captured graph its launches in order, each with its module.
     pub captures: Vec<Vec<Option<u32>>>,
 }
 
 impl Frames {
-    /// The innermost module around a call.
+    /// The innermost module around a call, or whose backward makes it.
     pub(super) fn module_of(&self, call: u32) -> Option<u32> {
-        let at = self.modules_of_calls.binary_search_by_key(&call, |&(call, _)| call).ok()?;
-        Some(self.modules_of_calls[at].1)
+        Some(self.of_call(call)?.1)
+    }
+
+    /// Whether what a call belongs to is known by its backward.
+    pub(super) fn is_backward(&self, call: u32) -> bool {
+        self.of_call(call).is_some_and(|found| found.2)
+    }
+
+    fn of_call(&self, call: u32) -> Option<(u32, u32, bool)> {
+        let at = self.modules_of_calls.binary_search_by_key(&call, |&(call, ..)| call).ok()?;
+        Some(self.modules_of_calls[at])
+    }
+}
+
+/// A call of the runtime.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    slice: u32,
+    /// The innermost module around it, or whose backward makes it.
+    module: Option<u32>,
+    /// The innermost backward operator around it, where no module is between the two.
+    backward: Option<u32>,
+}
+
+impl Call {
+    /// With the module of its backward, where that is known.
+    fn resolved(self, store: &Store, nodes: &Nodes) -> Self {
+        match self.backward.and_then(|slice| nodes.module_of(store, slice)) {
+            Some(module) => Self { module: Some(module), ..self },
+            None => Self { backward: None, ..self },
+        }
     }
 }
 
@@ -61,30 +91,44 @@ pub(super) fn frames(store: &Store, base: &TimeBase) -> Frames {
         numbers: BTreeMap::new(),
         modules: Vec::new(),
         calls: Vec::new(),
+        forward: Vec::new(),
+        track: 0,
     };
     let mut stack = NestStack::default();
-    let mut captures = Vec::new();
+    let has_backward = has_backward(store);
+    let mut of_threads = Vec::new();
     for thread in &base.threads {
-        let from = walker.calls.len();
         let slices = store.tracks[thread.track].slices.clone();
-        let select = |kind: EventKind| kind == EventKind::PythonFunction || kind.is_api_call();
+        let select = |kind: EventKind| {
+            kind == EventKind::PythonFunction
+                || kind.is_api_call()
+                || has_backward && kind == EventKind::CpuOp
+        };
+        walker.track = thread.track as u32;
         walk(store, slices, &mut stack, select, &mut walker);
-        captures.extend(captured(store, &walker.calls[from..]));
+        of_threads.push(std::mem::take(&mut walker.calls));
     }
-    let Walker { mut modules, calls, .. } = walker;
+    let Walker { mut modules, forward, .. } = walker;
     number_layers(&mut modules);
-    let mut modules_of_calls: Vec<(u32, u32)> =
-        calls.into_iter().filter_map(|(call, module)| Some((call, module?))).collect();
+    let nodes = Nodes::of(store, forward);
+    for call in of_threads.iter_mut().flatten() {
+        *call = call.resolved(store, &nodes);
+    }
+    let captures = of_threads.iter().flat_map(|calls| captured(store, calls)).collect();
+    let calls = of_threads.into_iter().flatten();
+    let mut modules_of_calls: Vec<(u32, u32, bool)> = calls
+        .filter_map(|call| Some((call.slice, call.module?, call.backward.is_some())))
+        .collect();
     modules_of_calls.sort_unstable();
     Frames { modules, modules_of_calls, captures }
 }
 
 /// The launches between the begin and the end of each capture, with their modules.
-fn captured(store: &Store, calls: &[(u32, Option<u32>)]) -> Vec<Vec<Option<u32>>> {
+fn captured(store: &Store, calls: &[Call]) -> Vec<Vec<Option<u32>>> {
     let mut all = Vec::new();
     let mut open: Option<Vec<Option<u32>>> = None;
-    for &(call, module) in calls {
-        let name = store.strings.get(store.slices.name[call as usize]);
+    for &Call { slice, module, .. } in calls {
+        let name = store.strings.get(store.slices.name[slice as usize]);
         if name.contains("StreamBeginCapture") {
             open = Some(Vec::new());
         } else if name.contains("StreamEndCapture") {
@@ -111,8 +155,12 @@ struct Walker<'a> {
     /// Module by (module around it, name).
     numbers: BTreeMap<(Option<u32>, StrId), u32>,
     modules: Vec<Module>,
-    /// Calls in order, each with the innermost module.
-    calls: Vec<(u32, Option<u32>)>,
+    /// Calls in order.
+    calls: Vec<Call>,
+    /// Forward operators of autograd nodes.
+    forward: Vec<Forward>,
+    /// The track that is walked.
+    track: u32,
 }
 
 impl Walker<'_> {
@@ -121,17 +169,35 @@ impl Walker<'_> {
         self.is_module[name.0 as usize].then_some(name)
     }
 
-    /// The number of the innermost module that is open.
-    fn innermost(&mut self, above: &[Open]) -> Option<u32> {
-        let mut module = None;
+    /// The number of the innermost module that is open, and the innermost backward operator inside it.
+    fn innermost(&mut self, above: &[Open]) -> (Option<u32>, Option<u32>) {
+        let (mut module, mut backward) = (None, None);
         for open in above {
-            if self.store.kind(open.slice as usize) == EventKind::PythonFunction
-                && let Some(name) = self.module_name(open.slice)
-            {
-                module = Some(self.number(module, name));
+            match self.store.kind(open.slice as usize) {
+                EventKind::PythonFunction => {
+                    if let Some(name) = self.module_name(open.slice) {
+                        (module, backward) = (Some(self.number(module, name)), None);
+                    }
+                }
+                EventKind::CpuOp if node(self.store, open.slice).is_some() => {
+                    backward = Some(open.slice);
+                }
+                _ => {}
             }
         }
-        module
+        (module, backward)
+    }
+
+    /// Notes an operator that may have made an autograd node.
+    fn add_forward(&mut self, slice: usize, above: &[Open]) {
+        let is_forward = |row: &OpRow| row.forward_thread == Some(0);
+        let sequence = self.store.sequence_number(slice);
+        let row = self.store.op_row(slice).filter(|row| is_forward(row));
+        if let (Some(sequence), Some(_)) = (sequence, row) {
+            let (track, ts_ns) = (self.track, self.store.slices.ts_ns[slice]);
+            let (module, _) = self.innermost(above);
+            self.forward.push(Forward { track, ts_ns, sequence, module });
+        }
     }
 
     fn number(&mut self, around: Option<u32>, name: StrId) -> u32 {
@@ -151,11 +217,14 @@ impl Walker<'_> {
 
 impl Visitor for Walker<'_> {
     fn enter(&mut self, slice: usize, above: &[Open]) {
-        if self.store.kind(slice).is_api_call() {
-            let module = self.innermost(above);
-            self.calls.push((slice as u32, module));
+        let kind = self.store.kind(slice);
+        if kind.is_api_call() {
+            let (module, backward) = self.innermost(above);
+            self.calls.push(Call { slice: slice as u32, module, backward });
+        } else if kind == EventKind::CpuOp {
+            self.add_forward(slice, above);
         } else if let Some(name) = self.module_name(slice as u32) {
-            let around = self.innermost(above);
+            let (around, _) = self.innermost(above);
             let number = self.number(around, name) as usize;
             self.modules[number].calls += 1;
             self.modules[number].host_ns += self.store.slices.dur_ns(slice);

@@ -1,11 +1,13 @@
 //! Device and host time by `nn.Module` and by layer, through CUDA graphs too.
 //!
-//! A kernel that a call inside a module's frame launched belongs to the innermost such frame. A replayed graph has no
+//! A kernel that a call inside a module's frame launched belongs to the innermost such frame; one that the backward of an
+//! operator launched, to the module of that operator ([`backward`]). A replayed graph has no
 //! frames: its kernels are compared, in order, with kernels or launches whose modules are known, of the same input or
 //! another one given with it ([`align`]). What rung of that ladder a row stands on, its column `rung` says; what no rung
 //! tells stays a row without a module, so that the rows sum to all kernels.
 
 mod align;
+mod backward;
 mod frames;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +26,8 @@ words! {
     Rung {
         /// A frame of the module is around the launch.
         Frame "frame",
+        /// The launch is in the backward of an operator that a frame of the module is around.
+        Backward "backward",
         /// The graph's kernels are, one for one, the launches of a recorded capture.
         Capture "capture",
         /// The graph's kernels are, one for one, kernels that ran eagerly.
@@ -206,7 +210,12 @@ fn rows(
                 .or_insert_with_key(|symbols| place_graph(symbols, known))
                 .clone(),
             own => {
-                let rung = if own.is_some() { Rung::Frame } else { Rung::Nothing };
+                let is_backward = group[0].call.is_some_and(|call| seen.frames.is_backward(call));
+                let rung = match own {
+                    Some(_) if is_backward => Rung::Backward,
+                    Some(_) => Rung::Frame,
+                    None => Rung::Nothing,
+                };
                 vec![Place { input: number, module: own, layer: None, rung }; group.len()]
             }
         };
