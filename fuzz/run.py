@@ -20,7 +20,7 @@ import time
 import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TARGETS = ["chrome", "events", "gzip", "perfetto", "logs", "rules", "partials", "manifest", "sql"]
+TARGETS = ["chrome", "events", "gzip", "perfetto", "logs", "rules", "partials", "manifest", "snapshot", "sql"]
 # What cargo-fuzz has rustc do, without a sanitizer: the code has no `unsafe` that one would watch.
 FLAGS = ["-Cpasses=sancov-module", "-Cllvm-args=-sanitizer-coverage-level=4", "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
          "-Cllvm-args=-sanitizer-coverage-pc-table", "-Cllvm-args=-sanitizer-coverage-trace-compares", "--cfg=fuzzing",
@@ -52,6 +52,8 @@ def corpus(target, folder):
         return [data[10:] for data in files if data[:2] == b"\x1f\x8b"]
     if target == "rules":
         return [(ROOT / "src/analyze" / name).read_bytes() for name in ("wait_rules.default", "comm_rules.default")]
+    if target == "snapshot":
+        return [data[2:] for data in files if data[:1] == b"\x80"]
     if target == "partials":
         return partials(folder)
     if target == "sql":

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use omni_trace::analyze::comm_rules::CommRules;
 use omni_trace::analyze::wait_rules::WaitRules;
 use omni_trace::ask::partial::{FORMAT, read_partial};
-use omni_trace::ask::{Question, Reduced};
+use omni_trace::ask::{Question, Reduced, Traces};
 use omni_trace::read::logs::read_log_bytes;
 use omni_trace::read::{Input, ReadError, ReadOptions, read_input};
 use omni_trace_proto::capture::CaptureManifest;
@@ -18,7 +18,7 @@ use omni_trace_proto::prost::Message as _;
 pub(crate) type Target = fn(&[u8]);
 
 /// Every target by name.
-pub(crate) const ALL: [(&str, Target); 8] = [
+pub(crate) const ALL: [(&str, Target); 9] = [
     ("chrome", chrome),
     ("events", events),
     ("gzip", gzip),
@@ -27,6 +27,7 @@ pub(crate) const ALL: [(&str, Target); 8] = [
     ("rules", rules),
     ("partials", partials),
     ("manifest", manifest),
+    ("snapshot", snapshot),
 ];
 
 /// A file of this process that inputs are read from.
@@ -95,6 +96,23 @@ pub(crate) fn perfetto(bytes: &[u8]) {
 /// Every line of a log is of a class, or is counted.
 pub(crate) fn logs(bytes: &[u8]) {
     let _ = read_log_bytes("log", bytes);
+}
+
+/// A snapshot of torch's allocator that is read is answered, and the parts of its peaks sum to them.
+pub(crate) fn snapshot(bytes: &[u8]) {
+    let path = file("snapshot");
+    let pickle = [&[0x80, 4][..], bytes].concat();
+    std::fs::write(&path, pickle).expect("there is room for a file");
+    let options = ReadOptions { threads: 1, takes_snapshots: true, ..ReadOptions::default() };
+    let input = read_input(&path, &options);
+    std::fs::remove_file(&path).expect("the file was just written");
+    let Ok(input) = input else { return };
+    let report = Traces::of(vec![input]).analyze(&Question::default());
+    for row in &report.memory {
+        let parts = report.memory_peak.iter().filter(|part| part.device == row.device);
+        let sum = parts.fold(0_i64, |sum, part| sum.saturating_add(part.bytes));
+        assert!(row.allocated_peak_bytes.is_none_or(|peak| peak as i64 == sum), "parts and peak");
+    }
 }
 
 /// Rules that are taken can be asked.

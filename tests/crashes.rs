@@ -75,6 +75,11 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
             .filter_map(|name| fs::read(root().join("src/analyze").join(name)).ok())
             .collect(),
         "logs" => texts().filter(|text| text.windows(4).any(|w| w == b"INFO")).collect(),
+        "snapshot" => all
+            .iter()
+            .filter(|b| matches!(b[..], [0x80, 2..=5, ..]))
+            .map(|b| b[2..].to_vec())
+            .collect(),
         "partials" => partials(),
         "manifest" => vec![manifest()],
         "events" => texts().filter_map(|text| some_events(&text)).collect(),

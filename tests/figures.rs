@@ -17,9 +17,10 @@ const MAX_DIFFERENCE: u8 = 24;
 const MAX_PER_MILLE: usize = 1;
 
 /// What is drawn: arguments, and the figures that are compared.
-const CASES: [(&[&str], &[&str]); 3] = [
+const CASES: [(&[&str], &[&str]); 4] = [
     (&["analyze", "fixtures/pipeline"], &["breakdown", "blame"]),
     (&["analyze", "fixtures/roofline/llama_decode.json.gz"], &["roofline"]),
+    (&["analyze", "fixtures/snapshot/trace.json", "fixtures/snapshot/mem.pickle"], &["memory"]),
     (&["stages", "fixtures/logs_seed"], &["waterfall"]),
 ];
 

@@ -119,3 +119,61 @@ fn what_is_alive_belongs_to_who_allocated_it() {
         json!([[1000, 1300, 1150, 150, 2, 2, 1, 500], [1150, 1450, 1150, 0, 1, 1, 0, 0]]);
     assert_eq!(Value::from(brief), expected);
 }
+
+/// The same operators with and without memory and shapes: what was not recorded is not told of, and the tables say why.
+#[test]
+fn what_was_not_recorded_is_not_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |with: &[Value]| {
+        let span = |cat: &str, name: &str, ts: f64, dur: f64| json!({"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur, "args": {}});
+        let mut events = vec![
+            span("Trace", "PyTorch Profiler (0)", 0.0, 100.0),
+            span("cpu_op", "aten::mm", 12.0, 10.0),
+        ];
+        events.extend_from_slice(with);
+        let path = folder.path().join("a.pt.trace.json");
+        std::fs::write(&path, json!({"traceEvents": events}).to_string()).unwrap();
+        let report = analyzed(path.to_str().unwrap());
+        (report["verdict"].to_string(), report["memory_peak"].clone())
+    };
+    let (sentences, peak) = said(&[]);
+    assert!(
+        !sentences.contains("memory were allocated") && !sentences.contains("roof"),
+        "{sentences}"
+    );
+    assert_eq!(peak, json!([]));
+    let (sentences, peak) = said(&[memory(14.0, 100, 1, 1100)]);
+    assert!(sentences.contains("memory were allocated"), "{sentences}");
+    assert_eq!(peak.as_array().unwrap().len(), 2);
+}
+
+/// The cache of keys and values and weights apart, by the functions around their allocations.
+#[test]
+fn the_cache_and_weights_are_told_apart() {
+    let span = |cat: &str, name: &str, ts: f64, dur: f64| json!({"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur, "args": {}});
+    let trace = json!({"traceEvents": [
+        span("Trace", "PyTorch Profiler (0)", 0.0, 100.0),
+        span("python_function", "vllm/v1/worker/gpu_model_runner.py(2000): load_model", 1.0, 20.0),
+        span("cpu_op", "aten::empty", 2.0, 2.0),
+        span("python_function", "vllm/v1/worker/gpu_model_runner.py(3000): initialize_kv_cache", 30.0, 20.0),
+        span("cpu_op", "aten::zeros", 31.0, 2.0),
+        // It reads the cache's size, and allocates something else.
+        span("python_function", "vllm/v1/worker/gpu_model_runner.py(3500): get_kv_cache_spec", 60.0, 20.0),
+        span("cpu_op", "aten::empty", 61.0, 2.0),
+        memory(3.0, 700, 1, 1700),
+        memory(32.0, 2000, 2, 3700),
+        memory(62.0, 30, 3, 3730),
+    ]});
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pt.trace.json");
+    std::fs::write(&path, trace.to_string()).unwrap();
+    let report = analyzed(path.to_str().unwrap());
+    let rows = report["memory_purposes"].as_array().unwrap().iter();
+    let brief: Vec<Value> = rows.map(|row| json!([row["purpose"], row["bytes"]])).collect();
+    assert_eq!(
+        brief,
+        [json!(["kv_cache", 2000]), json!(["weights", 700]), json!(["unknown", 1030])]
+    );
+    let sentences = report["verdict"].to_string();
+    assert!(sentences.contains("is the cache of keys and values"), "{sentences}");
+}

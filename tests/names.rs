@@ -205,7 +205,9 @@ fn case_34_memory_has_its_peak_and_its_failure() {
     let right = json!([{
         "input": 0, "device": 0, "allocated_peak_bytes": 5_368_709_120_u64,
         "reserved_peak_bytes": 6_442_450_944_u64, "peak_at_ns": 410_000, "out_of_memory": 1,
-        "place": "device", "events": 6,
+        "place": "device", "events": 6, "begin_bytes": 0, "end_bytes": 2_147_483_648_u64,
+        "segment_allocs": null, "segment_frees": null, "retries": null, "split_bytes": null,
+        "failed_bytes": 85_899_345_920_u64, "source": "trace",
     }]);
     assert_eq!(memory, right);
     let part = report("analyze", &path, &["--window", "..250us"])["memory"].clone();

@@ -327,6 +327,7 @@ fn no_bytes_make_a_store_that_panics() {
                     path: input.path.clone(),
                     identity: input.identity.clone(),
                     merged_from: None,
+                    snapshot: None,
                     ..input
                 };
                 let report = Traces::of(vec![input]).analyze(&Question::default());

@@ -3,11 +3,13 @@
 use super::comm_rules::{CommRules, KernelRoles};
 use super::devices::{DeviceActivity, comm_kernels_of, device_activity};
 use super::host::{HostThread, ThreadKind, host_threads};
+use super::intervals::Span;
 use super::launches::Launches;
+use super::memory_events::span_of;
 use super::names::NameRules;
 use super::wait_rules::WaitRules;
 use super::window::{WindowConfig, Windows, windows};
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 
 /// What the time accounts are to honour.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +60,20 @@ impl TimeBase {
     #[must_use]
     pub fn numbered(self, input: usize) -> Self {
         Self { input, ..self }
+    }
+
+    /// The same with the window of a snapshot, where there is nothing else.
+    #[must_use]
+    pub fn with_snapshot(
+        mut self,
+        store: &Store,
+        snapshot: Option<&Snapshot>,
+        config: &TimeConfig,
+    ) -> Self {
+        let span = snapshot.and_then(|snapshot| span_of(store, snapshot));
+        let span = span.map(|(start_ns, end_ns)| Span::new(start_ns, end_ns));
+        self.windows = self.windows.or(span, config.window);
+        self
     }
 
     /// The work threads.

@@ -5,7 +5,7 @@
 use super::base::TimeBase;
 use super::devices::ActivityRow;
 use super::iterations::iterations;
-use super::memory::memory;
+use super::memory::memory_of_trace;
 use super::window::WindowSource;
 use crate::align::{ClockBase, base_of};
 use crate::diag::{Reporter, Severity};
@@ -156,7 +156,7 @@ impl Evidence {
             collectives: base.comm.len() as u64,
             described_collectives: base.comm.iter().filter(is_described).count() as u64,
             iterations: iterations(store, base).rows.len() as u64,
-            memory: memory(store, base).iter().map(|row| row.events).sum(),
+            memory: memory_of_trace(store, base).iter().map(|row| row.events).sum(),
             has_clock: base_of(store) != ClockBase::Unknown,
             states_window: base.windows.source == WindowSource::ProfilerSpan,
             is_complete: !is_lossy && !store.meta.truncated,

@@ -5,9 +5,8 @@
 
 use super::base::TimeBase;
 use super::intervals::Span;
-use super::memory_live::{Event, events};
+use super::memory_events::{DeviceMemory, Event, MemoryEvents, MemorySource};
 use crate::schema::tables;
-use crate::store::Store;
 
 /// Parts of the window.
 const N_PARTS: i64 = 240;
@@ -21,27 +20,27 @@ tables! {
         dur_ns: i64, Ns, All, "time", "length of the part; the window has 240";
         allocated_bytes: Option<i64>, Bytes, All, "allocated", "most that was allocated in it";
         reserved_bytes: Option<i64>, Bytes, All, "reserved", "most that the allocator had reserved in it; none before the first event";
+        source: MemorySource, Text, All, "source", "memory events of the trace, or a snapshot of torch's allocator";
     }
 }
 
 /// The memory of every device with an event, part by part.
-pub fn memory_line(store: &Store, base: &TimeBase) -> Vec<MemoryLineRow> {
+pub fn memory_line(events: &MemoryEvents, base: &TimeBase) -> Vec<MemoryLineRow> {
     let window = base.windows.file;
-    let by_device = events(store, base).into_iter();
-    by_device
-        .flat_map(|(device, events)| {
-            let parts = parts(window).into_iter();
-            let row = |span: Span| MemoryLineRow {
-                input: base.input,
-                device,
-                start_ns: span.start_ns - window.start_ns,
-                dur_ns: span.len_ns(),
-                allocated_bytes: most(&events, span, |one| one.total).max(first(&events, span)),
-                reserved_bytes: most(&events, span, |one| one.reserved),
-            };
-            parts.map(row).collect::<Vec<_>>()
-        })
-        .collect()
+    let line = |one: &DeviceMemory| {
+        let events = &one.events;
+        let row = |span: Span| MemoryLineRow {
+            input: base.input,
+            device: one.device,
+            start_ns: span.start_ns - window.start_ns,
+            dur_ns: span.len_ns(),
+            allocated_bytes: most(events, span, |one| one.total).max(first(events, span)),
+            reserved_bytes: most(events, span, |one| one.reserved),
+            source: one.source,
+        };
+        parts(window).into_iter().map(row).collect::<Vec<_>>()
+    };
+    events.inside(base).flat_map(line).collect()
 }
 
 /// The parts of a window that are not empty; they are as long as it.

@@ -98,6 +98,8 @@ pub enum WindowSource {
     ProfilerSpan,
     /// First start to last end of the complete events.
     Events,
+    /// First to last event of a snapshot of torch's allocator, where nothing else was read.
+    Snapshot,
 }
 
 /// The window of one device.
@@ -126,6 +128,18 @@ pub struct Windows {
     pub is_clipped: bool,
     /// The devices that show activity, by index.
     pub devices: Vec<DeviceWindow>,
+}
+
+impl Windows {
+    /// The same; where the file has no event of its own, with the span of what was read beside it.
+    pub(super) fn or(self, span: Option<Span>, config: WindowConfig) -> Self {
+        match span.filter(|_| self.source == WindowSource::Empty) {
+            Some(whole) => {
+                Self { file: config.apply(whole), whole, source: WindowSource::Snapshot, ..self }
+            }
+            None => self,
+        }
+    }
 }
 
 /// A duration that no capture can hold.

@@ -20,6 +20,7 @@ use crate::analyze::memory_line::{MemoryLineRow, memory_line};
 use crate::analyze::memory_live::{
     MemoryIterationRow, MemoryPeakRow, memory_iterations, memory_peak,
 };
+use crate::analyze::memory_purpose::{MemoryPurposeRow, memory_purposes};
 use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow, queues};
 use crate::analyze::ranks::{RankInput, places};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow, roofline};
@@ -43,7 +44,7 @@ pub struct Digest {
     pub path: PathBuf,
     /// Who wrote it.
     pub identity: Identity,
-    /// Whether it holds an event with a duration.
+    /// Whether it holds an event with a duration, or a snapshot of torch's allocator.
     pub has_slices: bool,
     /// What is compared with other inputs.
     pub across: Across,
@@ -92,16 +93,7 @@ impl Digest {
             report.steady = steady(&results.iterations.rows, &results.base);
         }
         add_launches(question, &input.store, &results, &mut report);
-        if question.needs(&[MemoryPeakRow::SPEC]) {
-            report.memory_peak = memory_peak(&input.store, &results.base);
-        }
-        if question.needs(&[MemoryIterationRow::SPEC]) {
-            let InputAnswers { base, iterations, .. } = &results;
-            report.memory_iterations = memory_iterations(&input.store, base, iterations);
-        }
-        if question.needs(&[MemoryLineRow::SPEC]) {
-            report.memory_line = memory_line(&input.store, &results.base);
-        }
+        add_memory(question, &input.store, &results, &mut report);
         if question.needs(&[RooflineRow::SPEC, UtilizationRow::SPEC]) {
             let InputAnswers { base, iterations, .. } = &results;
             let found = roofline(&input.store, base, iterations, &question.roofline);
@@ -122,7 +114,7 @@ impl Digest {
                 parallel: places(&input.identity, &input.store),
                 ..input.identity.clone()
             },
-            has_slices: !input.store.slices.is_empty(),
+            has_slices: !input.store.slices.is_empty() || input.snapshot.is_some(),
             across,
             rows: report,
             sums: Sums { origins, ..Sums::of(&input.store, results) },
@@ -203,6 +195,28 @@ fn add_input(
     report.iteration_summary.extend_from_slice(&results.iterations.summary);
     report.memory.extend_from_slice(&results.memory);
     report.issues.extend(rows::issues(number, diag));
+}
+
+/// Adds whose memory it was, what for and when.
+fn add_memory(
+    question: &Question,
+    store: &Store,
+    results: &InputAnswers,
+    report: &mut AnalyzeReport,
+) {
+    let InputAnswers { base, iterations, memory_events: events, .. } = results;
+    if question.needs(&[MemoryPeakRow::SPEC]) {
+        report.memory_peak = memory_peak(events, base);
+    }
+    if question.needs(&[MemoryPurposeRow::SPEC]) {
+        report.memory_purposes = memory_purposes(events, base);
+    }
+    if question.needs(&[MemoryIterationRow::SPEC]) {
+        report.memory_iterations = memory_iterations(events, store, base, iterations);
+    }
+    if question.needs(&[MemoryLineRow::SPEC]) {
+        report.memory_line = memory_line(events, base);
+    }
 }
 
 /// Adds what starting device work takes.

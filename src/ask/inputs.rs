@@ -6,6 +6,7 @@ use super::{InputAnswers, SortKey};
 use crate::analyze::base::TimeBase;
 use crate::analyze::exclude::Exclusion;
 use crate::analyze::key_averages::{KeyAverages, LinkSource};
+use crate::analyze::memory_events::MemoryEvents;
 use crate::analyze::timeline::Class;
 use crate::analyze::trust::report_notices;
 use crate::analyze::window::{WindowSource, Windows};
@@ -38,6 +39,7 @@ pub(super) fn input(number: usize, input: &Input, diag: &Reporter, windows: &Win
         dp_rank: identity.parallel.dp,
         pp_rank: identity.parallel.pp,
         ep_rank: identity.parallel.ep,
+        snapshot: input.snapshot.as_ref().map(|file| file.path.display().to_string()),
     }
 }
 
@@ -96,7 +98,9 @@ pub(super) fn with_findings(
 ) -> Reporter {
     let mut diag = input.diag.clone();
     if input.store.slices.is_empty() {
-        diag.add(IssueKind::NoEvents, 1, None, None);
+        if base.windows.source != WindowSource::Snapshot {
+            diag.add(IssueKind::NoEvents, 1, None, None);
+        }
     } else {
         report_notices(base, &mut diag);
     }
@@ -111,6 +115,16 @@ pub(super) fn with_findings(
         diag.with_detail(IssueKind::PythonRowsChosen, None, detail);
     }
     diag
+}
+
+/// What a snapshot does not tell.
+pub(super) fn report_snapshot(events: &MemoryEvents, base: &TimeBase, diag: &mut Reporter) {
+    if let Some(doubt) = events.doubt() {
+        diag.add(IssueKind::SnapshotBound, 1, None, Some(doubt));
+    }
+    if events.is_apart(base) {
+        diag.add(IssueKind::SnapshotApart, 1, None, None);
+    }
 }
 
 /// How the device time of operators is known, where it is not by the operators' ids.

@@ -21,7 +21,10 @@ use crate::analyze::kernels::{ActivityDurations, activity_durations};
 use crate::analyze::key_averages::{KeyAverages, key_averages, key_averages_excluding};
 use crate::analyze::launch_stats::LaunchStatRow;
 use crate::analyze::memory::memory;
-use crate::analyze::memory_live::MemoryIterationRow;
+use crate::analyze::memory_events::MemoryEvents;
+use crate::analyze::memory_line::MemoryLineRow;
+use crate::analyze::memory_live::{MemoryIterationRow, MemoryPeakRow};
+use crate::analyze::memory_purpose::MemoryPurposeRow;
 use crate::analyze::roofline::UtilizationRow;
 use crate::analyze::startup::startup;
 use crate::analyze::steady::SteadyRow;
@@ -30,7 +33,7 @@ use crate::analyze::timeline::Class;
 use crate::diag::timings;
 use crate::read::Input;
 use crate::schema::Row as _;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 use crate::table::{
     ActivityRow, BlameCellRow, BreakdownRow, ClockRow, ComponentRow, DeviceRow, ExcludedRow,
     GapRow, IdleRow, IssueRow, IterationRow, IterationSummaryRow, KernelClassRow, KernelRow,
@@ -57,6 +60,8 @@ pub struct InputAnswers {
     pub(super) durations: ActivityDurations,
     pub(super) activity: Vec<ActivityRow>,
     pub(super) memory: Vec<MemoryRow>,
+    /// What its tables of memory are made of; empty where none is wanted.
+    pub(super) memory_events: MemoryEvents,
     /// What is left out of the above; `None` where nothing is to be.
     pub(super) exclusion: Option<Exclusion>,
 }
@@ -66,7 +71,9 @@ impl InputAnswers {
     pub(super) fn of(question: &Question, number: usize, input: &Input) -> Self {
         let store = &input.store;
         let base = timings::timed("analyze: time base", || TimeBase::new(store, &question.time));
-        let base = base.numbered(number);
+        let snapshot = input.snapshot.as_ref().map(|file| &file.snapshot);
+        let base = base.numbered(number).with_snapshot(store, snapshot, &question.time);
+        let memory_events = memory_events(question, store, &base, snapshot);
         let exclusion =
             (!question.excluded.is_empty()).then(|| exclusion(store, &base, &question.excluded));
         let (of_time, (key_averages, durations, activity)) = rayon::join(
@@ -88,7 +95,8 @@ impl InputAnswers {
             key_averages,
             durations,
             activity,
-            memory: memory(store, &base),
+            memory: memory(&memory_events, store, &base),
+            memory_events,
             exclusion,
             base,
         };
@@ -107,6 +115,27 @@ impl InputAnswers {
         for component in &mut self.components {
             component.leave_out(&exclusion.classes);
         }
+    }
+}
+
+/// What tables of memory are made of, where one is wanted.
+fn memory_events(
+    question: &Question,
+    store: &Store,
+    base: &TimeBase,
+    snapshot: Option<&Snapshot>,
+) -> MemoryEvents {
+    let of_events = question.needs(&[
+        MemoryPeakRow::SPEC,
+        MemoryPurposeRow::SPEC,
+        MemoryIterationRow::SPEC,
+        MemoryLineRow::SPEC,
+    ]);
+    let of_snapshot = snapshot.is_some() && question.needs(&[MemoryRow::SPEC, IssueRow::SPEC]);
+    if of_events || of_snapshot {
+        timings::timed("analyze: memory", || MemoryEvents::of(store, base, snapshot))
+    } else {
+        MemoryEvents::default()
     }
 }
 

@@ -45,7 +45,10 @@ impl Each {
         };
         let panels = inputs.par_iter().zip(&results).map(panel).collect();
         let with_findings = |(input, results): (_, &InputAnswers)| {
-            rows::with_findings(input, &results.base, results.key_averages.as_ref())
+            let averages = results.key_averages.as_ref();
+            let mut diag = rows::with_findings(input, &results.base, averages);
+            rows::report_snapshot(&results.memory_events, &results.base, &mut diag);
+            diag
         };
         let diags = inputs.iter().zip(&results).map(with_findings).collect();
         Self { results, compared, diags, panels }

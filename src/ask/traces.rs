@@ -14,6 +14,7 @@ use crate::analyze::copies::CopiesConfig;
 use crate::read::logs::{LogInput, discover_logs, read_log};
 use crate::read::{
     Input, Progress, ReadError, ReadOptions, Sidecars, discover, read_each, read_inputs,
+    with_snapshots,
 };
 use crate::recorded::{self, Known, Recorded};
 use crate::schema::Source;
@@ -42,7 +43,7 @@ pub struct Traces {
 
 impl Traces {
     /// Reads files, and directories for every known naming scheme, with a thread a core. A merged file gives each of the
-    /// inputs that it was made of.
+    /// inputs that it was made of; a snapshot of torch's allocator is of the trace of its process.
     ///
     /// # Errors
     ///
@@ -63,13 +64,14 @@ impl Traces {
         let paths: Vec<PathBuf> = paths.into_iter().map(|path| path.as_ref().to_owned()).collect();
         let found = discover(&paths)?;
         let Reading { options, progress, sidecars } = reading;
-        let read = read_each(&found.paths, options, progress, sidecars.as_ref());
+        let options = ReadOptions { takes_snapshots: true, ..*options };
+        let read = read_each(&found.paths, &options, progress, sidecars.as_ref());
         let read: Result<Vec<Vec<Input>>, _> = read.into_iter().collect();
         let mut inputs: Vec<Input> = read?.into_iter().flatten().collect();
         for input in &mut inputs {
             input.identity = refine_identity(&input.path, &input.identity, &input.store, &[]);
         }
-        Ok(Self::of(inputs))
+        Ok(Self::of(with_snapshots(inputs)))
     }
 
     /// Traces that were read already.

@@ -78,7 +78,8 @@ pub(super) enum Command {
 
 /// Where the time went and who waited: per stage, rank, device and thread; the profiler table; top kernels.
 ///
-/// Reads Kineto (torch.profiler) and other Chrome traces: .json, .json.gz, .json.zst, told apart by content.
+/// Reads Kineto (torch.profiler) and other Chrome traces: .json, .json.gz, .json.zst, told apart by content. A snapshot of torch's
+/// allocator (torch.cuda.memory._dump_snapshot) is read beside the trace of its process, or alone: as data, nothing in it is run.
 /// Exit codes: 0 done, 2 an error, or data lost under --strict. A closed pipe is success.
 #[derive(Debug, ClapArgs)]
 pub(super) struct AnalyzeArgs {

@@ -172,7 +172,8 @@ pub(super) fn draw(plan: &AnalyzePlan, report: &AnalyzeReport) -> anyhow::Result
 
 /// Says what is missing from the inputs, or only estimated.
 fn warn(inputs: &[Input], answers: &Answers) {
-    for input in inputs.iter().filter(|input| input.store.slices.is_empty()) {
+    let is_empty = |input: &&Input| input.store.slices.is_empty() && input.snapshot.is_none();
+    for input in inputs.iter().filter(is_empty) {
         say(&format!("warning: {} holds no event with a duration", input.path.display()));
         say("hint: the profiler may have been stopped before anything ran; widen its range");
     }

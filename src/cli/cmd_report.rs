@@ -45,7 +45,7 @@ impl ReportPlan {
     fn of(args: &ReportArgs) -> anyhow::Result<Self> {
         let inputs = find_traces(&args.paths)?;
         Ok(Self {
-            common: CommonPlan::running(&args.running).kept(&args.cache),
+            common: CommonPlan::running(&args.running).kept(&args.cache).with_snapshots(),
             question: Question {
                 time: args.rules.time_config(args.window)?,
                 excluded: excluded_classes(&args.exclude, false),
@@ -73,7 +73,7 @@ impl ReportPlan {
         let inputs = find_traces(paths)?;
         let named = LogArgs { no_logs: logs.is_empty(), logs, log_zone: None };
         Ok(Self {
-            common: CommonPlan::plain(false),
+            common: CommonPlan::plain(false).with_snapshots(),
             question: Question::default(),
             window: None,
             logs: LogPlan::of(&named, paths, &inputs)?,

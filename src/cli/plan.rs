@@ -149,7 +149,7 @@ pub(super) struct PartialPlan {
 impl AnalyzePlan {
     /// Resolves the arguments.
     pub(super) fn of(args: &AnalyzeArgs) -> anyhow::Result<Self> {
-        let common = CommonPlan::of(&args.common).kept(&args.cache);
+        let common = CommonPlan::of(&args.common).kept(&args.cache).with_snapshots();
         let shown = if is_about_profiler_table(args, common.format) {
             let table = KeyAverageRow::SPEC.key.to_owned();
             ShownPlan::of(&args.shown, &[table], &common, args.torch_layout)?
@@ -244,8 +244,8 @@ impl AnalyzePlan {
 
     /// The analysis of some traces as `analyze` does it where nothing but their paths is given, or torch's own table.
     pub(super) fn plain(paths: &[PathBuf], is_torch_layout: bool) -> anyhow::Result<Self> {
-        let (common, shown) =
-            (CommonPlan::plain(is_torch_layout), ShownPlan::plain(is_torch_layout));
+        let common = CommonPlan::plain(is_torch_layout).with_snapshots();
+        let shown = ShownPlan::plain(is_torch_layout);
         let plan = Self {
             inputs: find_traces(paths)?,
             is_torch_layout,
@@ -426,6 +426,11 @@ impl CommonPlan {
     /// The same with what was read before taken from where it is kept.
     pub(super) fn kept(self, cache: &CacheArgs) -> Self {
         Self { sidecars: cache.sidecars(self.is_quiet), ..self }
+    }
+
+    /// The same with snapshots of torch's allocator read beside traces.
+    pub(super) fn with_snapshots(self) -> Self {
+        Self { read: ReadOptions { takes_snapshots: true, ..self.read }, ..self }
     }
 
     /// Text to standard output, by so many threads, with lost data judged.

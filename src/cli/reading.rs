@@ -12,7 +12,7 @@ use crate::align::refine_identity;
 use crate::diag::{IssueKind, Reporter};
 use crate::files;
 use crate::read::logs::{LogInput, discover_logs, read_log};
-use crate::read::{Input, Inputs, ReadError, discover, is_not_a_rank, read_each};
+use crate::read::{Input, Inputs, ReadError, discover, is_not_a_rank, read_each, with_snapshots};
 
 /// Whether files of another kind are an error, and whether to say that they are left out.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ pub(super) fn read_traces(inputs: &Inputs, common: &CommonPlan) -> anyhow::Resul
         input.identity = refine_identity(&input.path, &input.identity, &input.store, &[]);
     }
     note_not_ranks(inputs, &mut read);
-    Ok(read)
+    Ok(with_snapshots(read))
 }
 
 /// Notes with the first input what profilers wrote beside the traces.

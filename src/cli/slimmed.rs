@@ -56,7 +56,9 @@ pub(super) fn beside(
     let (mut seen, mut room) = (BTreeSet::new(), MAX_BYTES);
     for &number in wanted {
         let path = &inputs[number].path;
-        if !path.is_file() || !seen.insert(path.clone()) {
+        let is_snapshot =
+            inputs[number].snapshot.as_ref().is_some_and(|snapshot| snapshot.path == *path);
+        if is_snapshot || !path.is_file() || !seen.insert(path.clone()) {
             continue;
         }
         let bytes = slimmed(path, time, room, common)?;

@@ -96,6 +96,9 @@ issue_kinds! {
     LostBefore, "lost_before", DataLoss, "the file was written from one of which something was lost: it is missing here, too";
     MissingInput, "missing_input", DataLoss, "a partial result could not be read: its inputs are missing from every figure";
     Sketched, "sketched", Info, "durations were many: the median and the 99th percentile of these tables are of values rounded by at most 1/256; counts, sums and extremes are exact";
+    PickleCall, "pickle_call", Notice, "the memory snapshot asks for something of Python to be called, which was not done: that value is missing";
+    SnapshotApart, "snapshot_apart", Notice, "no event of the memory snapshot lies inside the profiled window: of it, memory over time and by iteration is left out";
+    SnapshotBound, "snapshot_bound", Notice, "the memory snapshot does not tell exactly how much was allocated before its end";
     LeftOut, "left_out", Notice, "a file that was given beside the others is of another kind and was left out";
 }
 

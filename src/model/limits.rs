@@ -114,3 +114,12 @@ pub const MAX_LOG_PROBLEMS: usize = 2000;
 /// Most events of one input, and most texts: slices, events and texts are numbered with 32 bits, whose last number means
 /// none. A trace beyond it (some 600 GB of JSON) is refused.
 pub const MAX_NUMBERED: u64 = u32::MAX as u64 - 1;
+
+/// Values that a pickle may make whatever its length, and bytes of it that each further one takes. Snapshots of torch have a
+/// value in some ten bytes; what makes more of its bytes is made to fill memory, and is refused.
+pub const PICKLE_FREE_VALUES: u64 = 1 << 16;
+/// See [`PICKLE_FREE_VALUES`].
+pub const PICKLE_BYTES_A_VALUE: u64 = 4;
+
+/// Marks that may stand open in a pickle: how deep it nests. Snapshots of torch nest about ten deep.
+pub const MAX_PICKLE_DEPTH: usize = 256;

@@ -78,6 +78,14 @@ pub enum ReadError {
         /// What it is.
         what: &'static str,
     },
+    /// A pickle that is damaged, or none that snapshots are.
+    #[error("{path} cannot be read as a memory snapshot: {what}")]
+    BadSnapshot {
+        /// The input.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// More than can be numbered.
     #[error("{path} is too large: {what}")]
     TooLarge {
@@ -115,6 +123,7 @@ impl ReadError {
             | Self::OtherKind { path, .. }
             | Self::NotALog { path }
             | Self::NoLines { path }
+            | Self::BadSnapshot { path, .. }
             | Self::TooLarge { path, .. }
             | Self::Compression { path, .. } => path,
         }
@@ -133,6 +142,7 @@ impl ReadError {
             | Self::OtherKind { path, .. }
             | Self::NotALog { path }
             | Self::NoLines { path }
+            | Self::BadSnapshot { path, .. }
             | Self::TooLarge { path, .. }
             | Self::Compression { path, .. } => path,
         }
@@ -158,6 +168,7 @@ impl ReadError {
             | Self::NotATrace { .. }
             | Self::OtherKind { .. }
             | Self::NotALog { .. }
+            | Self::BadSnapshot { .. }
             | Self::NoLines { .. } => true,
             Self::Io { .. }
             | Self::NoThread { .. }
@@ -196,6 +207,9 @@ impl ReadError {
             }
             Self::OtherKind { .. } => {
                 "give the trace of the same profile: it has a `traceEvents` array"
+            }
+            Self::BadSnapshot { .. } => {
+                "write it with `torch.cuda.memory._dump_snapshot(path)`, and copy all of it"
             }
             Self::TooLarge { .. } => {
                 "capture fewer iterations, or one file for each rank and stage"

@@ -9,6 +9,9 @@ const EXECUTION_TRACE: &str = "an execution trace (a graph of operators)";
 const MEMORY_SNAPSHOT: &str = "a memory snapshot";
 const PICKLE: &str = "a Python pickle, as memory snapshots are";
 
+/// What a pickle is that no allocator wrote.
+pub(super) const OTHER_PICKLE: &str = "a Python pickle that is no memory snapshot";
+
 /// Folders that vLLM and SGLang write traces of graph capture to, beside those of what is served.
 const CAPTURE_FOLDERS: [&str; 2] = ["capture_traces", "graph_capture_profile"];
 
@@ -31,9 +34,14 @@ pub(super) fn is_snapshot_name(name: &str) -> bool {
     is_pickle && (name.contains("snapshot") || name.contains("memory"))
 }
 
+/// Whether a file begins as a pickle of protocol 2 to 5 does.
+pub(super) fn is_pickle(text: &[u8]) -> bool {
+    matches!(text, [0x80, 2..=5, ..])
+}
+
 /// What a file is that is no trace, by its first text; `None` for a trace, and where nothing tells.
 pub(super) fn other_kind(text: &[u8]) -> Option<&'static str> {
-    if let [0x80, 2..=5, ..] = text {
+    if is_pickle(text) {
         return Some(PICKLE);
     }
     let has = |needle: &str| memchr::memmem::find(text, needle.as_bytes()).is_some();

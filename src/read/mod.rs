@@ -21,6 +21,7 @@ mod pipeline;
 mod progress;
 mod raw;
 mod sidecar;
+mod snapshot;
 mod source;
 #[doc(hidden)]
 #[cfg(feature = "rooms")]
@@ -43,12 +44,13 @@ pub use ids::ID_ARGUMENTS;
 pub use kinds::is_not_a_rank;
 pub use progress::Progress;
 pub use sidecar::{CACHE_VAR, Sidecar, Sidecars};
+pub use snapshot::with_snapshots;
 use trace::ReadTrace;
 pub use trace::events_in;
 
 use crate::diag::Reporter;
 use crate::model::Identity;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 
 /// How to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,12 +61,14 @@ pub struct ReadOptions {
     pub force_slow_path: bool,
     /// Keeps the arguments of every complete event, also those that no column is made of: for who asks for them alone.
     pub keeps_arguments: bool,
+    /// Reads snapshots of torch's allocator, too; without it they are files of another kind.
+    pub takes_snapshots: bool,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { threads, force_slow_path: false, keeps_arguments: false }
+        Self { threads, force_slow_path: false, keeps_arguments: false, takes_snapshots: false }
     }
 }
 
@@ -85,6 +89,17 @@ pub struct Input {
     pub json_bytes: u64,
     /// Path of the original file, where this is one of the inputs of a merged file.
     pub merged_from: Option<String>,
+    /// What torch's allocator wrote of itself in the same process; the input may be nothing else.
+    pub snapshot: Option<SnapshotFile>,
+}
+
+/// A snapshot of torch's allocator, and where it was read from.
+#[derive(Debug)]
+pub struct SnapshotFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// What it holds.
+    pub snapshot: Snapshot,
 }
 
 /// Reads one input. A merged file is read as it stands, as one; [`read_inputs`] takes it apart.
@@ -95,6 +110,9 @@ pub struct Input {
 #[cfg(any(test, feature = "rooms"))]
 pub fn read_input(path: &Path, options: &ReadOptions) -> Result<Input, ReadError> {
     let progress = Arc::new(Progress::default());
+    if options.takes_snapshots && snapshot::is_pickle(path) {
+        return input_of_snapshot(path, &progress);
+    }
     let (trace, _) = trace::read_whole(path, options, &progress, false)?;
     Ok(input_of(path, trace))
 }
@@ -117,7 +135,23 @@ fn input_of(path: &Path, trace: ReadTrace) -> Input {
         bytes,
         json_bytes: trace.json_bytes,
         merged_from: trace.part.map(|part| part.path),
+        snapshot: None,
     }
+}
+
+/// A snapshot as an input of its own.
+fn input_of_snapshot(path: &Path, progress: &Arc<Progress>) -> Result<Input, ReadError> {
+    let read = snapshot::read(path, progress)?;
+    Ok(Input {
+        path: path.to_owned(),
+        identity: names::identity_of(path),
+        store: Store::default(),
+        diag: read.reporter,
+        bytes: std::fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len()),
+        json_bytes: read.bytes,
+        merged_from: None,
+        snapshot: Some(SnapshotFile { path: path.to_owned(), snapshot: read.snapshot }),
+    })
 }
 
 fn read_parts(
@@ -126,6 +160,9 @@ fn read_parts(
     progress: &Arc<Progress>,
     sidecars: Option<&Sidecars>,
 ) -> Result<Vec<Input>, ReadError> {
+    if options.takes_snapshots && snapshot::is_pickle(path) {
+        return Ok(vec![input_of_snapshot(path, progress)?]);
+    }
     let read = || {
         let traces = trace::read_parts(path, options, progress, false)?;
         Ok(traces.into_iter().map(|(trace, _)| trace).collect())

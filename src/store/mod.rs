@@ -21,6 +21,7 @@ mod losses;
 mod order;
 mod parts;
 mod repairs;
+mod snapshot;
 mod strings;
 mod tables;
 mod writers;
@@ -39,6 +40,10 @@ pub use parts::{
     PartProcess, PartThread, SHIFT_KEY, SLIM_KEY, parts_of,
 };
 pub use repairs::Repairs;
+pub use snapshot::{
+    Action, AllocatorEvent, AllocatorSettings, Annotation, Block, BlockState, CallFrame,
+    DeviceHistory, Segment, Snapshot,
+};
 pub use strings::{LocalStr, StrId, Strings};
 pub use tables::{
     Counter, DeviceProperties, Distributed, Flow, FlowPhase, Instant, Layout, Slices, Store,

@@ -28,6 +28,7 @@ tables! {
         dp_rank: Option<u32>, Count, Machines, "DP", "data-parallel rank";
         pp_rank: Option<u32>, Count, Machines, "PP", "pipeline-parallel rank";
         ep_rank: Option<u32>, Count, Machines, "EP", "expert-parallel rank";
+        snapshot: Option<String>, Text, Machines, "snapshot", "path of the snapshot of torch's allocator that was read with it, or alone";
     }
 }
 

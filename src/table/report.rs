@@ -24,6 +24,7 @@ use crate::analyze::launch_delays::LaunchRow;
 use crate::analyze::launch_stats::LaunchStatRow;
 use crate::analyze::memory_line::MemoryLineRow;
 use crate::analyze::memory_live::{MemoryIterationRow, MemoryPeakRow};
+use crate::analyze::memory_purpose::MemoryPurposeRow;
 use crate::analyze::modules::{LayerRow, NnModuleRow};
 use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow};
 use crate::analyze::ranks::{FunctionSpreadRow, RankRow, SlowLinkRow, SlowRankRow, SpreadRow};
@@ -135,6 +136,8 @@ pub struct AnalyzeReport {
     pub memory_iterations: Vec<MemoryIterationRow>,
     /// Memory over time, by input and device.
     pub memory_line: Vec<MemoryLineRow>,
+    /// What memory is for at the peak of every device, by input.
+    pub memory_purposes: Vec<MemoryPurposeRow>,
     /// Time of `nn.Module`s, by input.
     pub modules: Vec<NnModuleRow>,
     /// Time of layers, by input.
@@ -167,7 +170,7 @@ macro_rules! own_tables {
     ($with:ident) => {
         $with! {
             inputs threads devices waits issues trust excluded breakdown idle_gaps iterations iteration_summary startup
-            activity memory memory_peak memory_iterations memory_line streams launches roofline utilization modules layers
+            activity memory memory_peak memory_purposes memory_iterations memory_line streams launches roofline utilization modules layers
             launch_stats queue_depth queue_over_time counters steady
         }
     };
@@ -245,6 +248,7 @@ impl AnalyzeReport {
             self.activity_source(named(&self.activity, |row| &row.name, &shows_name)),
             Source::of(&self.memory).with(|table| or_note(table, NO_MEMORY)),
             Source::of(&self.memory_peak).with(|table| or_note(table, NO_MEMORY)),
+            Source::of(&self.memory_purposes).with(|table| or_note(table, NO_MEMORY)),
             Source::of(&self.memory_iterations).with(|table| or_note(table, NO_MEMORY)),
             Source::of(&self.memory_line).with(|table| or_note(table, NO_MEMORY)),
             Source::of(&self.counters).with(|table| or_note(table, NO_COUNTERS)),

@@ -36,6 +36,7 @@ use crate::analyze::iteration_names::Phase;
 use crate::analyze::iterations::IterationFigure;
 use crate::analyze::launch_stats::LaunchStatRow;
 use crate::analyze::memory_live::{MemoryIterationRow, MemoryPeakRow};
+use crate::analyze::memory_purpose::MemoryPurposeRow;
 use crate::analyze::ranks::{SlowLinkRow, SlowRankRow};
 use crate::analyze::roofline::{RooflineRow, UtilizationRow};
 use crate::analyze::timeline::Class;
@@ -43,7 +44,7 @@ use crate::model::EventKind;
 use crate::schema::{Pointer, Row, Spec, pointer, words};
 
 /// Tables that the verdict is made from.
-pub const VERDICT_OF: [&Spec; 20] = [
+pub const VERDICT_OF: [&Spec; 21] = [
     BreakdownRow::SPEC,
     ThreadClassRow::SPEC,
     DeviceRow::SPEC,
@@ -63,6 +64,7 @@ pub const VERDICT_OF: [&Spec; 20] = [
     RooflineRow::SPEC,
     UtilizationRow::SPEC,
     MemoryPeakRow::SPEC,
+    MemoryPurposeRow::SPEC,
     MemoryIterationRow::SPEC,
 ];
 
@@ -273,7 +275,8 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
     for &(number, device) in &devices {
         out.extend(device_time(report, number, device));
     }
-    if devices.is_empty() {
+    let is_snapshot = |row: &InputRow| row.events == 0 && row.snapshot.is_some();
+    if devices.is_empty() && !is_snapshot(&report.inputs[input]) {
         out.push(no_device(report, input).tone(Tone::Caution).see::<TrustRow>());
     }
     out.extend(times::cautions(report, input));
@@ -299,6 +302,7 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
     }
     out.extend(device_use::lost(report, input));
     out.extend(device_use::memory(report, input));
+    out.extend(device_use::allocator(report, input));
     let lengths = own(&report.iteration_summary, input, |row| row.input);
     out.extend(launches::bound(report, input));
     out.extend(

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Figure, FigureKind, LevelPanel, LevelStep, Levels, Role, RoofPoint, RooflinePlot, empty,
 };
+use crate::analyze::memory_events::MemorySource;
 use crate::analyze::memory_line::MemoryLineRow;
 use crate::analyze::roofline::{Bound, RooflineRow};
 use crate::table::AnalyzeReport;
@@ -115,19 +116,24 @@ fn point(row: &RooflineRow, whole_ns: i64) -> Option<RoofPoint> {
 /// The memory of every device over time.
 pub(super) fn memory(report: &AnalyzeReport, subtitle: &str) -> Figure {
     const TITLE: &str = "Memory of the devices over time: allocated, and reserved by the allocator";
-    let mut panels: BTreeMap<(usize, Option<u32>), Vec<&MemoryLineRow>> = BTreeMap::new();
+    type Panel = (usize, Option<u32>, MemorySource);
+    let mut panels: BTreeMap<Panel, Vec<&MemoryLineRow>> = BTreeMap::new();
     for row in &report.memory_line {
-        panels.entry((row.input, row.device)).or_default().push(row);
+        panels.entry((row.input, row.device, row.source)).or_default().push(row);
     }
     if panels.is_empty() {
         let because = "no [memory] event of a device was recorded";
         return empty("memory", TITLE, subtitle, because);
     }
     let n_more = panels.len().saturating_sub(N_PANELS);
-    let panel = |((input, device), rows): ((usize, Option<u32>), Vec<&MemoryLineRow>)| {
+    let panel = |((input, device, source), rows): (Panel, Vec<&MemoryLineRow>)| {
         let device = device.map_or("device".to_owned(), |device| format!("device {device}"));
+        let by = match source {
+            MemorySource::Trace => "",
+            MemorySource::Snapshot => " by the snapshot",
+        };
         LevelPanel {
-            label: format!("{} {device}", report.name_of(input)),
+            label: format!("{} {device}{by}", report.name_of(input)),
             steps: rows.into_iter().map(step).collect(),
         }
     };
