@@ -1,6 +1,8 @@
 //! What holds across inputs: the range of each share, the longest idle time of one cause, who came last.
 
-use super::{Line, Sentence, Tone, cause_words, is_blind, is_bound, is_circular, lead_of, own};
+use super::device_time::{cause_words, is_bound, is_circular};
+use super::lead::{is_blind, lead_of};
+use super::{Line, Sentence, Tone, own};
 use crate::analyze::breakdown::Scope;
 use crate::analyze::clock::{PlacedBy, PlacementRow};
 use crate::analyze::ranks::{Cause, SlowLinkRow, SlowRankRow};
