@@ -278,6 +278,7 @@ fn execution_traces_and_snapshots_are_told_apart() {
     }
     assert!(stderr.contains("are left out, each because it is an execution trace"), "{stderr}");
     assert!(stderr.contains("memory_snapshot_rank0.pickle is left out"), "{stderr}");
+    assert!(stderr.contains("`analyze` reads a snapshot that is named"), "{stderr}");
     let alone = folder.join("rank0_et.json");
     let output = omni_trace(&["analyze", text(&alone)]);
     assert_eq!(output.status.code(), Some(2));

@@ -59,7 +59,8 @@ pub(super) fn other_kind(text: &[u8]) -> Option<&'static str> {
 
 /// Why a file of another kind is left out.
 pub(super) fn reason(what: &str) -> String {
-    format!("it is {what}, not a trace")
+    let hint = if what == PICKLE { "; `analyze` reads a snapshot that is named" } else { "" };
+    format!("it is {what}, not a trace{hint}")
 }
 
 /// Whether a reason is that the file is not of a rank.
