@@ -4,6 +4,7 @@
 
 pub mod activity_name;
 mod dictionary;
+mod digits;
 pub mod ident;
 pub mod kind;
 pub mod limits;
@@ -13,6 +14,7 @@ pub mod time;
 mod words;
 
 pub use dictionary::Dictionary;
+pub(crate) use digits::{number_of_digits, three_behind_point};
 pub use ident::{Identity, Parallel, Role};
 pub use kind::{EventKind, MODULE_FRAME};
 pub use middle::middle;

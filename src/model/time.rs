@@ -3,6 +3,8 @@
 //! Trace files write `ts` and `dur` in microseconds, mostly with three decimals that are whole nanoseconds. A float
 //! never touches them here: a 64-bit float of an absolute timestamp already loses tens of nanoseconds.
 
+use super::{number_of_digits, three_behind_point};
+
 /// Parses a JSON number in microseconds into nanoseconds.
 ///
 /// Accepts an optional sign, digits, a fraction and an exponent, as JSON and Python write them. Digits finer than a
@@ -25,18 +27,12 @@ pub fn ns_from_us_text(text: &[u8]) -> Option<i64> {
 #[inline]
 fn three_decimals(text: &[u8]) -> Option<i64> {
     let (whole, fraction) = text.split_last_chunk::<4>()?;
-    if fraction[0] != b'.' || whole.is_empty() || whole.len() > 15 {
+    if whole.len() > 15 {
         return None;
     }
-    let mut value = 0_i64;
-    for &b in whole.iter().chain(&fraction[1..]) {
-        let digit = b.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + i64::from(digit);
-    }
-    Some(value)
+    let milli = three_behind_point(*fraction)?;
+    // Below 10^18.
+    i64::try_from(number_of_digits(whole)? * 1000 + milli).ok()
 }
 
 /// Parses a decimal number of milliseconds into nanoseconds, under the rules of [`ns_from_us_text`].

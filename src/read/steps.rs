@@ -22,18 +22,17 @@ use crate::store::{Chunk, Store, StoreBuilder, TraceMeta};
 /// Where the input cannot be opened or read.
 pub fn inflate(path: &Path, mut each: impl FnMut(&[u8])) -> Result<u64, ReadError> {
     let mut stream = ByteStream::open(path, Arc::new(Progress::default()))?;
-    let mut block = Vec::new();
+    let mut block = vec![0; BLOCK_BYTES];
     let mut total = 0;
     loop {
-        block.clear();
         let n = stream
-            .append(&mut block, BLOCK_BYTES)
+            .fill(&mut block)
             .map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
         if n == 0 {
             return Ok(total);
         }
         total += n as u64;
-        each(&block);
+        each(&block[..n]);
     }
 }
 

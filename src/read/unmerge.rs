@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use super::chrome::decode::{Decoder, flow_id};
-use super::chrome::event::{RawEvent, RawValue};
+use super::chrome::event::{Alike, RawEvent, RawValue};
 use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
 use super::ids::{ID_ARGUMENTS, id_space, original_id, was_renumbered};
@@ -98,7 +98,7 @@ impl<'p> Restorer<'p> {
         let plan = &self.plan.parts[process.part];
         self.scratch.clear();
         let numbers = Numbers::write(event, plan, &mut self.scratch);
-        let mut original = event.clone();
+        let mut original = RawEvent { alike: Alike::default(), ..event.clone() };
         numbers.put(&mut original, &self.scratch);
         original.pid = RawValue(&process.pid);
         let mut thread = None;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 
-use super::chrome::event::{RawEvent, RawValue};
+use super::chrome::event::{Alike, RawEvent, RawValue};
 use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
 use crate::diag::Reporter;
@@ -105,7 +105,8 @@ impl<S: Sink> Sink for Former<'_, S> {
         if tid.is_none() && ts_ns.is_none() {
             return self.sink.event(event, offset, reading);
         }
-        let mut former = RawEvent { tid: tid.unwrap_or(event.tid), ..event.clone() };
+        let alike = Alike::default();
+        let mut former = RawEvent { tid: tid.unwrap_or(event.tid), alike, ..event.clone() };
         if let Some(ts_ns) = ts_ns {
             self.ts.clear();
             write_us(ts_ns.wrapping_sub(self.anew.shift_ns), &mut self.ts);

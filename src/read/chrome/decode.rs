@@ -19,6 +19,21 @@ pub(crate) struct Decoder {
     pub(crate) reporter: Reporter,
     last_track: Option<(Vec<u8>, Vec<u8>, LocalTrack)>,
     last_category: Option<(Vec<u8>, LocalStr, EventKind)>,
+    /// What complete events of one template have in common, of the last of them.
+    common: Option<Common>,
+    /// What names are, by their number in [`Alike`]; `None` where that was not settled or where each is to be counted anew.
+    names: Vec<Option<LocalStr>>,
+}
+
+/// What complete events of one template have in common.
+#[derive(Clone, Copy)]
+struct Common {
+    /// See [`Alike`].
+    template: u32,
+    category: LocalStr,
+    kind: EventKind,
+    track: LocalTrack,
+    ids: IdPlaces,
 }
 
 impl Sink for Decoder {
@@ -46,6 +61,9 @@ impl Decoder {
     /// Adds one event that starts at byte `offset` of the decompressed input.
     pub(crate) fn push(&mut self, event: &RawEvent<'_>, offset: u64) {
         self.builder.count_event();
+        if event.ph.0 != b"\"X\"" {
+            self.common = None;
+        }
         if event.others.iter().any(|(key, _)| std::str::from_utf8(key).is_err()) {
             self.reporter.at(IssueKind::InvalidUtf8, offset);
         }
@@ -84,10 +102,9 @@ impl Decoder {
     fn complete(&mut self, event: &RawEvent<'_>, offset: u64) {
         let Some(ts_ns) = self.time(event, offset) else { return };
         let Some(dur_ns) = self.duration(event.dur, offset) else { return };
-        let (category, kind) = self.category(event.cat, offset);
-        let name = self.string(event.name, offset);
-        let track = self.track(event, offset);
-        let Ids { id_a, id_b, number } = ids(event, kind);
+        let Common { category, kind, track, ids, .. } = self.common(event, offset);
+        let name = self.name(event, offset);
+        let Ids { id_a, id_b, number } = ids.read(event);
         let row = SliceRow { ts_ns, dur_ns, name, category, track, id_a, id_b };
         let slice = self.builder.slice(row);
         if let Some(number) = number {
@@ -103,6 +120,39 @@ impl Decoder {
             _ if kind.is_on_device() => self.device(event, slice, kind, offset),
             _ => {}
         }
+    }
+
+    /// What the event has in common with those of its template.
+    #[inline]
+    fn common(&mut self, event: &RawEvent<'_>, offset: u64) -> Common {
+        if let Some(common) = self.common
+            && event.alike.template == Some(common.template)
+        {
+            return common;
+        }
+        let (category, kind) = self.category(event.cat, offset);
+        let track = self.track(event, offset);
+        let template = event.alike.template;
+        let ids = IdPlaces::of(event, kind);
+        let common = Common { template: template.unwrap_or_default(), category, kind, track, ids };
+        self.common = template.map(|_| common);
+        common
+    }
+
+    fn name(&mut self, event: &RawEvent<'_>, offset: u64) -> LocalStr {
+        let Some(number) = event.alike.name.map(|number| number as usize) else {
+            return self.string(event.name, offset);
+        };
+        if let Some(&Some(known)) = self.names.get(number) {
+            return known;
+        }
+        let name = self.string(event.name, offset);
+        let is_whole = std::str::from_utf8(event.name.0).is_ok_and(|t| t.len() <= MAX_TEXT_BYTES);
+        if self.names.len() <= number {
+            self.names.resize(number + 1, None);
+        }
+        self.names[number] = is_whole.then_some(name);
+        name
     }
 
     fn time(&mut self, event: &RawEvent<'_>, offset: u64) -> Option<i64> {
@@ -449,23 +499,39 @@ struct Ids {
     number: Option<u64>,
 }
 
-fn ids(event: &RawEvent<'_>, kind: EventKind) -> Ids {
-    let (a, b): (&[u8], &[u8]) = match kind {
-        EventKind::PythonFunction => (b"Python id", b"Python parent id"),
-        EventKind::CpuOp | EventKind::UserAnnotation => (b"Sequence number", b"External id"),
-        _ => (b"correlation", b"External id"),
-    };
-    let (mut id_a, mut id_b, mut number) = (None, None, None);
-    for &(key, value) in &event.args {
-        if key == a || (kind == EventKind::Other && is_correlation(key)) {
-            id_a = value.as_u64();
-        } else if key == b || (b == b"External id" && key == b"external id") {
-            id_b = value.as_u64();
-        } else if key == b"Ev Idx" && kind.is_on_host() {
-            number = value.as_u64();
+/// Where among the arguments the numbers stand by which an event is known.
+#[derive(Clone, Copy, Default)]
+struct IdPlaces {
+    id_a: Option<usize>,
+    id_b: Option<usize>,
+    number: Option<usize>,
+}
+
+impl IdPlaces {
+    fn of(event: &RawEvent<'_>, kind: EventKind) -> Self {
+        let (a, b): (&[u8], &[u8]) = match kind {
+            EventKind::PythonFunction => (b"Python id", b"Python parent id"),
+            EventKind::CpuOp | EventKind::UserAnnotation => (b"Sequence number", b"External id"),
+            _ => (b"correlation", b"External id"),
+        };
+        let mut places = Self::default();
+        for (place, &(key, _)) in event.args.iter().enumerate() {
+            if key == a || (kind == EventKind::Other && is_correlation(key)) {
+                places.id_a = Some(place);
+            } else if key == b || (b == b"External id" && key == b"external id") {
+                places.id_b = Some(place);
+            } else if key == b"Ev Idx" && kind.is_on_host() {
+                places.number = Some(place);
+            }
         }
+        places
     }
-    Ids { id_a, id_b, number }
+
+    #[inline]
+    fn read(self, event: &RawEvent<'_>) -> Ids {
+        let read = |place: Option<usize>| event.args.get(place?)?.1.as_u64();
+        Ids { id_a: read(self.id_a), id_b: read(self.id_b), number: read(self.number) }
+    }
 }
 
 /// Names that writers of unknown categories give a correlation.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::model::number_of_digits;
 use crate::model::time::ns_from_us_text;
 
 /// A JSON value as its text, quotes included for strings. `EMPTY` where the key was absent.
@@ -39,7 +40,13 @@ impl<'a> RawValue<'a> {
     }
 
     /// An unsigned integer, also where it is written as a string or with a zero fraction.
+    #[inline]
     pub(crate) fn as_u64(self) -> Option<u64> {
+        number_of_digits(self.0).or_else(|| self.other_u64())
+    }
+
+    /// The same of what is not 1 to 16 digits.
+    fn other_u64(self) -> Option<u64> {
         let text = self.inner();
         if text.is_empty() || text.len() > 24 {
             return None;
@@ -82,8 +89,9 @@ impl<'a> RawValue<'a> {
     }
 
     /// Microseconds as nanoseconds, also where they are written as a string.
+    #[inline]
     pub(crate) fn as_ns(self) -> Option<i64> {
-        ns_from_us_text(self.inner())
+        ns_from_us_text(if self.is_string() { self.inner() } else { self.0 })
     }
 }
 
@@ -104,6 +112,19 @@ pub(crate) struct RawEvent<'a> {
     pub(crate) others: Vec<(&'a [u8], RawValue<'a>)>,
     /// Bytes of the whole event in its file; set by the walk.
     pub(crate) len: usize,
+    /// What the event repeats of those before it; set by the walk.
+    pub(crate) alike: Alike,
+}
+
+/// What the text of an event repeats of events before it in the same walk, so that what they were understood as need not be
+/// found again. Whoever changes an event has to leave this empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Alike {
+    /// Events of one number have the same phase, category, process and thread, byte for byte, and the same keys in the same
+    /// order.
+    pub(crate) template: Option<u32>,
+    /// Events of one number have the same name, byte for byte. Numbers count from 0.
+    pub(crate) name: Option<u32>,
 }
 
 impl<'a> RawEvent<'a> {

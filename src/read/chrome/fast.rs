@@ -115,29 +115,37 @@ pub(crate) fn value_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
     }
 }
 
-/// How many of the bytes of `word` are digits before the first that is not, in little-endian order.
+/// How many of the bytes of `word` are of a plain number, before the first that is not, in little-endian order: digits, `-`, `.`
+/// and the `/` between them.
 #[inline]
-fn leading_digits(word: u64) -> usize {
-    let value = word ^ (ONES * u64::from(b'0'));
-    // The high bit of a byte is set where its value is 10 or more; the sum cannot carry into the next byte.
-    let others = (((value & !HIGHS) + ONES * (0x80 - 10)) | value) & HIGHS;
+fn leading_number_bytes(word: u64) -> usize {
+    // A byte below borrows from those behind it, which do not matter any more.
+    let value = word.wrapping_sub(ONES * u64::from(b'-'));
+    let most = u64::from(b'9' - b'-');
+    // The high bit of a byte is set where its value is above; the sum cannot carry into the next byte.
+    let others = (((value & !HIGHS) + ONES * (0x80 - 1 - most)) | value) & HIGHS;
     (others.trailing_zeros() / 8) as usize
 }
 
-/// The end of a number or a bare word. Bare words such as `NaN` pass: their meaning is decided later. Digits go by eight.
+/// The end of the bytes of a plain number at `at`. `None` where there are none, or they come near the end of the text. What the
+/// next byte is, is for the caller to see.
 #[inline]
-fn scalar_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
+pub(crate) fn plain_number_end(text: &[u8], at: usize) -> Option<usize> {
     let mut end = at;
-    while let Some(word) = text.get(end..).and_then(|rest| rest.first_chunk::<8>()) {
-        let n_digits = leading_digits(u64::from_le_bytes(*word));
-        end += n_digits;
-        if n_digits < 8 {
-            if word[n_digits] != b'.' {
-                break;
-            }
-            end += 1;
+    loop {
+        let word = text.get(end..)?.first_chunk::<8>()?;
+        let n = leading_number_bytes(u64::from_le_bytes(*word));
+        end += n;
+        if n < 8 {
+            return (end > at).then_some(end);
         }
     }
+}
+
+/// The end of a number or a bare word. Bare words such as `NaN` pass: their meaning is decided later. Plain numbers go by eight.
+#[inline]
+fn scalar_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
+    let mut end = plain_number_end(text, at).unwrap_or(at);
     while let Some(&b) = text.get(end) {
         match b {
             b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' => return Ok(end),
@@ -279,7 +287,7 @@ pub(crate) fn skip_space(text: &[u8], mut at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Refusal, parse_event};
+    use super::{Refusal, parse_event, scalar_end};
     use crate::read::chrome::event::{RawEvent, RawValue};
 
     fn parse(text: &str) -> Result<(usize, RawEvent<'_>), Refusal> {
@@ -297,6 +305,33 @@ mod tests {
         assert_eq!((event.ts, event.dur), (RawValue(b"1.500"), RawValue(b"2")));
         assert_eq!(event.arg(b"Input Dims"), Some(RawValue(br#"[[1, "}"], []]"#)));
         assert_eq!(event.arg(b""), Some(RawValue(b"2")));
+    }
+
+    /// The end of a scalar, byte by byte.
+    fn plain_scalar_end(text: &[u8]) -> Result<usize, Refusal> {
+        for (at, b) in text.iter().enumerate() {
+            match b {
+                b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' => return Ok(at),
+                b'"' | b'{' | b'[' | b':' => return Err(Refusal::Odd),
+                _ => {}
+            }
+        }
+        Err(Refusal::Incomplete)
+    }
+
+    #[test]
+    fn scalars_end_at_the_same_byte_by_eight_as_one_by_one() {
+        for number in
+            ["", "7", "-1.5", "4446268522022.402", "1234567", "12345678", "1/2", "NaN", "1e-3"]
+        {
+            for byte in 0..=u8::MAX {
+                for tail in ["", "9", ",\n  \"dur\": 17.5, ", "0123456789]"] {
+                    let text = [number.as_bytes(), &[byte], tail.as_bytes()].concat();
+                    let text = text.as_slice();
+                    assert_eq!(scalar_end(text, 0), plain_scalar_end(text), "{text:?}");
+                }
+            }
+        }
     }
 
     #[test]

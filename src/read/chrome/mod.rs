@@ -1,7 +1,7 @@
 //! Chrome trace JSON, as Kineto and many others write it.
 //!
 //! [`document`] reads what stands around the events, [`walk`] goes through the events of a block, [`fast`] and
-//! [`tolerant`] parse one event to spans, [`template`] those that are written like one before, [`decode`] gives the spans
+//! [`tolerant`] parse one event to spans, [`template`] those that are written like one before ([`repeats`] their names), [`decode`] gives the spans
 //! their meaning. Nothing here opens files or starts threads.
 
 pub(crate) mod boundary;
@@ -10,6 +10,7 @@ pub(crate) mod document;
 pub(crate) mod event;
 pub(crate) mod fast;
 pub(crate) mod meta;
+mod repeats;
 pub(crate) mod template;
 pub(crate) mod tolerant;
 pub(crate) mod walk;

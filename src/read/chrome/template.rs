@@ -6,10 +6,9 @@
 //! is the same and each value is one value, the fast parser would have found the same spans, so that templates change how
 //! long reading takes and nothing else. They are forgotten with the block.
 
-use std::ops::Range;
-
-use super::event::{RawEvent, RawValue};
+use super::event::{Alike, RawEvent, RawValue};
 use super::fast::{self, Refusal};
+use super::repeats::Repeats;
 
 /// Templates that are kept at once.
 const MAX_TEMPLATES: usize = 8;
@@ -22,8 +21,8 @@ const MAX_PARTS: usize = 64;
 const PATIENCE: u32 = 64;
 
 /// Where a value belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Slot {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot<'a> {
     Ph,
     Cat,
     Name,
@@ -32,94 +31,114 @@ enum Slot {
     Ts,
     Dur,
     Id,
-    /// An argument; its key lies at this range of the literal before the value.
-    Arg(Range<usize>),
-    /// A member of another key, likewise.
-    Other(Range<usize>),
+    /// An argument of this key.
+    Arg(&'a [u8]),
+    /// A member of another key.
+    Other(&'a [u8]),
 }
 
-impl Slot {
+impl Slot<'_> {
     /// Whether values of this kind are compared as a part of the literal.
-    fn is_fixed(&self) -> bool {
+    fn is_fixed(self) -> bool {
         matches!(self, Self::Ph | Self::Cat | Self::Pid | Self::Tid)
     }
 }
 
 /// A literal and the value after it.
 #[derive(Debug, PartialEq, Eq)]
-struct Part {
-    literal: Vec<u8>,
-    /// Values inside the literal.
-    fixed: Vec<(Slot, Range<usize>)>,
+struct Part<'a> {
+    literal: &'a [u8],
     /// `None` for the text after the last value.
-    slot: Option<Slot>,
+    slot: Option<Slot<'a>>,
 }
 
-/// What events of one kind look like.
+/// What events of one kind look like. Texts are those of the event that it was learned from.
 #[derive(Debug, PartialEq, Eq)]
-struct Template {
-    parts: Vec<Part>,
+struct Template<'a> {
+    parts: Vec<Part<'a>>,
+    ph: RawValue<'a>,
+    cat: RawValue<'a>,
+    pid: RawValue<'a>,
+    tid: RawValue<'a>,
 }
 
-/// A value of a parsed event and where it stands, counted from the event's start.
-struct Span {
-    slot: Slot,
-    value: Range<usize>,
+/// A value of a parsed event and where it stands.
+struct Span<'a> {
+    slot: Slot<'a>,
+    value: &'a [u8],
 }
 
-impl Template {
+impl<'a> Template<'a> {
     /// The template of an event that the fast parser found in `text`; `None` where it is not worth one.
-    fn of(text: &[u8], event: &RawEvent<'_>) -> Option<Self> {
-        let spans = spans(text, event)?;
+    fn of(text: &'a [u8], event: &RawEvent<'a>) -> Option<Self> {
+        let spans = spans(event)?;
         let mut parts = Vec::with_capacity(spans.len() + 1);
         let mut start = 0;
-        let mut fixed = Vec::new();
-        for Span { slot, value } in spans {
-            if slot.is_fixed() {
-                fixed.push((slot, value.start - start..value.end - start));
-                continue;
+        for Span { slot, value } in spans.into_iter().filter(|span| !span.slot.is_fixed()) {
+            let at = value.as_ptr().addr() - text.as_ptr().addr();
+            if let Slot::Arg(key) | Slot::Other(key) = slot {
+                // The key has to be a part of the literal.
+                (key.as_ptr().addr() - text.as_ptr().addr()).checked_sub(start)?;
             }
-            let slot = match slot {
-                Slot::Arg(key) => Slot::Arg(key.start.checked_sub(start)?..key.end - start),
-                Slot::Other(key) => Slot::Other(key.start.checked_sub(start)?..key.end - start),
-                slot => slot,
-            };
-            let literal = text[start..value.start].to_vec();
-            parts.push(Part { literal, fixed: std::mem::take(&mut fixed), slot: Some(slot) });
-            start = value.end;
+            parts.push(Part { literal: &text[start..at], slot: Some(slot) });
+            start = at + value.len();
         }
-        parts.push(Part { literal: text[start..].to_vec(), fixed, slot: None });
+        parts.push(Part { literal: &text[start..], slot: None });
         let is_small = parts.len() <= MAX_PARTS
             && parts.iter().all(|part| part.literal.len() <= MAX_LITERAL_BYTES);
-        is_small.then_some(Self { parts })
+        let RawEvent { ph, cat, pid, tid, .. } = *event;
+        is_small.then_some(Self { parts, ph, cat, pid, tid })
     }
 
     /// Parses an event that looks like this. Gives the position after it.
     #[inline]
-    fn parse<'a>(&self, text: &'a [u8], at: usize, event: &mut RawEvent<'a>) -> Option<usize> {
+    fn parse(
+        &self,
+        text: &'a [u8],
+        at: usize,
+        names: &mut Repeats<'a>,
+        event: &mut RawEvent<'a>,
+    ) -> Option<usize> {
+        let (first, others) = self.parts.split_first()?;
+        let mut at = after(text, at, first.literal)?;
         event.clear();
-        let mut at = at;
-        for part in &self.parts {
-            let here = text.get(at..at + part.literal.len())?;
-            if here != part.literal {
-                return None;
-            }
-            for (slot, range) in &part.fixed {
-                set(event, slot, here, RawValue(&here[range.clone()]));
-            }
-            at += here.len();
-            let Some(slot) = &part.slot else { return Some(at) };
-            text.get(at)?;
-            let end = fast::value_end(text, at).ok()?;
-            set(event, slot, here, RawValue(&text[at..end]));
-            at = end;
+        (event.ph, event.cat, event.pid, event.tid) = (self.ph, self.cat, self.pid, self.tid);
+        let mut slot = first.slot;
+        for part in others {
+            let end = match slot? {
+                Slot::Name => names.value_end(text, at).ok()?,
+                _ => value_end(text, at, part.literal)?,
+            };
+            set(event, slot?, RawValue(&text[at..end]));
+            at = after(text, end, part.literal)?;
+            slot = part.slot;
         }
-        None
+        Some(at)
     }
 }
 
+/// The end of a value that a literal is to follow, if it is a value.
 #[inline]
-fn set<'a>(event: &mut RawEvent<'a>, slot: &Slot, literal: &'a [u8], value: RawValue<'a>) {
+fn value_end(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
+    // A literal begins with what may follow a value, so that a number ends before it.
+    if let Some(end) = fast::plain_number_end(text, at)
+        && text.get(end) == literal.first()
+    {
+        return Some(end);
+    }
+    text.get(at)?;
+    fast::value_end(text, at).ok()
+}
+
+/// The position after a literal at `at`, where it stands there.
+#[inline]
+fn after(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
+    let end = at + literal.len();
+    (text.get(at..end)? == literal).then_some(end)
+}
+
+#[inline]
+fn set<'a>(event: &mut RawEvent<'a>, slot: Slot<'a>, value: RawValue<'a>) {
     match slot {
         Slot::Ph => event.ph = value,
         Slot::Cat => event.cat = value,
@@ -129,18 +148,14 @@ fn set<'a>(event: &mut RawEvent<'a>, slot: &Slot, literal: &'a [u8], value: RawV
         Slot::Ts => event.ts = value,
         Slot::Dur => event.dur = value,
         Slot::Id => event.id = value,
-        Slot::Arg(key) => event.args.push((&literal[key.clone()], value)),
-        Slot::Other(key) => event.others.push((&literal[key.clone()], value)),
+        Slot::Arg(key) => event.args.push((key, value)),
+        Slot::Other(key) => event.others.push((key, value)),
     }
 }
 
 /// The values of an event in the order of its text; `None` where a later event of the same text between the values could
 /// be another one: `args` that are no object, as an object's members would be arguments.
-fn spans(text: &[u8], event: &RawEvent<'_>) -> Option<Vec<Span>> {
-    let range = |part: &[u8]| {
-        let start = part.as_ptr() as usize - text.as_ptr() as usize;
-        start..start + part.len()
-    };
+fn spans<'a>(event: &RawEvent<'a>) -> Option<Vec<Span<'a>>> {
     let fields = [
         (Slot::Ph, event.ph),
         (Slot::Cat, event.cat),
@@ -154,60 +169,77 @@ fn spans(text: &[u8], event: &RawEvent<'_>) -> Option<Vec<Span>> {
     let mut spans = Vec::with_capacity(fields.len() + event.args.len() + event.others.len());
     for (slot, value) in fields {
         if !value.is_absent() {
-            spans.push(Span { slot, value: range(value.0) });
+            spans.push(Span { slot, value: value.0 });
         }
     }
     for &(key, value) in &event.args {
-        spans.push(Span { slot: Slot::Arg(range(key)), value: range(value.0) });
+        spans.push(Span { slot: Slot::Arg(key), value: value.0 });
     }
     for &(key, value) in &event.others {
         if key == b"args" {
             return None;
         }
-        spans.push(Span { slot: Slot::Other(range(key)), value: range(value.0) });
+        spans.push(Span { slot: Slot::Other(key), value: value.0 });
     }
-    spans.sort_unstable_by_key(|span| span.value.start);
+    spans.sort_unstable_by_key(|span| span.value.as_ptr().addr());
     Some(spans)
 }
 
 /// A template and the one that the event after it was like, the last time.
 #[derive(Debug)]
-struct Known {
-    template: Template,
+struct Known<'a> {
+    template: Template<'a>,
+    /// No other template of the block has or had it.
+    number: u32,
     next: usize,
 }
 
 /// Parses the events of one block, one after the other.
 #[derive(Debug)]
-pub(crate) struct Templates {
-    known: Vec<Known>,
+pub(crate) struct Templates<'a> {
+    known: Vec<Known<'a>>,
+    names: Repeats<'a>,
     /// That of the event before.
     last: usize,
     /// Where a new template goes when there is no more room.
     oldest: usize,
     patience: u32,
+    n_learned: u32,
+    alike: Alike,
 }
 
-impl Default for Templates {
+impl Default for Templates<'_> {
     fn default() -> Self {
-        Self { known: Vec::new(), last: 0, oldest: 0, patience: PATIENCE }
+        Self {
+            known: Vec::new(),
+            names: Repeats::default(),
+            last: 0,
+            oldest: 0,
+            patience: PATIENCE,
+            n_learned: 0,
+            alike: Alike::default(),
+        }
     }
 }
 
-impl Templates {
+impl<'a> Templates<'a> {
     /// What [`fast::parse_event`] gives, sooner where the event is written like one before it.
     #[inline]
-    pub(crate) fn parse_event<'a>(
+    pub(crate) fn parse_event(
         &mut self,
         text: &'a [u8],
         at: usize,
         event: &mut RawEvent<'a>,
     ) -> Result<usize, Refusal> {
+        self.alike = Alike::default();
         if self.patience == 0 {
             return fast::parse_event(text, at, event);
         }
         if let Some(end) = self.parse_alike(text, at, event) {
             self.patience = PATIENCE.min(self.patience + 1);
+            let has_name = !event.name.is_absent();
+            let name = self.names.last_number().filter(|_| has_name);
+            self.alike = Alike { template: Some(self.known[self.last].number), name };
             return Ok(end);
         }
         let end = fast::parse_event(text, at, event)?;
@@ -215,23 +247,36 @@ impl Templates {
         Ok(end)
     }
 
+    /// What the event that was parsed last repeats.
+    pub(crate) fn alike(&self) -> Alike {
+        self.alike
+    }
+
     /// Tries the template that is expected, then the others.
     #[inline]
-    fn parse_alike<'a>(
+    fn parse_alike(
         &mut self,
         text: &'a [u8],
         at: usize,
         event: &mut RawEvent<'a>,
     ) -> Option<usize> {
         let expected = self.known.get(self.last)?.next;
-        if let Some(end) = self.known.get(expected)?.template.parse(text, at, event) {
+        let before = self.names.last_number();
+        let names = &mut self.names;
+        if let Some(end) = self.known.get(expected)?.template.parse(text, at, names, event) {
             self.last = expected;
             return Some(end);
         }
         let mut others = (0..self.known.len()).filter(|&number| number != expected);
-        let (number, end) = others.find_map(|number| {
-            Some((number, self.known[number].template.parse(text, at, event)?))
-        })?;
+        let found = others.find_map(|number| {
+            // Another template may have passed over the name.
+            names.go_on_behind(before);
+            Some((number, self.known[number].template.parse(text, at, names, event)?))
+        });
+        let Some((number, end)) = found else {
+            names.go_on_behind(before);
+            return None;
+        };
         self.follow(number);
         Some(end)
     }
@@ -243,46 +288,70 @@ impl Templates {
     }
 
     #[cold]
-    fn learn(&mut self, text: &[u8], event: &RawEvent<'_>) {
+    fn learn(&mut self, text: &'a [u8], event: &RawEvent<'a>) {
         self.patience -= 1;
         let Some(template) = Template::of(text, event) else { return };
-        let number = if self.known.len() < MAX_TEMPLATES {
-            self.known.push(Known { template, next: self.known.len() });
+        let number = self.n_learned;
+        self.n_learned += 1;
+        let place = if self.known.len() < MAX_TEMPLATES {
+            self.known.push(Known { template, number, next: self.known.len() });
             self.known.len() - 1
         } else {
-            let number = self.oldest;
+            let place = self.oldest;
             self.oldest = (self.oldest + 1) % MAX_TEMPLATES;
-            self.known[number] = Known { template, next: number };
-            number
+            self.known[place] = Known { template, number, next: place };
+            place
         };
-        self.follow(number);
+        self.follow(place);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::{PATIENCE, Templates};
-    use crate::read::chrome::event::RawEvent;
+    use crate::read::chrome::event::{Alike, RawEvent};
     use crate::read::chrome::fast;
+
+    /// What numbers of templates and names stand for.
+    #[derive(Default)]
+    struct Holds<'a> {
+        templates: BTreeMap<u32, [Vec<&'a [u8]>; 2]>,
+        names: BTreeMap<u32, &'a [u8]>,
+    }
+
+    impl<'a> Holds<'a> {
+        /// Two events of one number have in common what the number says.
+        fn check(&mut self, event: &RawEvent<'a>, alike: Alike) {
+            let fixed = [event.ph, event.cat, event.pid, event.tid].map(|value| value.0).to_vec();
+            let keys = event.args.iter().map(|&(key, _)| key).collect();
+            if let Some(number) = alike.template {
+                let common = [fixed, keys];
+                assert_eq!(*self.templates.entry(number).or_insert_with(|| common.clone()), common);
+            }
+            if let Some(number) = alike.name {
+                assert_eq!(*self.names.entry(number).or_insert(event.name.0), event.name.0);
+            }
+        }
+    }
 
     /// Parses a text of events, each followed by a comma, both ways. Gives how many the templates knew.
     fn both_ways(text: &[u8]) -> usize {
         let mut templates = Templates::default();
         let (mut alike, mut plain) = (RawEvent::default(), RawEvent::default());
         let (mut at, mut n_known) = (0, 0);
+        let mut holds = Holds::default();
         while at < text.len() {
-            let known = templates.parse_alike(text, at, &mut alike);
-            n_known += usize::from(known.is_some());
+            let found = templates.parse_event(text, at, &mut alike);
+            n_known += usize::from(templates.alike().template.is_some());
             let expected = fast::parse_event(text, at, &mut plain);
-            let found = match known {
-                Some(end) => Ok(end),
-                None => templates.parse_event(text, at, &mut alike),
-            };
             assert_eq!(found, expected, "{}", String::from_utf8_lossy(&text[at..]));
             let Ok(end) = expected else { return n_known };
             assert_eq!(alike, plain);
+            holds.check(&alike, templates.alike());
             at = end + 1;
         }
         n_known

@@ -1,7 +1,7 @@
 //! Through the events of one block.
 
 use super::boundary::{count_starts, next_event, next_event_array, next_whole_event};
-use super::event::RawEvent;
+use super::event::{Alike, RawEvent};
 use super::fast::{Refusal, skip_space};
 use super::template::Templates;
 use super::tolerant::{self, Reading};
@@ -65,10 +65,10 @@ pub(crate) fn walk<S: Sink>(text: &[u8], base: u64, how: How, sink: &mut S) -> W
             Some(b',') => at += 1,
             Some(b']') if ends_array(text, at) => break BlockEnd::ArrayEnd(at + 1),
             Some(b'{') => {
-                let parsed = if how.tolerant_only {
-                    tolerant::parse_valid(text, at, &mut event)
+                let (parsed, alike) = if how.tolerant_only {
+                    (tolerant::parse_valid(text, at, &mut event), Alike::default())
                 } else {
-                    templates.parse_event(text, at, &mut event)
+                    (templates.parse_event(text, at, &mut event), templates.alike())
                 };
                 let step = match parsed {
                     Ok(end) if event.ph.is_absent() => damage.without_phase(at, end, &event, sink),
@@ -81,7 +81,7 @@ pub(crate) fn walk<S: Sink>(text: &[u8], base: u64, how: How, sink: &mut S) -> W
                         at = end;
                     }
                     Step::Take(end, reading) => {
-                        event.len = end - at;
+                        (event.len, event.alike) = (end - at, alike);
                         sink.event(&event, base + at as u64, reading);
                         n_events += 1;
                         at = end;
