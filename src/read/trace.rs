@@ -13,7 +13,7 @@ use super::{Progress, ReadError, ReadOptions};
 use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
 use crate::store::{
-    Keep, Layout, Part, SLIM_KEY, Store, StoreBuilder, parts_of, report_own_losses,
+    Keep, Layout, Part, SLIM_KEY, SpareChunks, Store, StoreBuilder, parts_of, report_own_losses,
 };
 
 /// What a trace file gave.
@@ -123,12 +123,14 @@ fn read_opened(
     let mut index = EventIndex::default();
     let anew = Anew::take(&mut opened.head.entries);
     let keep = Keep { order: keeps_order, arguments: options.keeps_arguments };
-    let make = |_: u64| Former::new(&anew, Decoder::new(keep));
+    let spare = SpareChunks::default();
+    let make = |_: u64| Former::new(&anew, Decoder::into(spare.builder(keep)));
     let finished = opened.run(options, &make, &mut |offset, chunk| {
         if keeps_order {
             index.first_of_block.insert(offset, builder.n_events());
         }
-        builder.append(chunk).map_err(std::io::Error::other)
+        spare.give(builder.append(chunk).map_err(std::io::Error::other)?);
+        Ok(())
     });
     let Finished { head, mut reporter, json_bytes, truncated } =
         finished.map_err(|error| read_error(path, error))?;

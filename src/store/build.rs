@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::chunk::{AsyncEdge, Chunk, Edge, LocalTrack, NameKind};
 use super::edges;
-use super::order::grouped_order;
+use super::order::{grouped_order, permute, permute_with};
 use super::strings::{Interner, Ranks, SeenStr};
 use super::{
     ArgumentRow, AsideRow, CollectiveRow, Counter, Flow, Instant, LaunchConfig, LocalStr, OpRow,
@@ -23,11 +23,6 @@ use crate::model::EventKind;
 use crate::model::limits::{
     IMPOSSIBLE_DUR_NS, MAX_CATEGORIES, MAX_LONG_DURATIONS_NS, MAX_NUMBERED,
 };
-
-/// `out[i] = values[order[i]]`, in parallel.
-pub(super) fn permute<T: Copy + Send + Sync>(values: &[T], order: &[u32]) -> Vec<T> {
-    order.par_iter().with_min_len(1 << 14).map(|&old| values[old as usize]).collect()
-}
 
 /// Takes chunks in input order and makes a [`Store`] of them.
 #[derive(Debug, Default)]
@@ -124,12 +119,12 @@ impl StoreBuilder {
         Self { keeps_order, ..Self::default() }
     }
 
-    /// Adds the next chunk.
+    /// Adds the next chunk. Gives it back empty, for its memory.
     ///
     /// # Errors
     ///
     /// More than can be numbered, see [`MAX_NUMBERED`].
-    pub fn append(&mut self, chunk: Chunk) -> Result<(), TooMany> {
+    pub fn append(&mut self, mut chunk: Chunk) -> Result<Chunk, TooMany> {
         let n_strings = self.strings.len() as u64 + chunk.strings.len() as u64;
         check_numbers(self.store.n_events + chunk.n_events, n_strings)?;
         let strings = chunk.strings.iter().map(|text| SeenStr(self.strings.intern(text))).collect();
@@ -145,8 +140,9 @@ impl StoreBuilder {
         self.store.event_numbers.join(chunk.event_numbers);
         self.append_small_tables(&chunk, &maps);
         self.append_details(&chunk, &maps);
-        self.append_slices(chunk, &maps);
-        Ok(())
+        self.append_slices(&chunk, &maps);
+        chunk.clear();
+        Ok(chunk)
     }
 
     /// Events taken so far.
@@ -180,9 +176,9 @@ impl StoreBuilder {
         number
     }
 
-    fn append_slices(&mut self, chunk: Chunk, maps: &Maps) {
+    fn append_slices(&mut self, chunk: &Chunk, maps: &Maps) {
         let mut last = (u32::MAX, 0);
-        for local in chunk.category {
+        for &local in &chunk.category {
             if local != last.0 {
                 last = (local, self.category(maps.strings[local as usize]));
             }
@@ -191,9 +187,9 @@ impl StoreBuilder {
         let slices = &mut self.store.slices;
         slices.ts_ns.extend_from_slice(&chunk.ts_ns);
         self.texts.name.extend(chunk.name.iter().map(|&name| maps.strings[name as usize]));
-        slices.dur_ns.append(chunk.dur_ns);
-        slices.id_a.append(chunk.id_a);
-        slices.id_b.append(chunk.id_b);
+        slices.dur_ns.append(&chunk.dur_ns);
+        slices.id_a.append(&chunk.id_a);
+        slices.id_b.append(&chunk.id_b);
         slices.event.extend(chunk.event.iter().map(|&event| maps.first_event + event));
         self.track.extend(chunk.track.iter().map(|&track| maps.tracks[track as usize]));
     }
@@ -444,13 +440,17 @@ fn place_slices(
     track: Vec<u32>,
     rank: &Ranks,
 ) -> Vec<AtomicU32> {
-    let slices = &mut store.slices;
-    slices.name = name.into_par_iter().with_min_len(1 << 14).map(|name| rank.of(name)).collect();
+    let slices = &store.slices;
     let mut order = grouped_order(&track, &mut store.tracks, &slices.ts_ns, &slices.dur_ns);
-    drop(track);
-    slices.reorder(&order);
+    // What was of a column is taken for the next one: memory of the system's comes page by page.
+    let mut spare = track;
+    store.slices.name =
+        order.par_iter().with_min_len(1 << 14).map(|&old| rank.of(name[old as usize])).collect();
+    drop(name);
+    store.slices.reorder(&order, &mut spare);
     if let Some(again) = store.close_frames() {
-        store.slices.reorder(&again);
+        store.slices.name = permute(&store.slices.name, &again);
+        store.slices.reorder(&again, &mut spare);
         order = permute(&order, &again);
     }
     store.judge_zero();
@@ -524,16 +524,15 @@ fn place_small_tables(
 }
 
 impl Slices {
-    /// Puts slice `order[i]` in place `i`.
-    fn reorder(&mut self, order: &[u32]) {
+    /// Puts slice `order[i]` in place `i`, but for the names. `spare` is memory for that.
+    fn reorder(&mut self, order: &[u32], spare: &mut Vec<u32>) {
         self.ts_ns = permute(&self.ts_ns, order);
-        self.dur_ns = std::mem::take(&mut self.dur_ns).permuted(order);
+        self.dur_ns.permute(order, spare);
         self.category = permute(&self.category, order);
-        self.name = permute(&self.name, order);
-        self.id_a = std::mem::take(&mut self.id_a).permuted(order);
-        self.id_b = std::mem::take(&mut self.id_b).permuted(order);
+        self.id_a.permute(order, spare);
+        self.id_b.permute(order, spare);
         if !self.event.is_empty() {
-            self.event = permute(&self.event, order);
+            permute_with(&mut self.event, order, spare);
         }
     }
 

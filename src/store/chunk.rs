@@ -1,6 +1,7 @@
 //! One block of input as columns, with ids of its own.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use super::{
     ArgumentRow, AsideRow, CollectiveRow, CompactColumn, CopyRow, Counter, DeviceRow, EventNumbers,
@@ -138,6 +139,72 @@ impl Chunk {
     pub fn n_events(&self) -> u64 {
         self.n_events
     }
+
+    /// Forgets all rows and keeps the memory, for another block.
+    pub(super) fn clear(&mut self) {
+        let Self {
+            strings,
+            tracks,
+            ts_ns,
+            dur_ns,
+            name,
+            category,
+            track,
+            id_a,
+            id_b,
+            device_rows,
+            syncs,
+            event_numbers,
+            launch_configs,
+            copies,
+            collectives,
+            ops,
+            shapes,
+            modules,
+            arguments,
+            flows,
+            counters,
+            instants,
+            memory,
+            edges,
+            async_edges,
+            asides,
+            names,
+            n_events,
+            has_window_end,
+            event,
+        } = self;
+        strings.clear();
+        dur_ns.clear();
+        id_a.clear();
+        id_b.clear();
+        macro_rules! clear {
+            ($($rows:ident)+) => { $($rows.clear();)+ };
+        }
+        clear!(tracks ts_ns name category track device_rows syncs launch_configs copies collectives);
+        clear!(ops shapes modules flows counters instants memory edges async_edges asides names event);
+        arguments.iter_mut().for_each(Vec::clear);
+        (*event_numbers, *n_events, *has_window_end) = (EventNumbers::default(), 0, false);
+    }
+}
+
+/// Memory of chunks that were joined, for the next ones: what is given back to the system comes back page by page.
+#[derive(Debug, Default)]
+pub struct SpareChunks(Mutex<Vec<Chunk>>);
+
+impl SpareChunks {
+    /// A builder in the memory of a chunk, where there is one.
+    pub fn builder(&self, keep: Keep) -> ChunkBuilder {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut chunk = spare.unwrap_or_default();
+        chunk.arguments = chunk.arguments.or_else(|| keep.arguments.then(Vec::new));
+        ChunkBuilder { chunk, keeps_order: keep.order, ..ChunkBuilder::default() }
+    }
+
+    /// Takes a chunk that [`super::StoreBuilder::append`] emptied.
+    pub fn give(&self, chunk: Chunk) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+    }
 }
 
 /// Fills a [`Chunk`]. Strings in the rows it is given are numbers of this builder.
@@ -153,9 +220,7 @@ pub struct ChunkBuilder {
 impl ChunkBuilder {
     /// A builder of a chunk that keeps more than it does by itself.
     pub fn new(keep: Keep) -> Self {
-        let arguments = keep.arguments.then(Vec::new);
-        let chunk = Chunk { arguments, ..Chunk::default() };
-        Self { chunk, keeps_order: keep.order, ..Self::default() }
+        SpareChunks::default().builder(keep)
     }
 
     /// Whether arguments are kept.

@@ -1,6 +1,6 @@
 //! A part of a store: what lies in a stretch of time, cut to it.
 
-use super::{CompactColumn, Slices, Store, build::permute};
+use super::{CompactColumn, Slices, Store, order::permute};
 
 /// The number of a slice that is not in the part.
 const GONE: u32 = u32::MAX;
@@ -61,8 +61,8 @@ impl Store {
             dur_ns,
             name: permute(&self.slices.name, order),
             category: permute(&self.slices.category, order),
-            id_a: self.slices.id_a.clone().permuted(order),
-            id_b: self.slices.id_b.clone().permuted(order),
+            id_a: self.slices.id_a.permuted(order),
+            id_b: self.slices.id_b.permuted(order),
             event: if self.slices.event.is_empty() {
                 Vec::new()
             } else {

@@ -99,10 +99,16 @@ impl CompactColumn {
     }
 
     /// Appends another column's rows.
-    pub(super) fn append(&mut self, other: Self) {
+    pub(super) fn append(&mut self, other: &Self) {
         let base = self.narrow.len() as u32;
         self.narrow.extend_from_slice(&other.narrow);
-        self.wide.extend(other.wide.into_iter().map(|(row, v)| (base + row, v)));
+        self.wide.extend(other.wide.iter().map(|&(row, v)| (base + row, v)));
+    }
+
+    /// Forgets all rows and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.narrow.clear();
+        self.wide.clear();
     }
 
     /// The column with some rows changed.
@@ -115,17 +121,28 @@ impl CompactColumn {
     }
 
     /// The column whose row `i` is this column's row `order[i]`.
-    pub(super) fn permuted(self, order: &[u32]) -> Self {
-        let narrow: Vec<u32> = super::build::permute(&self.narrow, order);
+    pub(super) fn permuted(&self, order: &[u32]) -> Self {
+        let narrow: Vec<u32> = super::order::permute(&self.narrow, order);
+        let wide = self.wide_permuted(&narrow, order);
+        Self { narrow, wide }
+    }
+
+    /// Puts row `order[i]` in place `i`. The memory of the rows and that of `spare`, whose content means nothing, change places.
+    pub(super) fn permute(&mut self, order: &[u32], spare: &mut Vec<u32>) {
+        super::order::permute_with(&mut self.narrow, order, spare);
+        self.wide = self.wide_permuted(&self.narrow, order);
+    }
+
+    /// The wide values of the column whose row `i` is this column's row `order[i]`, of whose narrow values some are given.
+    fn wide_permuted(&self, narrow: &[u32], order: &[u32]) -> Vec<(u32, u64)> {
         if self.wide.is_empty() {
-            return Self { narrow, wide: Vec::new() };
+            return Vec::new();
         }
-        let wide = (0..order.len())
+        (0..order.len())
             .into_par_iter()
             .filter(|&new| narrow[new] == WIDE)
             .filter_map(|new| Some((new as u32, self.wide_value(order[new] as usize)?)))
-            .collect();
-        Self { narrow, wide }
+            .collect()
     }
 
     /// Bytes of memory held.
@@ -180,9 +197,12 @@ mod tests {
             a.push(v);
             b.push(v);
         }
-        a.append(b);
+        a.append(&b);
         let order = [9, 2, 3, 1, 0, 8, 7, 6, 5, 4];
-        let c = a.clone().permuted(&order);
+        let c = a.permuted(&order);
+        let mut in_place = a.clone();
+        in_place.permute(&order, &mut vec![7; 3]);
+        assert_eq!(in_place, c);
         for (new, &old) in order.iter().enumerate() {
             assert_eq!(c.get(new), a.get(old as usize));
             assert_eq!(c.get(new), values[old as usize % 5]);

@@ -27,7 +27,7 @@ mod tables;
 mod writers;
 
 pub use build::StoreBuilder;
-pub use chunk::{AsyncEdge, Chunk, ChunkBuilder, LocalTrack, SliceRow};
+pub use chunk::{AsyncEdge, Chunk, ChunkBuilder, LocalTrack, SliceRow, SpareChunks};
 pub(crate) use column::CompactColumn;
 pub use details::{
     Argument, ArgumentRow, AsideRow, CollectiveRow, CopyRow, DeviceRow, EventNumbers, Keep,

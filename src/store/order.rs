@@ -1,8 +1,25 @@
-//! The order of a store's slices: by track, each sorted as nesting needs it.
+//! The order of a store's slices: by track, each sorted as nesting needs it; and columns put in an order.
 
 use rayon::prelude::*;
 
 use super::{CompactColumn, Track};
+
+/// Rows that one thread puts in order at least.
+const MIN_ROWS: usize = 1 << 14;
+
+/// `out[i] = values[order[i]]`, in parallel.
+pub(super) fn permute<T: Copy + Send + Sync>(values: &[T], order: &[u32]) -> Vec<T> {
+    order.par_iter().with_min_len(MIN_ROWS).map(|&old| values[old as usize]).collect()
+}
+
+/// Puts `values[order[i]]` in place `i`. The memory of the values and that of `spare`, whose content means nothing, change places.
+pub(super) fn permute_with(values: &mut Vec<u32>, order: &[u32], spare: &mut Vec<u32>) {
+    spare.resize(order.len(), 0);
+    let places = spare.par_iter_mut().with_min_len(MIN_ROWS).zip(order);
+    places.for_each(|(place, &old)| *place = values[old as usize]);
+    std::mem::swap(values, spare);
+    values.shrink_to_fit();
+}
 
 /// The order of the store: by track, then (start, end descending, file order). Sets each track's range.
 pub(super) fn grouped_order(

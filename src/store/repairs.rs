@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Store, TrackId};
+use super::{Store, Track, TrackId};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
 use crate::model::limits::{CROSSING_NS, IMPOSSIBLE_DUR_NS, UNTIMED_GAP_NS, UNTIMED_WINDOW_GAP_NS};
@@ -73,7 +73,7 @@ impl Store {
             self.repairs.unclosed_frames_ns += self.slices.dur_ns(slice) - dur_ns;
             self.slices.dur_ns.set(slice, dur_ns as u64);
         }
-        (!cuts.is_empty()).then(|| self.order_within_tracks())
+        if cuts.is_empty() { None } else { self.order_within_tracks() }
     }
 
     /// The frames of a track that end after the frame around them, with the duration up to its end. The frames of tid 0
@@ -103,15 +103,18 @@ impl Store {
         cuts
     }
 
-    fn order_within_tracks(&self) -> Vec<u32> {
+    /// The order of the slices; `None` where it is the one that they are in: most frames that are cut begin alone.
+    fn order_within_tracks(&self) -> Option<Vec<u32>> {
+        let key = |slice: usize| (self.slices.ts_ns[slice], Reverse(self.slices.end_ns(slice)));
+        let is_sorted = |track: &Track| track.slices.clone().is_sorted_by_key(key);
+        if self.tracks.par_iter().all(is_sorted) {
+            return None;
+        }
         let mut order: Vec<u32> = (0..self.slices.len() as u32).collect();
         for track in &self.tracks {
-            order[track.slices.clone()].par_sort_by_key(|&slice| {
-                let slice = slice as usize;
-                (self.slices.ts_ns[slice], Reverse(self.slices.end_ns(slice)))
-            });
+            order[track.slices.clone()].par_sort_by_key(|&slice| key(slice as usize));
         }
-        order
+        Some(order)
     }
 
     /// Decides what a start of 0 means.

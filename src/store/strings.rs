@@ -135,6 +135,13 @@ impl Interner {
         self.spans.len()
     }
 
+    /// Forgets all texts and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+        self.table.clear();
+    }
+
     /// The id of bytes that are known already.
     #[inline]
     pub(super) fn find(&self, text: &[u8]) -> Option<u32> {

@@ -55,7 +55,12 @@ impl Sink for Decoder {
 impl Decoder {
     /// A decoder that has the store keep more than it does by itself.
     pub(crate) fn new(keep: Keep) -> Self {
-        Self { builder: ChunkBuilder::new(keep), ..Self::default() }
+        Self::into(ChunkBuilder::new(keep))
+    }
+
+    /// A decoder into a builder.
+    pub(crate) fn into(builder: ChunkBuilder) -> Self {
+        Self { builder, ..Self::default() }
     }
 
     /// Adds one event that starts at byte `offset` of the decompressed input.
