@@ -42,6 +42,7 @@ pub mod launches;
 pub mod memory;
 pub mod memory_events;
 mod memory_history;
+mod memory_layout;
 pub mod memory_line;
 pub mod memory_live;
 pub mod memory_owner;

@@ -138,7 +138,7 @@ fn event_of(pickle: &Pickle, event: Value, stacks: &mut Stacks<'_>) -> Option<Al
         action,
         address: address.or(is_other.then_some(0))?,
         bytes: bytes.filter(|&bytes| i64::try_from(bytes).is_ok()).or(is_other.then_some(0))?,
-        at_ns: time_us?.checked_mul(1000)?,
+        at_ns: time_us.filter(|&us| us >= 0)?.checked_mul(1000)?,
         stack: stacks.stack(Some(frames)),
     })
 }

@@ -6,6 +6,7 @@
 
 mod build;
 mod bytes;
+mod machine;
 mod pickle;
 
 use std::path::Path;
@@ -47,7 +48,7 @@ pub(super) fn is_pickle(path: &Path) -> bool {
 pub(super) fn read(path: &Path, progress: &Arc<Progress>) -> Result<ReadSnapshot, ReadError> {
     let mut bytes = Bytes::new(ByteStream::open(path, Arc::clone(progress))?);
     let pickle =
-        timed("read: pickle", || Pickle::read(&mut bytes)).map_err(|fault| match fault {
+        timed("read: pickle", || machine::read(&mut bytes)).map_err(|fault| match fault {
             Fault::Io(source) => ReadError::Io { path: path.to_owned(), source },
             other => ReadError::BadSnapshot { path: path.to_owned(), what: other.to_string() },
         })?;
