@@ -5,14 +5,14 @@
 //! on its stream. HTA's `launch_delay` (`cuda_kernel_analysis.py`) and nsys' queue time (`cuda_kern_exec_sum`) are from the end
 //! of the call to the begin: waiting behind earlier work of the stream is in them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::base::TimeBase;
 use super::iterations::IterationRow;
-use super::launched::{BoundBy, Launched, launched};
+use super::launched::{BoundBy, Launched};
 use super::nesting::{NO_PARENT, parents};
 use super::percent;
-use super::quantiles::Quantiles;
+use super::quantiles::Times;
 use super::timeline::Class;
 use super::units::{UnitSpans, unit_spans};
 use crate::analyze::intervals::Span;
@@ -136,42 +136,55 @@ impl Fact {
     }
 }
 
-/// The launches by a key; those without one are left out.
-fn by<K: Ord>(
+/// The launches by a number below `n`, ascending; those without one are left out.
+fn by(
     facts: &[Fact],
-    key: impl Fn(&Fact) -> Option<K>,
+    n: usize,
+    number: impl Fn(&Fact) -> Option<usize>,
     host: impl Fn(&Fact) -> HostTime,
-) -> BTreeMap<K, Group> {
-    let mut groups: BTreeMap<K, Group> = BTreeMap::new();
+) -> Vec<(usize, Group)> {
+    let mut groups: Vec<(usize, Group)> = Vec::new();
+    let mut place = vec![usize::MAX; n];
     for fact in facts {
-        if let Some(key) = key(fact) {
-            fact.add(host(fact), groups.entry(key).or_default());
+        let Some(number) = number(fact) else { continue };
+        if place[number] == usize::MAX {
+            place[number] = groups.len();
+            groups.push((number, Group::default()));
         }
+        fact.add(host(fact), &mut groups[place[number]].1);
     }
+    groups.sort_unstable_by_key(|&(number, _)| number);
     groups
 }
 
 /// The launches of an input, by kernel, operator, phase and iteration; by kernel and operator the longest first.
-pub fn launch_stats(store: &Store, base: &TimeBase, rows: &[IterationRow]) -> Vec<LaunchStatRow> {
+pub fn launch_stats(
+    store: &Store,
+    base: &TimeBase,
+    rows: &[IterationRow],
+    launched: Vec<Launched>,
+) -> Vec<LaunchStatRow> {
     let spans = unit_spans(rows, base);
-    let facts = facts(store, base, &spans);
-    let text = |id: Option<StrId>| id.map_or("(none)", |id| store.strings.get(id)).to_owned();
-    let mut found = Vec::new();
-    let kernels = by(&facts, |fact| Some(store.slices.name[fact.one.slice as usize]), |f| f.host);
-    let named = kernels.into_iter().map(|(id, group)| (text(Some(id)), group));
-    found.extend(longest_first(base.input, LaunchBy::Kernel, named));
-    let operators = by(&facts, |fact| Some(fact.operator), |fact| fact.host);
-    let named = operators.into_iter().map(|(id, group)| (text(id), group));
-    found.extend(longest_first(base.input, LaunchBy::Operator, named));
+    let facts = facts(store, base, &spans, launched);
+    let n = store.strings.len();
+    let name = |number: usize| {
+        if number == n { "(none)" } else { store.strings.get(StrId(number as u32)) }
+    };
+    let named = |(number, group): (usize, Group)| (name(number).to_owned(), group);
+    let kernel = |fact: &Fact| Some(store.slices.name[fact.one.slice as usize].0 as usize);
+    let kernels = by(&facts, n, kernel, |fact| fact.host);
+    let operator = |fact: &Fact| Some(fact.operator.map_or(n, |id| id.0 as usize));
+    let operators = by(&facts, n + 1, operator, |fact| fact.host);
+    let mut found = longest_first(base.input, LaunchBy::Kernel, kernels.into_iter().map(named));
+    found.extend(longest_first(base.input, LaunchBy::Operator, operators.into_iter().map(named)));
     found.extend(in_iterations(&facts, base, &spans));
     found
 }
 
 /// What is known of each launch, by call.
-fn facts(store: &Store, base: &TimeBase, spans: &UnitSpans) -> Vec<Fact> {
-    let mut all = launched(store, base);
-    // Slices of a track are numbered in the order of time.
-    all.sort_unstable_by_key(|one| (one.call, !one.is_first, one.slice));
+fn facts(store: &Store, base: &TimeBase, spans: &UnitSpans, mut all: Vec<Launched>) -> Vec<Fact> {
+    // Slices of a track are numbered in the order of time. Each stream is mostly in order, which the stable sort takes as it is.
+    all.sort_by_key(|one| (one.call, !one.is_first, one.slice));
     let calls: Vec<u32> = all.iter().filter(|one| one.is_first).map(|one| one.call).collect();
     let operators = operators(store, &calls);
     let is_graph: Vec<bool> =
@@ -219,42 +232,47 @@ fn in_iterations(facts: &[Fact], base: &TimeBase, spans: &UnitSpans) -> Vec<Laun
     if spans.scheme.is_none() {
         return Vec::new();
     }
-    let phase_of = |at: usize| spans.buckets[spans.units[at].bucket as usize].phase.as_str();
+    let phases: BTreeSet<&str> = spans.buckets.iter().map(|one| one.phase.as_str()).collect();
+    let phases: Vec<&str> = phases.into_iter().collect();
+    let place = |phase: &str| phases.partition_point(|&one| one < phase);
+    let of_bucket: Vec<usize> = spans.buckets.iter().map(|one| place(&one.phase)).collect();
+    let phase = |at: usize| of_bucket[spans.units[at].bucket as usize];
+    let phase_of = |at: usize| phases[phase(at)];
     let inside = |fact: &Fact| fact.host_inside;
-    let phases = by(facts, |fact| fact.unit.map(phase_of), inside);
-    let mut rows: Vec<LaunchStatRow> = phases
-        .into_iter()
-        .map(|(name, group)| row(base.input, LaunchBy::Phase, group, name.to_owned()))
-        .collect();
+    let of_phase = |(at, group): (usize, Group)| {
+        row(base.input, LaunchBy::Phase, group, phases[at].to_owned())
+    };
+    let by_phase = by(facts, phases.len(), |fact| fact.unit.map(phase), inside);
+    let mut rows: Vec<LaunchStatRow> = by_phase.into_iter().map(of_phase).collect();
     let of_iteration = |(at, group): (usize, Group)| LaunchStatRow {
         iteration: Some(at as u64),
         ..row(base.input, LaunchBy::Iteration, group, phase_of(at).to_owned())
     };
-    rows.extend(by(facts, |fact| fact.unit, inside).into_iter().map(of_iteration));
+    let by_unit = by(facts, spans.units.len(), |fact| fact.unit, inside);
+    rows.extend(by_unit.into_iter().map(of_iteration));
     rows
 }
 
 fn row(input: usize, by: LaunchBy, group: Group, name: String) -> LaunchStatRow {
     let count = group.total.len() as u64;
-    let [calls, queue, total] =
-        [group.calls, group.queue, group.total].map(|ns| Quantiles::of(ns.into_iter()));
-    let sum = |of: Option<Quantiles>| of.map_or(0, |q| q.sum_ns);
+    let n_calls = group.calls.len() as u64;
+    let [calls, queue, total] = [group.calls, group.queue, group.total].map(Times::of);
     let host = group.host;
     LaunchStatRow {
         input,
         by,
         iteration: None,
         count,
-        calls: calls.map_or(0, |q| q.count),
-        call_sum_ns: sum(calls),
-        call_p50_ns: calls.map(|q| q.p50_ns),
-        call_p99_ns: calls.map(|q| q.p99_ns),
-        queue_sum_ns: sum(queue),
-        queue_p50_ns: queue.map(|q| q.p50_ns),
-        queue_p99_ns: queue.map(|q| q.p99_ns),
-        total_sum_ns: sum(total),
-        total_p50_ns: total.map(|q| q.p50_ns),
-        total_p99_ns: total.map(|q| q.p99_ns),
+        calls: n_calls,
+        call_sum_ns: calls.sum_ns,
+        call_p50_ns: calls.p50_ns,
+        call_p99_ns: calls.p99_ns,
+        queue_sum_ns: queue.sum_ns,
+        queue_p50_ns: queue.p50_ns,
+        queue_p99_ns: queue.p99_ns,
+        total_sum_ns: total.sum_ns,
+        total_p50_ns: total.p50_ns,
+        total_p99_ns: total.p99_ns,
         short: group.short,
         dry: group.dry,
         bound: BoundBy::of(group.dry, count),
@@ -319,6 +337,7 @@ mod tests {
     use super::{BoundBy, LaunchBy, launch_stats};
     use crate::analyze::base::{TimeBase, TimeConfig};
     use crate::analyze::iterations::iterations;
+    use crate::analyze::launched::launched;
     use crate::diag::Reporter;
     use crate::store::{ChunkBuilder, DeviceRow, SliceRow, Store, TraceMeta, TrackId};
 
@@ -364,7 +383,8 @@ mod tests {
             ("gemm", "kernel", 7, 1_660, 30, 3),
         ]);
         let base = TimeBase::new(&store, &TimeConfig::default());
-        let rows = launch_stats(&store, &base, &iterations(&store, &base).rows);
+        let launched = launched(&store, &base);
+        let rows = launch_stats(&store, &base, &iterations(&store, &base).rows, launched);
         let of = |by: LaunchBy, name: &str| {
             rows.iter().find(|row| row.by == by && row.name == name).expect(name)
         };

@@ -1,7 +1,7 @@
 //! Device activity with its launch, and when its stream was free for it: what launch statistics, queues and the critical
 //! path by iteration are made of.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::base::TimeBase;
 use crate::schema::words;
@@ -64,12 +64,13 @@ impl Launched {
 /// The activities of an input with a launch, by device and start.
 pub fn launched(store: &Store, base: &TimeBase) -> Vec<Launched> {
     let mut found = Vec::new();
-    let mut seen: HashSet<u32> = HashSet::new();
+    let mut is_seen = vec![false; store.slices.len()];
     for device in &base.devices {
-        let mut free: BTreeMap<Option<u32>, i64> = BTreeMap::new();
+        let mut free: BTreeMap<Option<u32>, Option<i64>> = BTreeMap::new();
         for row in &device.slices {
             let slice = row.slice as usize;
-            let free_ns = free.get(&row.stream).copied();
+            let free = free.entry(row.stream).or_default();
+            let free_ns = free.replace(free.map_or(row.span.end_ns, |ns| ns.max(row.span.end_ns)));
             if let Some(call) = base.launches.call_of(store, slice) {
                 found.push(Launched {
                     slice: row.slice,
@@ -78,10 +79,9 @@ pub fn launched(store: &Store, base: &TimeBase) -> Vec<Launched> {
                     called: (store.slices.ts_ns[call], store.slices.end_ns(call)),
                     ran: (row.span.start_ns, row.span.end_ns),
                     free_ns,
-                    is_first: seen.insert(call as u32),
+                    is_first: !std::mem::replace(&mut is_seen[call], true),
                 });
             }
-            free.insert(row.stream, free_ns.map_or(row.span.end_ns, |ns| ns.max(row.span.end_ns)));
         }
     }
     found

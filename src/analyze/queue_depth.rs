@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 
 use super::base::TimeBase;
 use super::intervals::{Intervals, Span};
-use super::launched::{Launched, launched};
+use super::launched::Launched;
 use super::percent;
-use super::quantiles::nearest_rank;
+use super::quantiles::rank_of;
 use crate::schema::tables;
-use crate::store::Store;
 
 /// Launches that a stream holds before calls block; what HTA takes where nothing is said.
 pub const FULL: i64 = 1_024;
@@ -61,11 +60,11 @@ pub struct Queues {
     pub over_time: Vec<QueueSlotRow>,
 }
 
-/// The queues of an input.
-pub fn queues(store: &Store, base: &TimeBase) -> Queues {
+/// The queues of an input, of what was launched.
+pub fn queues(base: &TimeBase, launched: &[Launched]) -> Queues {
     let mut by_stream: BTreeMap<(Option<u32>, Option<u32>), Vec<Launched>> = BTreeMap::new();
-    for one in launched(store, base).into_iter().filter(|one| one.is_first) {
-        by_stream.entry(one.queue).or_default().push(one);
+    for one in launched.iter().filter(|one| one.is_first) {
+        by_stream.entry(one.queue).or_default().push(*one);
     }
     let mut found = Queues::default();
     for ((device, stream), launched) in by_stream {
@@ -89,12 +88,11 @@ struct Steps {
 impl Steps {
     fn of(launched: &[Launched], window: Span) -> Self {
         let mut changes: Vec<(i64, bool, i64)> = Vec::with_capacity(launched.len() * 2);
-        for one in launched {
-            changes.push((one.called.0, true, 0));
-            changes.push((one.ran.0.max(one.called.0), false, 0));
-        }
-        // At one instant launches come first: what begins then was one of them, at the latest.
-        changes.sort_unstable_by_key(|&(at_ns, is_launch, _)| (at_ns, !is_launch));
+        changes.extend(launched.iter().map(|one| (one.called.0, true, 0)));
+        changes.extend(launched.iter().map(|one| (one.ran.0.max(one.called.0), false, 0)));
+        // At one instant launches come first: what begins then was one of them, at the latest. Both halves are mostly in order,
+        // which the stable sort takes as it is.
+        changes.sort_by_key(|&(at_ns, is_launch, _)| (at_ns, !is_launch));
         let mut depth = 0;
         for (_, is_launch, then) in &mut changes {
             depth += if *is_launch { 1 } else { -1 };
@@ -152,7 +150,7 @@ fn depth_row(steps: &Steps, launched: &[Launched]) -> QueueDepthRow {
     let whole = sum(steps, window);
     let mut depths: Vec<i64> = steps.changes.iter().map(|&(.., depth)| depth).collect();
     let change_sum: i64 = depths.iter().sum();
-    depths.sort_unstable();
+    let p50 = rank_of(depths.len(), 50).map(|at| *depths.select_nth_unstable(at).1);
     let full = whole.full.index();
     let blocked = launched.iter().map(|one| full.covered_ns(one.called.0, one.called.1));
     QueueDepthRow {
@@ -162,8 +160,8 @@ fn depth_row(steps: &Steps, launched: &[Launched]) -> QueueDepthRow {
         launches: launched.len() as u64,
         mean: mean(whole.integral, window),
         change_mean: (!depths.is_empty()).then(|| change_sum as f64 / depths.len() as f64),
-        change_p50: nearest_rank(&depths, 50),
-        most: depths.last().copied().unwrap_or(0),
+        change_p50: p50,
+        most: depths.iter().copied().max().unwrap_or(0),
         empty_ns: whole.empty_ns,
         empty_pct: percent(whole.empty_ns, window.len_ns()),
         full_ns: whole.full.total_ns(),

@@ -16,6 +16,7 @@ use crate::analyze::kernels::{ActivityDurations, StreamRow, streams};
 use crate::analyze::key_averages::DeviceType;
 use crate::analyze::launch_delays::{LaunchRow, launch_delays};
 use crate::analyze::launch_stats::{LaunchStatRow, launch_stats};
+use crate::analyze::launched::launched;
 use crate::analyze::memory_line::{MemoryLineRow, memory_line};
 use crate::analyze::memory_live::{
     MemoryIterationRow, MemoryPeakRow, memory_iterations, memory_peak,
@@ -230,13 +231,18 @@ fn add_launches(
     if question.needs(&[LaunchRow::SPEC]) {
         report.launches.extend(launch_delays(store, base));
     }
-    if question.needs(&[LaunchStatRow::SPEC]) {
-        let launches = || launch_stats(store, base, &iterations.rows);
-        report.launch_stats = timed("analyze: launches", launches);
+    let (stats, depths) = ([LaunchStatRow::SPEC], [QueueDepthRow::SPEC, QueueSlotRow::SPEC]);
+    if !question.needs(&stats) && !question.needs(&depths) {
+        return;
     }
-    if question.needs(&[QueueDepthRow::SPEC, QueueSlotRow::SPEC]) {
-        let found = timed("analyze: queues", || queues(store, base));
+    let launched = timed("analyze: launched", || launched(store, base));
+    if question.needs(&depths) {
+        let found = timed("analyze: queues", || queues(base, &launched));
         (report.queue_depth, report.queue_over_time) = (found.depth, found.over_time);
+    }
+    if question.needs(&stats) {
+        let launches = || launch_stats(store, base, &iterations.rows, launched);
+        report.launch_stats = timed("analyze: launches", launches);
     }
 }
 
