@@ -163,6 +163,10 @@ impl CallKind {
 /// An activity that begins so long after all that it is known to wait for waits for something else,
 const LATE_NS: i64 = 200_000;
 /// and most likely for what ended no longer than this before.
+///
+/// Answers hardly depend on either: of 29 real traces whose streams wait for events, 28 have the same path to 0.005 % of its
+/// length with either of the two limits halved or doubled, and without the rule; `negative_queue_length_values_check` of HTA's, where
+/// `cudaStreamWaitEvent` stands between replays of graphs, moves by 0.1 % at most, and by 0.3 % without it.
 const SOON_NS: i64 = 20_000;
 
 /// What has been launched so far.
