@@ -139,7 +139,7 @@ mod render;
 #[cfg(feature = "program")]
 pub mod cli;
 
-pub use ask::{Logs, Of, Question, Reading, TableInfo, Traces, tables};
+pub use ask::{Logs, Of, Question, Reading, SeveralRuns, TableInfo, Traces, tables};
 pub use model::Dictionary;
 pub use read::{ReadError, ReadOptions};
 pub use schema::{Cells, Column, Kind, Lists, Source, Spec, Table, Texts, Unit, Values};

@@ -9,7 +9,9 @@ use omni_trace::analyze::window::{WindowConfig, windows};
 use omni_trace::files::{protect, protect_found};
 use omni_trace::read::logs::discover_logs;
 use omni_trace::read::{Input, discover};
-use omni_trace::{Cells, Logs, Of, Question, ReadError, Reading, Source, Traces, Values};
+use omni_trace::{
+    Cells, Logs, Of, Question, ReadError, Reading, SeveralRuns, Source, Traces, Values,
+};
 use polars::prelude::{BooleanChunked, Column, DataFrame, PolarsError};
 
 use crate::catalog::{Catalog, INPUT, Known, STAGE};
@@ -132,7 +134,10 @@ impl Data {
         let source = match table.of {
             Of::Stages => self.logs()?.source(table.name),
             Of::Events | Of::Analyze | Of::Bandwidth => {
-                self.traces()?.source(table.name, &self.question)
+                let traces = self.traces()?;
+                let unanswered = |e: SeveralRuns| Trouble::new(e.to_string(), SeveralRuns::HINT);
+                traces.check(table.name, &self.question).map_err(unanswered)?;
+                traces.source(table.name, &self.question)
             }
         };
         source.ok_or_else(|| Trouble::plain(format!("there is no table `{}`", table.name)))

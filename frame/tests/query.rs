@@ -77,6 +77,19 @@ fn several_statements_share_what_was_made() {
 }
 
 #[test]
+fn findings_of_several_runs_are_no_empty_table() {
+    let output = run(&[TP2, H100, "SELECT * FROM findings"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = err(&output);
+    assert!(said.contains("error: the inputs are of 2 runs, which do not wait"), "{said}");
+    assert!(said.contains("hint: name the files of one run"), "{said}");
+    // Other tables have an answer, and so has one run.
+    let sql = "SELECT count(*) AS n FROM inputs";
+    assert_eq!(query(&[TP2, H100, "--format", "csv", sql]), "n\r\n3\r\n");
+    query(&[TP2, "SELECT * FROM findings"]);
+}
+
+#[test]
 fn wrong_names_are_told_with_the_nearest() {
     for (sql, what, hint) in [
         (

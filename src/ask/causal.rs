@@ -33,12 +33,11 @@ use crate::table::{Findings, InputRow, IssueRow, SCHEMA_VERSION};
 /// nothing is added where the inputs are of several runs.
 pub fn add_paths(inputs: &[Input], bases: &[&TimeBase], units: &mut [InputUnits]) {
     let together = compared(inputs, bases, false);
-    if together.n_runs() > 1 {
+    if refuse_several_runs(&together).is_err() {
         return;
     }
     let run = CausalRun::of(inputs, bases, &together, None);
-    let replay = Replay::of(&run.graph, &Changes::default());
-    for row in iteration_rows(&run.subject(), &path(&run.graph, &replay)) {
+    for row in run.unchanged().iterations {
         let of_input = units.get_mut(row.input);
         let unit = of_input.and_then(|input| input.units.get_mut(row.iteration as usize));
         let Some(unit) = unit.filter(|unit| unit.dur_ns == row.dur_ns) else { continue };
@@ -52,6 +51,34 @@ pub fn add_paths(inputs: &[Input], bases: &[&TimeBase], units: &mut [InputUnits]
             outside: row.outside_ns,
         });
     }
+}
+
+/// The inputs are of so many runs: what waits for what has no answer across them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the inputs are of {0} runs, which do not wait for each other")]
+pub struct SeveralRuns(pub usize);
+
+impl SeveralRuns {
+    /// What to do.
+    pub const HINT: &'static str = "name the files of one run";
+}
+
+/// # Errors
+///
+/// Inputs of several runs.
+pub fn refuse_several_runs(together: &Together) -> Result<(), SeveralRuns> {
+    match together.n_runs() {
+        0 | 1 => Ok(()),
+        n => Err(SeveralRuns(n)),
+    }
+}
+
+/// The graph played without a change: what every answer about the recorded run begins with.
+struct Unchanged {
+    replay: Replay,
+    pieces: Vec<Piece>,
+    /// The path by iteration.
+    iterations: Vec<PathIterationRow>,
 }
 
 /// The inputs of one run as one graph.
@@ -117,14 +144,20 @@ impl<'a> CausalRun<'a> {
         Subject { graph: &self.graph, inputs: &self.inputs }
     }
 
+    fn unchanged(&self) -> Unchanged {
+        let replay = timed("causal: replay", || Replay::of(&self.graph, &Changes::default()));
+        let pieces = timed("causal: path", || path(&self.graph, &replay));
+        let iterations = iteration_rows(&self.subject(), &pieces);
+        Unchanged { replay, pieces, iterations }
+    }
+
     /// What bounds the run, and the requests of its logs, where there are some.
     pub fn critical_path_report(self) -> CriticalPathReport {
         let subject = self.subject();
-        let replay = timed("causal: replay", || Replay::of(&self.graph, &Changes::default()));
-        let pieces = timed("causal: path", || path(&self.graph, &replay));
+        let unchanged = self.unchanged();
+        let findings = self.findings_of(&unchanged);
+        let Unchanged { replay, pieces, iterations } = unchanged;
         let slack = timed("causal: slack", || slack(&self.graph, &replay));
-        let path_iterations = iteration_rows(&subject, &pieces);
-        let findings = self.findings_of(&replay, &pieces, &path_iterations);
         let mut report = CriticalPathReport {
             verdict: Vec::new(),
             findings,
@@ -133,7 +166,7 @@ impl<'a> CausalRun<'a> {
             command: "critical-path",
             window_ns: self.graph.end_ns - self.graph.start_ns,
             critical_path: path_rows(&subject, &pieces),
-            path_iterations,
+            path_iterations: iterations,
             path_requests: request_rows(&subject, &pieces, self.requests),
             slack: timed("causal: slack rows", || slack_rows(&subject, &pieces, &slack)),
             path_steps: step_rows(&subject, &pieces),
@@ -148,23 +181,16 @@ impl<'a> CausalRun<'a> {
 
     /// What to do about the run, and what it would bring.
     pub(super) fn findings(&self) -> Findings {
-        let subject = self.subject();
-        let replay = timed("causal: replay", || Replay::of(&self.graph, &Changes::default()));
-        let pieces = timed("causal: path", || path(&self.graph, &replay));
-        let rows = self.findings_of(&replay, &pieces, &iteration_rows(&subject, &pieces));
+        let rows = self.findings_of(&self.unchanged());
         Findings { rows, n_untrusted: self.n_untrusted(), n_left_out: self.n_left_out() as u64 }
     }
 
-    fn findings_of(
-        &self,
-        unchanged: &Replay,
-        pieces: &[Piece],
-        iterations: &[PathIterationRow],
-    ) -> Vec<FindingRow> {
+    fn findings_of(&self, unchanged: &Unchanged) -> Vec<FindingRow> {
         let subject = self.subject();
-        let measure = subject.measure(unchanged);
+        let measure = subject.measure(&unchanged.replay);
         timed("causal: findings", || {
-            finding_rows(&subject, pieces, (&measure, iterations), &self.allowed)
+            let of = (&measure, &unchanged.iterations[..]);
+            finding_rows(&subject, &unchanged.pieces, of, &self.allowed)
         })
     }
 

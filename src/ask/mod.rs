@@ -19,7 +19,7 @@ mod traces;
 mod transfers;
 
 pub use catalog::{Of, TableInfo, tables};
-pub use causal::{CausalRun, add_paths};
+pub use causal::{CausalRun, SeveralRuns, add_paths, refuse_several_runs};
 pub use check::check_report;
 pub use digest::{Digest, Sums};
 pub use inputs::{device_label, issues};

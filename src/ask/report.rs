@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::causal::refuse_several_runs;
 use super::one_input::{across_of, wants_blame};
 use super::reduce::{Reduced, blame_of, compare};
 use super::{CausalRun, Digest, InputAnswers, Question, inputs as rows, joined_with};
@@ -141,7 +142,7 @@ impl Answers {
 
     /// What to do about the inputs. Nothing waits across runs: of several there is nothing to say.
     fn findings(&self, inputs: &[Input]) -> Findings {
-        if self.together.n_runs() != 1 {
+        if refuse_several_runs(&self.together).is_err() {
             return Findings::default();
         }
         let bases: Vec<_> = self.results.iter().map(|one| &one.base).collect();

@@ -6,18 +6,20 @@ use std::sync::{Arc, OnceLock};
 use rayon::prelude::*;
 
 use super::{
-    Answers, Of, Question, TableInfo, Wanted, bandwidth_report, compared, stages_report, tables,
+    Answers, Of, Question, SeveralRuns, TableInfo, Wanted, bandwidth_report, compared,
+    refuse_several_runs, stages_report, tables,
 };
 use crate::align::refine_identity;
 use crate::analyze::base::TimeBase;
 use crate::analyze::copies::CopiesConfig;
+use crate::causal::findings::FindingRow;
 use crate::read::logs::{LogInput, discover_logs, read_log};
 use crate::read::{
     Input, Progress, ReadError, ReadOptions, Sidecars, discover, read_each, read_inputs,
     with_snapshots,
 };
 use crate::recorded::{self, Known, Recorded};
-use crate::schema::Source;
+use crate::schema::{Row as _, Source};
 use crate::table::stages::StagesReport;
 use crate::table::{AnalyzeReport, BandwidthReport};
 
@@ -87,7 +89,8 @@ impl Traces {
 
     /// The table of a name ([`TableInfo::name`]). A summary asks its analysis and no other; a table of events costs nothing
     /// before a column is asked for; for `event_arguments` the files are read again, unless the reader was asked to keep them.
-    /// `None` where there is no such table of traces, or where what it needs cannot be read again.
+    /// `None` where there is no such table of traces, or where what it needs cannot be read again. [`Traces::check`] says where a
+    /// table has no rows because it has no answer.
     pub fn source(&self, name: &str, question: &Question) -> Option<Source<'_>> {
         let info = tables().iter().find(|info| info.name == name)?;
         match info.of {
@@ -144,17 +147,31 @@ impl Traces {
         Answers::of(question, &self.inputs).into_report(question, &self.inputs)
     }
 
+    /// Whether a table can be made of these inputs.
+    ///
+    /// # Errors
+    ///
+    /// It is about what waits for what, and the inputs are of several runs.
+    pub fn check(&self, name: &str, question: &Question) -> Result<(), SeveralRuns> {
+        if name != FindingRow::SPEC.key || self.inputs.len() < 2 {
+            return Ok(());
+        }
+        let bases = self.bases(question);
+        let bases: Vec<&TimeBase> = bases.iter().collect();
+        refuse_several_runs(&compared(&self.inputs, &bases, question.is_one_run))
+    }
+
     /// Copies and collectives: what `omni-trace bandwidth` answers.
     pub fn bandwidth(&self, question: &Question, config: &CopiesConfig) -> BandwidthReport {
-        let bases: Vec<TimeBase> = self
-            .inputs
-            .par_iter()
-            .enumerate()
-            .map(|(i, input)| TimeBase::new(&input.store, &question.time).numbered(i))
-            .collect();
+        let bases = self.bases(question);
         let bases: Vec<&TimeBase> = bases.iter().collect();
         let together = compared(&self.inputs, &bases, question.is_one_run);
         bandwidth_report(config, &self.inputs, &bases, &together)
+    }
+
+    fn bases(&self, question: &Question) -> Vec<TimeBase> {
+        let inputs = self.inputs.par_iter().enumerate();
+        inputs.map(|(i, input)| TimeBase::new(&input.store, &question.time).numbered(i)).collect()
     }
 }
 

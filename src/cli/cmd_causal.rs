@@ -14,7 +14,7 @@ use super::tables::{TableChoice, rendered};
 use crate::align::Together;
 use crate::analyze::base::{TimeBase, TimeConfig};
 use crate::analyze::joined::Joined;
-use crate::ask::{CausalRun, compared, joined_with};
+use crate::ask::{CausalRun, SeveralRuns, compared, joined_with};
 use crate::causal::rows::{BoundRow, ChangeRow, PathRow, StageRow};
 use crate::causal::whatif::Asked;
 use crate::diag::timings::timed;
@@ -112,13 +112,10 @@ impl CausalPlan {
 ///
 /// Inputs of several runs: nothing waits across them.
 pub(super) fn refuse_several_runs(together: &Together) -> Result<(), Hinted> {
-    match together.n_runs() {
-        0 | 1 => Ok(()),
-        n => Err(Hinted {
-            what: format!("the inputs are of {n} runs, which do not wait for each other"),
-            hint: "name the files of one run; --one-run takes all as one".to_owned(),
-        }),
-    }
+    crate::ask::refuse_several_runs(together).map_err(|error| Hinted {
+        what: error.to_string(),
+        hint: format!("{}; --one-run takes all as one", SeveralRuns::HINT),
+    })
 }
 
 /// Runs `critical-path`.
