@@ -84,18 +84,62 @@ fn integrated(case: &Case, spans: &[(u64, u64)]) -> (u64, u64) {
     known.fold((0, 0), |(n, sum), value| (n + 1, sum + value))
 }
 
+/// The values of the known microseconds of some stretches.
+fn held(case: &Case, spans: &[(u64, u64)]) -> Vec<u64> {
+    let value_at = |t: u64| case.samples.iter().rev().find(|one| one.0 <= t).map(|one| one.1);
+    spans.iter().flat_map(|&(start, us)| start..start + us).filter_map(value_at).collect()
+}
+
 #[test]
 fn means_and_energy_are_a_plain_integration() {
-    for seed in 0..20 {
+    // Every unit: what one is in watts, and whether it is a clock.
+    let units = [
+        ("GPU Power (W)", Some(1.0), false),
+        ("GPU Power (mW)", Some(1e-3), false),
+        ("Rack Power (kW)", Some(1e3), false),
+        ("gpu_power_mw", Some(1e-3), false),
+        ("SM Clock (MHz)", None, true),
+        ("sm__throughput.avg.pct_of_peak_sustained_elapsed", None, false),
+        ("dram__bytes.sum.per_second", None, false),
+    ];
+    for seed in 0..70 {
         let case = case(seed);
-        let found = rows(&written(&case, "GPU Power (W)"));
+        let (counter, watts, is_clock) = units[seed as usize % units.len()];
+        let found = rows(&written(&case, counter));
+        let highest = case.samples.iter().map(|one| one.1).max().unwrap();
         let check = |row: &Value, spans: &[(u64, u64)]| {
             let (us, sum) = integrated(&case, spans);
             assert_eq!(row["time_ns"].as_u64(), Some(us * 1_000), "seed {seed}: {row}");
             let mean = sum as f64 / us as f64;
             assert!((row["mean"].as_f64().unwrap() - mean).abs() < 1e-6 * mean, "{row}");
-            let joules = sum as f64 / 1e6;
-            assert!((row["joules"].as_f64().unwrap() - joules).abs() < 1e-6 * joules, "{row}");
+            let joules = watts.map(|watts| sum as f64 / 1e6 * watts);
+            let is_same = |a: f64, b: f64| (a - b).abs() <= 1e-6 * b;
+            match (row["joules"].as_f64(), joules) {
+                (Some(ours), Some(plain)) => assert!(is_same(ours, plain), "{row}"),
+                (ours, plain) => assert_eq!(ours, plain, "seed {seed}: {row}"),
+            }
+            let values = held(&case, spans);
+            let bounds = [values.iter().min().unwrap(), values.iter().max().unwrap()];
+            assert_eq!(
+                [&row["least"], &row["most"]].map(Value::as_f64),
+                bounds.map(|n| Some(*n as f64))
+            );
+            let inside = |at: u64, &&(from, us): &&(u64, u64)| from <= at && at < from + us;
+            let times = case.samples.iter().map(|one| one.0);
+            let samples: usize =
+                times.map(|at| spans.iter().filter(|span| inside(at, span)).count()).sum();
+            assert_eq!(row["samples"].as_u64(), Some(samples as u64), "seed {seed}: {row}");
+            let low = values.iter().filter(|&&value| value * 10 < highest * 9).count() as u64;
+            let low_pct = 100.0 * low as f64 / us as f64;
+            assert_eq!(
+                row["low_ns"].as_u64(),
+                is_clock.then_some(low * 1_000),
+                "seed {seed}: {row}"
+            );
+            match row["low_pct"].as_f64() {
+                Some(pct) => assert!(is_clock && (pct - low_pct).abs() < 1e-9, "{row}"),
+                None => assert!(!is_clock),
+            }
         };
         let of = |scope: &str| found.iter().filter(|row| row["scope"] == scope).collect::<Vec<_>>();
         check(of("window")[0], &[(0, WINDOW_US)]);
@@ -115,8 +159,10 @@ fn means_and_energy_are_a_plain_integration() {
         assert_eq!(each.len(), known.len());
         for (row, &&at) in each.iter().zip(&known) {
             check(row, &[at]);
-            let tokens = row["joules_per_token"].as_f64().unwrap() * 4.0;
-            assert!((tokens - row["joules"].as_f64().unwrap()).abs() < 1e-9);
+            match (row["joules_per_token"].as_f64(), row["joules"].as_f64()) {
+                (Some(each), Some(all)) => assert!((each * 4.0 - all).abs() < 1e-9 * (1.0 + all)),
+                (each, all) => assert_eq!((each, all, watts), (None, None, None), "{row}"),
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ use omni_trace_proto::perfetto::{
 };
 use omni_trace_proto::prost::Message as _;
 use program::omni_trace;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const BASE_NS: u64 = 1_790_000_000_000_000_000;
 
@@ -154,6 +154,9 @@ fn group(slices: Vec<Slice>, into: &mut Vec<TracePacket>) {
     }
 }
 
+/// A counter: number, name, units above and below the line, groups.
+type Described<'a> = (u32, &'a str, &'a [i32], &'a [i32], &'a [i32]);
+
 fn interned() -> TracePacket {
     let names = [
         "aten::mm",
@@ -169,8 +172,19 @@ fn interned() -> TracePacket {
     let stages = ["Kernel", "Memcpy", "Memset", "Annotation", "[7] stream 7", "[20] DP"];
     let numbered = |n: usize| Some(n as u64 + 1);
     let event_names = names.iter().enumerate();
-    let specs = [(0, "Power (W)"), (1, "Cycles")]
-        .map(|(id, name)| GpuCounterSpec { counter_id: Some(id), name: Some(name.into()) });
+    // Watts of the system; bytes by second, of memory and compute; one that says nothing.
+    let specs: [Described<'_>; 3] = [
+        (0, "Power (W)", &[29], &[], &[1]),
+        (1, "Traffic", &[7], &[22], &[5, 6]),
+        (2, "Cycles", &[], &[], &[]),
+    ];
+    let specs = specs.map(|(id, name, above, below, groups)| GpuCounterSpec {
+        counter_id: Some(id),
+        name: Some(name.into()),
+        numerator_units: above.into(),
+        denominator_units: below.into(),
+        groups: groups.into(),
+    });
     TracePacket {
         sequence_flags: Some(1),
         interned_data: Some(InternedData {
@@ -312,6 +326,7 @@ fn run() -> (Vec<TracePacket>, usize) {
     packets.push(stage(4_500, 11_500, 4, 5, 72, &[("stream id", "7")]));
     packets.push(sample(3_000, 0, 312.5));
     packets.push(sample(4_500, 1, 9000.0));
+    packets.push(sample(4_500, 2, 7.0));
     (packets, n_first)
 }
 
@@ -363,7 +378,18 @@ fn a_run_of_torch_is_read() {
     assert_eq!(find("\"cat\":\"gpu_user_annotation\"").len(), 1);
     assert_eq!(find("\"cat\":\"overhead\"").len(), 1);
     assert_eq!(find("\"cat\":\"cuda_sync\"").len(), 1);
-    assert_eq!(find("\"ph\":\"C\"").len(), 2);
+    assert_eq!(find("\"ph\":\"C\"").len(), 3);
+    let units = [
+        ("Power (W)", json!("W"), json!("system")),
+        ("Traffic", json!("B/s"), json!("memory, compute")),
+        ("Cycles", Value::Null, Value::Null),
+    ];
+    for (counter, unit, group) in units {
+        let rows = json["counters"].as_array().unwrap().iter();
+        let own: Vec<&Value> = rows.filter(|row| row["counter"] == counter).collect();
+        assert!(!own.is_empty(), "{counter}");
+        assert!(own.iter().all(|row| row["unit"] == unit && row["group"] == group), "{own:?}");
+    }
     let of = |name: &str| {
         let rows = json["key_averages"].as_array().unwrap();
         rows.iter().find(|row| row["name"] == name && row["device_type"] == "cpu").unwrap().clone()
@@ -416,4 +442,56 @@ fn what_is_not_understood_is_said() {
     let verdict = json["verdict"].to_string();
     assert!(!verdict.contains("No device activity was recorded"), "{verdict}");
     assert!(verdict.contains("No device activity was read"), "{verdict}");
+}
+
+#[test]
+fn units_of_counter_tracks_stay_with_what_is_written_of_them() {
+    use omni_trace_proto::perfetto::{CounterDescriptor, TrackDescriptor};
+    let (mut packets, _) = run();
+    let track = |uuid: u64, name: &str, counter: CounterDescriptor| TracePacket {
+        track_descriptor: Some(TrackDescriptor {
+            uuid: Some(uuid),
+            parent_uuid: Some(1),
+            name: Some(name.into()),
+            counter: Some(counter),
+            ..TrackDescriptor::default()
+        }),
+        ..packet(None)
+    };
+    packets.push(track(
+        80,
+        "Heap",
+        CounterDescriptor { unit: Some(3), ..CounterDescriptor::default() },
+    ));
+    let named =
+        CounterDescriptor { unit_name: Some("requests".into()), ..CounterDescriptor::default() };
+    packets.push(track(81, "Queue", named));
+    for (uuid, value) in [(80, 512), (81, 3)] {
+        packets.push(TracePacket {
+            track_event: Some(TrackEvent {
+                r#type: Some(4),
+                track_uuid: Some(uuid),
+                counter_value: Some(value),
+                ..TrackEvent::default()
+            }),
+            ..packet(Some(5_000))
+        });
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.pftrace");
+    std::fs::write(&path, Trace { packet: packets }.encode_to_vec()).unwrap();
+    let slim = dir.path().join("slim.json");
+    let args = ["slim", path.to_str().unwrap(), "--keep-waits", "-q", "-o", slim.to_str().unwrap()];
+    assert!(omni_trace(&args).status.success());
+    for path in [path, slim] {
+        let json = analyzed(&path);
+        let units = |counter: &str| {
+            let rows = json["counters"].as_array().unwrap().iter();
+            let own = rows.filter(|row| row["counter"] == counter && row["scope"] == "window");
+            own.map(|row| row["unit"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(units("Heap"), [json!("B")], "{}", path.display());
+        assert_eq!(units("Queue"), [json!("requests")], "{}", path.display());
+        assert_eq!(units("Traffic"), [json!("B/s")], "{}", path.display());
+    }
 }

@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::base::TimeBase;
+use super::counter_units::{is_clock, unit, watts};
 use super::intervals::{Intervals, Span};
 use super::iterations::IterationRow;
+use super::percent;
 use crate::schema::{tables, words};
 use crate::store::{Store, StrId};
 
@@ -33,6 +35,8 @@ tables! {
         input: usize, Count, All, "#", "number of the input";
         counter: String, Text, All, "counter", "name of the counter";
         series: String, Text, All, "series", "series of the counter";
+        unit: Option<String>, Text, All, "unit", "what its values are in, as the trace describes it, or as its name tells: in brackets at its end, or by the rules of NVIDIA's metrics";
+        group: Option<String>, Text, Request, "group", "what it is about, where the trace describes it: system, memory, compute";
         scope: CounterScope, Text, All, "over", "window, busy (time in which a kernel runs), kernel (those of a name), phase, iteration";
         time_ns: i64, Ns, All, "time", "time for which the counter is known";
         samples: u64, Count, Room, "samples", "samples inside that time";
@@ -40,10 +44,11 @@ tables! {
         least: Option<f64>, Rate, Room, "least", "least value in that time";
         most: Option<f64>, Rate, Room, "most", "most in that time";
         integral: f64, Rate, Room, "integral", "value times seconds, over that time";
-        joules: Option<f64>, Rate, All, "J", "the integral as energy, of a counter whose name says that it is power; watts, or milliwatts where the name says so";
+        joules: Option<f64>, Rate, All, "J", "the integral as energy, of a counter in watts, milliwatts or kilowatts; where no unit is known, of one whose name says that it is power";
         tokens: Option<u64>, Count, Room, "tokens", "tokens of the iterations: context tokens and one for each generating request; none where the annotations do not say";
         joules_per_token: Option<f64>, Rate, All, "J/token", "energy by token";
         low_ns: Option<i64>, Ns, All, "clock low", "of a clock or frequency, the time below nine tenths of the most that was seen in the window";
+        low_pct: Option<f64>, Percent, All, "clock low", "of the time for which it is known";
         name: Option<String>, Text, All / Subject, "name", "kernel, phase or iteration";
     }
 }
@@ -52,7 +57,7 @@ tables! {
 const N_KERNELS: usize = 20;
 
 /// A clock is low below this part of the most that was seen.
-const LOW: f64 = 0.9;
+const LOW: (f64, f64) = (9.0, 10.0);
 
 /// One series as a function of time.
 struct Series {
@@ -119,12 +124,15 @@ pub fn counters(store: &Store, base: &TimeBase, iterations: &[IterationRow]) -> 
     let scopes = scopes(store, base, iterations);
     let mut rows = Vec::new();
     for ((counter, name), points) in series {
+        let unit = unit(&store.meta, counter);
+        let group = store.meta.counter_unit(counter).and_then(|known| known.group.clone());
         let series = Series::of(&points, window);
         let peak = series.samples.iter().map(|one| one.1).fold(f64::MIN, f64::max);
         for scope in &scopes {
-            if let Some(row) = row(&series, counter, scope, peak) {
+            if let Some(row) = row(&series, (counter, unit.as_deref()), scope, peak) {
                 let (counter, series) = (counter.to_owned(), name.to_owned());
-                rows.push(CounterRow { input: base.input, counter, series, ..row });
+                let (unit, group) = (unit.clone(), group.clone());
+                rows.push(CounterRow { input: base.input, counter, series, unit, group, ..row });
             }
         }
     }
@@ -175,7 +183,12 @@ fn scopes(store: &Store, base: &TimeBase, iterations: &[IterationRow]) -> Vec<Sc
 }
 
 /// A series over a scope; `None` where it is not known at any time of it. `peak` is the most of the series.
-fn row(series: &Series, counter: &str, scope: &Scope, peak: f64) -> Option<CounterRow> {
+fn row(
+    series: &Series,
+    (counter, unit): (&str, Option<&str>),
+    scope: &Scope,
+    peak: f64,
+) -> Option<CounterRow> {
     let (mut time_ns, mut integral, mut samples, mut low_ns) = (0, 0.0, 0, 0);
     let (mut least, mut most) = (f64::MAX, f64::MIN);
     for span in scope.spans.iter().map(|&span| series.known(span)) {
@@ -188,18 +201,21 @@ fn row(series: &Series, counter: &str, scope: &Scope, peak: f64) -> Option<Count
         samples += before(span.end_ns) - before(span.start_ns);
         for (value, ns) in series.values(span) {
             (least, most) = (least.min(value), most.max(value));
-            low_ns += if value < LOW * peak { ns } else { 0 };
+            low_ns += if value * LOW.1 < peak * LOW.0 { ns } else { 0 };
         }
     }
     if time_ns == 0 {
         return None;
     }
     let integral_s = integral / 1e9;
-    let joules = watts(counter).map(|unit| integral_s * unit);
+    let joules = watts(counter, unit).map(|watts| integral_s * watts);
+    let low_ns = is_clock(counter, unit).then_some(low_ns);
     Some(CounterRow {
         input: 0,
         counter: String::new(),
         series: String::new(),
+        unit: None,
+        group: None,
         scope: scope.scope,
         time_ns,
         samples,
@@ -210,19 +226,8 @@ fn row(series: &Series, counter: &str, scope: &Scope, peak: f64) -> Option<Count
         joules,
         tokens: scope.tokens,
         joules_per_token: joules.zip(scope.tokens.filter(|&n| n > 0)).map(|(j, n)| j / n as f64),
-        low_ns: is_clock(counter).then_some(low_ns),
+        low_ns,
+        low_pct: low_ns.and_then(|ns| percent(ns, time_ns)),
         name: scope.name.clone(),
     })
-}
-
-/// The watts that one of a power counter is.
-fn watts(counter: &str) -> Option<f64> {
-    let name = counter.to_ascii_lowercase();
-    let is_milli = name.contains("mw") || name.contains("milliwatt");
-    name.contains("power").then_some(if is_milli { 1e-3 } else { 1.0 })
-}
-
-fn is_clock(counter: &str) -> bool {
-    let name = counter.to_ascii_lowercase();
-    name.contains("clock") || name.contains("freq")
 }

@@ -18,6 +18,7 @@ pub mod comm_rules;
 pub mod comm_waits;
 pub mod components;
 pub mod copies;
+mod counter_units;
 pub mod counters;
 pub mod devices;
 pub mod durations;

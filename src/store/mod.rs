@@ -37,7 +37,7 @@ pub use kept::{Bytes, Section, Sections};
 pub use losses::{LOSSES_KEY, carry_losses, report_losses, report_own_losses};
 pub use parts::{
     ADDED_KEY, BASE_KEY, LANES_KEY, LAYOUT_KEY, ORIGINAL_KEY, PARTS_KEY, PERFETTO_METADATA, Part,
-    PartProcess, PartThread, SHIFT_KEY, SLIM_KEY, parts_of,
+    PartProcess, PartThread, SHIFT_KEY, SLIM_KEY, UNITS_KEY, parts_of,
 };
 pub use repairs::Repairs;
 pub use snapshot::{
@@ -46,6 +46,6 @@ pub use snapshot::{
 };
 pub use strings::{LocalStr, StrId, Strings};
 pub use tables::{
-    Counter, DeviceProperties, Distributed, Flow, FlowPhase, Instant, Layout, Slices, Store,
-    TraceMeta, Track, TrackId,
+    Counter, CounterUnit, DeviceProperties, Distributed, Flow, FlowPhase, Instant, Layout, Slices,
+    Store, TraceMeta, Track, TrackId,
 };

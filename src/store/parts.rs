@@ -23,6 +23,10 @@ pub const SHIFT_KEY: &str = "omniTraceShiftNs";
 /// The top-level key of the Unix time of timestamp 0, in nanoseconds, as Kineto writes it.
 pub const BASE_KEY: &str = "baseTimeNanoseconds";
 
+/// The top-level key that says the units of counters, by name: `{"GPU Power": {"unit": "W", "group": "system"}}`. No JSON writer
+/// says any; reading Perfetto's packets makes it of their descriptors.
+pub const UNITS_KEY: &str = "omniTraceCounterUnits";
+
 /// The top-level key that keeps which writer laid the events out, once they were written anew.
 pub const LAYOUT_KEY: &str = "omniTraceLayout";
 

@@ -234,6 +234,17 @@ pub struct DeviceProperties {
     pub n_sms: Option<u32>,
 }
 
+/// What a trace says of a counter beside its samples.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterUnit {
+    /// The counter's name.
+    pub counter: String,
+    /// What its values are in: `W`, `B/s`, `%`.
+    pub unit: Option<String>,
+    /// What it is about: `memory`, `compute`.
+    pub group: Option<String>,
+}
+
 /// What a trace says about itself outside its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceMeta {
@@ -243,6 +254,9 @@ pub struct TraceMeta {
     pub distributed: Option<Distributed>,
     /// `deviceProperties`.
     pub devices: Vec<DeviceProperties>,
+    /// [`UNITS_KEY`].
+    #[serde(default)]
+    pub counter_units: Vec<CounterUnit>,
     /// Layout of the writer.
     pub layout: Layout,
     /// Every top-level key with its JSON text, in file order, without `traceEvents`.
@@ -258,6 +272,11 @@ impl TraceMeta {
     pub fn device_name(&self, device: Option<u32>) -> Option<&str> {
         let known = self.devices.iter().find(|known| Some(known.id) == device)?;
         Some(known.name.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// What is said of a counter.
+    pub fn counter_unit(&self, counter: &str) -> Option<&CounterUnit> {
+        self.counter_units.iter().find(|known| known.counter == counter)
     }
 
     /// The JSON text of a top-level key; the last one where it is repeated.

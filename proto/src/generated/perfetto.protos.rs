@@ -501,6 +501,14 @@ pub mod gpu_counter_descriptor {
         pub counter_id: ::core::option::Option<u32>,
         #[prost(string, optional, tag = "2")]
         pub name: ::core::option::Option<::prost::alloc::string::String>,
+        /// MeasureUnit, by number.
+        #[prost(int32, repeated, packed = "false", tag = "7")]
+        pub numerator_units: ::prost::alloc::vec::Vec<i32>,
+        #[prost(int32, repeated, packed = "false", tag = "8")]
+        pub denominator_units: ::prost::alloc::vec::Vec<i32>,
+        /// GpuCounterGroup.
+        #[prost(int32, repeated, packed = "false", tag = "10")]
+        pub groups: ::prost::alloc::vec::Vec<i32>,
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

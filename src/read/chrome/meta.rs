@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::diag::{IssueKind, Reporter};
 use crate::store::{
-    BASE_KEY, DeviceProperties, Distributed, LAYOUT_KEY, Layout, TraceMeta, report_losses,
+    BASE_KEY, CounterUnit, DeviceProperties, Distributed, LAYOUT_KEY, Layout, TraceMeta, UNITS_KEY,
+    report_losses,
 };
 
 /// The metadata of a trace. Values that are not valid JSON are counted and left out.
@@ -25,12 +26,13 @@ pub(crate) fn trace_meta(
     let layout = kept.map_or(layout, |(_, name)| Layout::from_name(name.trim_matches('"')));
     let mut meta = TraceMeta { layout, truncated, ..TraceMeta::default() };
     for (key, text) in &entries {
-        if !matches!(key.as_str(), BASE_KEY | "distributedInfo" | "deviceProperties") {
+        if !matches!(key.as_str(), BASE_KEY | UNITS_KEY | "distributedInfo" | "deviceProperties") {
             continue;
         }
         let Ok(value) = serde_json::from_str::<Value>(text) else { continue };
         match key.as_str() {
             BASE_KEY => meta.base_time_ns = value.as_i64(),
+            UNITS_KEY => meta.counter_units = counter_units(&value),
             "distributedInfo" => meta.distributed = Some(distributed(&value)),
             _ => meta.devices = devices(&value),
         }
@@ -62,6 +64,17 @@ fn devices(value: &Value) -> Vec<DeviceProperties> {
             })
         })
         .collect()
+}
+
+/// `{"GPU Power": {"unit": "W", "group": "system"}}`.
+fn counter_units(value: &Value) -> Vec<CounterUnit> {
+    let text = |one: &Value, key: &str| one[key].as_str().map(str::to_owned);
+    let unit = |(name, one): (&String, &Value)| CounterUnit {
+        counter: name.clone(),
+        unit: text(one, "unit"),
+        group: text(one, "group"),
+    };
+    value.as_object().into_iter().flatten().map(unit).collect()
 }
 
 fn small(value: &Value) -> Option<u32> {

@@ -107,7 +107,15 @@ impl Converter {
     }
 
     fn content(&mut self, packet: &TracePacket, sequence: &mut Sequence, at: Place<'_>) {
+        let interned = packet.interned_data.iter().flat_map(|data| &data.gpu_counter_descriptors);
+        for given in interned.filter_map(|one| one.counter_descriptor.as_ref()) {
+            self.gpu.units.of_device(given);
+        }
         if let Some(descriptor) = &packet.track_descriptor {
+            if let Some(counter) = &descriptor.counter {
+                let name = descriptor.name.as_deref().or(descriptor.static_name.as_deref());
+                self.gpu.units.of_track(name.unwrap_or_default(), counter);
+            }
             let names = self.tracks.describe(descriptor);
             self.name(names);
         }
@@ -351,6 +359,7 @@ impl Converter {
     /// Ends the text.
     pub(super) fn finish(&mut self) {
         self.text.realtime_ns = self.clocks.realtime_offset_ns();
+        self.text.units = self.gpu.units.member();
         self.text.head();
         self.text.names(&std::mem::take(&mut self.names));
         let mut pending = std::mem::take(&mut self.pending);

@@ -16,6 +16,7 @@ use super::convert::Converter;
 use super::kinds::stage_category;
 use super::pending::{Act, Event, Texts, What};
 use super::sequence::Sequence;
+use super::units::Units;
 use crate::diag::IssueKind;
 
 /// The category of work whose kind nothing tells.
@@ -29,6 +30,8 @@ pub(super) struct Gpu {
     stages: Vec<String>,
     /// Device and name of counters, as older writers give them.
     counters: HashMap<u32, (i32, String)>,
+    /// Units of all counters, by name.
+    pub(super) units: Units,
     /// Correlation of the call that started an event, by the event's number.
     launches: HashMap<u64, u64>,
     /// Work that says no correlation: its place among the events, its number.
@@ -149,6 +152,7 @@ impl Converter {
         let interned = samples.counter_descriptor_iid.and_then(|iid| sequence.counters.get(&iid));
         let (tracks, texts, gpu) = self.parts();
         if let Some(given) = &samples.counter_descriptor {
+            gpu.units.of_device(given);
             gpu.counters.extend(named(given).map(|(id, name)| (id, (samples.gpu_id(), name))));
         }
         let mut found = Vec::new();

@@ -15,6 +15,7 @@ mod resync;
 mod sequence;
 mod text;
 mod tracks;
+mod units;
 
 use std::io;
 

@@ -10,7 +10,7 @@ use super::annotations::put_string;
 use super::pending::{Act, Event, Texts, What};
 use super::tracks::{NameEvent, TrackInfo, Tracks};
 use crate::model::time::write_us;
-use crate::store::BASE_KEY;
+use crate::store::{BASE_KEY, UNITS_KEY};
 
 /// A slice that has begun.
 struct Open {
@@ -28,6 +28,8 @@ pub(super) struct Text {
     pub(super) out: Vec<u8>,
     /// Top-level members, until the first event.
     pub(super) members: Vec<(String, String)>,
+    /// Units of counters as a top-level member, where no member says them.
+    pub(super) units: Option<String>,
     /// Unix time of the trace's time 0, where no member says it.
     pub(super) realtime_ns: Option<i64>,
     open: BTreeMap<u64, Vec<Open>>,
@@ -163,6 +165,7 @@ impl Text {
         if members.is_empty() {
             members.push(("schemaVersion".to_owned(), "1".to_owned()));
             members.extend(self.realtime_ns.map(|base| (BASE_KEY.to_owned(), base.to_string())));
+            members.extend(self.units.take().map(|units| (UNITS_KEY.to_owned(), units)));
         } else {
             let base = members.iter().find(|(key, _)| key == BASE_KEY);
             self.base_ns = base.and_then(|(_, text)| text.trim().parse().ok()).unwrap_or(0);
