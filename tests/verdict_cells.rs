@@ -515,6 +515,32 @@ fn what_tells_of_an_unrecorded_device_is_said() {
     );
 }
 
+/// The sentence about a clock that was sampled so (time in µs, MHz) while a kernel ran from 200 to 700 µs.
+fn of_clock(file: &str, counter: &str, samples: &[(u32, u32)]) -> Option<String> {
+    let mut kernel = event("kernel", "gemm", 200, 500, json!({"device": 0, "stream": 7}));
+    (kernel["pid"], kernel["tid"]) = (json!(0), json!(7));
+    let mut events = vec![event("cpu_op", "aten::mm", 100, 200, json!({})), kernel];
+    let sample = |&(ts, mhz): &(u32, u32)| json!({"ph": "C", "name": counter, "pid": 0, "ts": ts, "args": {"value": mhz}});
+    events.extend(samples.iter().map(sample));
+    said(file, profiled(&events)).into_iter().find(|one| one.starts_with("The clock"))
+}
+
+#[test]
+fn a_clock_that_drops_while_kernels_run_is_said() {
+    let sm = "SM Clock (MHz)";
+    let drops = [(0, 1_980), (300, 1_700), (400, 1_980)];
+    assert_eq!(
+        of_clock("clock.json", sm, &drops).unwrap(),
+        "The clock SM Clock (MHz) was low for 20.0 % of the time in which kernels ran and it is known (100.000 µs): \
+         below nine tenths of the highest that was sampled."
+    );
+    // Nine tenths exactly; low before and after the kernel alone; a hundredth short of being worth it; the memory's clock.
+    assert_eq!(of_clock("even.json", sm, &[(0, 2_000), (300, 1_800), (400, 2_000)]), None);
+    assert_eq!(of_clock("idle.json", sm, &[(0, 345), (190, 1_980), (701, 345)]), None);
+    assert_eq!(of_clock("brief.json", sm, &[(0, 1_980), (300, 1_000), (304, 1_980)]), None);
+    assert_eq!(of_clock("memory_clock.json", "Memory Clock (MHz)", &drops), None);
+}
+
 #[test]
 fn lower_bounds_are_called_so() {
     let op = || event("cpu_op", "aten::mm", 100, 200, json!({}));

@@ -36,6 +36,7 @@ use super::{
     StragglerRow, ThreadClassRow, TrustRow,
 };
 use crate::analyze::breakdown::Scope;
+use crate::analyze::counters::CounterRow;
 use crate::analyze::iterations::IterationFigure;
 use crate::analyze::launch_stats::LaunchStatRow;
 use crate::analyze::memory_live::{MemoryIterationRow, MemoryPeakRow};
@@ -68,6 +69,7 @@ pub const VERDICT_OF: [&Spec; 21] = [
     MemoryPeakRow::SPEC,
     MemoryPurposeRow::SPEC,
     MemoryIterationRow::SPEC,
+    CounterRow::SPEC,
 ];
 
 /// Shares below this many percent are not worth a sentence of their own.
@@ -152,6 +154,7 @@ fn of_input(report: &AnalyzeReport, input: usize) -> Vec<Sentence> {
         out.extend(device_time::exposed(number, device));
     }
     out.extend(device_use::lost(report, input));
+    out.extend(device_use::clock(report, input));
     out.extend(device_use::memory(report, input));
     out.extend(device_use::allocator(report, input));
     let lengths = own(&report.iteration_summary, input, |row| row.input);

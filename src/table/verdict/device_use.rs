@@ -2,13 +2,16 @@
 //!
 //! Nothing is said where neither shapes nor memory were recorded, or where no peak of the device is known.
 
+use std::cmp::Reverse;
+
 use super::{Line, ROUNDS_TO_NOTHING_PCT, Sentence, WORTH_TELLING_PCT, own};
+use crate::analyze::counters::{CounterRow, CounterScope};
 use crate::analyze::memory::MemoryPlace;
 use crate::analyze::memory_events::MemorySource;
 use crate::analyze::memory_live::{MemoryIterationRow, MemoryPeakRow};
 use crate::analyze::memory_owner::Purpose;
 use crate::analyze::memory_purpose::MemoryPurposeRow;
-use crate::analyze::roofline::{RooflineRow, UtilizationRow};
+use crate::analyze::roofline::{Bound, RooflineRow, UtilizationRow};
 use crate::schema::{Pointer, pointer};
 use crate::table::{AnalyzeReport, Cell, DeviceRow, MemoryRow, percent};
 
@@ -67,19 +70,47 @@ fn is_without_roof(call: &RooflineRow) -> bool {
     call.model.is_some() && call.lost_ns.is_none() && call.device_ns.is_some_and(|ns| ns > 0)
 }
 
-/// The operator whose calls of the same inputs lost the most.
+/// The operator whose calls of the same inputs, or of the same size, lost the most.
 fn most_lost(line: Line, number: usize, call: &RooflineRow) -> Line {
     let (Some(operator), Some(lost_ns)) = (&call.operator, call.lost_ns) else { return line };
     let at = Pointer::<RooflineRow>::row(number);
     line.words(", most in ")
         .name(operator)
-        .words(if call.count == 1 { " (one call: " } else { " (calls of the same inputs: " })
+        .words(match (call.bound, call.count) {
+            (Some(Bound::Link), 1) => " (one call, its waiting for other ranks included: ",
+            (Some(Bound::Link), _) => {
+                " (calls of the same size, their waiting for other ranks included: "
+            }
+            (_, 1) => " (one call: ",
+            _ => " (calls of the same inputs: ",
+        })
         .figure(Cell::Ns(lost_ns), pointer!(at.lost_ns))
         .words(")")
 }
 
 fn device_name(device: Option<u32>) -> String {
     device.map_or("the device".to_owned(), |device| format!("device {device}"))
+}
+
+/// `The clock SM Clock (MHz) was low for 12.3 % of the time in which kernels ran (1.230 ms): below nine tenths of …`
+pub(super) fn clock(report: &AnalyzeReport, input: usize) -> Option<Sentence> {
+    let is_told = |row: &CounterRow| {
+        let is_memory = row.counter.to_ascii_lowercase().contains("mem");
+        let is_large = row.low_pct.is_some_and(|pct| pct >= WORTH_TELLING_PCT);
+        row.scope == CounterScope::Busy && is_large && !is_memory
+    };
+    let rows = own(&report.counters, input, |row| row.input).filter(|(_, row)| is_told(row));
+    let (number, row) = rows.max_by_key(|&(number, row)| (row.low_ns, Reverse(number)))?;
+    let (low_pct, low_ns) = (row.low_pct?, row.low_ns?);
+    let at = Pointer::<CounterRow>::row(number);
+    let line = Line::new("The clock ")
+        .name(&row.counter)
+        .words(" was low for ")
+        .figure(Cell::Percent(low_pct), pointer!(at.low_pct))
+        .words(" of the time in which kernels ran and it is known (")
+        .figure(Cell::Ns(low_ns), pointer!(at.low_ns))
+        .words("): below nine tenths of the highest that was sampled.");
+    Some(line.see::<CounterRow>())
 }
 
 /// `At most 504.73 MB of memory were allocated on device 0, 12.345 ms after the start of the window; …`. Where a trace and a
