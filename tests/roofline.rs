@@ -253,6 +253,20 @@ fn attention_over_a_paged_cache_is_that_of_each_request() {
     let own = 2 * tokens * 24 * (32 + 16);
     assert_eq!(rows[0]["bytes"], 2 * (own + keys * 6 * (32 + 16)));
 
+    // A step inside that says less does not hide what the one around it says.
+    let mut trace: Value =
+        serde_json::from_str(&calls_in(&[(operator, &annotation, args.clone())])).unwrap();
+    trace["traceEvents"].as_array_mut().unwrap().push(json!({"ph": "X", "cat": "user_annotation",
+        "name": "step[EXTEND bs=2 toks=16]", "pid": 1, "tid": 1, "ts": 5.0, "dur": 80.0, "args": {}}));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nested.pt.trace.json");
+    std::fs::write(&path, trace.to_string()).unwrap();
+    let report = analyzed(&[path.to_str().unwrap(), "--table", "roofline,iterations"]);
+    assert_eq!(report["iterations"].as_array().unwrap().len(), 2, "{report}");
+    let alone = roofline_of(&[(operator, &annotation, args.clone())]);
+    assert_eq!(report["roofline"][0]["flops"], alone[0]["flops"]);
+    assert!(alone[0]["flops"].is_u64());
+
     // Without what it follows from it has no model, and what is inside counts.
     let rows = roofline_of(&[(operator, "execute_context_1(7)_generation_3(4)", args)]);
     assert_eq!((&rows[0]["model"], &rows[0]["flops"]), (&Value::Null, &Value::Null));

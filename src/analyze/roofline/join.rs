@@ -207,8 +207,8 @@ impl Visitor for Owners<'_, '_> {
     }
 }
 
-/// The iteration that a time lies in, by position in the rows: the last that began before it and had not ended, which of
-/// iterations inside each other is the innermost.
+/// The iteration that a time lies in, of those that say what attention serves: the last that began before it and had not
+/// ended, which of iterations inside each other is the innermost. By position in the rows.
 pub(super) struct IterationIndex {
     /// (begin, end, number of the row, the latest end up to it), by begin.
     spans: Vec<(i64, i64, usize, i64)>,
@@ -222,7 +222,7 @@ impl IterationIndex {
             let end_ns = row.span().end_ns;
             (row.start_ns, end_ns, i, end_ns)
         };
-        let mut spans: Vec<_> = rows.map(span).collect();
+        let mut spans: Vec<_> = rows.filter(|(_, row)| has_sums(&row.batch)).map(span).collect();
         // Of those that begin together the longest is around the others.
         spans.sort_unstable_by_key(|&(begin_ns, end_ns, i, _)| (begin_ns, Reverse(end_ns), i));
         for at in 1..spans.len() {
