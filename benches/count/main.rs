@@ -115,7 +115,8 @@ fn launches(store: &Store, base: &TimeBase) -> usize {
     let delays = analyze::launch_delays::launch_delays(store, base);
     let stats = analyze::launch_stats::launch_stats(store, base, &found.rows);
     let queues = analyze::queue_depth::queues(store, base);
-    let origins = analyze::kernel_origins::kernel_origins(store, base, &found);
+    let operators = analyze::kernel_origins::CallOperators::of(store, &base.launches);
+    let origins = analyze::kernel_origins::kernel_origins(store, base, &found, &operators);
     delays.len() + stats.len() + queues.depth.len() + origins.len()
 }
 

@@ -114,8 +114,12 @@ struct One {
 }
 
 /// Where the activity of each kind and name of an input comes from.
-pub fn kernel_origins(store: &Store, base: &TimeBase, found: &Iterations) -> Vec<KernelOrigin> {
-    let operators = operators_of_calls(store, &base.launches);
+pub fn kernel_origins(
+    store: &Store,
+    base: &TimeBase,
+    found: &Iterations,
+    operators: &CallOperators,
+) -> Vec<KernelOrigin> {
     let steps = steps(store, base, found);
     let rows = base.devices.iter().flat_map(|device| &device.slices);
     let one = |row: &super::devices::ActivityRow| {
@@ -124,7 +128,7 @@ pub fn kernel_origins(store: &Store, base: &TimeBase, found: &Iterations) -> Vec
         Some(One {
             kind: ActivityKind::of(store.kind(slice))?,
             name: store.slices.name[slice],
-            operator: call.and_then(|call| operators.get(&(call as u32)).copied()),
+            operator: call.and_then(|call| operators.of_call(call)),
             stream: row.stream,
             iteration: steps.get(&row.slice).copied(),
         })
@@ -155,22 +159,33 @@ fn origin(store: &Store, group: &[One]) -> KernelOrigin {
     }
 }
 
-/// The innermost operator around each call that started something.
-fn operators_of_calls(store: &Store, launches: &Launches) -> BTreeMap<u32, StrId> {
-    let mut around = Around { store, launches, operators: BTreeMap::new() };
-    if launches.has_activity() {
-        let mut stack = NestStack::default();
-        for track in &store.tracks {
-            walk(store, track.slices.clone(), &mut stack, nests, &mut around);
+/// The innermost operator around each call that started something: its name by the call's slice, ascending.
+#[derive(Clone, Debug, Default)]
+pub struct CallOperators(Vec<(u32, StrId)>);
+
+impl CallOperators {
+    /// Goes through all slices of the host.
+    pub fn of(store: &Store, launches: &Launches) -> Self {
+        let mut around = Around { store, launches, operators: Vec::new() };
+        if launches.has_activity() {
+            let mut stack = NestStack::default();
+            for track in &store.tracks {
+                walk(store, track.slices.clone(), &mut stack, nests, &mut around);
+            }
         }
+        Self(around.operators)
     }
-    around.operators
+
+    fn of_call(&self, call: usize) -> Option<StrId> {
+        let at = self.0.binary_search_by_key(&call, |&(slice, _)| slice as usize).ok()?;
+        Some(self.0[at].1)
+    }
 }
 
 struct Around<'a> {
     store: &'a Store,
     launches: &'a Launches,
-    operators: BTreeMap<u32, StrId>,
+    operators: Vec<(u32, StrId)>,
 }
 
 impl Visitor for Around<'_> {

@@ -81,7 +81,6 @@ impl Digest {
         number: usize,
         (input, diag): (&Input, &Reporter),
         (mut results, across): (InputAnswers, Across),
-        panel: Vec<TrustRow>,
     ) -> Self {
         let mut report = AnalyzeReport::default();
         add_input(&mut report, number, (input, diag), &results);
@@ -103,11 +102,11 @@ impl Digest {
         if question.needs(&[StreamRow::SPEC]) {
             report.streams.extend(streams(&input.store, &results.base));
         }
-        add_trust(&mut report, panel);
+        add_trust(&mut report, std::mem::take(&mut results.panel));
         let mut origins = Vec::new();
         if question.needs(&[KernelRow::SPEC]) {
-            let InputAnswers { base, iterations, .. } = &results;
-            origins = kernel_origins(&input.store, base, iterations);
+            let InputAnswers { base, iterations, operators, .. } = &results;
+            origins = kernel_origins(&input.store, base, iterations, operators);
         }
         Self {
             path: input.path.clone(),

@@ -17,6 +17,7 @@ use crate::analyze::exclude::{Exclusion, exclusion};
 use crate::analyze::host::ThreadKind;
 use crate::analyze::idle::{DeviceIdle, idle};
 use crate::analyze::iterations::{Iterations, iterations};
+use crate::analyze::kernel_origins::CallOperators;
 use crate::analyze::kernels::{ActivityDurations, activity_durations};
 use crate::analyze::key_averages::{KeyAverages, key_averages, key_averages_excluding};
 use crate::analyze::launch_stats::LaunchStatRow;
@@ -30,6 +31,7 @@ use crate::analyze::startup::startup;
 use crate::analyze::steady::SteadyRow;
 use crate::analyze::threads::{Threads, threads};
 use crate::analyze::timeline::Class;
+use crate::analyze::trust::{TrustRow, trust};
 use crate::diag::timings;
 use crate::read::Input;
 use crate::schema::Row as _;
@@ -62,6 +64,10 @@ pub struct InputAnswers {
     pub(super) memory: Vec<MemoryRow>,
     /// What its tables of memory are made of; empty where none is wanted.
     pub(super) memory_events: MemoryEvents,
+    /// The checks of it.
+    pub(super) panel: Vec<TrustRow>,
+    /// The operators of its calls; empty where no table shows them.
+    pub(super) operators: CallOperators,
     /// What is left out of the above; `None` where nothing is to be.
     pub(super) exclusion: Option<Exclusion>,
 }
@@ -76,8 +82,13 @@ impl InputAnswers {
         let memory_events = memory_events(question, store, &base, snapshot);
         let exclusion =
             (!question.excluded.is_empty()).then(|| exclusion(store, &base, &question.excluded));
-        let (of_time, (key_averages, durations, activity)) = rayon::join(
-            || TimeResults::of(question, store, &base),
+        let ((of_time, (panel, operators)), (key_averages, durations, activity)) = rayon::join(
+            || {
+                rayon::join(
+                    || TimeResults::of(question, store, &base),
+                    || of_launches(question, input, &base),
+                )
+            },
             || of_names(question, store, &base, exclusion.as_ref()),
         );
         let TimeResults { devices, idle, startup, threads, components, iterations } = of_time;
@@ -97,6 +108,8 @@ impl InputAnswers {
             activity,
             memory: memory(&memory_events, store, &base),
             memory_events,
+            panel,
+            operators,
             exclusion,
             base,
         };
@@ -187,6 +200,22 @@ impl TimeResults {
             iterations: only("analyze: iterations", needs_iterations, || iterations(store, base)),
         }
     }
+}
+
+/// The checks of an input, and the operators of its calls, where a table shows them.
+fn of_launches(
+    question: &Question,
+    input: &Input,
+    base: &TimeBase,
+) -> (Vec<TrustRow>, CallOperators) {
+    let operators = || match question.needs(&[KernelRow::SPEC]) {
+        true => CallOperators::of(&input.store, &base.launches),
+        false => CallOperators::default(),
+    };
+    rayon::join(
+        || timings::timed("analyze: trust", || trust(&input.store, base, &input.diag)),
+        || timings::timed("analyze: operators", operators),
+    )
 }
 
 /// What is counted by name, in the window alone.

@@ -11,7 +11,6 @@ use crate::analyze::across::{Across, AcrossNeeds};
 use crate::analyze::blame::Blame;
 use crate::analyze::joined::{JoinConfig, Joined};
 use crate::analyze::modules::{LayerRow, Modules, NnModuleRow, modules};
-use crate::analyze::trust::{TrustRow, trust};
 use crate::analyze::window::Windows;
 use crate::causal::findings::FindingRow;
 use crate::diag::Reporter;
@@ -27,7 +26,6 @@ struct Each {
     /// What is compared between them.
     compared: Vec<Across>,
     diags: Vec<Reporter>,
-    panels: Vec<Vec<TrustRow>>,
 }
 
 impl Each {
@@ -41,10 +39,6 @@ impl Each {
         let bases: Vec<_> = results.iter().map(|one| &one.base).collect();
         let needs = AcrossNeeds { is_alone, busy: !is_alone && wants_blame(question) };
         let compared = across_of(inputs, &bases, needs);
-        let panel = |(input, results): (&Input, &InputAnswers)| {
-            timed("analyze: trust", || trust(&input.store, &results.base, &input.diag))
-        };
-        let panels = inputs.par_iter().zip(&results).map(panel).collect();
         let with_findings = |(input, results): (_, &InputAnswers)| {
             let averages = results.key_averages.as_ref();
             let mut diag = rows::with_findings(input, &results.base, averages);
@@ -52,16 +46,16 @@ impl Each {
             diag
         };
         let diags = inputs.iter().zip(&results).map(with_findings).collect();
-        Self { results, compared, diags, panels }
+        Self { results, compared, diags }
     }
 
     /// The inputs without their events.
     fn into_digests(self, question: &Question, inputs: &[Input]) -> Vec<Digest> {
         let found = self.modules(question, inputs);
-        let parts = self.results.into_par_iter().zip(self.compared).zip(self.panels).enumerate();
-        let digest = |(number, (results, panel)): (usize, ((InputAnswers, Across), _))| {
+        let parts = self.results.into_par_iter().zip(self.compared).enumerate();
+        let digest = |(number, results): (usize, (InputAnswers, Across))| {
             let (input, diag) = (&inputs[number], &self.diags[number]);
-            Digest::of(question, number, (input, diag), results, panel)
+            Digest::of(question, number, (input, diag), results)
         };
         let mut digests: Vec<Digest> = parts.map(digest).collect();
         found.modules.into_iter().for_each(|row| digests[row.input].rows.modules.push(row));
@@ -100,21 +94,18 @@ pub struct Answers {
     pub diags: Vec<Reporter>,
     /// What is compared between them.
     compared: Vec<Across>,
-    /// The checks of each input.
-    panels: Vec<Vec<TrustRow>>,
 }
 
 impl Answers {
     /// Asks every analysis that the question needs, of each input and of all together.
     pub fn of(question: &Question, inputs: &[Input]) -> Self {
-        let Each { results, compared, diags, panels } =
-            Each::of(question, inputs, inputs.len() == 1);
+        let Each { results, compared, diags } = Each::of(question, inputs, inputs.len() == 1);
         let parts = inputs.iter().zip(&compared);
         let parts: Vec<_> =
             parts.map(|(input, across)| (input.path.as_path(), &input.identity, across)).collect();
         let together = timed("analyze: match inputs", || compare(&parts, question.is_one_run));
         let across = wants_blame(question).then(|| blame_of(&parts, &together)).flatten();
-        Self { results, together, across, joined: None, compared, panels, diags }
+        Self { results, together, across, joined: None, compared, diags }
     }
 
     /// The windows of the inputs.
@@ -133,8 +124,8 @@ impl Answers {
     /// The results as one report, in the order of the inputs.
     pub fn into_report(self, question: &Question, inputs: &[Input]) -> AnalyzeReport {
         let findings = question.asks_for(FindingRow::SPEC).then(|| self.findings(inputs));
-        let Self { results, together, across, joined, diags, compared, panels } = self;
-        let each = Each { results, compared, diags, panels };
+        let Self { results, together, across, joined, diags, compared } = self;
+        let each = Each { results, compared, diags };
         let digests = each.into_digests(question, inputs);
         let reduced = Reduced { digests, together, across, joined, among: None };
         AnalyzeReport { findings, ..reduced.into_report(question) }

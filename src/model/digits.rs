@@ -20,7 +20,7 @@ pub(crate) fn number_of_digits(text: &[u8]) -> Option<u64> {
 #[inline]
 pub(crate) fn three_behind_point(text: [u8; 4]) -> Option<u64> {
     let [b'.', a, b, c] = text else { return None };
-    let zeros = ONES * u64::from(b'0') >> 32;
+    let zeros = (ONES * u64::from(b'0')) >> 32;
     eight(u64::from(u32::from_le_bytes([b'0', a, b, c])) << 32 | zeros)
 }
 
