@@ -25,8 +25,11 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 RECORD = TOP / "reports" / "instructions.md"
-# What a step may take more, or less, than recorded.
+# What a step may take more, or less, than recorded; and of another compiler than the record's, whose code is another.
 TOLERANCE = 0.03
+TOLERANCE_OF_COMPILERS = 0.15
+# How the C library copies depends on what the processor has and on its caches; here it copies one way on all.
+TUNABLES = "glibc.cpu.hwcaps=-ERMS:glibc.cpu.x86_non_temporal_threshold=16777216"
 # Steps of fewer instructions a byte are held to that part of these: what the compiler inlines where changes with code elsewhere.
 LEAST = 3.0
 # The traces that are generated: most of their events are Python frames, or operators, calls and kernels.
@@ -63,7 +66,7 @@ def counted(program, trace, folder, cache):
     # Its own malloc and memory layout are the same in every run; a large environment would move the stack.
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}"]
     command += ["--cache-sim=yes", "--LL=33554432,16,64"] if cache else []
-    environment = {"PATH": os.environ["PATH"], "OMNI_TRACE_CACHE": "off"}
+    environment = {"PATH": os.environ["PATH"], "OMNI_TRACE_CACHE": "off", "GLIBC_TUNABLES": TUNABLES}
     done = subprocess.run([*command, program, trace], env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"instructions: {' '.join(map(str, done.args))}: status {done.returncode}\n{done.stderr}")
@@ -140,7 +143,7 @@ def record(found):
         "# Instructions a byte of JSON",
         "",
         f"Steps of `analyze` over generated traces on one thread, counted by callgrind. {traces}.",
-        f"Written by `BLESS=1 python3 benches/instructions.py`; `.ci/run` fails where a step differs by more than {TOLERANCE:.0%}, or {TOLERANCE * LEAST:.2f}.",
+        f"Written by `BLESS=1 python3 benches/instructions.py`; `.ci/run` fails where a step differs by more than {TOLERANCE:.0%}, or {TOLERANCE * LEAST:.2f} ({TOLERANCE_OF_COMPILERS:.0%} with another compiler).",
         f"Compiler: {compiler()}.",
         "",
         f"| step | {' | '.join(TRACES)} | what it is |",
@@ -154,17 +157,18 @@ def record(found):
 def differences(found):
     """Sentences about the steps that are not what the record says."""
     known, made_with = recorded()
+    tolerance = TOLERANCE if made_with == compiler() else TOLERANCE_OF_COMPILERS
     lines = []
     for (trace, step), value in found.items():
         before = known.get((trace, step))
         if before is None:
             lines.append(f"  {step} of {trace}: {value:.3f} instructions a byte, and no record")
-        elif abs(value - before) > TOLERANCE * max(before, LEAST):
+        elif abs(value - before) > tolerance * max(before, LEAST):
             change = value / max(before, 1e-9) - 1
             lines.append(f"  {step} of {trace}: {value:.3f} instructions a byte, recorded are {before:.3f} ({change:+.1%})")
     lines += [f"  {step} of {trace}: recorded, and no step" for trace, step in known if step not in STEPS]
-    if lines and made_with != compiler():
-        lines.append(f"  The record is of {made_with}, this is {compiler()}: with unchanged code, that is why.")
+    if made_with != compiler():
+        print(f"instructions: the record is of {made_with}, this is {compiler()}: steps are held to it within {tolerance:.0%}")
     return lines
 
 

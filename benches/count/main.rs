@@ -113,8 +113,9 @@ fn accounts(store: &Store, base: &TimeBase) -> usize {
 fn launches(store: &Store, base: &TimeBase) -> usize {
     let found = iterations(store, base);
     let delays = analyze::launch_delays::launch_delays(store, base);
-    let stats = analyze::launch_stats::launch_stats(store, base, &found.rows);
-    let queues = analyze::queue_depth::queues(store, base);
+    let launched = analyze::launched::launched(store, base);
+    let queues = analyze::queue_depth::queues(base, &launched);
+    let stats = analyze::launch_stats::launch_stats(store, base, &found.rows, launched);
     let operators = analyze::kernel_origins::CallOperators::of(store, &base.launches);
     let origins = analyze::kernel_origins::kernel_origins(store, base, &found, &operators);
     delays.len() + stats.len() + queues.depth.len() + origins.len()

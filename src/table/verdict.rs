@@ -47,7 +47,7 @@ use crate::model::EventKind;
 use crate::schema::{Pointer, Row, Spec, pointer};
 
 /// Tables that the verdict is made from.
-pub const VERDICT_OF: [&Spec; 21] = [
+pub const VERDICT_OF: [&Spec; 22] = [
     BreakdownRow::SPEC,
     ThreadClassRow::SPEC,
     DeviceRow::SPEC,
