@@ -131,6 +131,29 @@ fn launches_and_tiny_kernels() {
     assert_eq!((&tiny["count"], &tiny["ns"]), (&json!(200), &json!(200 * 5_000)));
 }
 
+/// What an iteration comes to is said of those after the warm-up: of twelve the last six, half as long and not all alike.
+#[test]
+fn iterations_are_those_after_the_warm_up() {
+    let mut program = Program::default();
+    program.steps(12, |p, at| {
+        launches(p, if at < 6 { 60 } else { 18 + at % 3 * 2 }, 2);
+        p.sync("cudaDeviceSynchronize");
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let path = program.write(dir.path());
+    let bound = of(&answer(std::slice::from_ref(&path)), "launch_bound").unwrap();
+    let words = ["what-if", path.to_str().unwrap(), "--format", "json", "--cuda-graph", "unknown"];
+    let output = omni_trace(&words);
+    let replay: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = replay["predicted_iterations"].as_array().unwrap();
+    let mut steady: Vec<i64> =
+        rows[6..].iter().map(|row| row["predicted_ns"].as_i64().unwrap()).collect();
+    steady.sort_unstable();
+    assert_eq!((rows.len(), &bound["predicted_ns"]), (12, &json!(steady[2])), "{steady:?}");
+    assert_ne!(bound["predicted_ns"], replay["prediction"]["predicted_median_ns"]);
+    assert_eq!(bound["unit"], "iteration");
+}
+
 /// A copy to the host, of which the call returns when it is over or at once.
 fn read_back(p: &mut Program, blocks: bool) {
     const COPY: (&str, &str) = ("gpu_memcpy", "Memcpy DtoH (Device -> Pinned)");

@@ -53,7 +53,8 @@ fn kept(rule: SteadyRule, spans: &UnitSpans, rows: &[IterationRow]) -> Vec<bool>
     }
 }
 
-fn after_warmup(spans: &UnitSpans) -> Vec<bool> {
+/// Whether each unit comes after the warm-up of its bucket: the rule [`SteadyRule::Changepoint`].
+pub fn after_warmup(spans: &UnitSpans) -> Vec<bool> {
     let mut is_kept = vec![true; spans.units.len()];
     for bucket in 0..spans.buckets.len() as u32 {
         let own: Vec<usize> =

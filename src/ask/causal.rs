@@ -10,6 +10,7 @@ use crate::analyze::clock::{Placed, Placement, placements};
 use crate::analyze::iterations::iterations;
 use crate::analyze::joined::{Joined, JoinedRequestRow};
 use crate::analyze::percent;
+use crate::analyze::steady::after_warmup;
 use crate::analyze::trust::{TrustKind, trust};
 use crate::analyze::units::{InputUnits, PathNs, unit_spans};
 use crate::causal::account::{iteration_rows, path_rows, request_rows, slack_rows, step_rows};
@@ -312,6 +313,7 @@ fn causal_input<'a>(
     placed: &Placed,
 ) -> CausalInput<'a> {
     let iterations = iterations(&input.store, base).rows;
+    let units = unit_spans(&iterations, base);
     let is_placed = placed.placement != Placement::None;
     CausalInput {
         number,
@@ -321,7 +323,8 @@ fn causal_input<'a>(
         is_front_end: input.identity.role == Role::FrontEnd,
         store: &input.store,
         base,
-        units: unit_spans(&iterations, base),
+        is_steady: after_warmup(&units),
+        units,
         iterations,
         offset_ns: if is_placed { placed.offset_ns } else { 0 },
         is_placed,

@@ -26,6 +26,8 @@ pub struct CausalInput<'a> {
     pub iterations: Vec<IterationRow>,
     /// Those of its lead thread, each up to the next one: what predictions are about.
     pub units: UnitSpans,
+    /// Whether each of these comes after the warm-up: what findings are about.
+    pub is_steady: Vec<bool>,
     /// What to add to its times.
     pub offset_ns: i64,
     /// Whether it has a place on the common time line.

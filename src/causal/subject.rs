@@ -140,6 +140,14 @@ impl Subject<'_> {
         Some(span.len_ns() + end_ns? + self.graph.start_ns - recorded)
     }
 
+    /// The median steady iteration of an input, nearest rank; of one without iterations that of its window.
+    pub fn steady_median_ns(&self, measure: &Measure, input: usize) -> Option<i64> {
+        let units = &measure.inputs.get(input)?.units;
+        let steady =
+            units.iter().zip(&self.inputs[input].is_steady).filter(|(_, is_steady)| **is_steady);
+        middle(&mut steady.map(|(&ns, _)| ns).collect::<Vec<_>>())
+    }
+
     /// The lane of a host thread.
     pub fn lane_of_thread(&self, input: usize, track: usize) -> Option<usize> {
         let is_it = |lane: &Lane| lane.input == input && lane.of == LaneOf::Thread(track);

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::bounds::predict;
 use super::path::Piece;
-use super::rows::PathIterationRow;
+use super::rows::{PathIterationRow, UnitOf};
 use super::subject::{Measure, Subject};
 use super::whatif::{Asked, Change};
 use crate::analyze::percent;
@@ -65,11 +65,12 @@ tables! {
         count: u64, Count, All, "count", "how often: what the evidence says";
         ns: i64, Ns, All, "time", "how long: what the evidence says";
         pct: Option<f64>, Percent, All, "share", "of the window of the input, or of the run where it is about several";
-        predicted_ns: Option<i64>, Ns, Room, "iteration then", "the median iteration of the main input in the replay without it; none where the replay cannot tell";
-        change_pct: Option<f64>, Percent, All, "iteration", "change of the median iteration by replay; negative is faster";
+        predicted_ns: Option<i64>, Ns, Room, "iteration then", "the median steady iteration of the main input in the replay without it, warm-up cut as in `steady`; none where the replay cannot tell";
+        change_pct: Option<f64>, Percent, All, "iteration", "change of the median steady iteration by replay; negative is faster";
         whole_change_pct: Option<f64>, Percent, All, "whole", "change of the whole run by replay";
+        unit: UnitOf, Text, Request, "unit", "what the change of an iteration is of: window where the main input has no iterations";
         subject: Option<String>, Text, All, "about", "kernel, copy, call, operator, frame, phase, input or class that it is mostly about";
-        what_if: String, Text, Room, "what-if", "the options of what-if that give this prediction; empty where the replay cannot tell";
+        what_if: String, Text, Room, "what-if", "the options of what-if that play this, with a median of all iterations; empty where the replay cannot tell";
         evidence: &'static str, Prose, Room, "evidence", "what count and time are of";
         advice: &'static str, Prose, All / Last, "do", "what to do";
         refuted_by: &'static str, Prose, Request, "refuted by", "what would show that it is wrong";
@@ -298,7 +299,7 @@ fn finding_row(facts: &Facts<'_>, unchanged: &Measure, one: Candidate) -> Option
     let changes: Vec<Change> = one.asked.iter().map(|asked| asked.change.clone()).collect();
     let changed = (!changes.is_empty()).then(|| predict(subject, &subject.changes(&changes)));
     let main = one.input.unwrap_or_else(|| subject.main_input());
-    let median = |measure: &Measure| measure.inputs.get(main).and_then(|input| input.median_ns());
+    let median = |measure: &Measure| subject.steady_median_ns(measure, main);
     let predicted_ns = changed.as_ref().and_then(|changed| median(&changed.measure));
     let change = |was: i64, is: i64| percent(is - was, was);
     let change_pct = median(unchanged).zip(predicted_ns).and_then(|(was, is)| change(was, is));
@@ -320,6 +321,7 @@ fn finding_row(facts: &Facts<'_>, unchanged: &Measure, one: Candidate) -> Option
         predicted_ns,
         change_pct,
         whole_change_pct,
+        unit: subject.unit_of(main),
         subject: one.subject,
         what_if: texts.join(" "),
         evidence,

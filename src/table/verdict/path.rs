@@ -2,7 +2,7 @@
 
 use super::{Line, Sentence, Tone, Verdict};
 use crate::causal::findings::{FindingKind, FindingRow};
-use crate::causal::rows::{By, PathRow, ReplayRow};
+use crate::causal::rows::{By, PathRow, ReplayRow, UnitOf};
 use crate::schema::{Pointer, pointer};
 use crate::table::causal::CriticalPathReport;
 use crate::table::{Cell, InputRow};
@@ -65,8 +65,12 @@ fn finding(report: &CriticalPathReport, at: usize, row: &FindingRow) -> Sentence
         said = said.words(", mostly ").name(subject);
     }
     said = said.words("): ").words(row.advice);
+    let unit = match row.unit {
+        UnitOf::Iteration => "a steady iteration",
+        UnitOf::Window => "the window",
+    };
     let changes = [
-        (row.change_pct, pointer!(at.change_pct), "an iteration"),
+        (row.change_pct, pointer!(at.change_pct), unit),
         (row.whole_change_pct, pointer!(at.whole_change_pct), "the run"),
     ];
     let mut before = ". By replay ";
