@@ -342,8 +342,9 @@ fn cut(plan: &AnalyzePlan, report: &AnalyzeReport, table: Table) -> Table {
             table.without_zeros("excluded_ns").for_people().top(plan.shown.choice.top())
         }
         "key_averages" => profiler_table(plan, report, table.top(plan.shown.choice.top())),
-        "iteration_summary" | "components" | "kernels" | "kernel_classes" | "copies" | "waits"
-        | "activity" => table.top(plan.shown.choice.top()),
-        _ => table,
+        // What a person looks at whole: the parts of a sum, and what was odd.
+        "breakdown" | "blame" | "devices" | "idle" | "issues" | "inputs" | "memory" | "startup"
+        | "thread_classes" | "totals" | "trust" => table,
+        _ => table.top(plan.shown.choice.top()),
     }
 }
