@@ -57,7 +57,8 @@ tables! {
 }
 
 impl MemoryRow {
-    fn none(input: usize, place: MemoryPlace, device: Option<u32>) -> Self {
+    /// Of a place of which nothing is known.
+    pub(crate) fn none(input: usize, place: MemoryPlace, device: Option<u32>) -> Self {
         Self {
             input,
             place,

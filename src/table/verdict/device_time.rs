@@ -150,7 +150,6 @@ fn unrecorded_device(report: &AnalyzeReport, input: usize) -> Line {
 mod tests {
     use super::no_device;
     use crate::analyze::memory::MemoryPlace;
-    use crate::analyze::memory_events::MemorySource;
     use crate::table::verdict::line::said;
     use crate::table::{
         AnalyzeReport, IssueKind, IssueRow, MemoryRow, Severity, TrustKind, TrustRow,
@@ -162,24 +161,9 @@ mod tests {
         let told = |report: &AnalyzeReport| said(&no_device(report, 0).parts);
         let mut report = AnalyzeReport::default();
         assert!(told(&report).ends_with("nothing can be said of devices."));
-        report.memory.push(MemoryRow {
-            input: 0,
-            device: Some(0),
-            allocated_peak_bytes: None,
-            reserved_peak_bytes: None,
-            peak_at_ns: None,
-            out_of_memory: 0,
-            place: MemoryPlace::Device,
-            events: 1,
-            begin_bytes: None,
-            end_bytes: None,
-            segment_allocs: None,
-            segment_frees: None,
-            retries: None,
-            split_bytes: None,
-            failed_bytes: None,
-            source: MemorySource::Trace,
-        });
+        report
+            .memory
+            .push(MemoryRow { events: 1, ..MemoryRow::none(0, MemoryPlace::Device, Some(0)) });
         assert!(told(&report).ends_with("nothing is known but their memory."));
         report.trust.push(TrustRow {
             input: 0,

@@ -275,22 +275,10 @@ mod tests {
 
     fn memory_row() -> MemoryRow {
         MemoryRow {
-            input: 0,
-            device: Some(0),
             allocated_peak_bytes: Some(900),
-            reserved_peak_bytes: None,
             peak_at_ns: Some(5),
-            out_of_memory: 0,
-            place: MemoryPlace::Device,
             events: 3,
-            begin_bytes: None,
-            end_bytes: None,
-            segment_allocs: None,
-            segment_frees: None,
-            retries: None,
-            split_bytes: None,
-            failed_bytes: None,
-            source: MemorySource::Trace,
+            ..MemoryRow::none(0, MemoryPlace::Device, Some(0))
         }
     }
 
