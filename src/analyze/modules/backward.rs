@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::store::{FlowPhase, Store, StrId};
+use crate::store::{FlowPhase, Store};
 
 /// Category of the arrows.
 const ARROWS: &str = "fwdbwd";
@@ -67,12 +67,9 @@ impl Nodes {
 /// The modules of the nodes that have an arrow. `forward` goes by track and time.
 fn by_arrow(store: &Store, forward: &[Forward]) -> BTreeMap<Node, Option<u32>> {
     let mut found = BTreeMap::new();
-    let arrows = store.strings.iter().find(|(_, text)| *text == ARROWS).map(|(id, _)| id);
-    let is_arrow = |category: StrId| Some(category) == arrows;
-    for arrow in store.flows.chunk_by(|a, b| (a.category, a.id) == (b.category, b.id)) {
-        if !is_arrow(arrow[0].category) {
-            continue;
-        }
+    let Some(arrows) = store.strings.find(ARROWS) else { return found };
+    let each = store.flows.chunk_by(|a, b| (a.category, a.id) == (b.category, b.id));
+    for arrow in each.filter(|arrow| arrow[0].category == arrows) {
         let Some(start) = arrow.iter().find(|flow| flow.phase == FlowPhase::Start) else {
             continue;
         };
