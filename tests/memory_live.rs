@@ -51,6 +51,10 @@ fn the_peak_is_that_of_torch_and_its_parts_sum_to_it() {
 }
 
 /// A `[memory]` event.
+fn span(cat: &str, name: &str, ts: f64, dur: f64) -> Value {
+    json!({"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur, "args": {}})
+}
+
 fn memory(ts: f64, bytes: i64, address: u64, total: i64) -> Value {
     json!({"ph": "i", "cat": "cpu_instant_event", "s": "t", "name": "[memory]", "pid": 1, "tid": 1, "ts": ts, "args": {
         "Total Reserved": 4096, "Total Allocated": total, "Bytes": bytes, "Device Id": 0, "Device Type": 1, "Addr": address}})
@@ -58,7 +62,6 @@ fn memory(ts: f64, bytes: i64, address: u64, total: i64) -> Value {
 
 #[test]
 fn what_is_alive_belongs_to_who_allocated_it() {
-    let span = |cat: &str, name: &str, ts: f64, dur: f64| json!({"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur, "args": {}});
     let trace = json!({"schemaVersion": 1, "traceEvents": [
         span("Trace", "PyTorch Profiler (0)", 0.0, 100.0),
         span("user_annotation", "ProfilerStep#1", 10.0, 30.0),
@@ -125,7 +128,6 @@ fn what_is_alive_belongs_to_who_allocated_it() {
 fn what_was_not_recorded_is_not_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let said = |with: &[Value]| {
-        let span = |cat: &str, name: &str, ts: f64, dur: f64| json!({"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur, "args": {}});
         let mut events = vec![
             span("Trace", "PyTorch Profiler (0)", 0.0, 100.0),
             span("cpu_op", "aten::mm", 12.0, 10.0),
@@ -150,7 +152,6 @@ fn what_was_not_recorded_is_not_told_of() {
 /// The cache of keys and values and weights apart, by the functions around their allocations.
 #[test]
 fn the_cache_and_weights_are_told_apart() {
-    let span = |cat: &str, name: &str, ts: f64, dur: f64| json!({"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur, "args": {}});
     let trace = json!({"traceEvents": [
         span("Trace", "PyTorch Profiler (0)", 0.0, 100.0),
         span("python_function", "vllm/v1/worker/gpu_model_runner.py(2000): load_model", 1.0, 20.0),

@@ -1,7 +1,9 @@
 //! Digits to numbers, eight at a time.
 
-const ONES: u64 = u64::from_ne_bytes([1; 8]);
-const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+/// A word of eight bytes of 1; times a byte it is that byte eight times.
+pub(crate) const ONES: u64 = u64::from_ne_bytes([1; 8]);
+/// The high bit of each of eight bytes.
+pub(crate) const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// The number that 1 to 16 decimal digits are; `None` for any other text.
 #[inline]

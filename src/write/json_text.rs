@@ -5,10 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::model::{HIGHS, ONES};
 use crate::read::events::{RawValue, escaped_char, utf16_unit};
-
-const ONES: u64 = u64::from_ne_bytes([1; 8]);
-const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// Whether a text may hold a control byte or a backslash.
 #[inline]

@@ -47,6 +47,12 @@ impl Transfer {
 }
 
 impl Cost {
+    /// Of a product of which nothing is left out.
+    pub(super) fn of(flops: u64, bytes: Option<u64>, dtype: Option<Dtype>) -> Self {
+        let flops = Some(flops);
+        Self { flops, work_flops: flops, bytes, dtype, transfer: None }
+    }
+
     /// The cost of two calls together.
     pub(super) fn and(self, other: Self) -> Self {
         let sum = |a: Option<u64>, b: Option<u64>| Some(a?.saturating_add(b?));
@@ -364,7 +370,7 @@ impl<'a> Call<'a> {
         let written = dtype.map(|dtype| product(&[rows, columns, result_bytes(dtype)]));
         let c = self.tensor("c").map_or(Some(0), Tensor::bytes);
         let bytes = sum([a.bytes(), b.bytes(), c, written]);
-        Some(Cost { flops: Some(flops), work_flops: Some(flops), bytes, dtype, transfer: None })
+        Some(Cost::of(flops, bytes, dtype))
     }
 
     fn copy(&self) -> Option<Cost> {
@@ -417,7 +423,7 @@ impl<'a> Call<'a> {
             work_flops: flops(self.flag("causal")),
             bytes,
             dtype: q.dtype,
-            transfer: None,
+            ..Cost::default()
         })
     }
 
@@ -433,7 +439,7 @@ impl<'a> Call<'a> {
             work_flops: flops(self.flag("causal")),
             bytes,
             dtype,
-            transfer: None,
+            ..Cost::default()
         })
     }
 
@@ -445,13 +451,7 @@ impl<'a> Call<'a> {
         let flops = convolution_flops(&x.dims, &w.dims, over)?;
         let written = x.dtype.map(|dtype| product(&out).saturating_mul(dtype.bytes()));
         let bytes = sum([x.bytes(), w.bytes(), written]);
-        Some(Cost {
-            flops: Some(flops),
-            work_flops: Some(flops),
-            bytes,
-            dtype: x.dtype,
-            transfer: None,
-        })
+        Some(Cost::of(flops, bytes, x.dtype))
     }
 
     /// The shape of a convolution's result.
@@ -506,13 +506,7 @@ impl<'a> Call<'a> {
             flops = flops.saturating_add(convolution_flops(&x, &filter, &turned(&w.dims))?);
         }
         let bytes = sum([gradient, x, x, w, w].map(Tensor::bytes));
-        Some(Cost {
-            flops: Some(flops),
-            work_flops: Some(flops),
-            bytes,
-            dtype: x.dtype,
-            transfer: None,
-        })
+        Some(Cost::of(flops, bytes, x.dtype))
     }
 }
 

@@ -70,7 +70,7 @@ impl Call<'_> {
             work_flops: flops(served.pairs - served.hidden),
             bytes: sum([q.bytes(), read, written]),
             dtype: q.dtype,
-            transfer: None,
+            ..Cost::default()
         })
     }
 
@@ -84,10 +84,10 @@ impl Call<'_> {
             // Groups of the inner dimension: a product for each, of the sizes that an argument on the device tells.
             _ => return None,
         };
-        let flops = Some(product(&[2, batch, rows, inner, columns]));
+        let flops = product(&[2, batch, rows, inner, columns]);
         let written = a.dtype.map(|dtype| product(&[batch, rows, columns, result_bytes(dtype)]));
         let bytes = sum([a.bytes(), b.bytes(), written]);
-        Some(Cost { flops, work_flops: flops, bytes, dtype: a.dtype, transfer: None })
+        Some(Cost::of(flops, bytes, a.dtype))
     }
 
     /// Tokens that each go through some of the experts, of two products each.
@@ -103,10 +103,10 @@ impl Call<'_> {
             return None;
         }
         let rows = tokens.saturating_mul(of_each);
-        let flops = Some(product(&[2, rows, row(w1)?.saturating_add(row(w2)?)]));
+        let flops = product(&[2, rows, row(w1)?.saturating_add(row(w2)?)]);
         let met = experts.min(rows);
         let weights = |w: &Tensor| Some(product(&[met, row(w)?, w.dtype?.bytes()]));
         let bytes = sum([x.bytes(), x.bytes(), index.bytes(), weights(w1), weights(w2)]);
-        Some(Cost { flops, work_flops: flops, bytes, dtype: x.dtype, transfer: None })
+        Some(Cost::of(flops, bytes, x.dtype))
     }
 }

@@ -5,6 +5,7 @@
 
 use super::event::{RawEvent, RawValue};
 use crate::model::limits::MAX_JSON_DEPTH;
+use crate::model::{HIGHS, ONES};
 
 /// Why an event was not parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,9 +171,6 @@ pub(crate) fn string_end(text: &[u8], at: usize) -> Result<usize, Refusal> {
         }
     }
 }
-
-const ONES: u64 = u64::from_ne_bytes([1; 8]);
-const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// Bytes of `word` that equal `byte`, marked by their high bit; exact up to the first match, in little-endian order.
 #[inline]
