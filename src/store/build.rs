@@ -4,18 +4,18 @@
 //! themselves; at the end columns are put in order one after the other, so that the peak is the store plus one column.
 //! Numbers given while reading depend on the input's order alone and become ranks at the end.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
 use super::chunk::{AsyncEdge, Chunk, Edge, LocalTrack, NameKind};
 use super::edges;
-use super::order::{grouped_order, permute, permute_with};
+use super::order::{Asked, Order, Places, Runs};
 use super::strings::{Interner, Ranks, SeenStr};
 use super::{
-    ArgumentRow, AsideRow, CollectiveRow, Counter, Flow, Instant, LaunchConfig, LocalStr, OpRow,
-    Shapes, Slices, Store, StrId, Strings, TraceMeta, Track, TrackId,
+    ArgumentRow, AsideRow, CollectiveRow, CompactColumn, Counter, Flow, Instant, LaunchConfig,
+    LocalStr, OpRow, Shapes, Slices, Store, StrId, Strings, TraceMeta, Track, TrackId,
 };
 use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
@@ -31,8 +31,8 @@ pub struct StoreBuilder {
     store: Store,
     strings: Interner,
     texts: WithTexts,
-    /// Track of each slice.
-    track: Vec<u32>,
+    /// On which tracks the slices are.
+    runs: Runs,
     track_ids: BTreeMap<TrackKey, u32>,
     track_keys: Vec<TrackKey>,
     category_ids: BTreeMap<SeenStr, u8>,
@@ -55,8 +55,8 @@ type TrackKey = (TrackId<SeenStr>, TrackId<SeenStr>);
 /// What names texts, until these have their ranks.
 #[derive(Debug, Default)]
 struct WithTexts {
-    /// Name of each slice.
-    name: Vec<SeenStr>,
+    /// Number of each slice's name, see [`SeenStr`].
+    name: Vec<u32>,
     flows: Vec<Flow<SeenStr>>,
     counters: Vec<Counter<SeenStr>>,
     instants: Vec<Instant<SeenStr>>,
@@ -177,21 +177,19 @@ impl StoreBuilder {
     }
 
     fn append_slices(&mut self, chunk: &Chunk, maps: &Maps) {
-        let mut last = (u32::MAX, 0);
-        for &local in &chunk.category {
-            if local != last.0 {
-                last = (local, self.category(maps.strings[local as usize]));
-            }
-            self.store.slices.category.push(last.1);
+        let numbers = chunk.categories.iter().map(|&text| self.category(maps.string(text)));
+        let categories: Vec<u8> = numbers.collect();
+        if let Some(key) = chunk.first_key() {
+            self.runs.join(&chunk.runs, &maps.tracks, maps.first_slice, key);
         }
         let slices = &mut self.store.slices;
+        slices.category.extend(chunk.category.iter().map(|&number| categories[number as usize]));
         slices.ts_ns.extend_from_slice(&chunk.ts_ns);
-        self.texts.name.extend(chunk.name.iter().map(|&name| maps.strings[name as usize]));
+        self.texts.name.extend(chunk.name.iter().map(|&name| maps.strings[name as usize].0));
         slices.dur_ns.append(&chunk.dur_ns);
         slices.id_a.append(&chunk.id_a);
         slices.id_b.append(&chunk.id_b);
         slices.event.extend(chunk.event.iter().map(|&event| maps.first_event + event));
-        self.track.extend(chunk.track.iter().map(|&track| maps.tracks[track as usize]));
     }
 
     /// Flows, counters, instants, names and open ends.
@@ -274,17 +272,19 @@ impl StoreBuilder {
         store.categories = self.category_table(&strings, &rank);
         store.strings = strings;
         let track_number = self.place_tracks(&mut store, &rank);
-        let place = |track: &mut u32| *track = track_number[*track as usize];
-        self.track.par_iter_mut().with_min_len(1 << 14).for_each(place);
-        let track = std::mem::take(&mut self.track);
+        let mut runs = std::mem::take(&mut self.runs);
+        if n_cut > 0 {
+            runs = runs.again(&store.slices);
+        }
         let name = std::mem::take(&mut self.texts.name);
-        let new_of_old = timed("store: slices", || place_slices(&mut store, name, track, &rank));
+        let order = runs.into_order(&track_number, &mut store.tracks, &store.slices);
+        let places = timed("store: slices", || place_slices(&mut store, name, order, &rank));
         store.repairs.report(reporter);
         timed("store: small tables", || {
             place_small_tables(&mut store, &mut self.texts, &self.memory, &track_number, &rank);
         });
         let asides =
-            timed("store: details", || place_details(&mut store, self.texts, &new_of_old, &rank));
+            timed("store: details", || place_details(&mut store, self.texts, &places, &rank));
         timed("store: kinds", || super::classify::classify(&mut store, asides));
         store
     }
@@ -410,9 +410,11 @@ impl StoreBuilder {
     fn push_slice(&mut self, begin: &Edge<SeenStr, u32>, end_ns: i64, category: u8) -> i64 {
         let slices = &mut self.store.slices;
         let dur_ns = end_ns.saturating_sub(begin.ts_ns).max(0);
+        let key = (begin.ts_ns, Reverse(begin.ts_ns.saturating_add(dur_ns)));
+        self.runs.add(slices.len() as u32, begin.track, key);
         slices.ts_ns.push(begin.ts_ns);
         slices.dur_ns.push(Some(dur_ns as u64));
-        self.texts.name.push(begin.name);
+        self.texts.name.push(begin.name.0);
         slices.category.push(category);
         slices.id_a.push(None);
         slices.id_b.push(None);
@@ -420,7 +422,6 @@ impl StoreBuilder {
         if self.keeps_order {
             slices.event.push(begin.event);
         }
-        self.track.push(begin.track);
         dur_ns
     }
 }
@@ -433,54 +434,85 @@ fn shared<T: Copy + Ord>(rows: &mut Vec<T>, ids: &mut BTreeMap<T, u32>, row: T) 
     })
 }
 
-/// Puts the slices in the order of the store, with their names. Gives the new number of each.
-fn place_slices(
-    store: &mut Store,
-    name: Vec<SeenStr>,
-    track: Vec<u32>,
-    rank: &Ranks,
-) -> Vec<AtomicU32> {
-    let slices = &store.slices;
-    let mut order = grouped_order(&track, &mut store.tracks, &slices.ts_ns, &slices.dur_ns);
-    // What was of a column is taken for the next one: memory of the system's comes page by page.
-    let mut spare = track;
-    store.slices.name =
-        order.par_iter().with_min_len(1 << 14).map(|&old| rank.of(name[old as usize])).collect();
-    drop(name);
-    store.slices.reorder(&order, &mut spare);
-    if let Some(again) = store.close_frames() {
-        store.slices.name = permute(&store.slices.name, &again);
-        store.slices.reorder(&again, &mut spare);
-        order = permute(&order, &again);
+/// Puts the slices in the order of the store, with their names. Gives where each went.
+fn place_slices(store: &mut Store, name: Vec<u32>, mut order: Order, rank: &Ranks) -> Places {
+    let mut named = Named::take(&mut store.slices, name);
+    store.slices.reorder_times(&order);
+    let (again, ()) = rayon::join(|| store.close_frames(), || named.reorder(&order));
+    if let Some(again) = again {
+        store.slices.reorder_times(&again);
+        named.reorder(&again);
+        order = order.then(&again);
     }
     store.judge_zero();
-    let new_of_old: Vec<AtomicU32> = order.par_iter().map(|_| AtomicU32::new(0)).collect();
-    order.par_iter().enumerate().with_min_len(1 << 14).for_each(|(new, &old)| {
-        new_of_old[old as usize].store(new as u32, Ordering::Relaxed);
-    });
-    new_of_old
+    named.put(&mut store.slices, rank);
+    order.places()
+}
+
+/// The columns of the slices that no time depends on.
+struct Named {
+    /// See [`WithTexts::name`].
+    name: Vec<u32>,
+    id_a: CompactColumn,
+    id_b: CompactColumn,
+    event: Vec<u32>,
+    /// Memory of a column that was put in order, for the next one: the system gives new memory page by page.
+    spare: Vec<u32>,
+}
+
+impl Named {
+    fn take(slices: &mut Slices, name: Vec<u32>) -> Self {
+        let Slices { id_a, id_b, event, .. } = slices;
+        let (id_a, id_b) = (std::mem::take(id_a), std::mem::take(id_b));
+        Self { name, id_a, id_b, event: std::mem::take(event), spare: Vec::new() }
+    }
+
+    fn reorder(&mut self, order: &Order) {
+        let Self { name, id_a, id_b, event, spare } = self;
+        order.permute_with(name, spare);
+        id_a.permute(order, spare);
+        id_b.permute(order, spare);
+        if !event.is_empty() {
+            order.permute_with(event, spare);
+        }
+    }
+
+    fn put(mut self, slices: &mut Slices, rank: &Ranks) {
+        let names = self.name.par_iter_mut().with_min_len(1 << 14);
+        names.for_each(|name| *name = rank.of(SeenStr(*name)).0);
+        slices.name = self.name.into_iter().map(StrId).collect();
+        (slices.id_a, slices.id_b, slices.event) = (self.id_a, self.id_b, self.event);
+    }
 }
 
 /// Puts the side tables in the order of their slices. Gives what may turn out to be a device's.
 fn place_details(
     store: &mut Store,
     texts: WithTexts,
-    new_of_old: &[AtomicU32],
+    places: &Places,
     rank: &Ranks,
 ) -> Vec<AsideRow> {
-    let slice = |old: u32| new_of_old[old as usize].load(Ordering::Relaxed);
-    let place = |old: &mut u32| *old = slice(*old);
     let string = |seen: SeenStr| rank.of(seen);
-    store.device_rows.par_iter_mut().with_min_len(1 << 12).for_each(|r| place(&mut r.slice));
-    store.syncs.iter_mut().for_each(|r| place(&mut r.slice));
-    store.copies.iter_mut().for_each(|r| place(&mut r.slice));
-    store.modules.par_iter_mut().with_min_len(1 << 12).for_each(|r| place(&mut r.slice));
+    let mut asked = places.asked();
+    let place = |asked: &mut Asked<'_>, old: &mut u32| *old = placed(asked, *old);
+    let rows = store.device_rows.par_iter_mut().with_min_len(1 << 12);
+    rows.for_each_with(asked.clone(), |asked, row| place(asked, &mut row.slice));
+    let rows = store.modules.par_iter_mut().with_min_len(1 << 12);
+    rows.for_each_with(asked.clone(), |asked, row| place(asked, &mut row.slice));
     let ops = texts.ops.into_par_iter().with_min_len(1 << 12);
-    store.ops = ops.map(|row| row.renamed(slice(row.slice), row.shapes, string)).collect();
-    let collectives = texts.collectives.into_iter();
-    store.collectives = collectives.map(|row| row.renamed(slice(row.slice), string)).collect();
-    let renamed = |row: ArgumentRow<SeenStr>| row.renamed(slice(row.slice), string);
-    store.arguments = texts.arguments.map(|all| all.into_iter().map(renamed).collect());
+    let ops = ops.map_with(asked.clone(), |asked, row| {
+        row.renamed(placed(asked, row.slice), row.shapes, string)
+    });
+    store.ops = ops.collect();
+    store.syncs.iter_mut().for_each(|row| place(&mut asked, &mut row.slice));
+    store.copies.iter_mut().for_each(|row| place(&mut asked, &mut row.slice));
+    let rows = texts.collectives.into_iter();
+    let rows = rows.map(|row| row.renamed(placed(&mut asked, row.slice), string));
+    store.collectives = rows.collect();
+    store.arguments = texts.arguments.map(|rows| {
+        let rows = rows.into_iter();
+        rows.map(|row| row.renamed(placed(&mut asked, row.slice), string)).collect()
+    });
     store.shapes = texts.shapes.into_iter().map(|shapes| shapes.renamed(string)).collect();
     store.device_rows.par_sort_unstable_by_key(|r| r.slice);
     store.syncs.sort_unstable_by_key(|r| r.slice);
@@ -492,9 +524,14 @@ fn place_details(
     store.arguments.iter_mut().for_each(|all| all.par_sort_by_key(|row| row.slice));
     let asides = texts.asides.into_iter();
     let mut asides: Vec<AsideRow> =
-        asides.map(|row| row.renamed(slice(row.slice), string)).collect();
+        asides.map(|row| row.renamed(placed(&mut asked, row.slice), string)).collect();
     asides.sort_unstable_by_key(|row| row.slice);
     asides
+}
+
+/// Where a slice went.
+fn placed(asked: &mut Asked<'_>, old: u32) -> u32 {
+    asked.of(old).expect("the order of a store has every slice")
 }
 
 fn place_small_tables(
@@ -520,20 +557,15 @@ fn place_small_tables(
         let row = memory.get(old);
         store.memory.extend(row.map(|row| super::MemoryRow { instant: new as u32, ..*row }));
     }
-    store.instants = permute(&store.instants, &order);
+    store.instants = order.iter().map(|&old| store.instants[old as usize]).collect();
 }
 
 impl Slices {
-    /// Puts slice `order[i]` in place `i`, but for the names. `spare` is memory for that.
-    fn reorder(&mut self, order: &[u32], spare: &mut Vec<u32>) {
-        self.ts_ns = permute(&self.ts_ns, order);
-        self.dur_ns.permute(order, spare);
-        self.category = permute(&self.category, order);
-        self.id_a.permute(order, spare);
-        self.id_b.permute(order, spare);
-        if !self.event.is_empty() {
-            permute_with(&mut self.event, order, spare);
-        }
+    /// Puts times and categories in another order.
+    fn reorder_times(&mut self, order: &Order) {
+        self.ts_ns = order.permute(&self.ts_ns);
+        self.dur_ns = self.dur_ns.permuted(order);
+        self.category = order.permute(&self.category);
     }
 
     /// Bytes of memory held by the columns.

@@ -1,5 +1,6 @@
 //! One block of input as columns, with ids of its own.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -7,6 +8,7 @@ use super::{
     ArgumentRow, AsideRow, CollectiveRow, CompactColumn, CopyRow, Counter, DeviceRow, EventNumbers,
     Flow, FlowPhase, Instant, Keep, LaunchConfig, LocalStr, MemoryRow, ModuleRow, OpRow, Shapes,
     SyncRow, TrackId,
+    order::{Key, Runs},
     strings::{Interner, SeenStr},
 };
 
@@ -106,8 +108,12 @@ pub struct Chunk {
     pub(super) ts_ns: Vec<i64>,
     pub(super) dur_ns: CompactColumn,
     pub(super) name: Vec<u32>,
+    /// Distinct categories.
+    pub(super) categories: Vec<LocalStr>,
+    /// Number of each slice's category among them.
     pub(super) category: Vec<u32>,
-    pub(super) track: Vec<u32>,
+    /// On which tracks the slices are.
+    pub(super) runs: Runs,
     pub(super) id_a: CompactColumn,
     pub(super) id_b: CompactColumn,
     pub(super) device_rows: Vec<DeviceRow>,
@@ -140,6 +146,13 @@ impl Chunk {
         self.n_events
     }
 
+    /// The place of the first slice on its track.
+    pub(super) fn first_key(&self) -> Option<Key> {
+        let ts_ns = *self.ts_ns.first()?;
+        let dur_ns = self.dur_ns.get(0).unwrap_or(0) as i64;
+        Some((ts_ns, Reverse(ts_ns.saturating_add(dur_ns))))
+    }
+
     /// Forgets all rows and keeps the memory, for another block.
     pub(super) fn clear(&mut self) {
         let Self {
@@ -148,8 +161,9 @@ impl Chunk {
             ts_ns,
             dur_ns,
             name,
+            categories,
             category,
-            track,
+            runs,
             id_a,
             id_b,
             device_rows,
@@ -175,13 +189,14 @@ impl Chunk {
             event,
         } = self;
         strings.clear();
+        runs.clear();
         dur_ns.clear();
         id_a.clear();
         id_b.clear();
         macro_rules! clear {
             ($($rows:ident)+) => { $($rows.clear();)+ };
         }
-        clear!(tracks ts_ns name category track device_rows syncs launch_configs copies collectives);
+        clear!(tracks ts_ns name categories category device_rows syncs launch_configs copies collectives);
         clear!(ops shapes modules flows counters instants memory edges async_edges asides names event);
         arguments.iter_mut().for_each(Vec::clear);
         (*event_numbers, *n_events, *has_window_end) = (EventNumbers::default(), 0, false);
@@ -214,6 +229,9 @@ pub struct ChunkBuilder {
     track_ids: BTreeMap<(TrackId<LocalStr>, TrackId<LocalStr>), u32>,
     config_ids: BTreeMap<LaunchConfig, u32>,
     shape_ids: BTreeMap<Shapes<LocalStr>, u32>,
+    category_ids: BTreeMap<LocalStr, u32>,
+    /// The category of the slice before, with its number.
+    last_category: Option<(LocalStr, u32)>,
     keeps_order: bool,
 }
 
@@ -270,19 +288,39 @@ impl ChunkBuilder {
     /// Adds a complete event; gives its index in this chunk, for the detail rows.
     #[inline]
     pub fn slice(&mut self, row: SliceRow) -> u32 {
+        let category = self.category(row.category);
         let chunk = &mut self.chunk;
         let index = chunk.ts_ns.len() as u32;
+        let dur_ns = row.dur_ns.max(0);
+        let end_ns = row.ts_ns.saturating_add(dur_ns);
+        chunk.runs.add(index, row.track.0, (row.ts_ns, Reverse(end_ns)));
         if self.keeps_order {
             chunk.event.push(chunk.n_events.saturating_sub(1) as u32);
         }
         chunk.ts_ns.push(row.ts_ns);
-        chunk.dur_ns.push(Some(row.dur_ns.max(0) as u64));
+        chunk.dur_ns.push(Some(dur_ns as u64));
         chunk.name.push(row.name.0);
-        chunk.category.push(row.category.0);
-        chunk.track.push(row.track.0);
+        chunk.category.push(category);
         chunk.id_a.push(row.id_a);
         chunk.id_b.push(row.id_b);
         index
+    }
+
+    /// The number of a category in this chunk.
+    #[inline]
+    fn category(&mut self, category: LocalStr) -> u32 {
+        if let Some((last, number)) = self.last_category
+            && last == category
+        {
+            return number;
+        }
+        let categories = &mut self.chunk.categories;
+        let number = *self.category_ids.entry(category).or_insert_with(|| {
+            categories.push(category);
+            categories.len() as u32 - 1
+        });
+        self.last_category = Some((category, number));
+        number
     }
 
     /// Adds where a device event ran, with its launch configuration.

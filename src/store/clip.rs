@@ -1,6 +1,7 @@
 //! A part of a store: what lies in a stretch of time, cut to it.
 
-use super::{CompactColumn, Slices, Store, order::permute};
+use super::order::Order;
+use super::{CompactColumn, Slices, Store};
 
 /// The number of a slice that is not in the part.
 const GONE: u32 = u32::MAX;
@@ -56,18 +57,17 @@ impl Store {
             ts_ns.push(start);
             dur_ns.push(Some((end - start).max(0) as u64));
         }
+        let Slices { name, category, id_a, id_b, event, .. } = &self.slices;
+        let name = order.iter().map(|&old| name[old as usize]).collect();
+        let order = Order::of_rows(order);
         Slices {
             ts_ns,
             dur_ns,
-            name: permute(&self.slices.name, order),
-            category: permute(&self.slices.category, order),
-            id_a: self.slices.id_a.permuted(order),
-            id_b: self.slices.id_b.permuted(order),
-            event: if self.slices.event.is_empty() {
-                Vec::new()
-            } else {
-                permute(&self.slices.event, order)
-            },
+            name,
+            category: order.permute(category),
+            id_a: id_a.permuted(&order),
+            id_b: id_b.permuted(&order),
+            event: if event.is_empty() { Vec::new() } else { order.permute(event) },
         }
     }
 

@@ -2,12 +2,51 @@
 
 use rayon::prelude::*;
 
+use super::order::Order;
+
 /// Optional `u64` values, four bytes each; the rare value that does not fit is kept aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompactColumn {
     narrow: Vec<u32>,
     /// Row and value of each wide value, by row.
     wide: Vec<(u32, u64)>,
+}
+
+/// Some rows of a column of durations, which are changed in place as far as they and their new values fit 32 bits.
+pub(super) struct Durations<'a> {
+    /// Number of the first row in the column.
+    pub(super) first: u32,
+    pub(super) narrow: &'a mut [u32],
+    /// The wide values of the whole column.
+    pub(super) wide: &'a [(u32, u64)],
+}
+
+impl Durations<'_> {
+    /// The duration of a row; 0 where there is none.
+    #[inline]
+    pub(super) fn get(&self, row: usize) -> i64 {
+        match self.narrow[row] {
+            NONE => 0,
+            WIDE => wide_value(self.wide, self.first + row as u32).unwrap_or(0) as i64,
+            ns => i64::from(ns),
+        }
+    }
+
+    /// Replaces a duration. Gives its row in the column and the value where that is left to [`CompactColumn::set`].
+    #[inline]
+    pub(super) fn set(&mut self, row: usize, ns: u64) -> Option<(u32, u64)> {
+        if self.narrow[row] == WIDE || ns >= u64::from(WIDE) {
+            return Some((self.first + row as u32, ns));
+        }
+        self.narrow[row] = ns as u32;
+        None
+    }
+}
+
+/// The wide value of a row.
+fn wide_value(wide: &[(u32, u64)], row: u32) -> Option<u64> {
+    let found = wide.binary_search_by_key(&row, |&(r, _)| r).ok()?;
+    Some(wide[found].1)
 }
 
 const NONE: u32 = u32::MAX;
@@ -31,7 +70,7 @@ impl CompactColumn {
     pub fn get(&self, row: usize) -> Option<u64> {
         match self.narrow[row] {
             NONE => None,
-            WIDE => self.wide_value(row),
+            WIDE => wide_value(&self.wide, row as u32),
             v => Some(u64::from(v)),
         }
     }
@@ -78,9 +117,9 @@ impl CompactColumn {
         longer.len() as u64
     }
 
-    fn wide_value(&self, row: usize) -> Option<u64> {
-        let found = self.wide.binary_search_by_key(&(row as u32), |&(r, _)| r).ok()?;
-        Some(self.wide[found].1)
+    /// The narrow values, to be changed with [`Durations`], and the wide ones.
+    pub(super) fn parts_mut(&mut self) -> (&mut [u32], &[(u32, u64)]) {
+        (&mut self.narrow, &self.wide)
     }
 
     /// The narrow values and, by row, the wide ones: what [`Self::of_parts`] takes.
@@ -120,29 +159,27 @@ impl CompactColumn {
         column
     }
 
-    /// The column whose row `i` is this column's row `order[i]`.
-    pub(super) fn permuted(&self, order: &[u32]) -> Self {
-        let narrow: Vec<u32> = super::order::permute(&self.narrow, order);
-        let wide = self.wide_permuted(&narrow, order);
-        Self { narrow, wide }
+    /// The column in another order.
+    pub(super) fn permuted(&self, order: &Order) -> Self {
+        Self { narrow: order.permute(&self.narrow), wide: self.wide_permuted(order) }
     }
 
-    /// Puts row `order[i]` in place `i`. The memory of the rows and that of `spare`, whose content means nothing, change places.
-    pub(super) fn permute(&mut self, order: &[u32], spare: &mut Vec<u32>) {
-        super::order::permute_with(&mut self.narrow, order, spare);
-        self.wide = self.wide_permuted(&self.narrow, order);
+    /// Puts the rows in another order. The memory of the rows and that of `spare`, whose content means nothing, change places.
+    pub(super) fn permute(&mut self, order: &Order, spare: &mut Vec<u32>) {
+        order.permute_with(&mut self.narrow, spare);
+        self.wide = self.wide_permuted(order);
     }
 
-    /// The wide values of the column whose row `i` is this column's row `order[i]`, of whose narrow values some are given.
-    fn wide_permuted(&self, narrow: &[u32], order: &[u32]) -> Vec<(u32, u64)> {
+    fn wide_permuted(&self, order: &Order) -> Vec<(u32, u64)> {
         if self.wide.is_empty() {
             return Vec::new();
         }
-        (0..order.len())
-            .into_par_iter()
-            .filter(|&new| narrow[new] == WIDE)
-            .filter_map(|new| Some((new as u32, self.wide_value(order[new] as usize)?)))
-            .collect()
+        let places = order.places();
+        let mut asked = places.asked();
+        let placed = self.wide.iter().filter_map(|&(row, value)| Some((asked.of(row)?, value)));
+        let mut wide: Vec<(u32, u64)> = placed.collect();
+        wide.par_sort_unstable_by_key(|&(row, _)| row);
+        wide
     }
 
     /// Bytes of memory held.
@@ -153,7 +190,7 @@ impl CompactColumn {
 
 #[cfg(test)]
 mod tests {
-    use super::CompactColumn;
+    use super::{CompactColumn, Order};
 
     #[test]
     fn replaced_values_may_change_their_width() {
@@ -199,9 +236,10 @@ mod tests {
         }
         a.append(&b);
         let order = [9, 2, 3, 1, 0, 8, 7, 6, 5, 4];
-        let c = a.permuted(&order);
+        let permuted = Order::of_rows(&order);
+        let c = a.permuted(&permuted);
         let mut in_place = a.clone();
-        in_place.permute(&order, &mut vec![7; 3]);
+        in_place.permute(&permuted, &mut vec![7; 3]);
         assert_eq!(in_place, c);
         for (new, &old) in order.iter().enumerate() {
             assert_eq!(c.get(new), a.get(old as usize));

@@ -12,10 +12,69 @@ use std::cmp::Reverse;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::column::Durations;
+use super::order::Order;
 use super::{Store, Track, TrackId};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
 use crate::model::limits::{CROSSING_NS, IMPOSSIBLE_DUR_NS, UNTIMED_GAP_NS, UNTIMED_WINDOW_GAP_NS};
+
+/// What became of the frames of a track that had no end.
+#[derive(Debug, Default)]
+struct Closed {
+    count: u64,
+    /// By how much they are shorter than written.
+    ns: i64,
+    /// Slices whose duration is still to be set, because it did not fit 32 bits or does not now.
+    wide: Vec<(u32, u64)>,
+    is_in_order: bool,
+}
+
+/// The slices of a track, in order.
+struct Frames<'a> {
+    ts_ns: &'a [i64],
+    category: &'a [u8],
+    durations: Durations<'a>,
+    /// By category.
+    is_frame: &'a [bool],
+}
+
+impl Frames<'_> {
+    /// Ends each frame with the frame around it.
+    fn close(self) -> Closed {
+        let Self { ts_ns, category, mut durations, is_frame } = self;
+        let mut closed = Closed { is_in_order: true, ..Closed::default() };
+        let mut open: Vec<i64> = Vec::new();
+        // Start and earliest new end of the frames that were cut last and begin at one time.
+        let mut cut = (i64::MIN, i64::MAX);
+        for (slice, (&start, &category)) in ts_ns.iter().zip(category).enumerate() {
+            let is_frame = is_frame[usize::from(category)];
+            if !is_frame && start != cut.0 {
+                continue;
+            }
+            let dur_ns = durations.get(slice);
+            let mut end = start.saturating_add(dur_ns);
+            closed.is_in_order &= start != cut.0 || end <= cut.1;
+            if !is_frame {
+                continue;
+            }
+            while open.last().is_some_and(|&around| around <= start) {
+                open.pop();
+            }
+            if let Some(&around) = open.last()
+                && end.saturating_sub(around) > CROSSING_NS
+            {
+                closed.count += 1;
+                closed.ns += dur_ns - (around - start);
+                closed.wide.extend(durations.set(slice, (around - start) as u64));
+                end = around;
+                cut = (start, if start == cut.0 { cut.1.min(end) } else { end });
+            }
+            open.push(end);
+        }
+        closed
+    }
+}
 
 /// What was taken for times that the input lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,53 +117,45 @@ impl Store {
     }
 
     /// Ends Python frames with the frame around them. Gives the new order of the slices where that changes it.
-    pub(super) fn close_frames(&mut self) -> Option<Vec<u32>> {
+    pub(super) fn close_frames(&mut self) -> Option<Order> {
         let is_frame: Vec<bool> =
             self.categories.iter().map(|&(_, kind)| kind == EventKind::PythonFunction).collect();
         if !is_frame.contains(&true) {
             return None;
         }
-        let cuts: Vec<(usize, i64)> = (0..self.tracks.len())
+        let Self { tracks, slices, .. } = self;
+        let (mut narrow, wide) = slices.dur_ns.parts_mut();
+        let mut of_tracks = Vec::with_capacity(tracks.len());
+        for track in tracks.iter() {
+            let (own, rest) = narrow.split_at_mut(track.slices.len());
+            of_tracks.push((track, own));
+            narrow = rest;
+        }
+        let closed: Vec<Closed> = of_tracks
             .into_par_iter()
-            .flat_map_iter(|t| self.overruns(t, &is_frame))
+            // The frames of tid 0 are those of several threads.
+            .filter(|(track, _)| track.tid != TrackId::Int(0))
+            .map(|(track, narrow)| {
+                let range = track.slices.clone();
+                Frames {
+                    ts_ns: &slices.ts_ns[range.clone()],
+                    category: &slices.category[range.clone()],
+                    durations: Durations { first: range.start as u32, narrow, wide },
+                    is_frame: &is_frame,
+                }
+                .close()
+            })
             .collect();
-        for &(slice, dur_ns) in &cuts {
-            self.repairs.n_unclosed_frames += 1;
-            self.repairs.unclosed_frames_ns += self.slices.dur_ns(slice) - dur_ns;
-            self.slices.dur_ns.set(slice, dur_ns as u64);
+        for one in &closed {
+            self.repairs.n_unclosed_frames += one.count;
+            self.repairs.unclosed_frames_ns += one.ns;
+            one.wide.iter().for_each(|&(slice, ns)| self.slices.dur_ns.set(slice as usize, ns));
         }
-        if cuts.is_empty() { None } else { self.order_within_tracks() }
+        if closed.iter().all(|one| one.is_in_order) { None } else { self.order_within_tracks() }
     }
 
-    /// The frames of a track that end after the frame around them, with the duration up to its end. The frames of tid 0
-    /// are those of several threads.
-    fn overruns(&self, track: usize, is_frame: &[bool]) -> Vec<(usize, i64)> {
-        let mut cuts = Vec::new();
-        let mut open: Vec<i64> = Vec::new();
-        if self.tracks[track].tid == TrackId::Int(0) {
-            return cuts;
-        }
-        for slice in self.tracks[track].slices.clone() {
-            if !is_frame[self.category_number(slice)] {
-                continue;
-            }
-            let (start, mut end) = (self.slices.ts_ns[slice], self.slices.end_ns(slice));
-            while open.last().is_some_and(|&around| around <= start) {
-                open.pop();
-            }
-            if let Some(&around) = open.last()
-                && end.saturating_sub(around) > CROSSING_NS
-            {
-                cuts.push((slice, around - start));
-                end = around;
-            }
-            open.push(end);
-        }
-        cuts
-    }
-
-    /// The order of the slices; `None` where it is the one that they are in: most frames that are cut begin alone.
-    fn order_within_tracks(&self) -> Option<Vec<u32>> {
+    /// The order of the slices; `None` where it is the one that they are in.
+    fn order_within_tracks(&self) -> Option<Order> {
         let key = |slice: usize| (self.slices.ts_ns[slice], Reverse(self.slices.end_ns(slice)));
         let is_sorted = |track: &Track| track.slices.clone().is_sorted_by_key(key);
         if self.tracks.par_iter().all(is_sorted) {
@@ -114,7 +165,7 @@ impl Store {
         for track in &self.tracks {
             order[track.slices.clone()].par_sort_by_key(|&slice| key(slice as usize));
         }
-        Some(order)
+        Some(Order::of_rows(&order))
     }
 
     /// Decides what a start of 0 means.
