@@ -54,7 +54,9 @@ impl Digest {
 
 /// The first time of anything in a trace.
 fn first_ns(store: &Store) -> Option<i64> {
-    let slices = store.slices.ts_ns.iter().copied();
+    // The slices of a track are in order.
+    let slices = store.tracks.iter().filter_map(|track| store.slices.ts_ns.get(track.slices.start));
+    let slices = slices.copied();
     let instants = store.instants.iter().map(|one| one.ts_ns);
     let flows = store.flows.iter().map(|one| one.ts_ns);
     let counters = store.counters.iter().map(|one| one.ts_ns);

@@ -182,10 +182,9 @@ fn op_times(store: &Store, thread: &HostThread) -> Sums {
     let mut clock = Clock::new(&thread.timeline);
     let mut ops = Ops::default();
     ops.sums.names = vec![(0, i64::MIN); store.strings.len()];
-    let is_op: Vec<bool> =
-        store.categories.iter().map(|&(_, kind)| kind == EventKind::CpuOp).collect();
-    for slice in store.tracks[thread.track].slices.clone() {
-        if !is_op[store.category_number(slice)] || is_unplaced(store, slice) {
+    let slices = store.tracks[thread.track].slices.clone();
+    for slice in store.slices_of(slices, |kind| kind == EventKind::CpuOp) {
+        if is_unplaced(store, slice) {
             continue;
         }
         let span = slice_span(store, slice).clip(thread.timeline.window());

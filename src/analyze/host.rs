@@ -69,12 +69,8 @@ struct TrackKinds {
 
 impl TrackKinds {
     fn of(store: &Store, track: usize) -> Self {
-        let mut counts = [0_usize; 256];
-        for slice in store.tracks[track].slices.clone() {
-            counts[store.category_number(slice)] += 1;
-        }
         let mut kinds = Self::default();
-        for (&(_, kind), n) in store.categories.iter().zip(counts) {
+        for (kind, n) in store.kind_counts(store.tracks[track].slices.clone()) {
             match kind {
                 EventKind::PythonFunction => kinds.frames += n,
                 EventKind::CpuOp | EventKind::UserAnnotation => kinds.ops += n,

@@ -225,10 +225,9 @@ fn own_external_id(store: &Store, activity: usize) -> Option<u64> {
 
 /// Operators and annotations by external id, the first of each.
 fn operators_by_id(store: &Store) -> HashMap<u64, usize> {
-    let is_operator =
-        |&slice: &usize| matches!(store.kind(slice), EventKind::CpuOp | EventKind::UserAnnotation);
+    let is_operator = |kind| matches!(kind, EventKind::CpuOp | EventKind::UserAnnotation);
     let mut found = HashMap::new();
-    for slice in (0..store.slices.len()).filter(is_operator) {
+    for slice in store.all_of(is_operator) {
         if let Some(id) = store.external_id(slice) {
             found.entry(id).or_insert(slice);
         }
@@ -237,12 +236,9 @@ fn operators_by_id(store: &Store) -> HashMap<u64, usize> {
 }
 
 fn annotations(store: &Store, thread: &HostThread, window: Span) -> Vec<Named> {
-    let marks: Vec<bool> =
-        store.categories.iter().map(|&(_, kind)| kind == EventKind::UserAnnotation).collect();
-    store.tracks[thread.track]
-        .slices
-        .clone()
-        .filter(|&slice| marks[store.category_number(slice)])
+    let slices = store.tracks[thread.track].slices.clone();
+    store
+        .slices_of(slices, |kind| kind == EventKind::UserAnnotation)
         .filter(|&slice| !slice_span(store, slice).clip(window).is_empty())
         .filter(|&slice| !is_unplaced(store, slice))
         .filter_map(|slice| {

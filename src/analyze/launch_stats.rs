@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::base::TimeBase;
 use super::iterations::IterationRow;
 use super::launched::{BoundBy, Launched};
-use super::nesting::{NO_PARENT, parents};
+use super::nesting::{NestStack, Open, Visitor, walk};
 use super::percent;
 use super::quantiles::Times;
 use super::timeline::Class;
@@ -312,24 +312,38 @@ fn host_times(base: &TimeBase, track: usize, first: &Launched, since: [i64; 2]) 
     [whole, if since[0] == since[1] { whole } else { of(since[1]) }]
 }
 
+/// Looks for calls and the operators around them.
+struct Around<'a> {
+    store: &'a Store,
+    /// Those of the track that are still to come, ascending.
+    calls: &'a [u32],
+    found: Vec<Option<StrId>>,
+}
+
+impl Visitor for Around<'_> {
+    fn enter(&mut self, slice: usize, above: &[Open]) {
+        if self.calls.first() != Some(&(slice as u32)) {
+            return;
+        }
+        self.calls = &self.calls[1..];
+        let mut outwards = above.iter().rev().map(|open| open.slice as usize);
+        let operator = outwards.find(|&one| self.store.kind(one) == EventKind::CpuOp);
+        self.found.push(operator.map(|one| self.store.slices.name[one]));
+    }
+}
+
 /// The innermost operator around each of some calls, which ascend.
 fn operators(store: &Store, calls: &[u32]) -> Vec<Option<StrId>> {
     let is_nested = |kind: EventKind| kind == EventKind::CpuOp || kind.is_api_call();
-    let mut found = Vec::with_capacity(calls.len());
-    for of_track in
-        calls.chunk_by(|&a, &b| store.track_of(a as usize) == store.track_of(b as usize))
-    {
-        let slices = store.tracks[store.track_of(of_track[0] as usize)].slices.clone();
-        let parents = parents(store, slices.clone(), is_nested);
-        found.extend(of_track.iter().map(|&call| {
-            let mut around = parents[call as usize - slices.start];
-            while around != NO_PARENT && store.kind(around as usize) != EventKind::CpuOp {
-                around = parents[around as usize - slices.start];
-            }
-            (around != NO_PARENT).then(|| store.slices.name[around as usize])
-        }));
+    let mut around = Around { store, calls: &[], found: Vec::with_capacity(calls.len()) };
+    let mut stack = NestStack::default();
+    let track = |call: u32| store.track_of(call as usize);
+    for of_track in calls.chunk_by(|&a, &b| track(a) == track(b)) {
+        around.calls = of_track;
+        let slices = store.tracks[track(of_track[0])].slices.clone();
+        walk(store, slices, &mut stack, is_nested, &mut around);
     }
-    found
+    around.found
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Flows are not used: writers give more flow ends than starts. All nodes of a replayed graph belong to its launch.
 
 use super::window::is_unplaced;
+use crate::model::EventKind;
 use crate::store::Store;
 
 /// The join of runtime and driver calls with device activity.
@@ -27,8 +28,8 @@ impl Launches {
         activities.sort_unstable();
         let mut calls = Vec::new();
         if store.categories.iter().any(|(_, kind)| kind.is_api_call()) {
-            calls = (0..store.slices.len())
-                .filter(|&slice| store.kind(slice).is_api_call())
+            calls = store
+                .all_of(EventKind::is_api_call)
                 .filter_map(|slice| Some((correlation(store, slice)?, slice as u32)))
                 .collect();
             calls.sort_unstable_by_key(|&(id, slice)| {

@@ -97,10 +97,7 @@ pub fn walk(
     select: impl Fn(EventKind) -> bool,
     visitor: &mut impl Visitor,
 ) {
-    for slice in slices {
-        if !select(store.kind(slice)) {
-            continue;
-        }
+    for slice in store.slices_of(slices, select) {
         let (start_ns, end_ns) = (store.slices.ts_ns[slice], store.slices.end_ns(slice));
         stack.enter(slice as u32, start_ns, end_ns, |left| visitor.leave(left as usize));
         let open = stack.open();

@@ -15,8 +15,8 @@ pub(super) fn assign(store: &Store, hosts: &[usize], names: &NameRules<'_>) -> V
     if !store.categories.iter().any(|&(_, kind)| kind == EventKind::Overhead) {
         return Vec::new();
     }
-    let mut rows: Vec<usize> = (0..store.slices.len())
-        .filter(|&slice| store.kind(slice) == EventKind::Overhead)
+    let mut rows: Vec<usize> = store
+        .all_of(|kind| kind == EventKind::Overhead)
         .filter(|&slice| names.rule(EventKind::Overhead, store.slices.name[slice]).is_some())
         .filter(|&slice| hosts.binary_search(&store.track_of(slice)).is_err())
         .collect();

@@ -245,11 +245,10 @@ fn launch_without_activity(store: &Store, base: &TimeBase) -> TrustRow {
     // Names repeat: each is looked at once.
     let mut known: Vec<Option<bool>> = vec![None; store.strings.len()];
     for thread in &base.threads {
-        for slice in store.tracks[thread.track].slices.clone() {
+        let slices = store.tracks[thread.track].slices.clone();
+        for slice in store.slices_of(slices, EventKind::is_api_call) {
             let known = &mut known[store.slices.name[slice].0 as usize];
-            if store.kind(slice).is_api_call()
-                && *known.get_or_insert_with(|| is_launch(store.name(slice)))
-            {
+            if *known.get_or_insert_with(|| is_launch(store.name(slice))) {
                 launches += 1;
                 let has_id = correlation(store, slice).is_some();
                 let has_any = has_id && base.launches.activities_of(store, slice).next().is_some();
@@ -286,8 +285,7 @@ fn stream_overlap(base: &TimeBase) -> TrustRow {
 
 fn impossible_duration(store: &Store) -> TrustRow {
     let meaning = "events longer than a day: left out of windows, busy times and classes, but not of sums by name";
-    let long =
-        (0..store.slices.len()).map(|i| store.slices.dur_ns(i)).filter(|&ns| is_impossible(ns));
+    let long = store.slices.long_durations_ns().filter(|&ns| is_impossible(ns));
     let (count, ns) = long.fold((0, 0_i64), |(n, sum), ns| (n + 1, sum.saturating_add(ns)));
     line(TrustKind::ImpossibleDuration, count, ns, Severity::DataLoss, meaning)
 }
@@ -373,11 +371,9 @@ fn odd_events(diag: &Reporter) -> TrustRow {
 
 fn profiler_overhead(store: &Store) -> TrustRow {
     let meaning = "overhead rows of the profiler and of module loading: time that a run without profiler spends less of";
-    let rows = |slice: &usize| store.kind(*slice) == EventKind::Overhead;
-    let has_any = store.categories.iter().any(|&(_, kind)| kind == EventKind::Overhead);
-    let slices = if has_any { 0..store.slices.len() } else { 0..0 };
-    let (count, ns) =
-        slices.filter(rows).fold((0, 0), |(n, ns), slice| (n + 1, ns + store.slices.dur_ns(slice)));
+    let (count, ns) = store
+        .all_of(|kind| kind == EventKind::Overhead)
+        .fold((0, 0), |(n, ns), slice| (n + 1, ns + store.slices.dur_ns(slice)));
     line(TrustKind::ProfilerOverhead, count, ns, Severity::Info, meaning)
 }
 

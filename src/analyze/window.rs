@@ -192,10 +192,8 @@ fn profiler_span(store: &Store) -> Option<Span> {
         return None;
     }
     let is_closed = |&slice: &usize| !is_unplaced(store, slice) && store.slices.dur_ns(slice) > 0;
-    let all: Vec<usize> = (0..store.slices.len())
-        .filter(|&slice| store.kind(slice) == EventKind::Window)
-        .filter(is_closed)
-        .collect();
+    let all: Vec<usize> =
+        store.all_of(|kind| kind == EventKind::Window).filter(is_closed).collect();
     let own = all.iter().filter(|&&slice| store.name(slice).starts_with(PROFILER_SPAN));
     let own: Vec<Span> = own.map(|&slice| slice_span(store, slice)).collect();
     match own.as_slice() {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Flow, FlowPhase, Store};
+use crate::model::EventKind;
 
 /// Slices before the start of an arrow that are looked at for the one around it.
 const LOOK_BACK: usize = 256;
@@ -42,7 +43,7 @@ struct Links {
 
 impl Links {
     fn of(store: &Store) -> Self {
-        let calls = (0..store.slices.len()).filter(|&slice| store.kind(slice).is_api_call());
+        let calls = store.all_of(EventKind::is_api_call);
         let known = calls.filter_map(|slice| store.correlation(slice)).collect();
         Self { known, a: BTreeMap::new(), b: BTreeMap::new() }
     }

@@ -18,6 +18,7 @@ mod edges;
 mod flow_links;
 mod kept;
 mod losses;
+mod of_kind;
 mod order;
 mod parts;
 mod repairs;

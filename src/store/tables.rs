@@ -93,6 +93,11 @@ impl Slices {
         self.dur_ns.get(slice).unwrap_or(0) as i64
     }
 
+    /// The durations that 32 bits do not hold (4.3 s and more), in nanoseconds.
+    pub fn long_durations_ns(&self) -> impl Iterator<Item = i64> + '_ {
+        self.dur_ns.parts().1.iter().map(|&(_, ns)| ns as i64)
+    }
+
     /// End in nanoseconds.
     #[inline]
     pub fn end_ns(&self, slice: usize) -> i64 {

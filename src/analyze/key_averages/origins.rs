@@ -122,7 +122,7 @@ impl Origins {
         };
         let mut links = Set::default();
         let mut others = Set::default();
-        for slice in (0..store.slices.len()).filter(|&slice| store.kind(slice).is_api_call()) {
+        for slice in store.all_of(EventKind::is_api_call) {
             let Some(id) = own(slice) else { continue };
             let op = self.op_slices.get(&id).map(|&op| op as usize);
             let is_around = |op: usize| {
@@ -149,12 +149,9 @@ impl Origins {
     /// their own, most of them.
     fn ids_name_operators(&self, store: &Store) -> bool {
         let (mut n_named, mut n_own) = (0_u64, 0_u64);
-        for slice in 0..store.slices.len() {
-            let kind = store.kind(slice);
-            let is_linkable = kind.is_api_call() || kind.is_device_activity();
-            let Some(id) = store.external_id(slice).filter(|&id| is_linkable && id != 0) else {
-                continue;
-            };
+        let is_linkable = |kind: EventKind| kind.is_api_call() || kind.is_device_activity();
+        for slice in store.all_of(is_linkable) {
+            let Some(id) = store.external_id(slice).filter(|&id| id != 0) else { continue };
             if store.correlation(slice) != Some(id) {
                 if self.op_slices.contains_key(&id) {
                     return true;
@@ -207,18 +204,19 @@ fn is_of_2021(store: &Store, category: crate::store::StrId) -> bool {
     store.strings.get(category) == "Runtime"
 }
 
+fn is_op(kind: EventKind) -> bool {
+    kind == EventKind::CpuOp
+}
+
 fn has_ops(store: &Store, track: usize) -> bool {
-    store.tracks[track].slices.clone().any(|slice| store.kind(slice) == EventKind::CpuOp)
+    store.slices_of(store.tracks[track].slices.clone(), is_op).next().is_some()
 }
 
 fn op_slices(store: &Store) -> Map<u64, u32> {
     let mut slices = Map::default();
-    for track in &store.tracks {
-        let ops = track.slices.clone().filter(|&slice| {
-            matches!(store.kind(slice), EventKind::CpuOp | EventKind::UserAnnotation)
-        });
-        slices.extend(ops.filter_map(|slice| Some((store.external_id(slice)?, slice as u32))));
-    }
+    let named = |kind| matches!(kind, EventKind::CpuOp | EventKind::UserAnnotation);
+    let ids = store.all_of(named);
+    slices.extend(ids.filter_map(|slice| Some((store.external_id(slice)?, slice as u32))));
     slices
 }
 
@@ -228,7 +226,8 @@ fn operators_around(store: &Store) -> Map<u32, u32> {
     let mut around = Map::default();
     for track in &store.tracks {
         let mut open: Vec<usize> = Vec::new();
-        for slice in track.slices.clone() {
+        let matters = |kind: EventKind| is_op(kind) || kind.is_api_call();
+        for slice in store.slices_of(track.slices.clone(), matters) {
             let span = slice_span(store, slice);
             while open.last().is_some_and(|&op| store.slices.end_ns(op) < span.start_ns) {
                 open.pop();

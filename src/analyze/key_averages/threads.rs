@@ -92,7 +92,8 @@ impl<'a> Threads<'a> {
             .into_par_iter()
             .filter(|&track| census[track].calls + census[track].overhead > 0)
             .flat_map_iter(|track| {
-                let slices = store.tracks[track].slices.clone();
+                let may_move = |kind: EventKind| kind.is_api_call() || kind == EventKind::Overhead;
+                let slices = store.slices_of(store.tracks[track].slices.clone(), may_move);
                 slices.filter_map(move |slice| {
                     let target = self.place(store, slice, track);
                     (target != track).then_some((target as u32, slice as u32))
@@ -129,22 +130,21 @@ struct Census {
 impl Census {
     fn of(store: &Store, origins: &Origins, slices: &Range<usize>) -> Self {
         let mut census = Self::default();
-        for slice in slices.clone() {
-            match store.kind(slice) {
-                EventKind::CpuOp | EventKind::UserAnnotation => census.ops += 1,
-                EventKind::PythonFunction => census.python += 1,
-                EventKind::Overhead => census.overhead += 1,
-                EventKind::Runtime | EventKind::Driver => {
-                    census.calls += 1;
-                    if store.name(slice).ends_with("DeviceSynchronize")
-                        && origins.linked_op(store, slice).is_none()
-                    {
-                        census.last_sync_ns = Some(store.slices.ts_ns[slice]);
-                    }
-                }
+        for (kind, n) in store.kind_counts(slices.clone()) {
+            match kind {
+                EventKind::CpuOp | EventKind::UserAnnotation => census.ops += n,
+                EventKind::PythonFunction => census.python += n,
+                EventKind::Overhead => census.overhead += n,
+                EventKind::Runtime | EventKind::Driver => census.calls += n,
                 _ => (),
             }
         }
+        let is_last_sync = |&slice: &usize| {
+            store.name(slice).ends_with("DeviceSynchronize")
+                && origins.linked_op(store, slice).is_none()
+        };
+        let syncs = store.slices_of(slices.clone(), EventKind::is_api_call).filter(is_last_sync);
+        census.last_sync_ns = syncs.last().map(|slice| store.slices.ts_ns[slice]);
         census
     }
 

@@ -150,7 +150,7 @@ impl Clock<'_> {
 
 /// Start of the profile: that of its `Trace` span.
 fn profile_start_ns(store: &Store) -> i64 {
-    let window = (0..store.slices.len()).find(|&slice| store.kind(slice) == EventKind::Window);
+    let window = store.all_of(|kind| kind == EventKind::Window).next();
     let first = store.slices.ts_ns.iter().copied().min().unwrap_or(0);
     window.map_or(first, |slice| store.slices.ts_ns[slice])
 }

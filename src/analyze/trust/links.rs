@@ -102,7 +102,8 @@ fn loose_arrows(store: &Store) -> (u64, u64) {
     if arrows.is_empty() {
         return (0, 0);
     }
-    let ids = (0..store.slices.len()).filter_map(|slice| store.correlation(slice));
+    let has_id = |kind: EventKind| kind.is_api_call() || kind.is_on_device();
+    let ids = store.all_of(has_id).filter_map(|slice| store.correlation(slice));
     let known: HashSet<u64, FixedState> = ids.collect();
     let loose = arrows.iter().filter(|id| !known.contains(id)).count();
     (loose as u64, arrows.len() as u64)
@@ -149,14 +150,13 @@ pub(super) fn events_missing(store: &Store, base: &TimeBase) -> TrustRow {
 /// the operator's id name none.
 pub(super) fn operator_missing(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "device activity that names an operator which is not in the file: operators are missing from their counts and sums";
-    let is_op =
-        |&slice: &usize| matches!(store.kind(slice), EventKind::CpuOp | EventKind::UserAnnotation);
+    let is_op = |kind| matches!(kind, EventKind::CpuOp | EventKind::UserAnnotation);
     let named = || activities(base).filter(|row| external(store, row.slice as usize).is_some());
     let is_other = |slice: usize| external(store, slice) != correlation(store, slice);
     let (mut of, mut count, mut ns) = (0, 0, 0);
     if named().any(|row| is_other(row.slice as usize)) {
         let known: HashSet<u64, FixedState> =
-            (0..store.slices.len()).filter(is_op).filter_map(|op| external(store, op)).collect();
+            store.all_of(is_op).filter_map(|op| external(store, op)).collect();
         for row in named() {
             of += 1;
             if external(store, row.slice as usize).is_some_and(|id| !known.contains(&id)) {

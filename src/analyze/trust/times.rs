@@ -1,6 +1,9 @@
 //! Whether times and amounts can be what the file says.
 
 use std::collections::HashSet;
+use std::ops::Range;
+
+use rayon::prelude::*;
 
 use super::{TrustKind, TrustRow, activities, line};
 use crate::analyze::base::TimeBase;
@@ -30,48 +33,100 @@ fn share(part: u64, whole: u64, percent: u64) -> bool {
 /// What tells events of one track and start apart: name, length, category and ids.
 type What = (u32, i64, u16, Option<u64>, Option<u64>);
 
+/// Slices that one thread looks through for duplicates at a time.
+const SLICES_AT_A_TIME: usize = 1 << 16;
+
 /// Events that stand in the file more than once: same track, time, length, name and ids. A few among many are the writer's.
 pub(super) fn duplicates(store: &Store) -> TrustRow {
     let meaning = "events that stand in the file more than once, with the same track, time, length, name and ids: counts and sums hold them more than once";
-    let (mut of, mut count, mut ns) = (0_u64, 0_u64, 0_i64);
-    let mut has_device = false;
-    let mut same: HashSet<What> = HashSet::new();
-    for track in &store.tracks {
-        let mut last = None;
-        for slice in track.slices.clone() {
-            let (kind, dur_ns) = (store.kind(slice), store.slices.dur_ns(slice));
-            if !(kind.is_on_host() || kind.is_device_activity())
-                || dur_ns <= 0
-                || is_impossible(dur_ns)
-            {
-                continue;
-            }
-            of += 1;
-            let ts_ns = store.slices.ts_ns[slice];
-            if last != Some(ts_ns) {
-                same.clear();
-                last = Some(ts_ns);
-                let next = slice + 1;
-                if next == track.slices.end || store.slices.ts_ns[next] != ts_ns {
-                    continue;
-                }
-            }
-            // The columns hold what the kind has; each reads them as they are.
-            let own = store.correlation(slice).or_else(|| store.python_id(slice));
-            let ids = (own.or_else(|| store.sequence_number(slice)), store.external_id(slice));
-            let category = store.category_number(slice) as u16;
-            if !same.insert((store.slices.name[slice].0, dur_ns, category, ids.0, ids.1)) {
-                count += 1;
-                ns += dur_ns;
-                has_device |= kind.is_device_activity();
-            }
-        }
-    }
+    let parts: Vec<Range<usize>> =
+        store.tracks.iter().flat_map(|t| parts(store, &t.slices)).collect();
+    let found = parts.into_par_iter().map(|part| Duplicates::of(store, part));
+    let Duplicates { of, count, ns, has_device } =
+        found.reduce(Duplicates::default, Duplicates::with);
     let is_many = has_device || share(count, of, 1);
     let severity = if is_many { Severity::Notice } else { Severity::Info };
     let mut line = line(TrustKind::Duplicates, count, ns, severity, meaning);
     line.of = Some(of);
     line
+}
+
+/// The slices of a track in parts, none of which ends between two that start at the same time.
+fn parts(store: &Store, slices: &Range<usize>) -> Vec<Range<usize>> {
+    let ts_ns = &store.slices.ts_ns;
+    let mut parts = Vec::new();
+    let mut start = slices.start;
+    while start < slices.end {
+        let at_least = slices.end.min(start + SLICES_AT_A_TIME);
+        let rest = at_least..slices.end;
+        let end =
+            rest.clone().find(|&slice| ts_ns[slice] != ts_ns[slice - 1]).unwrap_or(slices.end);
+        parts.push(start..end);
+        start = end;
+    }
+    parts
+}
+
+/// What was found twice among some slices of a track.
+#[derive(Default)]
+struct Duplicates {
+    of: u64,
+    count: u64,
+    ns: i64,
+    has_device: bool,
+}
+
+impl Duplicates {
+    fn of(store: &Store, slices: Range<usize>) -> Self {
+        let counts: Vec<bool> = store
+            .categories
+            .iter()
+            .map(|&(_, kind)| kind.is_on_host() || kind.is_device_activity())
+            .collect();
+        let counts = |slice: usize| {
+            let dur_ns = store.slices.dur_ns(slice);
+            counts[store.category_number(slice)] && dur_ns > 0 && !is_impossible(dur_ns)
+        };
+        let mut found = Self::default();
+        let mut same: HashSet<What> = HashSet::new();
+        let ts_ns = &store.slices.ts_ns[slices.clone()];
+        let mut slice = slices.start;
+        for at_once in ts_ns.chunk_by(|a, b| a == b) {
+            let next = slice + at_once.len();
+            let counted = (slice..next).filter(|&slice| counts(slice));
+            if at_once.len() == 1 {
+                found.of += counted.count() as u64;
+            } else {
+                same.clear();
+                counted.for_each(|slice| found.add(store, slice, &mut same));
+            }
+            slice = next;
+        }
+        found
+    }
+
+    fn add(&mut self, store: &Store, slice: usize, same: &mut HashSet<What>) {
+        self.of += 1;
+        // The columns hold what the kind has; each reads them as they are.
+        let own = store.correlation(slice).or_else(|| store.python_id(slice));
+        let ids = (own.or_else(|| store.sequence_number(slice)), store.external_id(slice));
+        let category = store.category_number(slice) as u16;
+        let dur_ns = store.slices.dur_ns(slice);
+        if !same.insert((store.slices.name[slice].0, dur_ns, category, ids.0, ids.1)) {
+            self.count += 1;
+            self.ns += dur_ns;
+            self.has_device |= store.kind(slice).is_device_activity();
+        }
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            of: self.of + other.of,
+            count: self.count + other.count,
+            ns: self.ns + other.ns,
+            has_device: self.has_device | other.has_device,
+        }
+    }
 }
 
 /// Calls that wait long for a device while next to nothing runs on any.
@@ -84,11 +139,11 @@ pub(super) fn device_work_missing(store: &Store, base: &TimeBase) -> TrustRow {
     let index = busy.index();
     let (mut of, mut count, mut ns) = (0, 0, 0);
     for thread in &base.threads {
-        for slice in store.tracks[thread.track].slices.clone() {
+        let slices = store.tracks[thread.track].slices.clone();
+        for slice in store.slices_of(slices, EventKind::is_api_call) {
             let dur_ns = store.slices.dur_ns(slice);
             let is_wait = dur_ns > LONG_WAIT_NS
                 && !is_impossible(dur_ns)
-                && store.kind(slice).is_api_call()
                 && store.name(slice).contains("Synchronize");
             if !is_wait {
                 continue;
@@ -142,7 +197,9 @@ pub(super) fn empty_start(store: &Store, base: &TimeBase) -> TrustRow {
     let is_event = |&slice: &usize| {
         store.kind(slice) != EventKind::Window && !is_impossible(store.slices.dur_ns(slice))
     };
-    let first = (0..store.slices.len()).filter(is_event).map(|i| store.slices.ts_ns[i]).min();
+    // The slices of a track are in order.
+    let firsts = store.tracks.iter().filter_map(|track| track.slices.clone().find(is_event));
+    let first = firsts.map(|slice| store.slices.ts_ns[slice]).min();
     let empty_ns = first.map_or(0, |first| (first - window.start_ns).max(0));
     let is_long = empty_ns >= EMPTY_START_NS && empty_ns.saturating_mul(100) >= window.len_ns();
     let (count, ns) = if is_long { (1, empty_ns) } else { (0, 0) };

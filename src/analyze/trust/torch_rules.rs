@@ -12,10 +12,9 @@ use crate::store::{Store, StrId};
 pub(super) fn nccl_metadata(store: &Store) -> TrustRow {
     let meaning = "collectives without name, type, sizes or group, where others have them: bytes and partners of these are not known";
     let (mut of, mut count) = (0, 0);
-    for slice in 0..store.slices.len() {
-        if store.kind(slice) != EventKind::CpuOp || store.name(slice) != "record_param_comms" {
-            continue;
-        }
+    let wanted = store.strings.find("record_param_comms");
+    let is_wanted = |&slice: &usize| Some(store.slices.name[slice]) == wanted;
+    for slice in store.all_of(|kind| kind == EventKind::CpuOp).filter(is_wanted) {
         of += 1;
         let is_whole = store.collective_row(slice).is_some_and(|row| {
             row.dtype.is_some()
@@ -39,12 +38,9 @@ pub(super) fn backward_sequence(store: &Store) -> TrustRow {
         .map(|(id, _)| id)
         .collect();
     let mut names: HashMap<u64, (StrId, bool)> = HashMap::new();
-    let n_slices = if of_backward.is_empty() { 0 } else { store.slices.len() };
-    for slice in 0..n_slices {
-        let is_op = store.kind(slice) == EventKind::CpuOp;
-        if !is_op || !of_backward.contains(&store.slices.name[slice]) {
-            continue;
-        }
+    let is_op = |kind| kind == EventKind::CpuOp && !of_backward.is_empty();
+    let is_wanted = |&slice: &usize| of_backward.contains(&store.slices.name[slice]);
+    for slice in store.all_of(is_op).filter(is_wanted) {
         let Some(sequence) = store.sequence_number(slice) else { continue };
         let name = store.slices.name[slice];
         let known = names.entry(sequence).or_insert((name, false));
@@ -97,7 +93,7 @@ struct Calls {
 impl Calls {
     fn of(store: &Store) -> Self {
         let mut calls = Self::default();
-        for slice in (0..store.slices.len()).filter(|&slice| store.kind(slice).is_api_call()) {
+        for slice in store.all_of(EventKind::is_api_call) {
             let correlation = store.correlation(slice).filter(|&id| id != 0);
             calls.first_correlation =
                 [calls.first_correlation, correlation].into_iter().flatten().min();
