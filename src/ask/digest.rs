@@ -22,9 +22,9 @@ use crate::analyze::memory_live::{
     MemoryIterationRow, MemoryPeakRow, memory_iterations, memory_peak,
 };
 use crate::analyze::memory_purpose::{MemoryPurposeRow, memory_purposes};
-use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow, queues};
+use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow, Queues, queues};
 use crate::analyze::ranks::{RankInput, places};
-use crate::analyze::roofline::{RooflineRow, UtilizationRow, roofline};
+use crate::analyze::roofline::{Roofline, RooflineRow, UtilizationRow, roofline};
 use crate::analyze::steady::{SteadyRow, steady};
 use crate::analyze::timeline::Class;
 use crate::diag::Reporter;
@@ -92,22 +92,23 @@ impl Digest {
         if question.needs(&[SteadyRow::SPEC]) {
             report.steady = steady(&results.iterations.rows, &results.base);
         }
-        add_launches(question, &input.store, &results, &mut report);
-        add_memory(question, &input.store, &results, &mut report);
-        if question.needs(&[RooflineRow::SPEC, UtilizationRow::SPEC]) {
-            let InputAnswers { base, iterations, .. } = &results;
-            let found = roofline(&input.store, base, iterations, &question.roofline);
-            (report.roofline, report.utilization) = (found.rows, found.utilization);
-        }
+        let (store, all) = (&input.store, &results);
+        let (launches, (roofline, origins)) = rayon::join(
+            || LaunchTables::of(question, store, all),
+            || {
+                rayon::join(
+                    || roofline_of(question, store, all),
+                    || origins_of(question, store, all),
+                )
+            },
+        );
+        launches.add_to(&mut report);
+        (report.roofline, report.utilization) = (roofline.rows, roofline.utilization);
+        add_memory(question, store, all, &mut report);
         if question.needs(&[StreamRow::SPEC]) {
             report.streams.extend(streams(&input.store, &results.base));
         }
         add_trust(&mut report, std::mem::take(&mut results.panel));
-        let mut origins = Vec::new();
-        if question.needs(&[KernelRow::SPEC]) {
-            let InputAnswers { base, iterations, operators, .. } = &results;
-            origins = kernel_origins(&input.store, base, iterations, operators);
-        }
         Self {
             path: input.path.clone(),
             identity: Identity {
@@ -219,30 +220,60 @@ fn add_memory(
     }
 }
 
-/// Adds what starting device work takes.
-fn add_launches(
-    question: &Question,
-    store: &Store,
-    results: &InputAnswers,
-    report: &mut AnalyzeReport,
-) {
+/// What starting device work takes.
+#[derive(Default)]
+struct LaunchTables {
+    delays: Vec<LaunchRow>,
+    queues: Queues,
+    stats: Vec<LaunchStatRow>,
+}
+
+impl LaunchTables {
+    fn of(question: &Question, store: &Store, results: &InputAnswers) -> Self {
+        let InputAnswers { base, iterations, .. } = results;
+        let mut found = Self::default();
+        if question.needs(&[LaunchRow::SPEC]) {
+            found.delays.extend(launch_delays(store, base));
+        }
+        let (stats, depths) = ([LaunchStatRow::SPEC], [QueueDepthRow::SPEC, QueueSlotRow::SPEC]);
+        if !question.needs(&stats) && !question.needs(&depths) {
+            return found;
+        }
+        let launched = timed("analyze: launched", || launched(store, base));
+        if question.needs(&depths) {
+            found.queues = timed("analyze: queues", || queues(base, &launched));
+        }
+        if question.needs(&stats) {
+            let launches = || launch_stats(store, base, &iterations.rows, launched);
+            found.stats = timed("analyze: launches", launches);
+        }
+        found
+    }
+
+    fn add_to(self, report: &mut AnalyzeReport) {
+        report.launches.extend(self.delays);
+        let Queues { depth, over_time } = self.queues;
+        (report.queue_depth, report.queue_over_time) = (depth, over_time);
+        report.launch_stats = self.stats;
+    }
+}
+
+/// What its operators reach of what the devices can do, where a table shows it.
+fn roofline_of(question: &Question, store: &Store, results: &InputAnswers) -> Roofline {
+    if !question.needs(&[RooflineRow::SPEC, UtilizationRow::SPEC]) {
+        return Roofline::default();
+    }
     let InputAnswers { base, iterations, .. } = results;
-    if question.needs(&[LaunchRow::SPEC]) {
-        report.launches.extend(launch_delays(store, base));
+    timed("analyze: roofline", || roofline(store, base, iterations, &question.roofline))
+}
+
+/// Where its kernels come from, where a table shows it.
+fn origins_of(question: &Question, store: &Store, results: &InputAnswers) -> Vec<KernelOrigin> {
+    if !question.needs(&[KernelRow::SPEC]) {
+        return Vec::new();
     }
-    let (stats, depths) = ([LaunchStatRow::SPEC], [QueueDepthRow::SPEC, QueueSlotRow::SPEC]);
-    if !question.needs(&stats) && !question.needs(&depths) {
-        return;
-    }
-    let launched = timed("analyze: launched", || launched(store, base));
-    if question.needs(&depths) {
-        let found = timed("analyze: queues", || queues(base, &launched));
-        (report.queue_depth, report.queue_over_time) = (found.depth, found.over_time);
-    }
-    if question.needs(&stats) {
-        let launches = || launch_stats(store, base, &iterations.rows, launched);
-        report.launch_stats = timed("analyze: launches", launches);
-    }
+    let InputAnswers { base, iterations, operators, .. } = results;
+    timed("analyze: origins", || kernel_origins(store, base, iterations, operators))
 }
 
 /// Adds the checks of an input, and to its row what they doubt.

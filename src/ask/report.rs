@@ -8,6 +8,7 @@ use super::reduce::{Reduced, blame_of, compare};
 use super::{CausalRun, Digest, InputAnswers, Question, inputs as rows, joined_with};
 use crate::align::Together;
 use crate::analyze::across::{Across, AcrossNeeds};
+use crate::analyze::base::TimeBase;
 use crate::analyze::blame::Blame;
 use crate::analyze::joined::{JoinConfig, Joined};
 use crate::analyze::modules::{LayerRow, Modules, NnModuleRow, modules};
@@ -26,6 +27,8 @@ struct Each {
     /// What is compared between them.
     compared: Vec<Across>,
     diags: Vec<Reporter>,
+    /// Of all inputs.
+    modules: Modules,
 }
 
 impl Each {
@@ -38,7 +41,10 @@ impl Each {
             .collect();
         let bases: Vec<_> = results.iter().map(|one| &one.base).collect();
         let needs = AcrossNeeds { is_alone, busy: !is_alone && wants_blame(question) };
-        let compared = across_of(inputs, &bases, needs);
+        let (compared, modules) = rayon::join(
+            || timed("analyze: what is compared", || across_of(inputs, &bases, needs)),
+            || timed("analyze: modules", || modules_of(question, inputs, &bases)),
+        );
         let with_findings = |(input, results): (_, &InputAnswers)| {
             let averages = results.key_averages.as_ref();
             let mut diag = rows::with_findings(input, &results.base, averages);
@@ -46,33 +52,33 @@ impl Each {
             diag
         };
         let diags = inputs.iter().zip(&results).map(with_findings).collect();
-        Self { results, compared, diags }
+        Self { results, compared, diags, modules }
     }
 
     /// The inputs without their events.
     fn into_digests(self, question: &Question, inputs: &[Input]) -> Vec<Digest> {
-        let found = self.modules(question, inputs);
         let parts = self.results.into_par_iter().zip(self.compared).enumerate();
         let digest = |(number, results): (usize, (InputAnswers, Across))| {
             let (input, diag) = (&inputs[number], &self.diags[number]);
             Digest::of(question, number, (input, diag), results)
         };
         let mut digests: Vec<Digest> = parts.map(digest).collect();
-        found.modules.into_iter().for_each(|row| digests[row.input].rows.modules.push(row));
-        found.layers.into_iter().for_each(|row| digests[row.input].rows.layers.push(row));
+        let Modules { modules, layers, .. } = self.modules;
+        modules.into_iter().for_each(|row| digests[row.input].rows.modules.push(row));
+        layers.into_iter().for_each(|row| digests[row.input].rows.layers.push(row));
         digests
     }
+}
 
-    /// Modules and layers. A trace of a graph's capture names the kernels of its replay in another input: what is looked at
-    /// here are the inputs that are read together.
-    fn modules(&self, question: &Question, inputs: &[Input]) -> Modules {
-        if !question.needs(&[NnModuleRow::SPEC, LayerRow::SPEC]) {
-            return Modules::default();
-        }
-        let bases = self.results.iter().map(|one| &one.base);
-        let seen: Vec<_> = inputs.iter().map(|input| &input.store).zip(bases).collect();
-        modules(&seen)
+/// Modules and layers. A trace of a graph's capture names the kernels of its replay in another input: what is looked at
+/// here are the inputs that are read together.
+fn modules_of(question: &Question, inputs: &[Input], bases: &[&TimeBase]) -> Modules {
+    if !question.needs(&[NnModuleRow::SPEC, LayerRow::SPEC]) {
+        return Modules::default();
     }
+    let stores = inputs.iter().map(|input| &input.store);
+    let seen: Vec<_> = stores.zip(bases.iter().copied()).collect();
+    modules(&seen)
 }
 
 /// The inputs without their events, as they are carried to where all are answered together.
@@ -94,18 +100,20 @@ pub struct Answers {
     pub diags: Vec<Reporter>,
     /// What is compared between them.
     compared: Vec<Across>,
+    modules: Modules,
 }
 
 impl Answers {
     /// Asks every analysis that the question needs, of each input and of all together.
     pub fn of(question: &Question, inputs: &[Input]) -> Self {
-        let Each { results, compared, diags } = Each::of(question, inputs, inputs.len() == 1);
+        let Each { results, compared, diags, modules } =
+            Each::of(question, inputs, inputs.len() == 1);
         let parts = inputs.iter().zip(&compared);
         let parts: Vec<_> =
             parts.map(|(input, across)| (input.path.as_path(), &input.identity, across)).collect();
         let together = timed("analyze: match inputs", || compare(&parts, question.is_one_run));
         let across = wants_blame(question).then(|| blame_of(&parts, &together)).flatten();
-        Self { results, together, across, joined: None, compared, diags }
+        Self { results, together, across, joined: None, compared, modules, diags }
     }
 
     /// The windows of the inputs.
@@ -124,8 +132,8 @@ impl Answers {
     /// The results as one report, in the order of the inputs.
     pub fn into_report(self, question: &Question, inputs: &[Input]) -> AnalyzeReport {
         let findings = question.asks_for(FindingRow::SPEC).then(|| self.findings(inputs));
-        let Self { results, together, across, joined, diags, compared } = self;
-        let each = Each { results, compared, diags };
+        let Self { results, together, across, joined, diags, compared, modules } = self;
+        let each = Each { results, compared, diags, modules };
         let digests = each.into_digests(question, inputs);
         let reduced = Reduced { digests, together, across, joined, among: None };
         AnalyzeReport { findings, ..reduced.into_report(question) }
