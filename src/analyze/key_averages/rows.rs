@@ -14,7 +14,8 @@ use super::{DeviceType, KeyAverageRow, KeyAveragesConfig, KeyMemory};
 use crate::model::EventKind;
 use crate::store::{Store, StrId, Strings};
 
-/// What sets rows of one name apart.
+/// What sets rows of one name apart. Of the size of a number, so that what holds one is copied word by word.
+#[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Class {
     Cpu,
@@ -215,6 +216,44 @@ impl First {
     }
 }
 
+/// Something with a place in torch's order, which is looked up only where it may be the first of a row.
+pub(super) trait Placed: Copy {
+    /// When it starts.
+    fn start_ns(self) -> i64;
+
+    /// Its place.
+    fn first(self) -> First;
+}
+
+impl Placed for First {
+    fn start_ns(self) -> i64 {
+        self.start_ns
+    }
+
+    fn first(self) -> First {
+        self
+    }
+}
+
+/// The place of a slice.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    pub(super) store: &'a Store,
+    pub(super) origins: &'a Origins,
+    pub(super) slice: usize,
+}
+
+impl Placed for At<'_> {
+    #[inline]
+    fn start_ns(self) -> i64 {
+        self.origins.interval(self.store, self.slice).0
+    }
+
+    fn first(self) -> First {
+        First::of(self.store, self.origins, self.slice)
+    }
+}
+
 /// The sums of one row.
 #[derive(Clone, Debug)]
 pub(super) struct RowSums {
@@ -263,14 +302,14 @@ impl Sums {
         names.n_strings * N_CLASSES + memory.len() + 1
     }
 
-    /// The sums of a row, new or known; `first` is the place of the event that asks.
+    /// The sums of a row, new or known; `place` is that of the event that asks.
     #[inline]
     pub(super) fn row(
         &mut self,
         name: StrId,
         class: Class,
         group: u32,
-        first: First,
+        place: impl Placed,
     ) -> &mut RowSums {
         let next = self.rows.len() as u32 + 1;
         let slot = if group == 0 {
@@ -280,10 +319,12 @@ impl Sums {
         };
         if *slot == 0 {
             *slot = next;
-            self.rows.push(RowSums::new(name, class, group, first));
+            self.rows.push(RowSums::new(name, class, group, place.first()));
         }
         let row = &mut self.rows[*slot as usize - 1];
-        row.first = row.first.min(first);
+        if place.start_ns() <= row.first.start_ns {
+            row.first = row.first.min(place.first());
+        }
         row
     }
 

@@ -8,7 +8,7 @@
 use super::ExcludedNs;
 use super::links::Links;
 use super::memory::MemoryIndex;
-use super::rows::{Class, First, Groups, Names, Sums};
+use super::rows::{At, Class, Groups, Names, Sums};
 use super::threads::{Thread, Threads};
 use crate::analyze::nesting::NestStack;
 use crate::model::EventKind;
@@ -32,7 +32,7 @@ struct Node {
     name: StrId,
     class: Class,
     group: u32,
-    first: First,
+    slice: u32,
     cpu_ns: i64,
     excluded_ns: i64,
     own_device_ns: i64,
@@ -74,9 +74,9 @@ impl Node {
         }
     }
 
-    fn book(&self, sums: &mut Sums) {
+    fn book(&self, walk: &Walk<'_>, sums: &mut Sums) {
         add(&mut sums.excluded_self_ns, self.excluded_ns.saturating_sub(self.children.excluded_ns));
-        let row = sums.row(self.name, self.class, self.group, self.first);
+        let row = sums.row(self.name, self.class, self.group, walk.first(self.slice));
         row.count += 1;
         add(&mut row.cpu_total_ns, self.cpu_ns);
         add(&mut row.excluded_cpu_ns, self.excluded_ns);
@@ -109,18 +109,18 @@ impl Tree {
     }
 
     /// Closes the innermost node and hands it to its parent. Works in place: a frame is too large to move about.
-    fn close(&mut self, sums: &mut Sums) {
+    fn close(&mut self, walk: &Walk<'_>, sums: &mut Sums) {
         let Some((closed, above)) = self.frames.split_last_mut() else { return };
         if let Some(child) = &closed.only_child {
             if child.name == closed.node.name {
                 closed.node.absorb(child);
             } else {
-                child.book(sums);
+                child.book(walk, sums);
             }
         }
         match above.last_mut() {
-            None => closed.node.book(sums),
-            Some(parent) => parent.take_child(&closed.node, sums),
+            None => closed.node.book(walk, sums),
+            Some(parent) => parent.take_child(&closed.node, walk, sums),
         }
         self.frames.truncate(self.frames.len() - 1);
     }
@@ -128,7 +128,7 @@ impl Tree {
 
 impl Frame {
     /// Adds a closed child: kept while it is the only one, booked otherwise.
-    fn take_child(&mut self, child: &Node, sums: &mut Sums) {
+    fn take_child(&mut self, child: &Node, walk: &Walk<'_>, sums: &mut Sums) {
         self.node.adopt(child);
         self.n_children += 1;
         if self.n_children == 1 {
@@ -136,9 +136,9 @@ impl Frame {
             return;
         }
         if let Some(first) = self.only_child.take() {
-            first.book(sums);
+            first.book(walk, sums);
         }
-        child.book(sums);
+        child.book(walk, sums);
     }
 }
 
@@ -158,8 +158,14 @@ impl Walk<'_> {
                 self.slice(slice, &mut stack, &mut tree, &mut sums);
             }
         }
-        stack.finish(|_| tree.close(&mut sums));
+        stack.finish(|_| tree.close(self, &mut sums));
         sums
+    }
+
+    /// The place of a host slice in torch's order.
+    #[inline]
+    fn first(&self, slice: u32) -> At<'_> {
+        At { store: self.store, origins: self.threads.origins, slice: slice as usize }
     }
 
     #[inline]
@@ -180,11 +186,11 @@ impl Walk<'_> {
         let excluded_ns = self.excluded.filter(|_| !is_async).map_or(0, |excluded| excluded(slice));
         let node = self.node(slice, name, class, excluded_ns, sums);
         if is_async {
-            book_async(&node, sums);
+            self.book_async(&node, sums);
             return;
         }
         let (start_ns, end_ns) = (self.store.slices.ts_ns[slice], self.store.slices.end_ns(slice));
-        stack.enter(slice as u32, start_ns, end_ns, |_| tree.close(sums));
+        stack.enter(slice as u32, start_ns, end_ns, |_| tree.close(self, sums));
         tree.open(node);
     }
 
@@ -202,7 +208,7 @@ impl Walk<'_> {
             name,
             class,
             group: self.groups.of(self.store, slice),
-            first: First::of(self.store, self.threads.origins, slice),
+            slice: slice as u32,
             cpu_ns: slices.dur_ns(slice) - excluded_ns,
             excluded_ns,
             own_device_ns: self.links.own_device_ns(self.store, slice),
@@ -213,21 +219,21 @@ impl Walk<'_> {
 
     fn book_device(&self, slice: usize, name: StrId, class: Class, sums: &mut Sums) {
         let interval = self.threads.origins.interval(self.store, slice);
-        let row = sums.row(name, class, 0, First::of(self.store, self.threads.origins, slice));
+        let row = sums.row(name, class, 0, self.first(slice as u32));
         row.count += 1;
         add(&mut row.self_device_ns, interval.1 - interval.0);
         add(&mut row.device_total_ns, interval.1 - interval.0);
     }
-}
 
-/// An event that may end on another thread has a total and nothing else: no self time, no children, no kernels.
-fn book_async(node: &Node, sums: &mut Sums) {
-    let row = sums.row(node.name, node.class, node.group, node.first);
-    row.is_async = true;
-    row.count += 1;
-    add(&mut row.cpu_total_ns, node.cpu_ns);
-    for kind in 0..2 {
-        row.memory[kind] += node.memory[kind];
+    /// An event that may end on another thread has a total and nothing else: no self time, no children, no kernels.
+    fn book_async(&self, node: &Node, sums: &mut Sums) {
+        let row = sums.row(node.name, node.class, node.group, self.first(node.slice));
+        row.is_async = true;
+        row.count += 1;
+        add(&mut row.cpu_total_ns, node.cpu_ns);
+        for kind in 0..2 {
+            row.memory[kind] += node.memory[kind];
+        }
     }
 }
 
