@@ -11,6 +11,7 @@ pub(crate) mod event;
 pub(crate) mod fast;
 pub(crate) mod meta;
 mod repeats;
+mod same;
 pub(crate) mod template;
 pub(crate) mod tolerant;
 pub(crate) mod walk;

@@ -4,6 +4,7 @@
 //! have numbers, so that what one was understood as need not be found again. They are forgotten with the block.
 
 use super::fast::{self, Refusal};
+use super::same::is_same;
 
 /// Places for names by their hash.
 const N_PLACES: usize = 512;
@@ -39,9 +40,10 @@ impl<'a> Repeats<'a> {
             let next = self.known[last as usize].next;
             let expected = self.known[next as usize].text;
             // A string ends with its own closing quote, whatever follows.
-            if text.get(at..).is_some_and(|rest| rest.starts_with(expected)) {
+            let end = at + expected.len();
+            if text.get(at..end).is_some_and(|text| is_same(text, expected)) {
                 self.last = Some(next);
-                return Ok(at + expected.len());
+                return Ok(end);
             }
         }
         self.unexpected_end(text, at)

@@ -9,6 +9,7 @@
 use super::event::{Alike, RawEvent, RawValue};
 use super::fast::{self, Refusal};
 use super::repeats::Repeats;
+use super::same::is_same;
 
 /// Templates that are kept at once.
 const MAX_TEMPLATES: usize = 8;
@@ -134,7 +135,7 @@ fn value_end(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
 #[inline]
 fn after(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
     let end = at + literal.len();
-    (text.get(at..end)? == literal).then_some(end)
+    is_same(text.get(at..end)?, literal).then_some(end)
 }
 
 #[inline]
