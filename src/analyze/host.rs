@@ -168,7 +168,9 @@ impl Rules<'_> {
         let mut marks = 0;
         if kinds.frames > 0 {
             let names = &self.store.slices.name[self.store.tracks[track].slices.clone()];
-            marks = names.iter().fold(0, |bits, name| bits | self.names.flags[name.0 as usize]);
+            let flags = |name: &StrId| self.names.flags[name.0 as usize];
+            let names = names.par_iter().with_min_len(1 << 14);
+            marks = names.map(flags).reduce(|| 0, |a, b| a | b);
         }
         let works = match (marks & MARKS_WORK != 0, marks & MARKS_BACKGROUND != 0) {
             (true, _) => true,

@@ -1,5 +1,7 @@
 //! The wait rules applied to a store: each distinct name is matched once, events only look their name up.
 
+use rayon::prelude::*;
+
 use super::wait_rules::{Rule, RuleEffect, RuleSource, WaitRules, split_frame};
 use crate::model::EventKind;
 use crate::store::{Store, StrId};
@@ -122,6 +124,9 @@ fn source_of(table: usize, name: &str) -> RuleSource {
     }
 }
 
+/// Slices whose names one thread looks at, at least: each thread has a byte for every string.
+const SLICES_AT_A_TIME: usize = 1 << 18;
+
 /// By string: which tables an event uses it in.
 fn seen_names(store: &Store) -> Vec<u8> {
     let bit_of: Vec<u8> = store
@@ -129,9 +134,15 @@ fn seen_names(store: &Store) -> Vec<u8> {
         .iter()
         .map(|&(_, kind)| table_of(kind).map_or(0, |table| 1 << table))
         .collect();
-    let mut seen = vec![0_u8; store.strings.len()];
-    for slice in 0..store.slices.len() {
+    let nothing = || vec![0_u8; store.strings.len()];
+    let add = |mut seen: Vec<u8>, slice: usize| {
         seen[store.slices.name[slice].0 as usize] |= bit_of[store.category_number(slice)];
-    }
-    seen
+        seen
+    };
+    let both = |mut a: Vec<u8>, b: Vec<u8>| {
+        a.iter_mut().zip(b).for_each(|(a, b)| *a |= b);
+        a
+    };
+    let slices = (0..store.slices.len()).into_par_iter().with_min_len(SLICES_AT_A_TIME);
+    slices.fold(nothing, add).reduce(nothing, both)
 }
