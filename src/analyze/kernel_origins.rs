@@ -5,15 +5,18 @@
 //! [`super::iterations`]; of the schemes of an input the one with the most iterations counts, the first of equals.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+
+use rayon::prelude::*;
 
 use super::base::TimeBase;
 use super::iterations::{Iterations, Launched, launched_activities};
 use super::kernels::ActivityKind;
 use super::launches::Launches;
-use super::nesting::{NestStack, Open, Visitor, nests, walk};
+use super::nesting::nests;
 use crate::model::EventKind;
 use crate::schema::carried;
-use crate::store::{Store, StrId};
+use crate::store::{Store, StrId, Track};
 
 /// How often an operator launched something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,16 +167,11 @@ fn origin(store: &Store, group: &[One]) -> KernelOrigin {
 pub struct CallOperators(Vec<(u32, StrId)>);
 
 impl CallOperators {
-    /// Goes through all slices of the host.
+    /// Goes through all slices of the host once.
     pub fn of(store: &Store, launches: &Launches) -> Self {
-        let mut around = Around { store, launches, operators: Vec::new() };
-        if launches.has_activity() {
-            let mut stack = NestStack::default();
-            for track in &store.tracks {
-                walk(store, track.slices.clone(), &mut stack, nests, &mut around);
-            }
-        }
-        Self(around.operators)
+        let tracks = if launches.has_activity() { &store.tracks[..] } else { &[] };
+        let of_track = |track: &Track| Around::of(store).operators(track.slices.clone(), launches);
+        Self(tracks.par_iter().flat_map_iter(of_track).collect())
     }
 
     fn of_call(&self, call: usize) -> Option<StrId> {
@@ -182,21 +180,64 @@ impl CallOperators {
     }
 }
 
+/// Looks for the operators around calls. What is around a slice is what a walk over its track would have open there
+/// ([`super::nesting`]): of what begins before it, what neither it nor anything between the two ends after. So from one call to the
+/// next it is enough to go backwards once, with the latest end so far.
 struct Around<'a> {
     store: &'a Store,
-    launches: &'a Launches,
-    operators: Vec<(u32, StrId)>,
+    /// By category.
+    nests: Vec<bool>,
+    is_operator: Vec<bool>,
+    /// The operators around the last call, outermost first.
+    open: Vec<usize>,
 }
 
-impl Visitor for Around<'_> {
-    fn enter(&mut self, slice: usize, above: &[Open]) {
+impl<'a> Around<'a> {
+    fn of(store: &'a Store) -> Self {
+        let kinds = || store.categories.iter().map(|&(_, kind)| kind);
+        let is_operator = kinds().map(|kind| kind == EventKind::CpuOp).collect();
+        Self { store, nests: kinds().map(nests).collect(), is_operator, open: Vec::new() }
+    }
+
+    /// Of the calls of a track that started something, those in an operator, with its name.
+    fn operators(mut self, slices: Range<usize>, launches: &Launches) -> Vec<(u32, StrId)> {
         let store = self.store;
-        let is_launch = || self.launches.activities_of(store, slice).next().is_some();
-        if store.kind(slice).is_api_call() && is_launch() {
-            let mut outwards = above.iter().rev().map(|open| open.slice as usize);
-            let operator = outwards.find(|&one| store.kind(one) == EventKind::CpuOp);
-            self.operators.extend(operator.map(|one| (slice as u32, store.slices.name[one])));
+        let is_launch = |&call: &usize| launches.activities_of(store, call).next().is_some();
+        let mut found = Vec::new();
+        let mut from = slices.start;
+        for call in store.slices_of(slices, EventKind::is_api_call).filter(is_launch) {
+            self.go_on(from, call);
+            let operator = self.open.last().map(|&operator| store.slices.name[operator]);
+            found.extend(operator.map(|operator| (call as u32, operator)));
+            from = call;
         }
+        found
+    }
+
+    /// Goes on from a slice to a later one.
+    fn go_on(&mut self, from: usize, to: usize) {
+        let slices = &self.store.slices;
+        let (start_ns, mut latest_ns) = (slices.ts_ns[to], slices.end_ns(to));
+        let n_before = self.open.len();
+        for slice in (from..to).rev() {
+            let category = self.store.category_number(slice);
+            if !self.nests[category] {
+                continue;
+            }
+            let end_ns = slices.end_ns(slice);
+            if self.is_operator[category] && end_ns >= latest_ns && end_ns > start_ns {
+                self.open.push(slice);
+            }
+            latest_ns = latest_ns.max(end_ns);
+        }
+        // Those between the two were found from the inside.
+        self.open[n_before..].reverse();
+        let is_open = |operator: usize| {
+            let end_ns = slices.end_ns(operator);
+            end_ns >= latest_ns && end_ns > start_ns
+        };
+        let n_open = self.open[..n_before].partition_point(|&operator| is_open(operator));
+        self.open.drain(n_open..n_before);
     }
 }
 
@@ -217,4 +258,65 @@ fn steps(store: &Store, base: &TimeBase, found: &Iterations) -> HashMap<u32, u32
         (at_ns < end_ns).then_some((slice, number))
     };
     launched.filter_map(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Around;
+    use crate::analyze::nesting::{NestStack, nests};
+    use crate::diag::Reporter;
+    use crate::model::EventKind;
+    use crate::store::{ChunkBuilder, SliceRow, Store, TraceMeta, TrackId};
+
+    const CATEGORIES: [&str; 4] = ["cpu_op", "python_function", "cuda_runtime", "user_annotation"];
+
+    fn store(slices: &[(usize, i64, i64)]) -> Store {
+        let mut builder = ChunkBuilder::default();
+        for &(category, ts_ns, dur_ns) in slices {
+            let row = SliceRow {
+                ts_ns,
+                dur_ns,
+                name: builder.string("n"),
+                category: builder.string(CATEGORIES[category]),
+                track: builder.track(TrackId::Int(1), TrackId::Int(0)),
+                id_a: None,
+                id_b: None,
+            };
+            builder.slice(row);
+        }
+        Store::build(vec![builder.finish()], TraceMeta::default(), &mut Reporter::default())
+    }
+
+    proptest! {
+        /// The operators around slices are those that a walk has open there, whatever crosses and wherever one stops.
+        #[test]
+        fn operators_around_are_those_of_a_walk(
+            slices in prop::collection::vec((0..4_usize, 0..40_i64, 0..20_i64), 1..40),
+            stops in prop::collection::vec(any::<bool>(), 40),
+        ) {
+            let store = store(&slices);
+            let mut stack = NestStack::default();
+            let mut around = Around::of(&store);
+            let mut from = 0;
+            for slice in 0..store.slices.len() {
+                prop_assert!(nests(store.kind(slice)));
+                let (start_ns, end_ns) = (store.slices.ts_ns[slice], store.slices.end_ns(slice));
+                stack.enter(slice as u32, start_ns, end_ns, |_| ());
+                if !stops[slice] {
+                    continue;
+                }
+                around.go_on(from, slice);
+                from = slice;
+                let above = &stack.open()[..stack.open().len() - 1];
+                let expected: Vec<usize> = above
+                    .iter()
+                    .map(|open| open.slice as usize)
+                    .filter(|&one| store.kind(one) == EventKind::CpuOp)
+                    .collect();
+                prop_assert_eq!(&around.open, &expected);
+            }
+        }
+    }
 }
