@@ -88,6 +88,17 @@ impl Gzip {
         }
     }
 
+    /// Goes on behind a whole member that another reader read, which gave so much text.
+    pub(super) fn behind(n_text: u64) -> Self {
+        Self { n_text, ..Self::new() }
+    }
+
+    /// Where the deflate stream of the first member begins, as long as there was nothing else and nothing is wrong.
+    pub(super) fn first_member(&self) -> Option<u64> {
+        let is_first = self.part == Part::Body && self.is_whole && self.damages.is_empty();
+        (is_first && self.n_text == self.inflate.total_out()).then_some(self.start)
+    }
+
     /// The damage that was met since the last call.
     pub(super) fn take_damages(&mut self) -> Vec<Damage> {
         std::mem::take(&mut self.damages)

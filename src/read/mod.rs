@@ -5,6 +5,7 @@
 
 mod block_text;
 mod chrome;
+mod deflate;
 mod discover;
 mod error;
 #[cfg(feature = "program")]
@@ -23,6 +24,7 @@ mod raw;
 mod sidecar;
 mod snapshot;
 mod source;
+mod spread;
 #[doc(hidden)]
 #[cfg(feature = "rooms")]
 pub mod steps;

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
@@ -18,12 +18,14 @@ use super::chrome::meta;
 use super::chrome::walk::{How, Sink, Walked, walk};
 use super::joiner::Joiner;
 use super::source::StreamEnd;
+use super::spread::{Hands, Task};
 use super::text::TextStream;
 use super::{Progress, ReadError, ReadOptions, kinds};
 use crate::diag::Reporter;
 use crate::diag::timings::timed;
 use crate::model::limits::{
     BLOCK_BYTES, BLOCKS_IN_FLIGHT_PER_WORKER, MAX_BLOCK_BYTES, MAX_RUBBLE_BYTES,
+    SPREAD_FROM_THREADS,
 };
 use crate::store::Layout;
 
@@ -33,6 +35,14 @@ pub(super) struct Block {
     /// Offset of the first byte in the decompressed input.
     pub(super) offset: u64,
     pub(super) text: Text,
+}
+
+/// What workers do.
+pub(super) enum Work {
+    /// Give a block to a sink.
+    Block(Block),
+    /// Something that the cutter wants done.
+    Task(Task),
 }
 
 /// A block that was read.
@@ -165,7 +175,7 @@ impl Opened {
         make: &impl MakeSink<S>,
         take: Take<'_, S::Output>,
     ) -> Result<Finished, PassError> {
-        let Self { path, stream, head, around, reporter, text, offset } = self;
+        let Self { path, mut stream, head, around, reporter, text, offset } = self;
         let n_workers = options.threads.max(1);
         let tolerant_only = options.force_slow_path;
         let (to_workers, blocks) = sync_channel(n_workers * BLOCKS_IN_FLIGHT_PER_WORKER);
@@ -176,7 +186,12 @@ impl Opened {
         let no_thread = |source| ReadError::NoThread { path: path.clone(), source };
         let (cut, joined) = std::thread::scope(|scope| -> Result<_, ReadError> {
             let (path, texts) = (&path, &texts);
-            let cut = move || cut_blocks(path, stream, (text.into(), offset), &to_workers, texts);
+            let cut = move || {
+                if n_workers >= SPREAD_FROM_THREADS {
+                    stream.spread(hands(n_workers, to_workers.clone()));
+                }
+                cut_blocks(path, stream, (text.into(), offset), &to_workers, texts)
+            };
             let cutter = start(scope, cut).map_err(no_thread)?;
             for i in 0..n_workers {
                 let (results, blocks) = (results.clone(), Arc::clone(&blocks));
@@ -198,6 +213,15 @@ impl Opened {
     }
 }
 
+/// The workers, for whoever has other work for them.
+fn hands(n: usize, workers: SyncSender<Work>) -> Hands {
+    let give = move |task| match workers.send(Work::Task(task)) {
+        Err(SendError(Work::Task(task))) => Err(task),
+        _ => Ok(()),
+    };
+    Hands { n, give: Box::new(give) }
+}
+
 /// Starts a thread of a scope. A system that has no more of them says so.
 pub(super) fn start<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
@@ -211,7 +235,7 @@ fn cut_blocks(
     path: &Path,
     mut stream: TextStream,
     (mut text, mut offset): (Text, u64),
-    to_workers: &SyncSender<Block>,
+    to_workers: &SyncSender<Work>,
     texts: &Texts,
 ) -> Result<CutEnd, ReadError> {
     let fail = |source: io::Error| ReadError::Io { path: path.to_owned(), source };
@@ -243,7 +267,7 @@ fn cut_blocks(
         number += 1;
         searched = 0;
         // The receiver goes away when a worker panicked or the results are no longer taken; both are reported there.
-        let sent = timed("read: cutter blocked", || to_workers.send(block));
+        let sent = timed("read: cutter blocked", || to_workers.send(Work::Block(block)));
         if sent.is_err() || is_end {
             let reporter = stream.take_reporter();
             return Ok(CutEnd { json_bytes: offset, stream: stream.end().clone(), reporter });
@@ -284,15 +308,21 @@ fn no_events(path: &Path, what: &str, stream: &TextStream) -> ReadError {
 
 /// One worker: blocks in, results out, until there are no more.
 fn parse_blocks<S: Sink>(
-    blocks: &Mutex<Receiver<Block>>,
+    works: &Mutex<Receiver<Work>>,
     results: &SyncSender<Parsed<S::Output>>,
     tolerant_only: bool,
     make: &impl MakeSink<S>,
 ) {
     loop {
-        let receive = || blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let block = timed("read: workers idle", receive);
-        let Ok(block) = block else { return };
+        let receive = || works.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let block = match timed("read: workers idle", receive) {
+            Ok(Work::Block(block)) => block,
+            Ok(Work::Task(task)) => {
+                task();
+                continue;
+            }
+            Err(_) => return,
+        };
         let how = How { tolerant_only, is_last: false };
         let given = timed("read: parse", || parse_text(&block.text, block.offset, how, make));
         let parsed = Parsed { block, given };

@@ -34,6 +34,11 @@ impl Progress {
         self.file_bytes.fetch_add(n, Ordering::Relaxed);
     }
 
+    /// Counts bytes no longer, which are read again.
+    pub(super) fn forget_file_bytes(&self, n: u64) {
+        self.file_bytes.fetch_sub(n, Ordering::Relaxed);
+    }
+
     pub(super) fn add_json_bytes(&self, n: u64) {
         self.json_bytes.fetch_add(n, Ordering::Relaxed);
     }

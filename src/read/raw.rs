@@ -29,6 +29,22 @@ impl Raw {
         Self { inner, progress, buffer: Vec::new(), at: 0, offset: 0, is_end: false }
     }
 
+    /// Goes on at an offset as if all before had been taken, each piece whole before the next was read. `from` gives the file from an
+    /// offset on.
+    pub(super) fn at<R: Read + Send + 'static>(
+        offset: u64,
+        from: impl FnOnce(u64) -> R,
+        progress: Arc<Progress>,
+    ) -> io::Result<Self> {
+        let n_first = (KEPT + LOOK_AHEAD) as u64;
+        let n_gone = offset.saturating_sub(n_first).next_multiple_of(LOOK_AHEAD as u64);
+        let mut raw = Self::new(Box::new(from(n_gone)), progress);
+        let seen = raw.peek(1)?.len();
+        raw.at = seen.min((offset - n_gone) as usize);
+        raw.offset = n_gone + raw.at as u64;
+        Ok(raw)
+    }
+
     /// The next bytes without taking them: `n` at least, up to [`LOOK_AHEAD`], where the file has as many.
     pub(super) fn peek(&mut self, n: usize) -> io::Result<&[u8]> {
         while !self.is_end && self.buffer.len() - self.at < n.min(LOOK_AHEAD) {

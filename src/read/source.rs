@@ -12,7 +12,9 @@ use ruzstd::decoding::StreamingDecoder;
 
 use super::gzip::{Damage, Gzip, Step, next_member};
 use super::raw::{LOOK_AHEAD, Raw};
+use super::spread::{FileFrom, Hands, Odd, Spread};
 use super::{Progress, ReadError};
+use crate::model::limits::SPREAD_FROM_BYTES;
 
 /// How a stream of bytes ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(crate) enum StreamEnd {
 enum Decoder {
     Plain(Raw),
     Gzip(Raw, Box<Gzip>),
+    /// The first member, and by many threads.
+    Spread(Box<Spread>),
     Zstd(Box<StreamingDecoder<Raw, ruzstd::decoding::FrameDecoder>>),
     Ended,
 }
@@ -42,7 +46,14 @@ pub(crate) struct ByteStream {
     damages: Vec<Damage>,
     n_text: u64,
     progress: Arc<Progress>,
+    /// The file, where it is one, and its bytes.
+    file: Option<(Arc<File>, u64)>,
+    /// How much was wanted each time, as long as it may be wanted again.
+    wanted: Vec<usize>,
 }
+
+/// Checksum and length behind a member.
+const TRAILER_BYTES: usize = 8;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -51,10 +62,13 @@ impl ByteStream {
     /// Opens a file, or standard input for `-`.
     pub(crate) fn open(path: &Path, progress: Arc<Progress>) -> Result<Self, ReadError> {
         let fail = |source| ReadError::Io { path: path.to_owned(), source };
+        let mut file = None;
         let inner: Box<dyn Read + Send> = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
-            Box::new(File::open(path).map_err(fail)?)
+            let opened = File::open(path).map_err(fail)?;
+            file = readable_anywhere(&opened);
+            Box::new(opened)
         };
         let mut raw = Raw::new(inner, Arc::clone(&progress));
         let start = raw.peek(1).map_err(fail)?;
@@ -72,7 +86,24 @@ impl ByteStream {
         } else {
             Decoder::Plain(raw)
         };
-        Ok(Self { decoder, end: StreamEnd::Complete, damages: Vec::new(), n_text: 0, progress })
+        let file = file.filter(|_| matches!(decoder, Decoder::Gzip(..)));
+        let (end, damages, wanted) = <(StreamEnd, Vec<Damage>, Vec<usize>)>::default();
+        Ok(Self { decoder, end, damages, n_text: 0, progress, file, wanted })
+    }
+
+    /// Lets many threads inflate from here on, where that is worth while.
+    pub(crate) fn spread(&mut self, hands: Hands) {
+        let (Decoder::Gzip(raw, gzip), Some(file)) = (&self.decoder, &self.file) else { return };
+        let Some(start) = gzip.first_member().filter(|_| file.1 >= SPREAD_FROM_BYTES) else {
+            return;
+        };
+        let places = (start, raw.offset());
+        let mut spread = Spread::new(file.clone(), places, Arc::clone(&self.progress), hands);
+        if spread.skip(self.n_text).is_ok() {
+            self.decoder = Decoder::Spread(Box::new(spread));
+        } else {
+            self.progress.forget_file_bytes(spread.n_counted() - places.1);
+        }
     }
 
     /// How the stream ended; meaningful once reading gave nothing.
@@ -104,6 +135,16 @@ impl ByteStream {
     ///
     /// What the system says when the file itself cannot be read.
     pub(crate) fn fill(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.file.is_some() {
+            self.wanted.push(out.len());
+        }
+        let filled = self.read_all(out)?;
+        self.n_text += filled as u64;
+        self.progress.add_json_bytes(filled as u64);
+        Ok(filled)
+    }
+
+    fn read_all(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < out.len() {
             match self.read_some(&mut out[filled..])? {
@@ -111,8 +152,6 @@ impl ByteStream {
                 n => filled += n,
             }
         }
-        self.n_text += filled as u64;
-        self.progress.add_json_bytes(filled as u64);
         Ok(filled)
     }
 
@@ -129,6 +168,14 @@ impl ByteStream {
                         Step::Truncated => Err(io::ErrorKind::UnexpectedEof.into()),
                     }
                 }
+                Decoder::Spread(spread) => {
+                    match spread.fill(out) {
+                        Ok(0) => self.leave_first_member()?,
+                        Ok(n) => return Ok(n),
+                        Err(Odd) => self.begin_again()?,
+                    }
+                    continue;
+                }
                 Decoder::Zstd(zstd) => zstd.read(out),
                 Decoder::Ended => return Ok(0),
             };
@@ -141,12 +188,46 @@ impl ByteStream {
         }
     }
 
+    /// Goes on with the reader of members where many threads read the first one whole.
+    fn leave_first_member(&mut self) -> io::Result<()> {
+        let (Decoder::Spread(spread), Some((file, _))) = (&self.decoder, self.file.take()) else {
+            return Ok(());
+        };
+        let from = |offset| FileFrom { file, offset };
+        let mut raw = Raw::at(spread.trailer(), from, Arc::clone(&self.progress))?;
+        raw.peek(TRAILER_BYTES)?;
+        raw.skip(TRAILER_BYTES);
+        self.wanted = Vec::new();
+        self.decoder = Decoder::Gzip(raw, Box::new(Gzip::behind(spread.n_text())));
+        self.next_member()
+    }
+
+    /// Begins again with the reader of members, who knows what is wrong with one, and takes from it what was given already just as it
+    /// was wanted, since what it makes of damage depends on that.
+    fn begin_again(&mut self) -> io::Result<()> {
+        let (Decoder::Spread(spread), Some((file, _))) = (&self.decoder, self.file.take()) else {
+            return Ok(());
+        };
+        self.progress.forget_file_bytes(spread.n_counted());
+        let raw = Raw::new(Box::new(FileFrom { file, offset: 0 }), Arc::clone(&self.progress));
+        self.decoder = Decoder::Gzip(raw, Box::new(Gzip::new()));
+        let mut wanted = std::mem::take(&mut self.wanted);
+        // It is wanted now.
+        wanted.pop();
+        let mut again = Vec::new();
+        for n in wanted {
+            again.resize(n, 0);
+            self.read_all(&mut again)?;
+        }
+        Ok(())
+    }
+
     /// After a whole member: the next one, or the end.
     fn next_member(&mut self) -> io::Result<()> {
         let (mut rest, gzip) = match std::mem::replace(&mut self.decoder, Decoder::Ended) {
             Decoder::Gzip(raw, gzip) => (raw, Some(gzip)),
             Decoder::Zstd(zstd) => (zstd.into_inner(), None),
-            Decoder::Plain(_) | Decoder::Ended => return Ok(()),
+            Decoder::Plain(_) | Decoder::Spread(_) | Decoder::Ended => return Ok(()),
         };
         let start = rest.peek(ZSTD.len())?;
         if start.starts_with(GZIP) {
@@ -189,6 +270,12 @@ impl ByteStream {
             _ => StreamEnd::Corrupt(error.to_string()),
         };
     }
+}
+
+/// A file of which any piece can be read, and its bytes; `None` of a pipe and the like.
+fn readable_anywhere(file: &File) -> Option<(Arc<File>, u64)> {
+    let known = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    Some((Arc::new(file.try_clone().ok()?), known.len()))
 }
 
 /// Whether a member begins here, also behind one that was cut after its first byte.

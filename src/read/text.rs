@@ -9,6 +9,7 @@ use super::perfetto::{
     LOST_START_BYTES, PerfettoText, holds_packets, is_perfetto, may_have_lost_its_start,
 };
 use super::source::{ByteStream, StreamEnd};
+use super::spread::Hands;
 use super::utf16::{Utf16, order_of};
 use super::{Progress, ReadError};
 use crate::diag::{IssueKind, Reporter};
@@ -68,6 +69,15 @@ impl TextStream {
                 text.fill(limit, |place| stream.fill(place))
             }
             _ => text.grow(|buffer| self.append(buffer, limit)),
+        }
+    }
+
+    /// Lets many threads inflate from here on, where that is worth while.
+    pub(super) fn spread(&mut self, hands: Hands) {
+        match self {
+            Self::Json { stream, .. } => stream.spread(hands),
+            Self::Utf16(text) => text.stream.spread(hands),
+            Self::Perfetto(_) => {}
         }
     }
 

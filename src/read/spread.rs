@@ -1,0 +1,287 @@
+//! One gzip member inflated by many threads.
+//!
+//! Any of them decodes pieces of the compressed bytes ([`super::deflate`]), each from the first block that it finds in its piece. The
+//! text is made here, in order, and only of pieces that begin where the one before ended; what lies between is decoded here. So
+//! the text is right whatever was found. Whatever is wrong with the member is not told here: the one who asks begins again
+//! with the reader that knows ([`super::gzip`]).
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Progress;
+use super::deflate::{Bytes, Expander, Piece, Stop, read_at};
+use crate::diag::timings::timed;
+use crate::model::limits::PIECE_BYTES;
+
+/// Work that any thread may do.
+pub(super) type Task = Box<dyn FnOnce() + Send>;
+
+/// Threads that do tasks.
+pub(super) struct Hands {
+    /// How many there are.
+    pub(super) n: usize,
+    /// Gives them a task; gives it back where there is nobody.
+    pub(super) give: Box<dyn Fn(Task) -> Result<(), Task> + Send>,
+}
+
+/// Why a member cannot be read here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Odd;
+
+/// Pieces that may begin nowhere beside those that begin where they should.
+const MAX_MISSED: u64 = 8;
+
+/// Bytes that are passed over at a time.
+const SKIPPED_BYTES: u64 = 1 << 20;
+
+/// What waits to be used again.
+#[derive(Default)]
+struct Spare {
+    pieces: Mutex<Vec<Piece>>,
+    bytes: Mutex<Vec<Bytes>>,
+}
+
+/// A piece that somebody decodes.
+struct Ahead {
+    /// The bit where it ends and the next one begins.
+    until: u64,
+    decoded: Receiver<io::Result<Piece>>,
+}
+
+/// A member that is read.
+pub(super) struct Spread {
+    file: Arc<File>,
+    file_bytes: u64,
+    progress: Arc<Progress>,
+    hands: Hands,
+    spare: Arc<Spare>,
+    ahead: VecDeque<Ahead>,
+    /// The bit where the next piece begins that nobody decodes yet.
+    next: u64,
+    /// The first of those that are decoded, with the bit where it was to end.
+    front: Option<(Piece, u64)>,
+    /// The piece whose text comes next, or of which there is no more.
+    now: Piece,
+    expander: Expander,
+    crc: crc32fast::Hasher,
+    n_text: u64,
+    n_met: u64,
+    n_missed: u64,
+    /// Bytes of the file that were counted.
+    n_counted: u64,
+}
+
+impl Spread {
+    /// Begins with the deflate stream at an offset of a file of so many bytes, of which some were counted as read.
+    pub(super) fn new(
+        (file, file_bytes): (Arc<File>, u64),
+        (start, n_counted): (u64, u64),
+        progress: Arc<Progress>,
+        hands: Hands,
+    ) -> Self {
+        let mut now = Piece::new();
+        now.begin(start * 8);
+        Self {
+            file,
+            file_bytes,
+            progress,
+            hands,
+            spare: Arc::default(),
+            ahead: VecDeque::new(),
+            next: (start + PIECE_BYTES as u64) * 8,
+            front: None,
+            now,
+            expander: Expander::default(),
+            crc: crc32fast::Hasher::new(),
+            n_text: 0,
+            n_met: 0,
+            n_missed: 0,
+            n_counted,
+        }
+    }
+
+    /// Writes text to the start of `out`. Gives how much: less than there is room for where the member ended.
+    ///
+    /// What was given is what the library gives, and behind it either comes more text or the end of a whole member.
+    pub(super) fn fill(&mut self, out: &mut [u8]) -> Result<usize, Odd> {
+        let mut filled = 0;
+        while filled < out.len() && self.has_more()? {
+            let expand = || self.expander.expand(&self.now.tokens, out, filled);
+            filled = timed("read: expand", expand).ok_or(Odd)?;
+        }
+        self.expander.keep(&out[..filled]);
+        timed("read: checksum", || self.crc.update(&out[..filled]));
+        self.n_text += filled as u64;
+        // What is wrong right behind the text is found now, before it is given away.
+        if !self.has_more()? && !self.is_right() {
+            return Err(Odd);
+        }
+        Ok(filled)
+    }
+
+    /// Passes over text that was read otherwise.
+    pub(super) fn skip(&mut self, n: u64) -> Result<(), Odd> {
+        let mut passed = vec![0; n.min(SKIPPED_BYTES) as usize];
+        let mut left = n;
+        while left > 0 {
+            let some = left.min(SKIPPED_BYTES) as usize;
+            if self.fill(&mut passed[..some])? < some {
+                return Err(Odd);
+            }
+            left -= some as u64;
+        }
+        Ok(())
+    }
+
+    /// Offset in the file of the checksum, where all text was given.
+    pub(super) fn trailer(&self) -> u64 {
+        self.now.end.div_ceil(8)
+    }
+
+    /// Bytes of text that were given.
+    pub(super) fn n_text(&self) -> u64 {
+        self.n_text
+    }
+
+    /// Bytes of the file, from its start on, that were counted as read.
+    pub(super) fn n_counted(&self) -> u64 {
+        self.n_counted
+    }
+
+    /// Whether the checksum and the length behind the member are those of its text.
+    fn is_right(&self) -> bool {
+        let mut trailer = [0; 8];
+        let right = [self.crc.clone().finalize(), self.n_text as u32].map(u32::to_le_bytes);
+        let mut file = FileFrom { file: Arc::clone(&self.file), offset: self.trailer() };
+        file.read_exact(&mut trailer).is_ok() && trailer == *right.as_flattened()
+    }
+
+    /// Goes on to tokens that have text. Gives whether there are any.
+    fn has_more(&mut self) -> Result<bool, Odd> {
+        while self.expander.is_done(&self.now.tokens) {
+            if self.now.stop == Stop::End {
+                return Ok(false);
+            }
+            self.next_piece()?;
+            self.expander.start();
+            self.count();
+            if self.now.stop == Stop::Broken || self.progress.is_cancelled() {
+                return Err(Odd);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the piece that comes next, or decodes what comes before it.
+    fn next_piece(&mut self) -> Result<(), Odd> {
+        loop {
+            let here = self.now.end;
+            let Some((piece, until)) = self.take_front()? else { return self.go_on(u64::MAX) };
+            match piece.start {
+                _ if until <= here => {
+                    self.spare.give(piece);
+                    self.n_missed += 1;
+                    if self.n_missed > MAX_MISSED + self.n_met {
+                        return Err(Odd);
+                    }
+                }
+                Some(start) if start == here && self.now.is_between() => {
+                    self.n_met += 1;
+                    self.spare.give(std::mem::replace(&mut self.now, piece));
+                    return Ok(());
+                }
+                start => {
+                    self.front = Some((piece, until));
+                    return self.go_on(start.filter(|&start| start > here).unwrap_or(until));
+                }
+            }
+        }
+    }
+
+    /// Decodes from where the text ends up to the first block that begins at a bit or behind it.
+    fn go_on(&mut self, until: u64) -> Result<(), Odd> {
+        let mut bytes = self.spare.bytes();
+        let went_on = timed("read: decode", || self.now.go_on(&self.file, &mut bytes, until));
+        self.spare.give_bytes(bytes);
+        went_on.map_err(|_| Odd)
+    }
+
+    /// The first of the pieces that others decode, and the bit where it was to end.
+    fn take_front(&mut self) -> Result<Option<(Piece, u64)>, Odd> {
+        if let Some(front) = self.front.take() {
+            return Ok(Some(front));
+        }
+        self.give_tasks();
+        let Some(Ahead { until, decoded }) = self.ahead.pop_front() else { return Ok(None) };
+        let decoded = timed("read: wait for decoding", || decoded.recv());
+        // Whoever went away meanwhile, or cannot read the file: the other reader meets it as well.
+        Ok(Some((decoded.map_err(|_| Odd)?.map_err(|_| Odd)?, until)))
+    }
+
+    fn give_tasks(&mut self) {
+        while self.ahead.len() <= self.hands.n && self.next < self.file_bytes * 8 {
+            let (from, until) = (self.next, self.next + PIECE_BYTES as u64 * 8);
+            let (file, spare) = (Arc::clone(&self.file), Arc::clone(&self.spare));
+            let (to, decoded) = sync_channel(1);
+            let task: Task = Box::new(move || {
+                let (mut piece, mut bytes) = (spare.piece(), spare.bytes());
+                let find = || piece.find(&file, &mut bytes, from, until);
+                let found = timed("read: decode ahead", find);
+                spare.give_bytes(bytes);
+                // The receiver is gone where nobody reads on.
+                let _ = to.send(found.map(|()| piece));
+            });
+            if let Err(task) = (self.hands.give)(task) {
+                task();
+            }
+            self.next = until;
+            self.ahead.push_back(Ahead { until, decoded });
+        }
+    }
+
+    fn count(&mut self) {
+        let new = (self.now.end / 8).saturating_sub(self.n_counted);
+        self.n_counted += new;
+        self.progress.add_file_bytes(new);
+    }
+}
+
+impl Spare {
+    fn piece(&self) -> Piece {
+        take(&self.pieces).unwrap_or_else(Piece::new)
+    }
+
+    fn bytes(&self) -> Bytes {
+        take(&self.bytes).unwrap_or_default()
+    }
+
+    fn give(&self, piece: Piece) {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
+    }
+
+    fn give_bytes(&self, bytes: Bytes) {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    }
+}
+
+fn take<T>(spare: &Mutex<Vec<T>>) -> Option<T> {
+    spare.lock().unwrap_or_else(PoisonError::into_inner).pop()
+}
+
+/// A file from an offset on, wherever others read in it.
+pub(super) struct FileFrom {
+    pub(super) file: Arc<File>,
+    pub(super) offset: u64,
+}
+
+impl Read for FileFrom {
+    /// Reads all that there is room for but at the end.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = read_at(&self.file, into, self.offset)?;
+        self.offset += n as u64;
+        Ok(n)
+    }
+}
