@@ -29,17 +29,18 @@ impl From<Vec<u8>> for Text {
 }
 
 impl Text {
-    /// Appends what a source writes into up to `limit` bytes. Gives how many.
+    /// Appends what a source writes into up to `limit` bytes; it sees what stands before. Gives how many.
     pub(super) fn fill(
         &mut self,
         limit: usize,
-        source: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+        source: impl FnOnce(&[u8], &mut [u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let end = self.len + limit;
         if self.memory.len() < end {
             self.memory.resize(end, 0);
         }
-        let n = source(&mut self.memory[self.len..end])?;
+        let (before, place) = self.memory[..end].split_at_mut(self.len);
+        let n = source(before, place)?;
         self.len += n;
         Ok(n)
     }
@@ -112,7 +113,8 @@ mod tests {
         texts.give(text);
         let mut text = texts.take();
         assert_eq!(&*text, b"");
-        let source = |place: &mut [u8]| {
+        let source = |before: &[u8], place: &mut [u8]| {
+            assert_eq!(before, b"");
             place[..2].copy_from_slice(b"ab");
             Ok(2)
         };

@@ -18,7 +18,7 @@ use super::chrome::meta;
 use super::chrome::walk::{How, Sink, Walked, walk};
 use super::joiner::Joiner;
 use super::source::StreamEnd;
-use super::spread::{Hands, Task};
+use super::spread::{Hands, Sums, Task};
 use super::text::TextStream;
 use super::{Progress, ReadError, ReadOptions, kinds};
 use crate::diag::Reporter;
@@ -35,6 +35,8 @@ pub(super) struct Block {
     /// Offset of the first byte in the decompressed input.
     pub(super) offset: u64,
     pub(super) text: Text,
+    /// Who wants its checksum.
+    pub(super) sums: Option<Sums>,
 }
 
 /// What workers do.
@@ -188,7 +190,7 @@ impl Opened {
             let (path, texts) = (&path, &texts);
             let cut = move || {
                 if n_workers >= SPREAD_FROM_THREADS {
-                    stream.spread(hands(n_workers, to_workers.clone()));
+                    stream.spread(hands(n_workers, to_workers.clone()), offset);
                 }
                 cut_blocks(path, stream, (text.into(), offset), &to_workers, texts)
             };
@@ -262,7 +264,8 @@ fn cut_blocks(
         let mut rest = texts.take();
         rest.extend_from_slice(&text[cut..]);
         text.truncate(cut);
-        let block = Block { number, offset, text: std::mem::replace(&mut text, rest) };
+        let (text_of_block, sums) = (std::mem::replace(&mut text, rest), stream.sums());
+        let block = Block { number, offset, text: text_of_block, sums };
         offset += cut as u64;
         number += 1;
         searched = 0;
@@ -315,7 +318,7 @@ fn parse_blocks<S: Sink>(
 ) {
     loop {
         let receive = || works.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let block = match timed("read: workers idle", receive) {
+        let mut block = match timed("read: workers idle", receive) {
             Ok(Work::Block(block)) => block,
             Ok(Work::Task(task)) => {
                 task();
@@ -323,6 +326,9 @@ fn parse_blocks<S: Sink>(
             }
             Err(_) => return,
         };
+        if let Some(sums) = block.sums.take() {
+            sums.add(block.offset, &block.text);
+        }
         let how = How { tolerant_only, is_last: false };
         let given = timed("read: parse", || parse_text(&block.text, block.offset, how, make));
         let parsed = Parsed { block, given };

@@ -12,7 +12,7 @@ use ruzstd::decoding::StreamingDecoder;
 
 use super::gzip::{Damage, Gzip, Step, next_member};
 use super::raw::{LOOK_AHEAD, Raw};
-use super::spread::{FileFrom, Hands, Odd, Spread};
+use super::spread::{FileFrom, Hands, Odd, Spread, Sums, TRAILER_BYTES};
 use super::{Progress, ReadError};
 use crate::model::limits::SPREAD_FROM_BYTES;
 
@@ -52,9 +52,6 @@ pub(crate) struct ByteStream {
     wanted: Vec<usize>,
 }
 
-/// Checksum and length behind a member.
-const TRAILER_BYTES: usize = 8;
-
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
@@ -91,18 +88,26 @@ impl ByteStream {
         Ok(Self { decoder, end, damages, n_text: 0, progress, file, wanted })
     }
 
-    /// Lets many threads inflate from here on, where that is worth while.
-    pub(crate) fn spread(&mut self, hands: Hands) {
+    /// Lets many threads inflate from here on, where that is worth while. Of text from an offset on they get the sums of others
+    /// ([`Self::sums`]).
+    pub(crate) fn spread(&mut self, hands: Hands, summed: u64) {
         let (Decoder::Gzip(raw, gzip), Some(file)) = (&self.decoder, &self.file) else { return };
-        let Some(start) = gzip.first_member().filter(|_| file.1 >= SPREAD_FROM_BYTES) else {
-            return;
-        };
+        let is_large = file.1 >= SPREAD_FROM_BYTES;
+        let Some(start) = gzip.first_member().filter(|_| is_large) else { return };
         let places = (start, raw.offset());
         let mut spread = Spread::new(file.clone(), places, Arc::clone(&self.progress), hands);
-        if spread.skip(self.n_text).is_ok() {
+        if spread.skip(self.n_text, summed).is_ok() {
             self.decoder = Decoder::Spread(Box::new(spread));
         } else {
             self.progress.forget_file_bytes(spread.n_counted() - places.1);
+        }
+    }
+
+    /// Who wants the sum of the text that is read now, if anybody does.
+    pub(crate) fn sums(&self) -> Option<Sums> {
+        match &self.decoder {
+            Decoder::Spread(spread) => Some(spread.sums()),
+            _ => None,
         }
     }
 
@@ -135,13 +140,29 @@ impl ByteStream {
     ///
     /// What the system says when the file itself cannot be read.
     pub(crate) fn fill(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.fill_behind(&[], out)
+    }
+
+    /// As [`Self::fill`]; `before` is the text before it of which nobody has given the sum.
+    pub(crate) fn fill_behind(&mut self, before: &[u8], out: &mut [u8]) -> io::Result<usize> {
         if self.file.is_some() {
             self.wanted.push(out.len());
         }
-        let filled = self.read_all(out)?;
+        let spread = self.fill_spread(before, out)?;
+        let filled = spread + self.read_all(&mut out[spread..])?;
         self.n_text += filled as u64;
         self.progress.add_json_bytes(filled as u64);
         Ok(filled)
+    }
+
+    /// The same as far as many threads read it.
+    fn fill_spread(&mut self, before: &[u8], out: &mut [u8]) -> io::Result<usize> {
+        let Decoder::Spread(spread) = &mut self.decoder else { return Ok(0) };
+        match spread.fill(before, out) {
+            Ok(n) if n < out.len() => self.leave_first_member().map(|()| n),
+            Ok(n) => Ok(n),
+            Err(Odd) => self.begin_again().map(|()| 0),
+        }
     }
 
     fn read_all(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -168,16 +189,9 @@ impl ByteStream {
                         Step::Truncated => Err(io::ErrorKind::UnexpectedEof.into()),
                     }
                 }
-                Decoder::Spread(spread) => {
-                    match spread.fill(out) {
-                        Ok(0) => self.leave_first_member()?,
-                        Ok(n) => return Ok(n),
-                        Err(Odd) => self.begin_again()?,
-                    }
-                    continue;
-                }
                 Decoder::Zstd(zstd) => zstd.read(out),
-                Decoder::Ended => return Ok(0),
+                // One that many threads read is read otherwise.
+                Decoder::Spread(_) | Decoder::Ended => return Ok(0),
             };
             match read {
                 Ok(0) => self.next_member()?,

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Progress;
@@ -27,12 +27,32 @@ pub(super) struct Hands {
     pub(super) give: Box<dyn Fn(Task) -> Result<(), Task> + Send>,
 }
 
+/// Takes the checksums of text that was given away, from whoever looks at it next: with them the member's is made.
+#[derive(Clone)]
+pub(super) struct Sums(Sender<(u64, crc32fast::Hasher, usize)>);
+
+impl Sums {
+    /// Takes text that begins at an offset.
+    pub(super) fn add(self, offset: u64, text: &[u8]) {
+        let mut crc = crc32fast::Hasher::new();
+        timed("read: checksum", || crc.update(text));
+        // The receiver is gone where the member was left to another reader.
+        let _ = self.0.send((offset, crc, text.len()));
+    }
+}
+
 /// Why a member cannot be read here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Odd;
 
 /// Pieces that may begin nowhere beside those that begin where they should.
 const MAX_MISSED: u64 = 8;
+
+/// Pieces that are decoded before they are wanted, at most: with that many threads at it, none decodes what the text comes slower than.
+const MAX_AHEAD: usize = 12;
+
+/// Checksum and length behind a member.
+pub(super) const TRAILER_BYTES: usize = 8;
 
 /// Bytes that are passed over at a time.
 const SKIPPED_BYTES: u64 = 1 << 20;
@@ -66,7 +86,10 @@ pub(super) struct Spread {
     /// The piece whose text comes next, or of which there is no more.
     now: Piece,
     expander: Expander,
+    /// Checksum of the first text, and how much of it there is; the sums of what follows come from others.
     crc: crc32fast::Hasher,
+    n_summed: u64,
+    sums: (Sums, Receiver<(u64, crc32fast::Hasher, usize)>),
     n_text: u64,
     n_met: u64,
     n_missed: u64,
@@ -82,6 +105,8 @@ impl Spread {
         progress: Arc<Progress>,
         hands: Hands,
     ) -> Self {
+        let (to, sums) = channel();
+        let sums = (Sums(to), sums);
         let mut now = Piece::new();
         now.begin(start * 8);
         Self {
@@ -96,6 +121,8 @@ impl Spread {
             now,
             expander: Expander::default(),
             crc: crc32fast::Hasher::new(),
+            n_summed: 0,
+            sums,
             n_text: 0,
             n_met: 0,
             n_missed: 0,
@@ -105,35 +132,46 @@ impl Spread {
 
     /// Writes text to the start of `out`. Gives how much: less than there is room for where the member ended.
     ///
-    /// What was given is what the library gives, and behind it either comes more text or the end of a whole member.
-    pub(super) fn fill(&mut self, out: &mut [u8]) -> Result<usize, Odd> {
+    /// What was given is what the library gives, and behind it either comes more text or the end of a whole member. `before` is the
+    /// text before it of which nobody gives the sum yet.
+    pub(super) fn fill(&mut self, before: &[u8], out: &mut [u8]) -> Result<usize, Odd> {
+        let filled = self.expand(out)?;
+        // What is wrong right behind the text is found now, before it is given away.
+        if !self.has_more()? && !self.is_right(before, &out[..filled]) {
+            return Err(Odd);
+        }
+        Ok(filled)
+    }
+
+    /// Passes over text that was read otherwise, up to `end`; the sum of what begins at `summed` comes from others.
+    pub(super) fn skip(&mut self, end: u64, summed: u64) -> Result<(), Odd> {
+        let mut passed = vec![0; SKIPPED_BYTES as usize];
+        while self.n_text < end {
+            let n = (end - self.n_text).min(SKIPPED_BYTES) as usize;
+            let n_own = summed.saturating_sub(self.n_text).min(n as u64);
+            if self.expand(&mut passed[..n])? < n {
+                return Err(Odd);
+            }
+            self.crc.update(&passed[..n_own as usize]);
+            self.n_summed += n_own;
+        }
+        Ok(())
+    }
+
+    /// Who takes the sums of text that was given.
+    pub(super) fn sums(&self) -> Sums {
+        self.sums.0.clone()
+    }
+
+    fn expand(&mut self, out: &mut [u8]) -> Result<usize, Odd> {
         let mut filled = 0;
         while filled < out.len() && self.has_more()? {
             let expand = || self.expander.expand(&self.now.tokens, out, filled);
             filled = timed("read: expand", expand).ok_or(Odd)?;
         }
         self.expander.keep(&out[..filled]);
-        timed("read: checksum", || self.crc.update(&out[..filled]));
         self.n_text += filled as u64;
-        // What is wrong right behind the text is found now, before it is given away.
-        if !self.has_more()? && !self.is_right() {
-            return Err(Odd);
-        }
         Ok(filled)
-    }
-
-    /// Passes over text that was read otherwise.
-    pub(super) fn skip(&mut self, n: u64) -> Result<(), Odd> {
-        let mut passed = vec![0; n.min(SKIPPED_BYTES) as usize];
-        let mut left = n;
-        while left > 0 {
-            let some = left.min(SKIPPED_BYTES) as usize;
-            if self.fill(&mut passed[..some])? < some {
-                return Err(Odd);
-            }
-            left -= some as u64;
-        }
-        Ok(())
     }
 
     /// Offset in the file of the checksum, where all text was given.
@@ -151,12 +189,35 @@ impl Spread {
         self.n_counted
     }
 
-    /// Whether the checksum and the length behind the member are those of its text.
-    fn is_right(&self) -> bool {
-        let mut trailer = [0; 8];
-        let right = [self.crc.clone().finalize(), self.n_text as u32].map(u32::to_le_bytes);
-        let mut file = FileFrom { file: Arc::clone(&self.file), offset: self.trailer() };
-        file.read_exact(&mut trailer).is_ok() && trailer == *right.as_flattened()
+    /// Whether the checksum and the length behind the member are those of its text, of which these pieces are the last.
+    fn is_right(&mut self, before: &[u8], last: &[u8]) -> bool {
+        let Some(mut crc) = self.sum_of_given() else { return false };
+        crc.update(before);
+        crc.update(last);
+        let n_text = self.n_summed + (before.len() + last.len()) as u64;
+        let right = [crc.finalize(), n_text as u32].map(u32::to_le_bytes);
+        let mut trailer = [0; TRAILER_BYTES];
+        let n = read_at(&self.file, &mut trailer, self.trailer());
+        n.is_ok_and(|n| n == TRAILER_BYTES)
+            && n_text == self.n_text
+            && trailer == *right.as_flattened()
+    }
+
+    /// Sum of all that others give the sums of, once they have done so.
+    fn sum_of_given(&mut self) -> Option<crc32fast::Hasher> {
+        // None comes any more when all who had something to sum are done.
+        let (to, sums) = channel();
+        let (_, sums) = std::mem::replace(&mut self.sums, (Sums(to), sums));
+        let mut sums: Vec<_> = timed("read: wait for checksums", || sums.iter().collect());
+        sums.sort_by_key(|&(offset, ..)| offset);
+        for (offset, crc, n) in sums {
+            if offset != self.n_summed {
+                return None;
+            }
+            self.crc.combine(&crc);
+            self.n_summed += n as u64;
+        }
+        Some(self.crc.clone())
     }
 
     /// Goes on to tokens that have text. Gives whether there are any.
@@ -222,7 +283,7 @@ impl Spread {
     }
 
     fn give_tasks(&mut self) {
-        while self.ahead.len() <= self.hands.n && self.next < self.file_bytes * 8 {
+        while self.ahead.len() < self.hands.n.min(MAX_AHEAD) && self.next < self.file_bytes * 8 {
             let (from, until) = (self.next, self.next + PIECE_BYTES as u64 * 8);
             let (file, spare) = (Arc::clone(&self.file), Arc::clone(&self.spare));
             let (to, decoded) = sync_channel(1);

@@ -9,7 +9,7 @@ use super::perfetto::{
     LOST_START_BYTES, PerfettoText, holds_packets, is_perfetto, may_have_lost_its_start,
 };
 use super::source::{ByteStream, StreamEnd};
-use super::spread::Hands;
+use super::spread::{Hands, Sums};
 use super::utf16::{Utf16, order_of};
 use super::{Progress, ReadError};
 use crate::diag::{IssueKind, Reporter};
@@ -66,18 +66,26 @@ impl TextStream {
     pub(super) fn fill(&mut self, text: &mut Text, limit: usize) -> io::Result<usize> {
         match self {
             Self::Json { stream, start, .. } if start.is_empty() => {
-                text.fill(limit, |place| stream.fill(place))
+                text.fill(limit, |before, place| stream.fill_behind(before, place))
             }
             _ => text.grow(|buffer| self.append(buffer, limit)),
         }
     }
 
-    /// Lets many threads inflate from here on, where that is worth while.
-    pub(super) fn spread(&mut self, hands: Hands) {
+    /// Lets many threads inflate from here on, where that is worth while. Of text from an offset on they get the sums of others
+    /// ([`Self::sums`]).
+    pub(super) fn spread(&mut self, hands: Hands, summed: u64) {
         match self {
-            Self::Json { stream, .. } => stream.spread(hands),
-            Self::Utf16(text) => text.stream.spread(hands),
-            Self::Perfetto(_) => {}
+            Self::Json { stream, start, .. } if start.is_empty() => stream.spread(hands, summed),
+            _ => {}
+        }
+    }
+
+    /// Who wants the sum of the text that is read now, if anybody does.
+    pub(super) fn sums(&self) -> Option<Sums> {
+        match self {
+            Self::Json { stream, .. } => stream.sums(),
+            _ => None,
         }
     }
 

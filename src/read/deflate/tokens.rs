@@ -18,7 +18,7 @@ pub(in crate::read) struct Tokens {
     /// All literals one behind the other, and [`SLACK`] bytes.
     pub(super) literals: Vec<u8>,
     /// Bytes of text that they stand for.
-    pub(super) n_text: usize,
+    pub(in crate::read) n_text: usize,
 }
 
 /// Takes a token apart: literals, length, distance.
