@@ -20,7 +20,7 @@ import time
 import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TARGETS = ["chrome", "events", "gzip", "perfetto", "logs", "rules", "partials", "manifest", "snapshot", "sql"]
+TARGETS = ["chrome", "events", "gzip", "deflate", "perfetto", "logs", "rules", "partials", "manifest", "snapshot", "sql"]
 # What cargo-fuzz has rustc do, without a sanitizer: the code has no `unsafe` that one would watch.
 FLAGS = ["-Cpasses=sancov-module", "-Cllvm-args=-sanitizer-coverage-level=4", "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
          "-Cllvm-args=-sanitizer-coverage-pc-table", "-Cllvm-args=-sanitizer-coverage-trace-compares", "--cfg=fuzzing",
@@ -48,7 +48,7 @@ def inflated(data):
 def corpus(target, folder):
     """Inputs to begin with. Partial results are made of fixtures, where the program is built."""
     files = [path.read_bytes() for path in sorted((ROOT / "fixtures").rglob("*")) if path.is_file()]
-    if target == "gzip":
+    if target in ("gzip", "deflate"):
         return [data[10:] for data in files if data[:2] == b"\x1f\x8b"]
     if target == "rules":
         return [(ROOT / "src/analyze" / name).read_bytes() for name in ("wait_rules.default", "comm_rules.default")]

@@ -18,10 +18,11 @@ use omni_trace_proto::prost::Message as _;
 pub(crate) type Target = fn(&[u8]);
 
 /// Every target by name.
-pub(crate) const ALL: [(&str, Target); 9] = [
+pub(crate) const ALL: [(&str, Target); 10] = [
     ("chrome", chrome),
     ("events", events),
     ("gzip", gzip),
+    ("deflate", deflate),
     ("perfetto", perfetto),
     ("logs", logs),
     ("rules", rules),
@@ -86,6 +87,16 @@ pub(crate) fn events(bytes: &[u8]) {
 /// A damaged stream gives what it gives, in bounded memory.
 pub(crate) fn gzip(bytes: &[u8]) {
     let _ = read("gzip", &[&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], bytes].concat(), false);
+}
+
+/// What the decoder of our own inflates, the library inflates to the same.
+pub(crate) fn deflate(bytes: &[u8]) {
+    let Some(text) = omni_trace::read::steps::inflate_stream(bytes) else { return };
+    let mut inflate = flate2::Decompress::new(false);
+    let mut same = vec![0; text.len() + 1];
+    let end = inflate.decompress(bytes, &mut same, flate2::FlushDecompress::Finish);
+    assert_eq!(end.ok(), Some(flate2::Status::StreamEnd), "the library does not read it");
+    assert!(inflate.total_out() == text.len() as u64 && same[..text.len()] == text);
 }
 
 /// Packets of any content.

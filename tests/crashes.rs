@@ -64,7 +64,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     let all = fixtures();
     let texts = || all.iter().map(|bytes| inflated(bytes).unwrap_or_else(|| bytes.clone()));
     let mut corpus: Vec<Vec<u8>> = match target {
-        "gzip" => {
+        "gzip" | "deflate" => {
             all.iter().filter(|b| b.starts_with(&[0x1f, 0x8b])).map(|b| b[10..].to_vec()).collect()
         }
         "perfetto" => {

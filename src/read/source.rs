@@ -46,9 +46,14 @@ pub(crate) struct ByteStream {
     damages: Vec<Damage>,
     n_text: u64,
     progress: Arc<Progress>,
-    /// The file, where it is one, and its bytes.
-    file: Option<(Arc<File>, u64)>,
-    /// How much was wanted each time, as long as it may be wanted again.
+    again: Option<Box<Again>>,
+}
+
+/// What it takes to read a file otherwise from its start on.
+struct Again {
+    file: Arc<File>,
+    n_bytes: u64,
+    /// How much was wanted each time.
     wanted: Vec<usize>,
 }
 
@@ -59,12 +64,12 @@ impl ByteStream {
     /// Opens a file, or standard input for `-`.
     pub(crate) fn open(path: &Path, progress: Arc<Progress>) -> Result<Self, ReadError> {
         let fail = |source| ReadError::Io { path: path.to_owned(), source };
-        let mut file = None;
+        let mut again = None;
         let inner: Box<dyn Read + Send> = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
             let opened = File::open(path).map_err(fail)?;
-            file = readable_anywhere(&opened);
+            again = Again::of(&opened);
             Box::new(opened)
         };
         let mut raw = Raw::new(inner, Arc::clone(&progress));
@@ -83,19 +88,24 @@ impl ByteStream {
         } else {
             Decoder::Plain(raw)
         };
-        let file = file.filter(|_| matches!(decoder, Decoder::Gzip(..)));
-        let (end, damages, wanted) = <(StreamEnd, Vec<Damage>, Vec<usize>)>::default();
-        Ok(Self { decoder, end, damages, n_text: 0, progress, file, wanted })
+        let again = again.filter(|_| matches!(decoder, Decoder::Gzip(..)));
+        let (end, damages) = <(StreamEnd, Vec<Damage>)>::default();
+        Ok(Self { decoder, end, damages, n_text: 0, progress, again })
     }
 
-    /// Lets many threads inflate from here on, where that is worth while. Of text from an offset on they get the sums of others
+    /// Whether it is a file that many threads read sooner than one.
+    pub(crate) fn is_large(&self) -> bool {
+        self.again.as_ref().is_some_and(|again| again.n_bytes >= SPREAD_FROM_BYTES)
+    }
+
+    /// Lets many threads inflate from here on, where they can. Of text from an offset on they get the sums of others
     /// ([`Self::sums`]).
     pub(crate) fn spread(&mut self, hands: Hands, summed: u64) {
-        let (Decoder::Gzip(raw, gzip), Some(file)) = (&self.decoder, &self.file) else { return };
-        let is_large = file.1 >= SPREAD_FROM_BYTES;
-        let Some(start) = gzip.first_member().filter(|_| is_large) else { return };
+        let (Decoder::Gzip(raw, gzip), Some(again)) = (&self.decoder, &self.again) else { return };
+        let Some(start) = gzip.first_member() else { return };
         let places = (start, raw.offset());
-        let mut spread = Spread::new(file.clone(), places, Arc::clone(&self.progress), hands);
+        let file = (Arc::clone(&again.file), again.n_bytes);
+        let mut spread = Spread::new(file, places, Arc::clone(&self.progress), hands);
         if spread.skip(self.n_text, summed).is_ok() {
             self.decoder = Decoder::Spread(Box::new(spread));
         } else {
@@ -145,8 +155,8 @@ impl ByteStream {
 
     /// As [`Self::fill`]; `before` is the text before it of which nobody has given the sum.
     pub(crate) fn fill_behind(&mut self, before: &[u8], out: &mut [u8]) -> io::Result<usize> {
-        if self.file.is_some() {
-            self.wanted.push(out.len());
+        if let Some(again) = &mut self.again {
+            again.wanted.push(out.len());
         }
         let spread = self.fill_spread(before, out)?;
         let filled = spread + self.read_all(&mut out[spread..])?;
@@ -204,14 +214,13 @@ impl ByteStream {
 
     /// Goes on with the reader of members where many threads read the first one whole.
     fn leave_first_member(&mut self) -> io::Result<()> {
-        let (Decoder::Spread(spread), Some((file, _))) = (&self.decoder, self.file.take()) else {
+        let (Decoder::Spread(spread), Some(again)) = (&self.decoder, self.again.take()) else {
             return Ok(());
         };
-        let from = |offset| FileFrom { file, offset };
+        let from = |offset| FileFrom { file: again.file, offset };
         let mut raw = Raw::at(spread.trailer(), from, Arc::clone(&self.progress))?;
         raw.peek(TRAILER_BYTES)?;
         raw.skip(TRAILER_BYTES);
-        self.wanted = Vec::new();
         self.decoder = Decoder::Gzip(raw, Box::new(Gzip::behind(spread.n_text())));
         self.next_member()
     }
@@ -219,19 +228,19 @@ impl ByteStream {
     /// Begins again with the reader of members, who knows what is wrong with one, and takes from it what was given already just as it
     /// was wanted, since what it makes of damage depends on that.
     fn begin_again(&mut self) -> io::Result<()> {
-        let (Decoder::Spread(spread), Some((file, _))) = (&self.decoder, self.file.take()) else {
+        let (Decoder::Spread(spread), Some(again)) = (&self.decoder, self.again.take()) else {
             return Ok(());
         };
+        let Again { file, mut wanted, .. } = *again;
         self.progress.forget_file_bytes(spread.n_counted());
         let raw = Raw::new(Box::new(FileFrom { file, offset: 0 }), Arc::clone(&self.progress));
         self.decoder = Decoder::Gzip(raw, Box::new(Gzip::new()));
-        let mut wanted = std::mem::take(&mut self.wanted);
         // It is wanted now.
         wanted.pop();
-        let mut again = Vec::new();
+        let mut given = Vec::new();
         for n in wanted {
-            again.resize(n, 0);
-            self.read_all(&mut again)?;
+            given.resize(n, 0);
+            self.read_all(&mut given)?;
         }
         Ok(())
     }
@@ -286,10 +295,13 @@ impl ByteStream {
     }
 }
 
-/// A file of which any piece can be read, and its bytes; `None` of a pipe and the like.
-fn readable_anywhere(file: &File) -> Option<(Arc<File>, u64)> {
-    let known = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    Some((Arc::new(file.try_clone().ok()?), known.len()))
+impl Again {
+    /// `None` of a pipe and the like.
+    fn of(file: &File) -> Option<Box<Self>> {
+        let known = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        let file = Arc::new(file.try_clone().ok()?);
+        Some(Box::new(Self { file, n_bytes: known.len(), wanted: Vec::new() }))
+    }
 }
 
 /// Whether a member begins here, also behind one that was cut after its first byte.

@@ -346,3 +346,6 @@ impl Read for FileFrom {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+mod tests;

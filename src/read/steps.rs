@@ -36,6 +36,11 @@ pub fn inflate(path: &Path, mut each: impl FnMut(&[u8])) -> Result<u64, ReadErro
     }
 }
 
+/// Inflates a deflate stream with the decoder that many threads use; `None` where it leaves it to the library.
+pub fn inflate_stream(stream: &[u8]) -> Option<Vec<u8>> {
+    super::deflate::inflate(stream)
+}
+
 /// Cuts text into blocks on plausible event starts.
 pub fn cut(text: &[u8]) -> Vec<&[u8]> {
     let mut blocks = Vec::new();

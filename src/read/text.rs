@@ -76,7 +76,9 @@ impl TextStream {
     /// ([`Self::sums`]).
     pub(super) fn spread(&mut self, hands: Hands, summed: u64) {
         match self {
-            Self::Json { stream, start, .. } if start.is_empty() => stream.spread(hands, summed),
+            Self::Json { stream, start, .. } if start.is_empty() && stream.is_large() => {
+                stream.spread(hands, summed);
+            }
             _ => {}
         }
     }

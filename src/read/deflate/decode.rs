@@ -1,9 +1,9 @@
 //! From bits to tokens.
 
 use super::bits::Bits;
-use super::codes::{END, LITERAL, LONGER, SPECIAL, n_bits, number, value};
+use super::codes::{END, Entry, LITERAL, LONGER, SPECIAL, n_bits, number, value};
 use super::header::{Codes, Kind};
-use super::tokens::{MAX_LITERALS, SLACK, Tokens, token};
+use super::tokens::{MAX_LITERALS, SLACK, Token, Tokens, token};
 use crate::model::limits::MAX_TOKEN_BYTES;
 
 /// Why decoding stopped.
@@ -37,7 +37,7 @@ pub(super) struct Decoder {
     is_last: bool,
 }
 
-/// Bytes a step of the inner loop loads at most.
+/// Words that a step of the inner loop may look at, and one that is not taken whole.
 const LOADS: usize = 3;
 
 impl Decoder {
@@ -118,53 +118,37 @@ impl Decoder {
         }
     }
 
-    /// Decodes until there is no room, no input, or the block ends.
+    /// Decodes some codes. Gives why it stopped before: the block ended, there is no more input, or the codes mean nothing.
     fn decode_codes(&self, bits: &mut Bits<'_>, out: &mut Tokens) -> Option<Stop> {
         let n_steps = (bits.n_refills() / LOADS).min(MAX_STEPS);
         if n_steps == 0 {
             return Some(Stop::Input);
         }
-        let (mut n_tokens, start) = out.make_room(n_steps);
-        let (mut at, mut run) = (start, start);
-        let stop = self.steps(
-            bits,
-            n_steps,
-            (&mut out.tokens, &mut out.literals),
-            (&mut n_tokens, &mut at, &mut run),
-            &mut out.n_text,
-        );
-        n_tokens = out.tokens.len().min(n_tokens);
-        out.end_room(n_tokens, at, run, start);
+        let mut room = Room::new(out, n_steps);
+        let stop = self.steps(bits, n_steps, &mut room);
+        let Room { n_tokens, n_literals, run, n_copied, .. } = room;
+        out.tokens.truncate(n_tokens);
+        out.n_text += n_copied + n_literals - out.n_literals();
+        out.literals.truncate(n_literals + SLACK);
+        out.end_run(n_literals - run);
         stop
     }
 
     #[inline(always)]
-    fn steps(
-        &self,
-        bits: &mut Bits<'_>,
-        n_steps: usize,
-        (tokens, literals): (&mut [u32], &mut [u8]),
-        (n_tokens, at, run): (&mut usize, &mut usize, &mut usize),
-        n_text: &mut usize,
-    ) -> Option<Stop> {
+    fn steps(&self, bits: &mut Bits<'_>, n_steps: usize, room: &mut Room<'_>) -> Option<Stop> {
         let Codes { symbols, distances } = &self.codes;
         for _ in 0..n_steps {
+            // Enough is loaded for three codes, or for a length and a distance with their further bits.
             bits.refill();
             let mut entry = symbols.first(bits.peek());
             if entry & LITERAL != 0 {
-                literals[*at] = value(entry) as u8;
-                *at += 1;
-                bits.skip(n_bits(entry));
+                room.add_literal(entry, bits);
                 entry = symbols.first(bits.peek());
                 if entry & LITERAL != 0 {
-                    literals[*at] = value(entry) as u8;
-                    *at += 1;
-                    bits.skip(n_bits(entry));
+                    room.add_literal(entry, bits);
                     entry = symbols.first(bits.peek());
                     if entry & LITERAL != 0 {
-                        literals[*at] = value(entry) as u8;
-                        *at += 1;
-                        bits.skip(n_bits(entry));
+                        room.add_literal(entry, bits);
                         continue;
                     }
                 }
@@ -175,9 +159,7 @@ impl Decoder {
                     entry = symbols.longer(entry, bits.peek());
                 }
                 if entry & LITERAL != 0 {
-                    literals[*at] = value(entry) as u8;
-                    *at += 1;
-                    bits.skip(n_bits(entry));
+                    room.add_literal(entry, bits);
                     continue;
                 }
                 if entry & SPECIAL != 0 {
@@ -188,26 +170,15 @@ impl Decoder {
             let length = number(entry, bits.peek());
             bits.skip(n_bits(entry));
             let mut entry = distances.first(bits.peek());
+            if entry & LONGER == LONGER {
+                entry = distances.longer(entry, bits.peek());
+            }
             if entry & SPECIAL != 0 {
-                if entry & LONGER == LONGER {
-                    entry = distances.longer(entry, bits.peek());
-                }
-                if entry & SPECIAL != 0 {
-                    return Some(Stop::Broken);
-                }
+                return Some(Stop::Broken);
             }
             let distance = number(entry, bits.peek());
             bits.skip(n_bits(entry));
-            let mut n = *at - *run;
-            while n > MAX_LITERALS {
-                tokens[*n_tokens] = token(MAX_LITERALS, 0, 1);
-                *n_tokens += 1;
-                n -= MAX_LITERALS;
-            }
-            *run = *at;
-            tokens[*n_tokens] = token(n, length, distance);
-            *n_tokens += 1;
-            *n_text += length as usize;
+            room.add_copy(length, distance);
         }
         None
     }
@@ -216,39 +187,61 @@ impl Decoder {
 /// Steps of the inner loop for which room is made at a time.
 const MAX_STEPS: usize = 1 << 12;
 
-impl Tokens {
-    /// Makes room for the tokens and literals of so many steps. Gives how many of either there are.
-    fn make_room(&mut self, n_steps: usize) -> (usize, usize) {
-        let n_tokens = self.tokens.len();
-        let n_literals = self.literals.len().saturating_sub(SLACK);
-        // A step gives three literals at most, or two and a copy; a run of them at the end may want some tokens of its own.
-        self.tokens.resize(n_tokens + n_steps + 3 * n_steps / MAX_LITERALS + 2, 0);
-        self.literals.resize(n_literals + 3 * n_steps + SLACK, 0);
-        (n_tokens, n_literals)
+/// Where the inner loop writes.
+struct Room<'a> {
+    tokens: &'a mut [Token],
+    literals: &'a mut [u8],
+    n_tokens: usize,
+    n_literals: usize,
+    /// Literals of which a token is made already.
+    run: usize,
+    /// Text of the copies.
+    n_copied: usize,
+}
+
+impl<'a> Room<'a> {
+    /// Makes room for the tokens and literals of so many steps.
+    fn new(out: &'a mut Tokens, n_steps: usize) -> Self {
+        let (n_tokens, n_literals) = (out.tokens.len(), out.n_literals());
+        // A step gives three literals at most, or two and a copy, and long runs of literals have tokens of their own.
+        out.tokens.resize(n_tokens + n_steps + 3 * n_steps / MAX_LITERALS + 1, 0);
+        out.literals.resize(n_literals + 3 * n_steps + SLACK, 0);
+        let Tokens { tokens, literals, .. } = out;
+        Self { tokens, literals, n_tokens, n_literals, run: n_literals, n_copied: 0 }
     }
 
-    fn end_room(&mut self, n_tokens: usize, n_literals: usize, run: usize, start: usize) {
-        self.tokens.truncate(n_tokens);
-        self.end_run(n_literals - run);
-        self.n_text += n_literals - start;
-        self.literals.truncate(n_literals + SLACK);
+    #[inline(always)]
+    fn add_literal(&mut self, entry: Entry, bits: &mut Bits<'_>) {
+        self.literals[self.n_literals] = value(entry) as u8;
+        self.n_literals += 1;
+        bits.skip(n_bits(entry));
     }
 
-    fn end_run(&mut self, mut n: usize) {
-        while n > 0 {
-            let some = n.min(MAX_LITERALS);
-            self.tokens.push(token(some, 0, 1));
-            n -= some;
+    #[inline(always)]
+    fn add_copy(&mut self, length: u32, distance: u32) {
+        let mut n = self.n_literals - self.run;
+        while n > MAX_LITERALS {
+            self.add(token(MAX_LITERALS, 0, 1));
+            n -= MAX_LITERALS;
         }
+        self.run = self.n_literals;
+        self.add(token(n, length, distance));
+        self.n_copied += length as usize;
     }
 
-    fn add_stored(&mut self, bytes: &[u8]) {
-        let n_literals = self.literals.len().saturating_sub(SLACK);
-        self.literals.truncate(n_literals);
-        self.literals.extend_from_slice(bytes);
-        self.literals.extend_from_slice(&[0; SLACK]);
-        self.end_run(bytes.len());
-        self.n_text += bytes.len();
+    #[inline(always)]
+    fn add(&mut self, token: Token) {
+        self.tokens[self.n_tokens] = token;
+        self.n_tokens += 1;
+    }
+}
+
+impl Tokens {
+    /// Forgets what there is and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.tokens.clear();
+        self.literals.clear();
+        self.n_text = 0;
     }
 
     /// Memory that they take.
@@ -256,10 +249,21 @@ impl Tokens {
         size_of_val(&self.tokens[..]) + self.literals.len()
     }
 
-    /// Forgets what there is and keeps the memory.
-    pub(super) fn clear(&mut self) {
-        self.tokens.clear();
-        self.literals.clear();
-        self.n_text = 0;
+    fn n_literals(&self) -> usize {
+        self.literals.len().saturating_sub(SLACK)
+    }
+
+    /// Makes tokens of the last literals.
+    fn end_run(&mut self, n: usize) {
+        let runs = (0..n).step_by(MAX_LITERALS).map(|at| (n - at).min(MAX_LITERALS));
+        self.tokens.extend(runs.map(|n| token(n, 0, 1)));
+    }
+
+    fn add_stored(&mut self, bytes: &[u8]) {
+        self.literals.truncate(self.n_literals());
+        self.literals.extend_from_slice(bytes);
+        self.literals.extend_from_slice(&[0; SLACK]);
+        self.end_run(bytes.len());
+        self.n_text += bytes.len();
     }
 }

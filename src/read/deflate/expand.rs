@@ -1,6 +1,7 @@
 //! From tokens to text.
 
 use super::tokens::{MAX_LITERALS, SLACK, Tokens, parts};
+use super::wide;
 
 /// Farthest that a copy reaches back.
 pub(super) const WINDOW: usize = 1 << 15;
@@ -49,7 +50,7 @@ impl Expander {
     ) -> Option<usize> {
         while at < text.len() && !self.is_done(tokens) {
             if self.given == 0 && text.len() - at >= ROOM {
-                at = self.expand_whole(tokens, text, at)?;
+                at = wide::expand_whole(self, tokens, text, at)?;
             } else {
                 at = self.expand_part(tokens, text, at)?;
             }
@@ -69,34 +70,6 @@ impl Expander {
         }
     }
 
-    /// Expands whole tokens while there is much room.
-    fn expand_whole(&mut self, tokens: &Tokens, text: &mut [u8], mut at: usize) -> Option<usize> {
-        let last = text.len() - ROOM;
-        let literals = &tokens.literals[..];
-        let (mut next, mut literal) = (self.token, self.literal);
-        for &token in &tokens.tokens[next..] {
-            if at > last {
-                break;
-            }
-            let (n, length, distance) = parts(token);
-            copy(literals, literal, text, at);
-            if n > SHORT {
-                text[at..at + n].copy_from_slice(&literals[literal..literal + n]);
-            }
-            literal += n;
-            at += n;
-            if distance >= LONG && distance <= at {
-                copy_long(text, at, distance, length);
-            } else {
-                copy_back(&self.window, text, at, (distance, length))?;
-            }
-            at += length;
-            next += 1;
-        }
-        (self.token, self.literal) = (next, literal);
-        Some(at)
-    }
-
     /// Expands as much of a token as there is room for.
     fn expand_part(&mut self, tokens: &Tokens, text: &mut [u8], mut at: usize) -> Option<usize> {
         let (n, length, distance) = parts(tokens.tokens[self.token]);
@@ -114,6 +87,40 @@ impl Expander {
         }
         Some(at + n_copied)
     }
+}
+
+/// Expands whole tokens while there is much room: what nearly all text is made by.
+#[inline(always)]
+pub(super) fn expand_whole(
+    expander: &mut Expander,
+    tokens: &Tokens,
+    text: &mut [u8],
+    mut at: usize,
+) -> Option<usize> {
+    let last = text.len() - ROOM;
+    let literals = &tokens.literals[..];
+    let (mut next, mut literal) = (expander.token, expander.literal);
+    for &token in &tokens.tokens[next..] {
+        if at > last {
+            break;
+        }
+        let (n, length, distance) = parts(token);
+        copy(literals, literal, text, at);
+        if n > SHORT {
+            text[at..at + n].copy_from_slice(&literals[literal..literal + n]);
+        }
+        literal += n;
+        at += n;
+        if distance >= LONG && distance <= at {
+            copy_long(text, at, distance, length);
+        } else {
+            copy_back(&expander.window, text, at, (distance, length))?;
+        }
+        at += length;
+        next += 1;
+    }
+    (expander.token, expander.literal) = (next, literal);
+    Some(at)
 }
 
 /// Copies [`SHORT`] bytes.

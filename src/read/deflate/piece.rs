@@ -12,7 +12,7 @@ use crate::model::limits::PIECE_BYTES;
 const BEHIND: usize = PIECE_BYTES / 2;
 
 /// Zeros behind the last byte of a file, which the decoder may look at.
-const PADDING: usize = 64;
+pub(super) const PADDING: usize = 64;
 
 /// So many tokens are decoded only from where a stream really is.
 const SURE_TOKENS: usize = 1 << 10;
@@ -156,7 +156,7 @@ impl Piece {
         let (stop, end) = self.decoder.run(bytes.seen(), from, bytes.bit(until), &mut self.tokens);
         self.end = bytes.start * 8 + end as u64;
         let is_cut = bytes.is_end && (stop == Stop::Input || end > bytes.n * 8);
-        // More than a piece is wanted only where the file does not go on.
+        // A block that does not even begin in so much is none.
         self.stop = if is_cut || end == from && stop == Stop::Input { Stop::Broken } else { stop };
     }
 }

@@ -79,8 +79,8 @@ pub(super) fn find_block(
         let behind = at + LOOK as usize;
         // 61 bits are wanted: at most seven of them stand before a whole byte.
         let more = u64::from(*bytes.get(behind / 8 + 8)?);
-        let low = word(behind / 8)? >> (behind % 8);
-        let bits = if behind % 8 == 0 { low } else { low | more << (64 - behind % 8) };
+        // In two steps, because none of 64 can be made where there are none behind.
+        let bits = word(behind / 8)? >> (behind % 8) | more << 1 << (63 - behind % 8);
         if is_whole(bits) {
             let mut bits = Bits::new(bytes, at + 3);
             if codes.read_codes(&mut bits).is_some() && !bits.is_over() {
