@@ -55,9 +55,12 @@ impl<const N: usize> Table<N> {
         self.first[bits as usize & (N - 1)]
     }
 
-    /// What the next bits mean whose code is longer.
+    /// What the next bits mean whose code may be longer, by their entry so far; without a longer one that entry.
     #[inline(always)]
     pub(super) fn longer(&self, entry: Entry, bits: u64) -> Entry {
+        if entry & LONGER != LONGER {
+            return entry;
+        }
         let at = bits >> N.trailing_zeros() & ((1 << n_bits(entry)) - 1);
         self.longer.get(value(entry) as usize + at as usize).copied().unwrap_or(SPECIAL)
     }

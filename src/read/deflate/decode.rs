@@ -1,7 +1,7 @@
 //! From bits to tokens.
 
 use super::bits::Bits;
-use super::codes::{END, Entry, LITERAL, LONGER, SPECIAL, n_bits, number, value};
+use super::codes::{END, Entry, LITERAL, SPECIAL, n_bits, number, value};
 use super::header::{Codes, Kind};
 use super::tokens::{MAX_LITERALS, SLACK, Token, Tokens, token};
 use crate::model::limits::MAX_TOKEN_BYTES;
@@ -124,11 +124,12 @@ impl Decoder {
         if n_steps == 0 {
             return Some(Stop::Input);
         }
+        let n_before = out.n_literals();
         let mut room = Room::new(out, n_steps);
         let stop = self.steps(bits, n_steps, &mut room);
         let Room { n_tokens, n_literals, run, n_copied, .. } = room;
         out.tokens.truncate(n_tokens);
-        out.n_text += n_copied + n_literals - out.n_literals();
+        out.n_text += n_copied + n_literals - n_before;
         out.literals.truncate(n_literals + SLACK);
         out.end_run(n_literals - run);
         stop
@@ -155,9 +156,7 @@ impl Decoder {
                 bits.refill();
             }
             if entry & SPECIAL != 0 {
-                if entry & LONGER == LONGER {
-                    entry = symbols.longer(entry, bits.peek());
-                }
+                entry = symbols.longer(entry, bits.peek());
                 if entry & LITERAL != 0 {
                     room.add_literal(entry, bits);
                     continue;
@@ -170,11 +169,11 @@ impl Decoder {
             let length = number(entry, bits.peek());
             bits.skip(n_bits(entry));
             let mut entry = distances.first(bits.peek());
-            if entry & LONGER == LONGER {
-                entry = distances.longer(entry, bits.peek());
-            }
             if entry & SPECIAL != 0 {
-                return Some(Stop::Broken);
+                entry = distances.longer(entry, bits.peek());
+                if entry & SPECIAL != 0 {
+                    return Some(Stop::Broken);
+                }
             }
             let distance = number(entry, bits.peek());
             bits.skip(n_bits(entry));

@@ -96,12 +96,13 @@ fn read(file: &[u8], hands: Option<Hands>, seed: u64) -> (Read, bool) {
     let path = folder.path().join("a.gz");
     std::fs::write(&path, file).expect("there is room for a file");
     let mut stream = ByteStream::open(&path, Arc::default()).expect("it is no other kind of file");
-    let (mut numbers, mut place) = (Numbers(seed + 1), vec![0; 1 << 20]);
+    let (mut sizes, mut chances) = (Numbers(seed + 1), Numbers(seed + 2));
+    let mut place = vec![0; 1 << 20];
     let (mut n_text, mut crc, mut damages) = (0, crc32fast::Hasher::new(), Vec::new());
     let (mut given, mut unsummed, mut was_spread) = (Vec::new(), Vec::new(), false);
     let mut hands = hands;
     loop {
-        let wanted = 1 + numbers.below(place.len());
+        let wanted = 1 + sizes.below(place.len());
         let n = stream.fill_behind(&unsummed, &mut place[..wanted]).expect("the file can be read");
         damages.extend(stream.take_damages());
         if n == 0 {
@@ -116,7 +117,7 @@ fn read(file: &[u8], hands: Option<Hands>, seed: u64) -> (Read, bool) {
         if let Some(hands) = hands.take() {
             stream.spread(hands, offset);
             was_spread = stream.sums().is_some();
-        } else if let Some(sums) = stream.sums().filter(|_| numbers.below(2) == 0) {
+        } else if let Some(sums) = stream.sums().filter(|_| chances.below(2) == 0) {
             sums.add(offset, &unsummed);
             unsummed.clear();
         }
@@ -131,7 +132,7 @@ fn assert_same(file: &[u8], seed: u64, what: &str) -> bool {
 
 #[test]
 fn sound_members_of_all_kinds_of_blocks() {
-    let text = text(6 << 20);
+    let text = text(4 << 20);
     for level in [0, 1, 4, 6, 9] {
         let member = member(&text, level);
         assert!(assert_same(&member, u64::from(level), "a level"));
@@ -146,10 +147,10 @@ fn sound_members_of_all_kinds_of_blocks() {
 
 #[test]
 fn damaged_members_are_told_alike() {
-    let text = text(5 << 20);
+    let text = text(3 << 20);
     let members = [member(&text, 6), flushed_member(&text, FlushCompress::Sync)];
     let mut n_spread = 0;
-    for seed in 0..40 {
+    for seed in 0..30 {
         let mut numbers = Numbers(seed + 100);
         let mut file = members[numbers.below(2)].clone();
         let at = numbers.below(file.len());
@@ -164,7 +165,7 @@ fn damaged_members_are_told_alike() {
         }
         n_spread += u32::from(assert_same(&file, seed, "damaged"));
     }
-    assert!(n_spread > 20, "only {n_spread} were read by many threads");
+    assert!(n_spread > 15, "only {n_spread} were read by many threads");
 }
 
 #[test]
