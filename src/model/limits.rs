@@ -36,18 +36,19 @@ pub const MAX_RUBBLE_BYTES: u64 = 64 << 20;
 /// Blocks that may wait between the reader and the parsers, per parser. Bounds memory, not results.
 pub const BLOCKS_IN_FLIGHT_PER_WORKER: usize = 3;
 
-/// Bytes of a gzip member that one thread decodes at a time where many do. Looking for a block at its start costs about an eighth of
-/// decoding it; what is decoded takes about twice the memory, and one or two for each thread wait for their turn.
+/// Bytes of a gzip member that one thread decodes at a time where many do. Looking for a block at its start takes about a sixth of the
+/// time that decoding it takes; what is decoded takes about twice the memory, and up to a dozen wait for their turn.
 pub const PIECE_BYTES: usize = 1 << 18;
 
 /// Memory that what is decoded of a piece may take; of a stream that has more to say the rest waits for its turn.
 pub const MAX_TOKEN_BYTES: usize = 6 * PIECE_BYTES;
 
-/// Bytes of a file from which on many threads inflate it, if there are as many as [`SPREAD_FROM_THREADS`]. Less is inflated in a
-/// few hundredths of a second.
+/// Bytes of a file from which on many threads inflate its first member, if there are as many as [`SPREAD_FROM_THREADS`]. Less is
+/// inflated in a few hundredths of a second.
 pub const SPREAD_FROM_BYTES: u64 = 4 << 20;
 
-/// Parser threads from which on they inflate, too: with fewer, the thread that inflates is not what the others wait for.
+/// Parser threads, with a processor each, from which on they inflate, too: with fewer, the others do not wait for the thread that inflates, and all of it
+/// takes half as much time again that way.
 pub const SPREAD_FROM_THREADS: usize = 4;
 
 /// Inputs of a merge that are written side by side, their blocks in turn. Bounds memory; the order of the output's events depends on

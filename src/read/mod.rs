@@ -57,7 +57,8 @@ use crate::store::{Snapshot, Store};
 /// How to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Parser threads over all inputs together; decompression has a thread of its own per input.
+    /// Parser threads over all inputs together; decompression has a thread of its own per input, which leaves most of a large gzip member
+    /// to the parsers where there are some.
     pub threads: usize,
     /// Reads every event with the tolerant parser: slow, for comparing the two.
     pub force_slow_path: bool,

@@ -1,4 +1,5 @@
 //! Bytes to blocks of events: one thread inflates and cuts, workers give the events to sinks, the caller joins in order.
+//! Of a large gzip member the workers decode pieces, too ([`super::spread`]).
 //!
 //! Blocks are cut where an event plausibly starts, at positions that depend on the bytes alone. A worker's walk says
 //! whether its block ended between two events; where it did not, the rest is joined with the next block and read again
@@ -189,7 +190,7 @@ impl Opened {
         let (cut, joined) = std::thread::scope(|scope| -> Result<_, ReadError> {
             let (path, texts) = (&path, &texts);
             let cut = move || {
-                if n_workers >= SPREAD_FROM_THREADS {
+                if at_once(n_workers) >= SPREAD_FROM_THREADS {
                     stream.spread(hands(n_workers, to_workers.clone()), offset);
                 }
                 cut_blocks(path, stream, (text.into(), offset), &to_workers, texts)
@@ -213,6 +214,11 @@ impl Opened {
         let cut = cut.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         joined.and_then(|joiner| joiner.finish(cut, head)).map_err(PassError::Take)
     }
+}
+
+/// How many of some threads run at once.
+fn at_once(n: usize) -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(n)
 }
 
 /// The workers, for whoever has other work for them.

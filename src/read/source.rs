@@ -219,8 +219,9 @@ impl ByteStream {
         };
         let from = |offset| FileFrom { file: again.file, offset };
         let mut raw = Raw::at(spread.trailer(), from, Arc::clone(&self.progress))?;
-        raw.peek(TRAILER_BYTES)?;
-        raw.skip(TRAILER_BYTES);
+        // Fewer are there where the file was cut meanwhile.
+        let n_trailer = raw.peek(TRAILER_BYTES)?.len().min(TRAILER_BYTES);
+        raw.skip(n_trailer);
         self.decoder = Decoder::Gzip(raw, Box::new(Gzip::behind(spread.n_text())));
         self.next_member()
     }

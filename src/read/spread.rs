@@ -48,7 +48,7 @@ pub(super) struct Odd;
 /// Pieces that may begin nowhere beside those that begin where they should.
 const MAX_MISSED: u64 = 8;
 
-/// Pieces that are decoded before they are wanted, at most: with that many threads at it, none decodes what the text comes slower than.
+/// Pieces that are decoded before they are wanted, at most: a third as many threads decode as fast as one makes text of it.
 const MAX_AHEAD: usize = 12;
 
 /// Checksum and length behind a member.
