@@ -28,6 +28,7 @@ use crate::analyze::comm_rules::CommRules;
 use crate::analyze::devices::comm_kernels;
 use crate::analyze::wait_rules::WaitRules;
 use crate::ask::issues;
+use crate::diag::timings::timed;
 use crate::files;
 use crate::model::Identity;
 use crate::read::{ID_ARGUMENTS, Input, Inputs, Progress};
@@ -156,7 +157,7 @@ fn merge(
     let inputs: Vec<FirstPass> =
         merge_order(&identities).into_iter().filter_map(|i| ordered[i].take()).collect();
 
-    let merged = Merged::of(&inputs, args, how)?;
+    let merged = timed("merge: plan", || Merged::of(&inputs, args, how))?;
     let members = merged_members(merged.alignment.base_time_ns, &merged.plans)?;
     let sources: Vec<Source<'_>> = inputs
         .iter()
@@ -298,7 +299,7 @@ impl Merged {
     fn of(inputs: &[FirstPass], args: &MergeArgs, how: &How) -> anyhow::Result<Self> {
         let told = how.clocks.as_ref();
         let numbers = told.map(|clocks| numbers(clocks, inputs)).transpose()?;
-        let digests = digests(inputs, &how.rules);
+        let digests = timed("merge: digests", || digests(inputs, &how.rules));
         let align: Vec<AlignInput<'_>> = inputs
             .iter()
             .zip(&digests)
@@ -316,7 +317,7 @@ impl Merged {
                 let bases = digests.iter().map(|digest| digest.base);
                 clocks.alignment(&numbers.iter().copied().zip(bases).collect::<Vec<_>>())
             }
-            _ => align_clocks(&align, &matched(&align), args.align),
+            _ => timed("merge: clocks", || align_clocks(&align, &matched(&align), args.align)),
         };
         let plan_inputs: Vec<PlanInput<'_>> = align
             .iter()
@@ -335,7 +336,7 @@ impl Merged {
                 place: numbers.as_ref().map(|numbers| numbers[i]),
             })
             .collect();
-        let plans = plan_merge(&plan_inputs);
+        let plans = timed("merge: what becomes of events", || plan_merge(&plan_inputs));
         // What of a run is not here lies in other parts.
         let warnings =
             if told.is_some() { Vec::new() } else { warnings(&align, &alignment, &labels) };

@@ -16,6 +16,7 @@ use crate::analyze::base::TimeConfig;
 use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
 use crate::analyze::window::{WindowConfig, windows};
 use crate::ask::issues;
+use crate::diag::timings::timed;
 use crate::read::{Progress, SLIM_ENDING};
 use crate::schema;
 use crate::store::{BASE_KEY, LANES_KEY, LAYOUT_KEY, PARTS_KEY, SHIFT_KEY, SLIM_KEY};
@@ -87,9 +88,11 @@ fn slim(
     let options = trace_output::read_options(&args.output);
     let inputs = trace_output::first_pass(sources, &options, &progress, &args.output)?;
     let Some(first) = inputs.first() else { return Ok(Outcome::Done) };
-    let whole = windows(&first.input.store, WindowConfig::default());
+    let whole = timed("slim: windows", || windows(&first.input.store, WindowConfig::default()));
     refuse_outside(args.window, std::iter::once(whole.whole))?;
-    let choice = choose_slim(&first.input.store, &TimeConfig::default(), &config(args));
+    let store = &first.input.store;
+    let choice =
+        timed("slim: choose", || choose_slim(store, &TimeConfig::default(), &config(args)));
     if choice.n_iterations.is_some() && choice.span_ns.is_none() {
         let n = choice.n_iterations.unwrap_or(0);
         let what = format!("no such iteration: {} has {n}", path.display());
@@ -97,8 +100,8 @@ fn slim(
             "`omni-trace analyze --table iterations` lists them; they count from 0".to_owned();
         return Err(Hinted { what, hint }.into());
     }
-    let edit = edit_asked(args, edit_of(first, &choice));
-    let plan = plan_of(first, &choice, destination.is_json())?;
+    let edit = timed("slim: edit", || edit_asked(args, edit_of(first, &choice)));
+    let plan = timed("slim: plan", || plan_of(first, &choice, destination.is_json()))?;
     let pass = Pass { options: &options, progress: &progress };
     let (written, bytes) =
         write(&plan, first, &edit, destination, pass, args.output.running.quiet)?;

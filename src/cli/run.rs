@@ -104,9 +104,10 @@ pub(super) const LOST_HINT: &str =
 fn say_timings() {
     say(&format!("{:>9} {:>9} {:>9} {:>8}  step", "busy ms", "from ms", "to ms", "times"));
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    for (step, timing) in timings::timings() {
+    for ((part, step), timing) in timings::timings() {
+        let between = if part.is_empty() { "" } else { ": " };
         let (busy, from, to) = (ms(timing.busy), ms(timing.first), ms(timing.last));
-        say(&format!("{busy:9.1} {from:9.1} {to:9.1} {:8}  {step}", timing.count));
+        say(&format!("{busy:9.1} {from:9.1} {to:9.1} {:8}  {part}{between}{step}", timing.count));
     }
 }
 

@@ -16,6 +16,7 @@ use super::run::{DISK_FULL_HINT, Hinted, Outcome, is_disk_full, say, say_rendere
 use super::session;
 use super::tables::{TableChoice, rendered_as};
 use crate::diag::Reporter;
+use crate::diag::timings::{self, timed};
 use crate::files::{AtomicFile, spill_file};
 use crate::read::events::{Again, read_apart_for_rewriting, read_for_rewriting};
 use crate::read::{Input, Progress, ReadOptions, side_by_side};
@@ -67,7 +68,7 @@ pub(super) fn first_pass(
     };
     let results = {
         let _display = ProgressDisplay::start(progress, &paths, args.running.quiet);
-        side_by_side(sources, options, read)
+        timed("first pass", || side_by_side(sources, options, read))
     };
     let sorting = args.running.sorting();
     let mut read = sorting.sorted(results, |first: &mut FirstPass| &mut first.input.diag)?;
@@ -160,6 +161,7 @@ impl Destination {
         let paths: Vec<PathBuf> =
             sources.iter().map(|source| source.again.path().to_owned()).collect();
         let _display = ProgressDisplay::start(pass.progress, &paths, is_quiet);
+        timings::part("again");
         if self.is_stdout() {
             return match self.write_to(
                 &mut io::stdout().lock(),
@@ -177,9 +179,12 @@ impl Destination {
         }
         let file = AtomicFile::create(&self.path).map_err(WriteError::Write);
         let mut file = self.told(file)?;
-        let written = self.write_to(&mut file, base_time_ns, members, sources, pass);
+        let written = timed("write: whole", || {
+            self.write_to(&mut file, base_time_ns, members, sources, pass)
+        });
         let written = self.told(written)?;
-        let bytes = self.told(file.finish().map_err(WriteError::Write))?;
+        let finished = timed("write: onto the disk", || file.finish());
+        let bytes = self.told(finished.map_err(WriteError::Write))?;
         Ok((written, Some(bytes)))
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use crate::read::events::RawEvent;
 
 /// A set of event numbers, one bit each.
@@ -40,10 +42,10 @@ impl<T> Default for ByEvent<T> {
     }
 }
 
-impl<T> FromIterator<(u32, T)> for ByEvent<T> {
+impl<T: Send> FromIterator<(u32, T)> for ByEvent<T> {
     fn from_iter<I: IntoIterator<Item = (u32, T)>>(entries: I) -> Self {
         let mut entries: Vec<(u32, T)> = entries.into_iter().collect();
-        entries.sort_unstable_by_key(|entry| entry.0);
+        entries.par_sort_unstable_by_key(|entry| entry.0);
         let mut known = EventSet::default();
         entries.iter().for_each(|entry| known.insert(entry.0));
         Self { known, entries }

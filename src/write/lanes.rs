@@ -24,8 +24,53 @@ pub(crate) struct TrackLanes {
     pub(crate) n_lanes: u16,
 }
 
-/// The lane of each Python frame, by its id: only asked, never gone through.
-type LaneOfFrame = HashMap<u64, usize, FixedState>;
+/// The lane of each Python frame, by its id. A profiler counts the ids, so that those of a track lie close together and have a
+/// place each; where they do not, they are looked up.
+#[derive(Default)]
+struct LaneOfFrame {
+    /// The smallest id that has a place.
+    first: u64,
+    /// The lane and 1; 0 for none.
+    places: Vec<u16>,
+    /// Of ids without a place: only asked, never gone through.
+    others: HashMap<u64, u16, FixedState>,
+}
+
+impl LaneOfFrame {
+    /// Places that an id of a frame may take on average.
+    const SPARSENESS: u64 = 8;
+
+    /// With a place for each of some ids.
+    fn for_ids(ids: impl Iterator<Item = u64>) -> Self {
+        let (mut first, mut last, mut n_ids) = (u64::MAX, 0, 0);
+        for id in ids {
+            (first, last, n_ids) = (first.min(id), last.max(id), n_ids + 1);
+        }
+        let n_places = last.checked_sub(first).filter(|&span| span / Self::SPARSENESS < n_ids);
+        let places = vec![0; n_places.map_or(0, |span| span as usize + 1)];
+        Self { first, places, others: HashMap::default() }
+    }
+
+    fn place(&self, id: u64) -> Option<usize> {
+        let place = usize::try_from(id.checked_sub(self.first)?).ok()?;
+        (place < self.places.len()).then_some(place)
+    }
+
+    fn get(&self, id: u64) -> Option<usize> {
+        let lane = match self.place(id) {
+            Some(place) => self.places[place].checked_sub(1),
+            None => self.others.get(&id).copied(),
+        };
+        lane.map(usize::from)
+    }
+
+    fn insert(&mut self, id: u64, lane: u16) {
+        match self.place(id) {
+            Some(place) => self.places[place] = lane + 1,
+            None => drop(self.others.insert(id, lane)),
+        }
+    }
+}
 
 /// Ends of the slices that are open on one lane, the innermost last.
 #[derive(Default)]
@@ -152,7 +197,8 @@ fn staying<'a>(track: &Track, is_gone: &'a [bool]) -> impl Iterator<Item = usize
 /// Gives every slice of a track that stays its lane.
 fn assign(store: &Store, track: &Track, is_gone: &[bool]) -> TrackLanes {
     let mut lanes = Lanes::new();
-    let mut lane_of_frame: LaneOfFrame = HashMap::default();
+    let ids = staying(track, is_gone).filter_map(|slice| store.python_id(slice));
+    let mut lane_of_frame = LaneOfFrame::for_ids(ids);
     let mut found = TrackLanes::default();
     for slice in staying(track, is_gone) {
         let (start_ns, end_ns) = (store.slices.ts_ns[slice], store.slices.end_ns(slice));
@@ -169,7 +215,7 @@ fn assign(store: &Store, track: &Track, is_gone: &[bool]) -> TrackLanes {
         }
         lanes.open(number, end_ns);
         if let Some(id) = store.python_id(slice) {
-            lane_of_frame.insert(id, number);
+            lane_of_frame.insert(id, number as u16);
         }
         if number > 0 {
             found.moved.push((slice as u32, number as u16));
@@ -193,9 +239,7 @@ fn preferred(store: &Store, slice: usize, lane_of_frame: &LaneOfFrame) -> Prefer
         return Preferred::Any;
     }
     match store.python_parent_id(slice) {
-        Some(parent) => {
-            lane_of_frame.get(&parent).map_or(Preferred::Any, |&lane| Preferred::Lane(lane))
-        }
+        Some(parent) => lane_of_frame.get(parent).map_or(Preferred::Any, Preferred::Lane),
         None => Preferred::Empty,
     }
 }
@@ -204,7 +248,7 @@ fn preferred(store: &Store, slice: usize, lane_of_frame: &LaneOfFrame) -> Prefer
 mod tests {
     use proptest::prelude::*;
 
-    use super::{MAX_OPEN, lanes_of};
+    use super::{LaneOfFrame, MAX_OPEN, lanes_of};
     use crate::diag::Reporter;
     use crate::store::{ChunkBuilder, SliceRow, Store, TraceMeta, TrackId};
 
@@ -224,6 +268,21 @@ mod tests {
             });
         }
         Store::build(vec![builder.finish()], TraceMeta::default(), &mut Reporter::default())
+    }
+
+    #[test]
+    fn frames_are_found_wherever_their_ids_lie() {
+        for ids in [vec![7, 9, 8, 30], vec![0, u64::MAX, 1 << 40], vec![u64::MAX], vec![]] {
+            let mut lanes = LaneOfFrame::for_ids(ids.iter().copied());
+            for (lane, &id) in ids.iter().enumerate() {
+                assert_eq!(lanes.get(id), None);
+                lanes.insert(id, lane as u16);
+            }
+            lanes.insert(12, 65_534);
+            let found: Vec<_> = ids.iter().map(|&id| lanes.get(id)).collect();
+            assert_eq!(found, (0..ids.len()).map(Some).collect::<Vec<_>>());
+            assert_eq!((lanes.get(12), lanes.get(13)), (Some(65_534), None));
+        }
     }
 
     fn cross(a: (i64, i64), b: (i64, i64)) -> bool {

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde_json::value::RawValue;
 
 use super::edit::ByEvent;
 use super::flows::FlowLanes;
-use super::lanes::lanes_of;
+use super::lanes::{TrackLanes, lanes_of};
 use crate::model::Identity;
 use crate::read::ID_ARGUMENTS;
 use crate::store::{Part, PartProcess, PartThread, Store, StrId, Track, TrackId};
@@ -176,14 +177,17 @@ pub fn plan_merge(inputs: &[PlanInput<'_>]) -> Vec<InputPlan> {
     while spacing <= most {
         spacing *= 10;
     }
-    let mut plans = Vec::with_capacity(inputs.len());
-    for (i, input) in inputs.iter().enumerate() {
+    let largest: Vec<u64> = inputs.par_iter().map(|input| largest_id(input.store)).collect();
+    let numbers = inputs.iter().zip(largest).enumerate().map(|(i, (input, largest))| {
         let first_pid = (input.place.unwrap_or(i) as i64 + 1) * spacing;
         let apart = input.place.map(|place| (place as u64).wrapping_mul(IDS_PER_INPUT));
-        plans.push(plan_input(input, first_pid, apart.unwrap_or(id_offset)));
-        id_offset = id_offset.wrapping_add(largest_id(input.store)).wrapping_add(1);
-    }
-    plans
+        let before = id_offset;
+        id_offset = id_offset.wrapping_add(largest).wrapping_add(1);
+        (first_pid, apart.unwrap_or(before))
+    });
+    let numbers: Vec<(i64, u64)> = numbers.collect();
+    let numbered = inputs.par_iter().zip(numbers);
+    numbered.map(|(input, (first_pid, offset))| plan_input(input, first_pid, offset)).collect()
 }
 
 fn plan_input(input: &PlanInput<'_>, first_pid: i64, id_offset: u64) -> InputPlan {
@@ -300,9 +304,10 @@ fn plan_tracks(store: &Store, is_gone: &[bool], plan: &mut InputPlan) {
     let tids: BTreeSet<(TrackId, TrackId)> =
         store.tracks.iter().map(|track| (track.pid, track.tid)).collect();
     let mut moved = Vec::new();
-    for (track, has_instant) in store.tracks.iter().zip(has_instant) {
+    let lanes: Vec<TrackLanes> =
+        store.tracks.par_iter().map(|track| lanes_of(store, track, is_gone)).collect();
+    for ((track, lanes), has_instant) in store.tracks.iter().zip(lanes).zip(has_instant) {
         let needs_number = !is_usable_tid(store, (track, has_instant), &tids, plan);
-        let lanes = lanes_of(store, track, is_gone);
         if !needs_number && lanes.n_lanes == 0 {
             continue;
         }
@@ -376,7 +381,7 @@ fn largest_id(store: &Store) -> u64 {
         ];
         ids.into_iter().flatten().max()
     };
-    let slices = (0..store.slices.len()).filter_map(of_slice).max();
+    let slices = (0..store.slices.len()).into_par_iter().filter_map(of_slice).max();
     let flows = store.flows.iter().map(|flow| flow.id).max();
     slices.max(flows).unwrap_or(0)
 }

@@ -11,6 +11,7 @@ use super::edit::{Edit, Tally};
 use super::json::JsonFile;
 use super::plan::InputPlan;
 use super::rewrite::{Rewriter, Rewritten, added_events};
+use crate::diag::timings::timed;
 use crate::model::limits::{BLOCKS_IN_FLIGHT_PER_WORKER, WRITTEN_SIDE_BY_SIDE};
 use crate::read::events::{Again, VisitError, visit};
 use crate::read::{Progress, ReadError, ReadOptions};
@@ -131,7 +132,8 @@ fn in_turn(
             let (make, options) = (|| Rewriter::new(source.plan, source.edit, level), &options);
             let gone = |_| io::Error::other("nobody takes the blocks");
             let work = move || {
-                let give = |piece| pieces.send(piece).map_err(gone);
+                let give =
+                    |piece| timed("write: source blocked", || pieces.send(piece)).map_err(gone);
                 give(Piece::Added(added_events(source.plan)))?;
                 visit(source.again, options, pass.progress, &make, |b| give(Piece::Block(b)))?;
                 Ok::<_, WriteError>(())
@@ -142,9 +144,9 @@ fn in_turn(
             open.push_back((given, reader));
         }
         while let Some((given, reader)) = open.pop_front() {
-            match given.recv() {
+            match timed("write: writer idle", || given.recv()) {
                 Ok(piece) => {
-                    take(piece)?;
+                    timed("write: into the file", || take(piece))?;
                     open.push_back((given, reader));
                 }
                 Err(_) => reader.join().unwrap_or_else(|panic| resume_unwind(panic))?,
