@@ -1,6 +1,7 @@
 //! What is left out of an input, by event: decided beforehand, applied while rewriting.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use rayon::prelude::*;
 
@@ -28,38 +29,52 @@ impl EventSet {
     }
 }
 
-/// Something of some events, by event number. It is asked for every event in turn, so that a bit each says no at once.
+/// Something of some events, by event number. It is asked for every event in turn: a bit each says no at once, and where the bit is set,
+/// how many are before it says which it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ByEvent<T> {
     known: EventSet,
-    /// By number.
-    entries: Vec<(u32, T)>,
+    /// How many are known before each word of the set.
+    before: Vec<u32>,
+    /// In the order of their numbers.
+    entries: Vec<T>,
 }
 
 impl<T> Default for ByEvent<T> {
     fn default() -> Self {
-        Self { known: EventSet::default(), entries: Vec::new() }
+        Self { known: EventSet::default(), before: Vec::new(), entries: Vec::new() }
     }
 }
 
+/// Of what is said twice of an event, one counts.
 impl<T: Send> FromIterator<(u32, T)> for ByEvent<T> {
     fn from_iter<I: IntoIterator<Item = (u32, T)>>(entries: I) -> Self {
         let mut entries: Vec<(u32, T)> = entries.into_iter().collect();
         entries.par_sort_unstable_by_key(|entry| entry.0);
+        entries.dedup_by_key(|entry| entry.0);
         let mut known = EventSet::default();
         entries.iter().for_each(|entry| known.insert(entry.0));
-        Self { known, entries }
+        let mut n_before = 0;
+        let count = |word: &u64| {
+            let before = n_before;
+            n_before += word.count_ones();
+            before
+        };
+        let before = known.words.iter().map(count).collect();
+        Self { known, before, entries: entries.into_iter().map(|entry| entry.1).collect() }
     }
 }
 
 impl<T> ByEvent<T> {
     #[inline]
     pub(crate) fn get(&self, event: u32) -> Option<&T> {
-        if !self.known.contains(u64::from(event)) {
+        let (word, bit) = (event as usize / 64, 1_u64 << (event % 64));
+        let bits = *self.known.words.get(word)?;
+        if bits & bit == 0 {
             return None;
         }
-        let at = self.entries.binary_search_by_key(&event, |entry| entry.0).ok()?;
-        Some(&self.entries[at].1)
+        let before = self.before[word] + (bits & (bit - 1)).count_ones();
+        self.entries.get(before as usize)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -206,6 +221,13 @@ pub struct Amount {
     pub bytes: u64,
 }
 
+impl AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        self.events += other.events;
+        self.bytes += other.bytes;
+    }
+}
+
 /// What stayed and what went, by category.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -222,13 +244,33 @@ pub struct TallyRow {
     pub gone: Amount,
 }
 
-impl Tally {
+/// The counts of one block, whose events mostly have the category of the one before.
+#[derive(Debug, Default)]
+pub(crate) struct BlockTally {
+    counted: Vec<Counted>,
+    last: usize,
+}
+
+/// Events of one category and phase, as their text.
+#[derive(Debug)]
+struct Counted {
+    cat: Vec<u8>,
+    ph: Vec<u8>,
+    row: TallyRow,
+}
+
+impl BlockTally {
     pub(crate) fn count(&mut self, event: &RawEvent<'_>, is_gone: bool) {
-        let category = event.cat.inner();
-        let row = match std::str::from_utf8(category) {
-            Ok(category) if !category.is_empty() => self.row(category),
-            _ => self.row(&format!("({})", String::from_utf8_lossy(event.ph.inner()))),
-        };
+        let (cat, ph) = (event.cat.inner(), event.ph.inner());
+        let is_of = |counted: &Counted| counted.cat == cat && counted.ph == ph;
+        if !self.counted.get(self.last).is_some_and(is_of) {
+            self.last = self.counted.iter().position(is_of).unwrap_or(self.counted.len());
+        }
+        if self.last == self.counted.len() {
+            let (cat, ph) = (cat.to_vec(), ph.to_vec());
+            self.counted.push(Counted { cat, ph, row: TallyRow::default() });
+        }
+        let row = &mut self.counted[self.last].row;
         let add = |amount: &mut Amount| {
             amount.events += 1;
             amount.bytes += event.len as u64;
@@ -236,6 +278,20 @@ impl Tally {
         add(&mut row.before);
         if is_gone {
             add(&mut row.gone);
+        }
+    }
+}
+
+impl Tally {
+    /// Adds what was counted of a block.
+    pub(crate) fn add(&mut self, block: &BlockTally) {
+        for Counted { cat, ph, row } in &block.counted {
+            let mine = match std::str::from_utf8(cat) {
+                Ok(category) if !category.is_empty() => self.row(category),
+                _ => self.row(&format!("({})", String::from_utf8_lossy(ph))),
+            };
+            mine.before += row.before;
+            mine.gone += row.gone;
         }
     }
 
@@ -250,10 +306,8 @@ impl Tally {
     pub fn merge(&mut self, other: &Self) {
         for (category, row) in &other.rows {
             let mine = self.row(category);
-            mine.before.events += row.before.events;
-            mine.before.bytes += row.before.bytes;
-            mine.gone.events += row.gone.events;
-            mine.gone.bytes += row.gone.bytes;
+            mine.before += row.before;
+            mine.gone += row.gone;
         }
     }
 }

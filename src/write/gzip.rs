@@ -10,7 +10,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 /// A compressed block.
 #[derive(Debug, Default)]
 pub(crate) struct GzipBlock {
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     crc: Crc,
 }
 
@@ -25,9 +25,10 @@ impl BlockCompressor {
         Self { compress: Compress::new(Compression::new(level.min(9)), false) }
     }
 
-    /// Compresses a block on its own.
-    pub(crate) fn block(&mut self, text: &[u8]) -> GzipBlock {
-        let mut block = GzipBlock::default();
+    /// Compresses a block on its own, into memory that holds nothing any more.
+    pub(crate) fn block(&mut self, text: &[u8], memory: Vec<u8>) -> GzipBlock {
+        let mut block = GzipBlock { bytes: memory, crc: Crc::new() };
+        block.bytes.clear();
         if text.is_empty() {
             return block;
         }
@@ -112,7 +113,7 @@ mod tests {
             let mut member = GzipMember::new(Vec::new()).unwrap();
             let mut whole = Vec::new();
             for text in &texts {
-                member.append(&compressor.block(text)).unwrap();
+                member.append(&compressor.block(text, Vec::new())).unwrap();
                 member.append_stored(b",\n").unwrap();
                 whole.extend_from_slice(text);
                 whole.extend_from_slice(b",\n");

@@ -55,7 +55,9 @@ impl<W: Write> JsonFile<W> {
         self.text_bytes += text.len() as u64;
         match &mut self.sink {
             Sink::Plain(out) => out.write_all(text),
-            Sink::Gzip(member, level) => member.append(&BlockCompressor::new(*level).block(text)),
+            Sink::Gzip(member, level) => {
+                member.append(&BlockCompressor::new(*level).block(text, Vec::new()))
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::read::events::{RawValue, escaped_char, utf16_unit};
 
 /// Whether a text may hold a control byte or a backslash.
 #[inline]
-fn needs_care(text: &[u8]) -> bool {
+pub(super) fn needs_care(text: &[u8]) -> bool {
     let mut rest = text;
     while let Some((word, tail)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);

@@ -10,11 +10,16 @@ mod gzip;
 mod json;
 mod json_text;
 mod lanes;
+mod packets;
+mod parts;
 mod perfetto;
+mod pieces;
 mod plan;
 mod rewrite;
+mod spare;
 mod spill;
 mod trace;
+mod uuids;
 
 pub use edit::{Amount, COLLAPSED_COUNT_KEY, COLLAPSED_NS_KEY, Collapsed, Edit, Tally, TallyRow};
 pub(crate) use perfetto::write_perfetto;

@@ -6,10 +6,12 @@
 
 use std::io::Write as _;
 
-use super::edit::{COLLAPSED_COUNT_KEY, COLLAPSED_NS_KEY, Edit, Tally};
+use super::edit::{BlockTally, COLLAPSED_COUNT_KEY, COLLAPSED_NS_KEY, Edit};
 use super::gzip::{BlockCompressor, GzipBlock};
 use super::json_text::{put_inner, put_string, put_value, valid_utf8};
 use super::plan::{IdKey, InputPlan, ProcessPlan, TrackPlan};
+use super::spare::Spares;
+use crate::diag::timings::timed;
 use crate::model::time::write_us;
 use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, id_space, shifted_id};
 use crate::store::{ADDED_KEY, ORIGINAL_KEY};
@@ -26,8 +28,9 @@ pub(crate) struct Rewriter<'p> {
     edit: Option<&'p Edit>,
     /// Compression level; `None` for plain text.
     level: Option<u32>,
+    spares: &'p Spares,
     out: Vec<u8>,
-    tally: Tally,
+    tally: BlockTally,
     last: Option<Track<'p>>,
 }
 
@@ -47,7 +50,7 @@ pub(crate) struct Rewritten {
     pub(crate) body: Body,
     /// Bytes of text.
     pub(crate) text_bytes: u64,
-    pub(crate) tally: Tally,
+    pub(crate) tally: BlockTally,
 }
 
 /// The bytes of a rewritten block.
@@ -59,11 +62,29 @@ pub(crate) enum Body {
     Gzip(GzipBlock),
 }
 
+impl Body {
+    /// Gives memory back that was written.
+    pub(super) fn give_back(self, spares: &Spares) {
+        match self {
+            Self::Plain(text) => spares.texts.give(text),
+            Self::Gzip(block) => spares.compressed.give(block.bytes),
+        }
+    }
+}
+
 impl<'p> Rewriter<'p> {
-    pub(crate) fn new(plan: &'p InputPlan, edit: Option<&'p Edit>, level: Option<u32>) -> Self {
+    /// A rewriter for the next block.
+    pub(crate) fn new(
+        plan: &'p InputPlan,
+        edit: Option<&'p Edit>,
+        level: Option<u32>,
+        spares: &'p Spares,
+    ) -> Self {
         // A little more than a block of input, which is rarely exceeded.
-        let out = Vec::with_capacity(crate::model::limits::BLOCK_BYTES * 9 / 8);
-        Self { plan, edit, level, out, tally: Tally::default(), last: None }
+        let memory = || Vec::with_capacity(crate::model::limits::BLOCK_BYTES * 9 / 8);
+        let mut out = spares.texts.take().unwrap_or_else(memory);
+        out.clear();
+        Self { plan, edit, level, spares, out, tally: BlockTally::default(), last: None }
     }
 
     /// Finds what the event's pid and tid become, unless it has those of the one before.
@@ -163,8 +184,8 @@ impl Visitor for Rewriter<'_> {
     type Output = Rewritten;
 
     fn event(&mut self, number: u64, event: &RawEvent<'_>, reading: Reading) {
-        let times =
-            Times::of(event).filter(|_| !self.edit.is_some_and(|edit| edit.drops(number, event)));
+        let is_dropped = self.edit.is_some_and(|edit| edit.drops(number, event));
+        let times = if is_dropped { None } else { Times::of(event) };
         if self.edit.is_some() {
             self.tally.count(event, times.is_none());
         }
@@ -174,11 +195,19 @@ impl Visitor for Rewriter<'_> {
     }
 
     fn finish(self) -> Rewritten {
-        let text = valid_utf8(self.out);
+        let (text, spares) = (valid_utf8(self.out), self.spares);
         let text_bytes = text.len() as u64;
         let body = match self.level {
             None => Body::Plain(text),
-            Some(level) => Body::Gzip(BlockCompressor::new(level).block(&text)),
+            Some(level) => {
+                let compressor = spares.compressors.take();
+                let mut compressor = compressor.unwrap_or_else(|| BlockCompressor::new(level));
+                let memory = spares.compressed.take().unwrap_or_default();
+                let block = timed("write: compress", || compressor.block(&text, memory));
+                spares.compressors.give(compressor);
+                spares.texts.give(text);
+                Body::Gzip(block)
+            }
         };
         Rewritten { body, text_bytes, tally: self.tally }
     }

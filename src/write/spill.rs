@@ -2,20 +2,24 @@
 //! no slices.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
 
 use omni_trace_proto::perfetto::{
     DebugAnnotation, TracePacket, TrackEvent, track_event::LegacyEvent,
 };
-use omni_trace_proto::prost::Message;
 
-use super::annotations::annotations;
-use super::edit::{Edit, Tally};
+use super::annotations::{put_annotation, put_arguments};
+use super::edit::{BlockTally, ByEvent, Edit, Tally};
 use super::flows::flow_target;
-use super::perfetto::{HEAD_SEQUENCE, INSTANT, NEEDS_STATE, absolute, unsigned};
+use super::packets::{NEEDS_STATE, put_event};
+use super::perfetto::{BOOTTIME, HEAD_SEQUENCE, INSTANT, unsigned};
 use super::plan::{IdKey, InputPlan};
 use super::rewrite::key_of;
+use super::spare::Spare;
 use super::trace::{Pass, Source, WriteError};
+use super::uuids::Uuids;
+use crate::diag::timings::timed;
 use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, visit};
 use crate::store::{Store, TrackId};
 
@@ -28,24 +32,23 @@ pub(crate) type MakeSpill<'a> = &'a (dyn Fn() -> io::Result<std::fs::File> + Syn
 
 /// What a pass in the order of the file put aside.
 pub(super) struct Spilled {
-    arguments: SpillReader,
+    arguments: File,
     places: Places,
-    others: std::fs::File,
-    /// Length of the others.
-    n_others: u64,
-    /// Ends of flows that bind to their slice only inside of it, by the slice's event number: packets, each with its
-    /// length before.
-    inside: BTreeMap<u32, Vec<u8>>,
+    /// Packets that are no slices.
+    others: File,
+    /// Ends of flows that bind to their slice only inside of it, by the slice's event number, as packets.
+    inside: ByEvent<Vec<u8>>,
+    /// The same of slices that are not written.
+    left: BTreeMap<u32, Vec<u8>>,
     pub(super) tally: Tally,
     /// Events that have no place in a Perfetto trace.
     pub(super) n_left_out: u64,
-    /// The uuid of each track, once it has one.
-    pub(super) tracks: Vec<u64>,
 }
 
 impl Spilled {
     pub(super) fn collect(
         source: &Source<'_>,
+        uuids: &Uuids,
         base_ns: i64,
         pass: Pass<'_>,
         spill: MakeSpill<'_>,
@@ -54,77 +57,74 @@ impl Spilled {
         let mut others = io::BufWriter::with_capacity(1 << 16, spill()?);
         let mut lengths = vec![0; source.store.n_events as usize];
         let mut tally = Tally::default();
-        let mut inside: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-        let (mut n_others, mut n_left_out) = (0_u64, 0_u64);
+        let (mut inside, mut left) = <(BTreeMap<u32, Vec<u8>>, BTreeMap<u32, Vec<u8>>)>::default();
+        let mut n_left_out = 0_u64;
+        let spare = Spare::default();
         let make = || Encoder {
             store: source.store,
             plan: source.plan,
             edit: source.edit,
+            uuids,
             base_ns,
-            block: Encoded::default(),
+            block: spare.take().unwrap_or_default(),
         };
-        visit(source.again, pass.options, pass.progress, &make, |block| {
-            tally.merge(&block.tally);
+        let mut take = |mut block: Encoded| {
+            tally.add(&block.tally);
             for &(number, len) in &block.lengths {
                 if let Some(known) = lengths.get_mut(number as usize) {
                     *known = len;
                 }
             }
-            n_others += block.others.len() as u64;
             n_left_out += block.n_left_out;
-            for (slice, packet) in block.inside {
+            for (slice, packet) in block.inside.drain(..) {
                 inside.entry(slice).or_default().extend_from_slice(&packet);
             }
+            for (slice, packet) in block.left.drain(..) {
+                left.entry(slice).or_default().extend_from_slice(&packet);
+            }
             arguments.write_all(&block.arguments)?;
-            others.write_all(&block.others)
+            others.write_all(&block.others)?;
+            block.clear();
+            spare.give(block);
+            Ok(())
+        };
+        visit(source.again, pass.options, pass.progress, &make, |block| {
+            timed("write: put aside", || take(block))
         })?;
-        let file = |writer: io::BufWriter<std::fs::File>| {
+        let file = |writer: io::BufWriter<File>| {
             writer.into_inner().map_err(io::IntoInnerError::into_error)
         };
         Ok(Self {
-            arguments: SpillReader::new(file(arguments)?),
+            arguments: file(arguments)?,
             places: Places::new(lengths),
             others: file(others)?,
-            n_others,
-            inside,
+            inside: inside.into_iter().collect(),
+            left,
             tally,
             n_left_out,
-            tracks: vec![0; source.store.tracks.len()],
         })
     }
 
-    /// The arguments of an event, as fields of a [`TrackEvent`].
-    pub(super) fn arguments(&mut self, number: u32) -> io::Result<&[u8]> {
-        match self.places.of(number as usize) {
-            Some((at, len)) => self.arguments.bytes(at, len),
-            None => Ok(&[]),
-        }
+    /// The arguments of events, asked for one after the other.
+    pub(super) fn arguments(&self) -> Arguments<'_> {
+        Arguments { file: &self.arguments, places: &self.places, window: Vec::new(), start: 0 }
     }
 
-    /// Gives the ends of flows that stand inside a slice, on the slice's track.
-    pub(super) fn ends_inside(
-        &mut self,
-        slice: u32,
-        uuid: u64,
-        put: impl FnMut(&TracePacket) -> io::Result<()>,
-    ) -> io::Result<()> {
-        match self.inside.remove(&slice) {
-            Some(packets) => each_packet(packets.as_slice(), |_| Some(uuid), put),
-            None => Ok(()),
-        }
+    /// The ends of flows that stand inside a slice, as packets.
+    pub(super) fn ends_inside(&self, slice: u32) -> &[u8] {
+        self.inside.get(slice).map_or(&[], Vec::as_slice)
     }
 
-    /// Gives the packets that are no slices; their track numbers become the tracks' uuids.
-    pub(super) fn each_other(
-        &mut self,
-        mut put: impl FnMut(&TracePacket) -> io::Result<()>,
-    ) -> io::Result<()> {
+    /// Writes the packets that are no slices. Gives their bytes.
+    pub(super) fn write_others(&mut self, out: &mut impl Write) -> io::Result<u64> {
         self.others.seek(SeekFrom::Start(0))?;
-        let uuid = |number: u64| self.tracks.get(number as usize).copied();
-        let reader = io::BufReader::with_capacity(1 << 16, (&self.others).take(self.n_others));
-        each_packet(reader, uuid, &mut put)?;
+        let mut n_bytes = io::copy(&mut io::BufReader::with_capacity(1 << 18, &self.others), out)?;
         // Ends whose slices went.
-        self.inside.values().try_for_each(|packets| each_packet(packets.as_slice(), uuid, &mut put))
+        for packets in self.left.values() {
+            out.write_all(packets)?;
+            n_bytes += packets.len() as u64;
+        }
+        Ok(n_bytes)
     }
 }
 
@@ -163,57 +163,55 @@ fn total(lengths: &[u32]) -> u64 {
     lengths.iter().map(|&len| u64::from(len)).sum()
 }
 
-/// Gives packets that stand with their lengths before them, the track number of each exchanged for a uuid.
-fn each_packet(
-    mut reader: impl Read,
-    uuid: impl Fn(u64) -> Option<u64>,
-    mut put: impl FnMut(&TracePacket) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    let mut len = [0; 4];
-    loop {
-        match reader.read_exact(&mut len) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        bytes.resize(u32::from_le_bytes(len) as usize, 0);
-        reader.read_exact(&mut bytes)?;
-        let mut packet = TracePacket::decode(bytes.as_slice()).map_err(io::Error::other)?;
-        if let Some(event) = &mut packet.track_event {
-            event.track_uuid = uuid(event.track_uuid.unwrap_or(0));
-        }
-        put(&packet)?;
-    }
-}
-
-/// Reads pieces of a file that mostly follow each other.
-struct SpillReader {
-    file: std::fs::File,
+/// Reads arguments, which mostly follow each other. Several may read from one file.
+pub(super) struct Arguments<'a> {
+    file: &'a File,
+    places: &'a Places,
     window: Vec<u8>,
     start: u64,
 }
 
-impl SpillReader {
+impl Arguments<'_> {
     const WINDOW: usize = 1 << 16;
 
-    fn new(file: std::fs::File) -> Self {
-        Self { file, window: Vec::new(), start: 0 }
-    }
-
-    fn bytes(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
+    /// The arguments of an event, as fields of a [`TrackEvent`].
+    pub(super) fn of(&mut self, number: u32) -> io::Result<&[u8]> {
+        let Some((at, len)) = self.places.of(number as usize) else { return Ok(&[]) };
         let is_inside =
             at >= self.start && at + len as u64 <= self.start + self.window.len() as u64;
         if !is_inside {
-            self.file.seek(SeekFrom::Start(at))?;
-            self.window.clear();
-            let wanted = len.max(Self::WINDOW) as u64;
-            (&self.file).take(wanted).read_to_end(&mut self.window)?;
+            self.window.resize(len.max(Self::WINDOW), 0);
+            let n = read_at(self.file, at, &mut self.window)?;
+            self.window.truncate(n);
             self.start = at;
         }
         let from = (at - self.start) as usize;
         self.window.get(from..from + len).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
+}
+
+/// Reads at a place of a file until the buffer is full or the file ends. Gives the bytes read; the file's own position means nothing
+/// after.
+fn read_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    #[cfg(unix)]
+    use std::os::unix::fs::FileExt as _;
+    #[cfg(windows)]
+    use std::os::windows::fs::FileExt as _;
+    let mut n = 0;
+    while n < buffer.len() {
+        let (place, rest) = (at + n as u64, &mut buffer[n..]);
+        #[cfg(unix)]
+        let result = file.read_at(rest, place);
+        #[cfg(windows)]
+        let result = file.seek_read(rest, place);
+        match result {
+            Ok(0) => break,
+            Ok(more) => n += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(n)
 }
 
 /// What a block becomes.
@@ -222,12 +220,25 @@ struct Encoded {
     arguments: Vec<u8>,
     /// Event number and bytes of each slice's arguments, in order.
     lengths: Vec<(u32, u32)>,
-    /// Packets of events that are no slices, each with its length before; their track uuids are track numbers.
+    /// Packets of events that are no slices.
     others: Vec<u8>,
-    /// Ends of flows that stand inside a slice, by its event number, in the same form.
+    /// Ends of flows that stand inside a slice, by its event number, as packets.
     inside: Vec<(u32, Vec<u8>)>,
-    tally: Tally,
+    /// The same of slices that are not written.
+    left: Vec<(u32, Vec<u8>)>,
+    tally: BlockTally,
     n_left_out: u64,
+}
+
+impl Encoded {
+    /// Forgets everything, keeping the memory.
+    fn clear(&mut self) {
+        let Self { arguments, lengths, others, .. } = std::mem::take(self);
+        *self = Self { arguments, lengths, others, ..Self::default() };
+        self.arguments.clear();
+        self.lengths.clear();
+        self.others.clear();
+    }
 }
 
 /// Encodes the events of one block.
@@ -235,6 +246,7 @@ struct Encoder<'a> {
     store: &'a Store,
     plan: &'a InputPlan,
     edit: Option<&'a Edit>,
+    uuids: &'a Uuids,
     base_ns: i64,
     block: Encoded,
 }
@@ -273,29 +285,22 @@ impl Encoder<'_> {
         if event.args.is_empty() && collapsed.is_none() {
             return;
         }
-        let mut debug_annotations = self.arguments(event, is_repaired);
-        if let Some(collapsed) = collapsed {
-            let number = |name: &str, value: u64| DebugAnnotation {
-                name: Some(name.to_owned()),
-                uint_value: Some(value),
-                ..DebugAnnotation::default()
-            };
-            debug_annotations.push(number(super::COLLAPSED_COUNT_KEY, collapsed.count));
-            debug_annotations.push(number(super::COLLAPSED_NS_KEY, unsigned(collapsed.covered_ns)));
-        }
-        let arguments = TrackEvent { debug_annotations, ..TrackEvent::default() };
         let before = self.block.arguments.len();
-        arguments.encode(&mut self.block.arguments).expect("a vector takes any number of bytes");
-        self.block.lengths.push((number, (self.block.arguments.len() - before) as u32));
-    }
-
-    fn arguments(&self, event: &RawEvent<'_>, is_repaired: bool) -> Vec<DebugAnnotation> {
-        let mut found = annotations(event, self.plan.id_offset, is_repaired);
-        if let Some(edit) = self.edit {
-            let mut keys = event.args.iter();
-            found.retain(|_| keys.next().is_none_or(|(key, _)| !edit.drops_arg(key)));
+        let out = &mut self.block.arguments;
+        put_arguments(event, self.plan.id_offset, self.edit, is_repaired, out);
+        if let Some(collapsed) = collapsed {
+            let mut put = |name: &str, value: u64| {
+                let name = Some(name.to_owned());
+                let uint_value = Some(value);
+                put_annotation(
+                    &DebugAnnotation { name, uint_value, ..DebugAnnotation::default() },
+                    out,
+                );
+            };
+            put(super::COLLAPSED_COUNT_KEY, collapsed.count);
+            put(super::COLLAPSED_NS_KEY, unsigned(collapsed.covered_ns));
         }
-        found
+        self.block.lengths.push((number, (self.block.arguments.len() - before) as u32));
     }
 
     /// Instants, ends of flows and asynchronous events.
@@ -314,27 +319,39 @@ impl Encoder<'_> {
             return;
         }
         let legacy_event = if is_instant { scope_of(event) } else { Some(self.legacy(event, id)) };
+        let is_flow = matches!(phase, b"s" | b"t" | b"f");
+        let around = id.filter(|_| is_flow).and_then(|id| self.slice_around(track, ts_ns, id));
+        let written = around.and_then(|slice| self.uuid_of(track, slice));
         let text = |value: RawValue<'_>| value.text().0.into_owned();
         let track_event = TrackEvent {
             r#type: is_instant.then_some(INSTANT),
-            track_uuid: Some(track as u64),
+            track_uuid: Some(written.unwrap_or_else(|| self.uuids.track(track))),
             categories: if event.cat.is_absent() { Vec::new() } else { vec![text(event.cat)] },
             name: Some(text(event.name)),
-            debug_annotations: self.arguments(event, is_repaired),
             legacy_event,
             ..TrackEvent::default()
         };
         let time_ns = ts_ns.saturating_add(self.plan.shift_ns).saturating_add(self.base_ns);
-        let mut packet = absolute(time_ns, HEAD_SEQUENCE, track_event);
-        packet.sequence_flags = Some(NEEDS_STATE);
-        let is_flow = matches!(phase, b"s" | b"t" | b"f");
-        match id.filter(|_| is_flow).and_then(|id| self.slice_around(track, ts_ns, id)) {
-            Some(slice) => {
-                let mut bytes = Vec::new();
-                put_packet(&packet, &mut bytes);
-                self.block.inside.push((slice, bytes));
-            }
-            None => put_packet(&packet, &mut self.block.others),
+        let mut own = Vec::new();
+        let block = &mut self.block;
+        let out = if around.is_some() { &mut own } else { &mut block.others };
+        let mut arguments = Vec::new();
+        put_arguments(event, self.plan.id_offset, self.edit, is_repaired, &mut arguments);
+        let before = TracePacket {
+            timestamp: Some(unsigned(time_ns)),
+            trusted_packet_sequence_id: Some(HEAD_SEQUENCE),
+            ..TracePacket::default()
+        };
+        let after = TracePacket {
+            sequence_flags: Some(NEEDS_STATE),
+            timestamp_clock_id: Some(BOOTTIME),
+            ..TracePacket::default()
+        };
+        put_event(&before, (&arguments, &track_event), &after, out);
+        match around {
+            Some(slice) if written.is_some() => block.inside.push((slice, own)),
+            Some(slice) => block.left.push((slice, own)),
+            None => {}
         }
     }
 
@@ -358,6 +375,15 @@ impl Encoder<'_> {
         (is_moved || self.store.slices.end_ns(slice) == ts_ns).then_some(number)
     }
 
+    /// The uuid of the lane that a slice of a track is written on, by its event number.
+    fn uuid_of(&self, track: usize, slice: u32) -> Option<u64> {
+        if self.edit.is_some_and(|edit| edit.is_slice_gone(u64::from(slice))) {
+            return None;
+        }
+        let lane = self.plan.lane_of_event.get(slice).copied().unwrap_or(0);
+        self.uuids.lane(track, lane)
+    }
+
     /// The number of the event's track in the store.
     fn track_number(&self, event: &RawEvent<'_>) -> Option<usize> {
         let id = |value| match key_of(value) {
@@ -366,12 +392,6 @@ impl Encoder<'_> {
         };
         self.store.track_number(id(event.pid)?, id(event.tid)?)
     }
-}
-
-/// A packet with its length before.
-fn put_packet(packet: &TracePacket, out: &mut Vec<u8>) {
-    out.extend_from_slice(&(packet.encoded_len() as u32).to_le_bytes());
-    packet.encode(out).expect("a vector takes any number of bytes");
 }
 
 /// The scope of an instant that is more than its thread.

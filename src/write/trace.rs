@@ -11,6 +11,7 @@ use super::edit::{Edit, Tally};
 use super::json::JsonFile;
 use super::plan::InputPlan;
 use super::rewrite::{Rewriter, Rewritten, added_events};
+use super::spare::Spares;
 use crate::diag::timings::timed;
 use crate::model::limits::{BLOCKS_IN_FLIGHT_PER_WORKER, WRITTEN_SIDE_BY_SIDE};
 use crate::read::events::{Again, VisitError, visit};
@@ -93,12 +94,15 @@ pub(crate) fn write_json(
 ) -> Result<Written, WriteError> {
     let mut file = JsonFile::new(out, level, members)?;
     let mut tally = Tally::default();
+    let spares = Spares::default();
     for group in sources.chunks(WRITTEN_SIDE_BY_SIDE) {
-        in_turn(group, level, pass, |piece| match piece {
+        in_turn(group, (level, &spares), pass, |piece| match piece {
             Piece::Added(events) => file.append_text(&events),
             Piece::Block(block) => {
-                tally.merge(&block.tally);
-                file.append(&block)
+                tally.add(&block.tally);
+                file.append(&block)?;
+                block.body.give_back(&spares);
+                Ok(())
             }
         })?;
     }
@@ -119,7 +123,7 @@ enum Piece {
 /// the sources alone.
 fn in_turn(
     sources: &[Source<'_>],
-    level: Option<u32>,
+    (level, spares): (Option<u32>, &Spares),
     pass: Pass<'_>,
     mut take: impl FnMut(Piece) -> io::Result<()>,
 ) -> Result<(), WriteError> {
@@ -129,7 +133,8 @@ fn in_turn(
         let mut open = VecDeque::new();
         for source in sources {
             let (pieces, given) = sync_channel(BLOCKS_IN_FLIGHT_PER_WORKER);
-            let (make, options) = (|| Rewriter::new(source.plan, source.edit, level), &options);
+            let make = || Rewriter::new(source.plan, source.edit, level, spares);
+            let options = &options;
             let gone = |_| io::Error::other("nobody takes the blocks");
             let work = move || {
                 let give =
