@@ -4,8 +4,11 @@
 //! out is an ordinary member that every reader takes.
 
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+
+use super::deflate::Deflater;
 
 /// A compressed block.
 #[derive(Debug, Default)]
@@ -14,15 +17,24 @@ pub(crate) struct GzipBlock {
     crc: Crc,
 }
 
+/// Levels at which text is compressed by [`Deflater`]: it comes out smaller than by these levels of the library, sooner.
+const OWN_LEVELS: RangeInclusive<u32> = 1..=2;
+
 /// Compresses blocks, reusing its state.
-pub(crate) struct BlockCompressor {
-    compress: Compress,
+pub(crate) enum BlockCompressor {
+    /// Made for traces.
+    Own(Box<Deflater>),
+    /// The library's.
+    Library(Compress),
 }
 
 impl BlockCompressor {
     /// A compressor of a level from 0 to 9.
     pub(crate) fn new(level: u32) -> Self {
-        Self { compress: Compress::new(Compression::new(level.min(9)), false) }
+        if OWN_LEVELS.contains(&level) {
+            return Self::Own(Box::default());
+        }
+        Self::Library(Compress::new(Compression::new(level.min(9)), false))
     }
 
     /// Compresses a block on its own, into memory that holds nothing any more.
@@ -33,21 +45,28 @@ impl BlockCompressor {
             return block;
         }
         block.crc.update(text);
-        self.compress.reset();
         block.bytes.reserve(text.len() / 8 + 1024);
-        loop {
-            let taken = self.compress.total_in() as usize;
-            let status =
-                self.compress.compress_vec(&text[taken..], &mut block.bytes, FlushCompress::Sync);
-            let is_whole = self.compress.total_in() as usize == text.len();
-            let has_room = block.bytes.len() < block.bytes.capacity();
-            if is_whole && has_room {
-                break;
-            }
-            debug_assert!(matches!(status, Ok(Status::Ok | Status::BufError)));
-            block.bytes.reserve(block.bytes.capacity().max(4096));
+        match self {
+            Self::Own(deflater) => deflater.compress(text, &mut block.bytes),
+            Self::Library(compress) => compress_whole(compress, text, &mut block.bytes),
         }
         block
+    }
+}
+
+/// Appends a text, compressed on its own, up to a byte boundary.
+fn compress_whole(compress: &mut Compress, text: &[u8], out: &mut Vec<u8>) {
+    compress.reset();
+    loop {
+        let taken = compress.total_in() as usize;
+        let status = compress.compress_vec(&text[taken..], out, FlushCompress::Sync);
+        let is_whole = compress.total_in() as usize == text.len();
+        let has_room = out.len() < out.capacity();
+        if is_whole && has_room {
+            return;
+        }
+        debug_assert!(matches!(status, Ok(Status::Ok | Status::BufError)));
+        out.reserve(out.capacity().max(4096));
     }
 }
 
@@ -108,7 +127,7 @@ mod tests {
                     .collect()
             })
             .collect();
-        for level in [0, 1, 6] {
+        for level in [0, 1, 2, 3, 6] {
             let mut compressor = BlockCompressor::new(level);
             let mut member = GzipMember::new(Vec::new()).unwrap();
             let mut whole = Vec::new();

@@ -105,28 +105,41 @@ impl Lane {
 /// The room of a lane on which nothing is open.
 const EMPTY: i64 = i64::MAX;
 
-/// The lanes of a track, of which the first with room is found in logarithmic time: many slices may cross.
+/// So many lanes are searched one after the other.
+const FEW_LANES: usize = 8;
+
+/// The lanes of a track, of which the first with room is found in logarithmic time where they are not few: many slices may cross.
 struct Lanes {
     lanes: Vec<Lane>,
-    /// Ends of what is open, with the lane, the next first.
+    /// Ends of what is open, with the lane, the next first; empty while lanes are few.
     ends: BinaryHeap<Reverse<(i64, usize)>>,
-    /// A binary tree whose leaves are the rooms of the lanes, as of the last slice; every other node is the larger of its two.
+    /// A binary tree whose leaves are the rooms of the lanes, as of the last slice; every other node is the larger of its two. Empty while
+    /// lanes are few.
     rooms: Vec<i64>,
 }
 
 impl Lanes {
     fn new() -> Self {
-        let (ends, rooms) = (BinaryHeap::new(), vec![i64::MIN; 2]);
-        let mut lanes = Self { lanes: Vec::new(), ends, rooms };
-        lanes.add();
-        lanes
+        Self { lanes: vec![Lane::default()], ends: BinaryHeap::new(), rooms: Vec::new() }
+    }
+
+    fn are_few(&self) -> bool {
+        self.lanes.len() <= FEW_LANES
     }
 
     fn add(&mut self) {
         self.lanes.push(Lane::default());
+        if self.are_few() {
+            return;
+        }
+        if self.ends.is_empty() {
+            let of_lane = |(i, lane): (usize, &Lane)| {
+                lane.open.iter().map(|&end_ns| Reverse((end_ns, i))).collect::<Vec<_>>()
+            };
+            self.ends = self.lanes.iter().enumerate().flat_map(of_lane).collect();
+        }
         if self.lanes.len() > self.rooms.len() / 2 {
-            let n_leaves = self.rooms.len();
-            self.rooms = vec![i64::MIN; 2 * n_leaves];
+            self.rooms = vec![i64::MIN; 2 * self.lanes.len().next_power_of_two()];
             (0..self.lanes.len()).for_each(|lane| self.update(lane));
         } else {
             self.update(self.lanes.len() - 1);
@@ -153,8 +166,16 @@ impl Lanes {
         }
     }
 
-    /// The first lane with so much room; the one after the last where there is none.
-    fn first_with(&self, room_ns: i64) -> usize {
+    /// The first lane with so much room for a slice that starts at a time; the one after the last where there is none.
+    fn first_with(&mut self, room_ns: i64, start_ns: i64) -> usize {
+        if self.are_few() {
+            let has_room = |lane: &mut Lane| {
+                lane.close(start_ns);
+                lane.room_ns() >= room_ns
+            };
+            let found = self.lanes.iter_mut().position(has_room);
+            return found.unwrap_or(self.lanes.len());
+        }
         let n_leaves = self.rooms.len() / 2;
         if self.rooms[1] < room_ns {
             return self.lanes.len();
@@ -168,6 +189,9 @@ impl Lanes {
 
     fn open(&mut self, lane: usize, end_ns: i64) {
         self.lanes[lane].open.push(end_ns);
+        if self.are_few() {
+            return;
+        }
         self.ends.push(Reverse((end_ns, lane)));
         self.update(lane);
     }
@@ -205,8 +229,8 @@ fn assign(store: &Store, track: &Track, is_gone: &[bool]) -> TrackLanes {
         lanes.close(start_ns);
         let number = match preferred(store, slice, &lane_of_frame) {
             Preferred::Lane(lane) if lanes.lanes[lane].accepts(start_ns, end_ns) => lane,
-            Preferred::Empty => lanes.first_with(EMPTY),
-            _ => lanes.first_with(end_ns.min(EMPTY - 1)),
+            Preferred::Empty => lanes.first_with(EMPTY, start_ns),
+            _ => lanes.first_with(end_ns.min(EMPTY - 1), start_ns),
         };
         // Beyond this many lanes nobody looks; what is left overlaps on the last one.
         let number = number.min(usize::from(u16::MAX) - 1);

@@ -4,6 +4,8 @@
 //! files or decides what is kept; it is given a plan and a place to write to.
 
 mod annotations;
+mod deflate;
+mod deflate_codes;
 mod edit;
 mod flows;
 mod gzip;

@@ -145,13 +145,6 @@ mod tests {
 
     const NUMBERS: [u64; 8] = [0, 1, 127, 128, 16_383, 16_384, 1 << 62, u64::MAX];
 
-    /// The packets of a file.
-    #[derive(Clone, PartialEq, Message)]
-    struct Packets {
-        #[prost(message, repeated, tag = "1")]
-        packet: Vec<TracePacket>,
-    }
-
     fn packet(delta: u64, sequence: u32, event: TrackEvent) -> TracePacket {
         TracePacket {
             timestamp: Some(delta),
@@ -214,8 +207,10 @@ mod tests {
             };
             let interned_data = around.interned_data.clone();
             let expected = TracePacket { interned_data, ..packet(number, 7, event) };
-            let read = Packets::decode(bytes.as_slice()).expect("what was written can be read");
-            assert_eq!(read.packet, [expected]);
+            let mut rest = bytes.as_slice();
+            assert_eq!(rest.split_off_first(), Some(&10));
+            let read = TracePacket::decode_length_delimited(&mut rest);
+            assert_eq!((read, rest), (Ok(expected), &[][..]));
         }
     }
 }
