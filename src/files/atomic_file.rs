@@ -3,13 +3,18 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{Builder, JoinHandle};
 
 use super::inputs::refuse;
 use super::unfinished::{self, unfinished};
 
 const BUFFER_BYTES: usize = 1 << 18;
+
+/// After so many bytes the disk is told to take what was written, while more is made: the end then waits for little.
+const BYTES_AHEAD_OF_DISK: usize = 64 << 20;
 
 /// End of the names of files that are not whole yet.
 const TEMPORARY: &str = ".tmp";
@@ -26,6 +31,10 @@ pub struct AtomicFile {
     /// The temporary name; `None` for what is written to as it is.
     temporary: Option<PathBuf>,
     target: PathBuf,
+    /// Bytes that the disk was not told of.
+    n_ahead: usize,
+    /// Waits for the disk.
+    to_disk: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl AtomicFile {
@@ -38,7 +47,7 @@ impl AtomicFile {
         if fs::metadata(target).is_ok_and(|metadata| !metadata.is_file()) {
             let file = File::options().write(true).open(target)?;
             let file = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
-            return Ok(Self { file, complete: None, temporary: None, target: target.to_owned() });
+            return Ok(Self::new(file, None, target.to_owned()));
         }
         Self::create_at(fs::canonicalize(target).unwrap_or_else(|_| target.to_owned()))
     }
@@ -65,7 +74,32 @@ impl AtomicFile {
         let file = unfinished::make(&temporary, || File::create(&temporary))?;
         mark_as_ours(&file);
         let file = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
-        Ok(Self { file, complete: None, temporary: Some(temporary), target })
+        Ok(Self::new(file, Some(temporary), target))
+    }
+
+    fn new(file: Option<BufWriter<File>>, temporary: Option<PathBuf>, target: PathBuf) -> Self {
+        Self { file, complete: None, temporary, target, n_ahead: 0, to_disk: None }
+    }
+
+    /// Has the disk take what was written so far, unless it still takes what came before.
+    fn tell_disk(&mut self) -> io::Result<()> {
+        if self.to_disk.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Ok(());
+        }
+        self.wait_for_disk()?;
+        let Some(file) = self.file.as_ref().filter(|_| self.temporary.is_some()) else {
+            return Ok(());
+        };
+        let file = file.get_ref().try_clone()?;
+        self.n_ahead = 0;
+        // Where the system has no more threads, the end waits for all.
+        self.to_disk = Builder::new().spawn(move || file.sync_data()).ok();
+        Ok(())
+    }
+
+    fn wait_for_disk(&mut self) -> io::Result<()> {
+        let Some(thread) = self.to_disk.take() else { return Ok(()) };
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Gives the file its name. Gives its size in bytes.
@@ -82,6 +116,7 @@ impl AtomicFile {
         if self.temporary.is_none() {
             return Ok(0);
         }
+        self.wait_for_disk()?;
         // Only what is on the disk may take the name: a full disk may show as late as here.
         file.sync_data()?;
         let bytes = file.metadata()?.len();
@@ -110,7 +145,12 @@ fn finish_together(files: Vec<AtomicFile>) -> io::Result<()> {
 
 impl Write for AtomicFile {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.file.as_mut().map_or(Ok(0), |file| file.write(buffer))
+        let n = self.file.as_mut().map_or(Ok(0), |file| file.write(buffer))?;
+        self.n_ahead += n;
+        if self.n_ahead >= BYTES_AHEAD_OF_DISK {
+            self.tell_disk()?;
+        }
+        Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use super::chrome::decode::flow_id;
-pub(crate) use super::chrome::event::{RawEvent, RawValue, escaped_char, key_text, utf16_unit};
+pub(crate) use super::chrome::event::{
+    Alike, RawEvent, RawValue, escaped_char, key_text, utf16_unit,
+};
 pub(crate) use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
-pub(crate) use super::ids::{id_space, shifted_id};
+pub(crate) use super::ids::{IdSpace, id_space, shifted_id};
 use super::pipeline::{Opened, PassError};
 use super::trace::{EventIndex, ReadTrace};
 use super::unmerge::{Restorer, SplitPlan};

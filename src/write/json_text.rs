@@ -25,6 +25,11 @@ pub(super) fn needs_care(text: &[u8]) -> bool {
     rest.iter().any(|&b| b < 0x20 || b == b'\\')
 }
 
+/// Whether a value is a string that is copied as it is, where it was read without repair.
+pub(super) fn is_plain(value: RawValue<'_>) -> bool {
+    matches!(value.0, [b'"', inner @ .., b'"'] if !needs_care(inner))
+}
+
 /// Appends what stood between the quotes of a string, with `is_repaired` also where quotes inside it were not escaped.
 #[inline]
 pub(crate) fn put_inner(inner: &[u8], is_repaired: bool, out: &mut Vec<u8>) {

@@ -8,6 +8,7 @@ mod deflate;
 mod deflate_codes;
 mod edit;
 mod flows;
+mod forms;
 mod gzip;
 mod json;
 mod json_text;

@@ -7,13 +7,14 @@
 use std::io::Write as _;
 
 use super::edit::{BlockTally, COLLAPSED_COUNT_KEY, COLLAPSED_NS_KEY, Edit};
+use super::forms::{Form, Forms, Names};
 use super::gzip::{BlockCompressor, GzipBlock};
 use super::json_text::{put_inner, put_string, put_value, valid_utf8};
 use super::plan::{IdKey, InputPlan, ProcessPlan, TrackPlan};
 use super::spare::Spares;
 use crate::diag::timings::timed;
 use crate::model::time::write_us;
-use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, id_space, shifted_id};
+use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, shifted_id};
 use crate::store::{ADDED_KEY, ORIGINAL_KEY};
 
 /// The first id that Perfetto's importer does not take as a number; as a string of hex digits it does.
@@ -31,6 +32,8 @@ pub(crate) struct Rewriter<'p> {
     spares: &'p Spares,
     out: Vec<u8>,
     tally: BlockTally,
+    forms: Forms,
+    names: Names,
     last: Option<Track<'p>>,
 }
 
@@ -84,7 +87,8 @@ impl<'p> Rewriter<'p> {
         let memory = || Vec::with_capacity(crate::model::limits::BLOCK_BYTES * 9 / 8);
         let mut out = spares.texts.take().unwrap_or_else(memory);
         out.clear();
-        Self { plan, edit, level, spares, out, tally: BlockTally::default(), last: None }
+        let (tally, forms, names) = <(BlockTally, Forms, Names)>::default();
+        Self { plan, edit, level, spares, out, tally, forms, names, last: None }
     }
 
     /// Finds what the event's pid and tid become, unless it has those of the one before.
@@ -128,10 +132,9 @@ impl<'p> Rewriter<'p> {
         if !out.is_empty() {
             out.extend_from_slice(SEPARATOR);
         }
-        out.extend_from_slice(b"{\"ph\":");
-        put_value(event.ph, is_repaired, out);
-        put_member(b",\"cat\":", event.cat, is_repaired, out);
-        put_member(b",\"name\":", event.name, is_repaired, out);
+        let form = self.forms.of(event, self.edit, is_repaired);
+        out.extend_from_slice(form.head());
+        self.names.put(event, is_repaired, out);
         match lane {
             0 => out.extend_from_slice(&track.text[usize::from(is_repaired)]),
             lane => put_track(event, track, lane, is_repaired, out),
@@ -147,7 +150,7 @@ impl<'p> Rewriter<'p> {
         if !event.args.is_empty() || collapsed.is_some() {
             out.extend_from_slice(b",\"args\":{");
             let start = out.len();
-            put_args(event, track, self.plan.id_offset, self.edit, is_repaired, out);
+            put_args(event, form, track, self.plan.id_offset, is_repaired, out);
             if let Some(collapsed) = collapsed {
                 let comma = if out.len() > start { "," } else { "" };
                 // Writing to a vector cannot fail.
@@ -370,28 +373,30 @@ fn put_number(number: u64, out: &mut Vec<u8>) {
 
 fn put_args(
     event: &RawEvent<'_>,
+    form: &Form,
     track: &Track<'_>,
     id_offset: u64,
-    edit: Option<&Edit>,
     is_repaired: bool,
     out: &mut Vec<u8>,
 ) {
     let renamed = track.process.filter(|_| event.ph.inner() == b"M");
-    let mut before: &[u8] = b"\"";
-    for &(key, value) in &event.args {
-        if edit.is_some_and(|edit| edit.drops_arg(key)) {
+    let mut is_first = true;
+    for (&(key, value), (key_text, arg)) in event.args.iter().zip(form.args()) {
+        if arg.is_dropped {
             continue;
         }
-        put_key(key, is_repaired, before, out);
-        before = b",\"";
+        if !std::mem::take(&mut is_first) {
+            out.push(b',');
+        }
+        out.extend_from_slice(key_text);
         if let Some(process) = renamed
             && put_process_arg(event.name.inner(), key, process, out)
         {
-            put_key(ORIGINAL_KEY.as_bytes(), false, before, out);
+            put_key(ORIGINAL_KEY.as_bytes(), false, b",\"", out);
             put_value(value, is_repaired, out);
             continue;
         }
-        match id_space(key).and_then(|space| shifted_id(space, value, id_offset)) {
+        match arg.space.and_then(|space| shifted_id(space, value, id_offset)) {
             Some(id) if id_offset != 0 => put_number(id, out),
             _ => put_value(value, is_repaired, out),
         }
