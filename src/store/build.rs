@@ -437,8 +437,11 @@ fn shared<T: Copy + Ord>(rows: &mut Vec<T>, ids: &mut BTreeMap<T, u32>, row: T) 
 /// Puts the slices in the order of the store, with their names. Gives where each went.
 fn place_slices(store: &mut Store, name: Vec<u32>, mut order: Order, rank: &Ranks) -> Places {
     let mut named = Named::take(&mut store.slices, name);
-    store.slices.reorder_times(&order);
-    let (again, ()) = rayon::join(|| store.close_frames(), || named.reorder(&order));
+    let times = || {
+        store.slices.reorder_times(&order);
+        store.close_frames()
+    };
+    let (again, ()) = rayon::join(times, || named.reorder(&order));
     if let Some(again) = again {
         store.slices.reorder_times(&again);
         named.reorder(&again);
@@ -456,25 +459,25 @@ struct Named {
     id_a: CompactColumn,
     id_b: CompactColumn,
     event: Vec<u32>,
-    /// Memory of a column that was put in order, for the next one: the system gives new memory page by page.
-    spare: Vec<u32>,
 }
 
 impl Named {
     fn take(slices: &mut Slices, name: Vec<u32>) -> Self {
         let Slices { id_a, id_b, event, .. } = slices;
         let (id_a, id_b) = (std::mem::take(id_a), std::mem::take(id_b));
-        Self { name, id_a, id_b, event: std::mem::take(event), spare: Vec::new() }
+        Self { name, id_a, id_b, event: std::mem::take(event) }
     }
 
     fn reorder(&mut self, order: &Order) {
-        let Self { name, id_a, id_b, event, spare } = self;
-        order.permute_with(name, spare);
-        id_a.permute(order, spare);
-        id_b.permute(order, spare);
-        if !event.is_empty() {
-            order.permute_with(event, spare);
-        }
+        let Self { name, id_a, id_b, event } = self;
+        // The numbers of events are kept for every slice or for none.
+        let events = || {
+            if !event.is_empty() {
+                order.reorder(event);
+            }
+        };
+        let names = || rayon::join(|| order.reorder(name), events);
+        rayon::join(names, || rayon::join(|| id_a.reorder(order), || id_b.reorder(order)));
     }
 
     fn put(mut self, slices: &mut Slices, rank: &Ranks) {
@@ -563,9 +566,9 @@ fn place_small_tables(
 impl Slices {
     /// Puts times and categories in another order.
     fn reorder_times(&mut self, order: &Order) {
-        self.ts_ns = order.permute(&self.ts_ns);
-        self.dur_ns = self.dur_ns.permuted(order);
-        self.category = order.permute(&self.category);
+        let Self { ts_ns, dur_ns, category, .. } = self;
+        let lengths = || rayon::join(|| dur_ns.reorder(order), || order.reorder(category));
+        rayon::join(|| order.reorder(ts_ns), lengths);
     }
 
     /// Bytes of memory held by the columns.

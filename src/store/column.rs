@@ -164,9 +164,9 @@ impl CompactColumn {
         Self { narrow: order.permute(&self.narrow), wide: self.wide_permuted(order) }
     }
 
-    /// Puts the rows in another order. The memory of the rows and that of `spare`, whose content means nothing, change places.
-    pub(super) fn permute(&mut self, order: &Order, spare: &mut Vec<u32>) {
-        order.permute_with(&mut self.narrow, spare);
+    /// Puts the rows in an order that leaves none out.
+    pub(super) fn reorder(&mut self, order: &Order) {
+        order.reorder(&mut self.narrow);
         self.wide = self.wide_permuted(order);
     }
 
@@ -239,7 +239,7 @@ mod tests {
         let permuted = Order::of_rows(&order);
         let c = a.permuted(&permuted);
         let mut in_place = a.clone();
-        in_place.permute(&permuted, &mut vec![7; 3]);
+        in_place.reorder(&permuted);
         assert_eq!(in_place, c);
         for (new, &old) in order.iter().enumerate() {
             assert_eq!(c.get(new), a.get(old as usize));

@@ -5,6 +5,7 @@
 //! many there are, and nothing else.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -15,6 +16,9 @@ const ROWS_AT_A_TIME: usize = 1 << 16;
 
 /// Where runs of a track are shorter than this on average and out of order, its slices are sorted one by one.
 const SHORT_RUN: usize = 4;
+
+/// A column of which fewer rows than one in so many go against the others is put in order where it lies.
+const FEW: usize = 4;
 
 /// The place of a slice on its track: start ascending, end descending. Of equal ones the order of the file counts.
 pub(super) type Key = (i64, Reverse<i64>);
@@ -120,7 +124,7 @@ struct Piece {
 }
 
 impl Piece {
-    fn all(self) -> std::ops::Range<u32> {
+    fn all(self) -> Range<u32> {
         self.first..self.first + self.len
     }
 
@@ -198,6 +202,20 @@ struct Stretch {
     len: u32,
 }
 
+impl Stretch {
+    fn goes_up(&self) -> bool {
+        self.new > self.old
+    }
+
+    fn goes_down(&self) -> bool {
+        self.new < self.old
+    }
+
+    fn old_rows(&self) -> Range<usize> {
+        self.old as usize..(self.old + self.len) as usize
+    }
+}
+
 /// Which old row comes in the place of each new one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Order {
@@ -237,7 +255,7 @@ impl Order {
     }
 
     /// The old rows of some new ones.
-    fn pieces(&self, new: std::ops::Range<usize>) -> impl Iterator<Item = Piece> + '_ {
+    fn pieces(&self, new: Range<usize>) -> impl Iterator<Item = Piece> + '_ {
         let (start, end) = (new.start as u32, new.end as u32);
         let first = self.stretches.partition_point(|stretch| stretch.new + stretch.len <= start);
         let stretches = self.stretches[first..].iter();
@@ -255,13 +273,46 @@ impl Order {
         out
     }
 
-    /// Puts the values of the new rows in the place of the old ones. Their memory and that of `spare`, whose content means
-    /// nothing, change places.
-    pub(super) fn permute_with(&self, values: &mut Vec<u32>, spare: &mut Vec<u32>) {
-        spare.resize(self.n_rows, 0);
-        self.fill(spare, values);
-        std::mem::swap(values, spare);
+    /// Puts values in this order, which leaves none out: where they lie, if most of them go the same way, so that only the others
+    /// take memory meanwhile.
+    pub(super) fn reorder<T: Copy + Default + Send + Sync>(&self, values: &mut Vec<T>) {
+        let few = values.len() / FEW;
+        let n_rows = |goes: fn(&&Stretch) -> bool| -> usize {
+            self.stretches.iter().filter(goes).map(|stretch| stretch.len as usize).sum()
+        };
+        if n_rows(|stretch| stretch.goes_up()) <= few {
+            let others = self.stretches.iter().filter(|stretch| !stretch.goes_up());
+            self.reorder_around(values, Stretch::goes_up, others);
+        } else if n_rows(|stretch| stretch.goes_down()) <= few {
+            let others = self.stretches.iter().rev().filter(|stretch| !stretch.goes_down());
+            self.reorder_around(values, Stretch::goes_down, others);
+        } else {
+            *values = self.permute(values);
+        }
+        // Columns grow by doubling; none does any more.
         values.shrink_to_fit();
+    }
+
+    /// Sets the values aside that go against the stream, moves the others and puts those back. The others come so that each goes to
+    /// where nothing is that has not moved: those that go down from the bottom, or those that go up from the top.
+    fn reorder_around<'a, T: Copy>(
+        &'a self,
+        values: &mut [T],
+        is_aside: impl Fn(&Stretch) -> bool,
+        others: impl Iterator<Item = &'a Stretch>,
+    ) {
+        let against = || self.stretches.iter().filter(|stretch| is_aside(stretch));
+        let aside: Vec<T> =
+            against().flat_map(|stretch| &values[stretch.old_rows()]).copied().collect();
+        for stretch in others.filter(|stretch| stretch.old != stretch.new) {
+            values.copy_within(stretch.old_rows(), stretch.new as usize);
+        }
+        let mut aside = aside.as_slice();
+        for stretch in against() {
+            let (those, rest) = aside.split_at(stretch.len as usize);
+            values[stretch.new as usize..][..those.len()].copy_from_slice(those);
+            aside = rest;
+        }
     }
 
     /// Copies old values to the places of the new ones, in parallel.
@@ -388,6 +439,9 @@ mod tests {
             });
             let all: Vec<u32> = (0..rows.len() as u32).collect();
             prop_assert_eq!(&order.permute(&all), &expected);
+            let mut in_place = all;
+            order.reorder(&mut in_place);
+            prop_assert_eq!(&in_place, &expected);
             for (number, track) in tracks.iter().enumerate() {
                 for &old in &expected[track.slices.clone()] {
                     prop_assert_eq!(numbers[rows[old as usize].0 as usize] as usize, number);
