@@ -300,11 +300,11 @@ mod tests {
             let mut stack = NestStack::default();
             let mut around = Around::of(&store);
             let mut from = 0;
-            for slice in 0..store.slices.len() {
+            for (slice, is_stop) in (0..store.slices.len()).zip(stops) {
                 prop_assert!(nests(store.kind(slice)));
                 let (start_ns, end_ns) = (store.slices.ts_ns[slice], store.slices.end_ns(slice));
                 stack.enter(slice as u32, start_ns, end_ns, |_| ());
-                if !stops[slice] {
+                if !is_stop {
                     continue;
                 }
                 around.go_on(from, slice);

@@ -140,7 +140,7 @@ mod tests {
             ph: RawValue(b"\"X\""),
             cat: RawValue(b"\"a\tb\""),
             name: RawValue(text.as_bytes()),
-            args: vec![(b"correlation", RawValue(b"7")), (b"k\"", RawValue(b"8"))],
+            args: vec![(b"correlation", RawValue(b"7")), (b"k\t", RawValue(b"8"))],
             alike: Alike { template, name },
             ..RawEvent::default()
         };
@@ -151,7 +151,7 @@ mod tests {
             let form = forms.of(&event, None, false);
             assert_eq!(form.head(), b"{\"ph\":\"X\",\"cat\":\"a\\u0009b\",\"name\":");
             let args: Vec<_> = form.args().map(|(key, arg)| (key, arg.space.is_some())).collect();
-            assert_eq!(args, [(&b"\"correlation\":"[..], true), (b"\"k\\\"\":", false)]);
+            assert_eq!(args, [(&b"\"correlation\":"[..], true), (b"\"k\\u0009\":", false)]);
             let mut out = Vec::new();
             names.put(&event, false, &mut out);
             assert_eq!(out, b"\"n\"");
