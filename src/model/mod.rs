@@ -10,6 +10,7 @@ pub mod kind;
 pub mod limits;
 pub mod log;
 mod middle;
+mod spare;
 pub mod time;
 mod words;
 
@@ -18,4 +19,5 @@ pub(crate) use digits::{HIGHS, ONES, number_of_digits, three_behind_point};
 pub use ident::{Identity, Parallel, Role};
 pub use kind::{EventKind, MODULE_FRAME};
 pub use middle::middle;
+pub(crate) use spare::Spare;
 pub(crate) use words::named;

@@ -5,7 +5,8 @@
 
 use std::io;
 use std::ops::Deref;
-use std::sync::{Mutex, PoisonError};
+
+use crate::model::Spare;
 
 /// Text at the start of a piece of memory; what stands behind it was left there and means nothing.
 #[derive(Debug, Default)]
@@ -79,15 +80,12 @@ impl Text {
 
 /// Memory that waits for the text of another block.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
-    free: Mutex<Vec<Text>>,
-}
+pub(super) struct Texts(Spare<Text>);
 
 impl Texts {
     /// An empty text.
     pub(super) fn take(&self) -> Text {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut text = free.unwrap_or_default();
+        let mut text = self.0.take().unwrap_or_default();
         text.truncate(0);
         text
     }
@@ -95,7 +93,7 @@ impl Texts {
     /// Keeps the memory of a text that is done with.
     pub(super) fn give(&self, text: Text) {
         if !text.memory.is_empty() {
-            self.free.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+            self.0.give(text);
         }
     }
 }

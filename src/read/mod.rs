@@ -10,6 +10,7 @@ mod discover;
 mod error;
 #[cfg(feature = "program")]
 pub(crate) mod events;
+mod file_at;
 mod file_id;
 mod gzip;
 mod ids;
@@ -39,8 +40,12 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+#[cfg(feature = "program")]
+pub(crate) use deflate::CODE_LENGTH_ORDER;
 pub use discover::{Inputs, MERGED_COPY, NOT_A_TRACE, SLIM_COPY, SLIM_ENDING, discover};
 pub use error::ReadError;
+#[cfg(feature = "program")]
+pub(crate) use file_at::read_at;
 pub use file_id::FileId;
 pub use ids::ID_ARGUMENTS;
 pub use kinds::is_not_a_rank;

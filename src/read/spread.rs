@@ -8,12 +8,14 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Progress;
-use super::deflate::{Bytes, Expander, Piece, Stop, read_at};
+use super::deflate::{Bytes, Expander, Piece, Stop};
+use super::file_at::read_at;
 use crate::diag::timings::timed;
+use crate::model::Spare;
 use crate::model::limits::PIECE_BYTES;
 
 /// Work that any thread may do.
@@ -59,9 +61,9 @@ const SKIPPED_BYTES: u64 = 1 << 20;
 
 /// What waits to be used again.
 #[derive(Default)]
-struct Spare {
-    pieces: Mutex<Vec<Piece>>,
-    bytes: Mutex<Vec<Bytes>>,
+struct Spares {
+    pieces: Spare<Piece>,
+    bytes: Spare<Bytes>,
 }
 
 /// A piece that somebody decodes.
@@ -77,7 +79,7 @@ pub(super) struct Spread {
     file_bytes: u64,
     progress: Arc<Progress>,
     hands: Hands,
-    spare: Arc<Spare>,
+    spare: Arc<Spares>,
     ahead: VecDeque<Ahead>,
     /// The bit where the next piece begins that nobody decodes yet.
     next: u64,
@@ -243,7 +245,7 @@ impl Spread {
             let Some((piece, until)) = self.take_front()? else { return self.go_on(u64::MAX) };
             match piece.start {
                 _ if until <= here => {
-                    self.spare.give(piece);
+                    self.spare.pieces.give(piece);
                     self.n_missed += 1;
                     if self.n_missed > MAX_MISSED + self.n_met {
                         return Err(Odd);
@@ -251,7 +253,7 @@ impl Spread {
                 }
                 Some(start) if start == here && self.now.is_between() => {
                     self.n_met += 1;
-                    self.spare.give(std::mem::replace(&mut self.now, piece));
+                    self.spare.pieces.give(std::mem::replace(&mut self.now, piece));
                     return Ok(());
                 }
                 start => {
@@ -264,9 +266,9 @@ impl Spread {
 
     /// Decodes from where the text ends up to the first block that begins at a bit or behind it.
     fn go_on(&mut self, until: u64) -> Result<(), Odd> {
-        let mut bytes = self.spare.bytes();
+        let mut bytes = self.spare.bytes.take().unwrap_or_default();
         let went_on = timed("read: decode", || self.now.go_on(&self.file, &mut bytes, until));
-        self.spare.give_bytes(bytes);
+        self.spare.bytes.give(bytes);
         went_on.map_err(|_| Odd)
     }
 
@@ -288,10 +290,11 @@ impl Spread {
             let (file, spare) = (Arc::clone(&self.file), Arc::clone(&self.spare));
             let (to, decoded) = sync_channel(1);
             let task: Task = Box::new(move || {
-                let (mut piece, mut bytes) = (spare.piece(), spare.bytes());
+                let mut piece = spare.pieces.take().unwrap_or_else(Piece::new);
+                let mut bytes = spare.bytes.take().unwrap_or_default();
                 let find = || piece.find(&file, &mut bytes, from, until);
                 let found = timed("read: decode ahead", find);
-                spare.give_bytes(bytes);
+                spare.bytes.give(bytes);
                 // The receiver is gone where nobody reads on.
                 let _ = to.send(found.map(|()| piece));
             });
@@ -308,28 +311,6 @@ impl Spread {
         self.n_counted += new;
         self.progress.add_file_bytes(new);
     }
-}
-
-impl Spare {
-    fn piece(&self) -> Piece {
-        take(&self.pieces).unwrap_or_else(Piece::new)
-    }
-
-    fn bytes(&self) -> Bytes {
-        take(&self.bytes).unwrap_or_default()
-    }
-
-    fn give(&self, piece: Piece) {
-        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
-    }
-
-    fn give_bytes(&self, bytes: Bytes) {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
-    }
-}
-
-fn take<T>(spare: &Mutex<Vec<T>>) -> Option<T> {
-    spare.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }
 
 /// A file from an offset on, wherever others read in it.

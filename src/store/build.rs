@@ -4,14 +4,13 @@
 //! themselves; at the end columns are put in order one after the other, so that the peak is the store plus one column.
 //! Numbers given while reading depend on the input's order alone and become ranks at the end.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
 use super::chunk::{AsyncEdge, Chunk, Edge, LocalTrack, NameKind};
 use super::edges;
-use super::order::{Asked, Order, Places, Runs};
+use super::order::{Asked, Order, Places, Runs, key};
 use super::strings::{Interner, Ranks, SeenStr};
 use super::{
     ArgumentRow, AsideRow, CollectiveRow, CompactColumn, Counter, Flow, Instant, LaunchConfig,
@@ -410,8 +409,7 @@ impl StoreBuilder {
     fn push_slice(&mut self, begin: &Edge<SeenStr, u32>, end_ns: i64, category: u8) -> i64 {
         let slices = &mut self.store.slices;
         let dur_ns = end_ns.saturating_sub(begin.ts_ns).max(0);
-        let key = (begin.ts_ns, Reverse(begin.ts_ns.saturating_add(dur_ns)));
-        self.runs.add(slices.len() as u32, begin.track, key);
+        self.runs.add(slices.len() as u32, begin.track, key(begin.ts_ns, dur_ns));
         slices.ts_ns.push(begin.ts_ns);
         slices.dur_ns.push(Some(dur_ns as u64));
         self.texts.name.push(begin.name.0);

@@ -1,16 +1,15 @@
 //! One block of input as columns, with ids of its own.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use super::{
     ArgumentRow, AsideRow, CollectiveRow, CompactColumn, CopyRow, Counter, DeviceRow, EventNumbers,
     Flow, FlowPhase, Instant, Keep, LaunchConfig, LocalStr, MemoryRow, ModuleRow, OpRow, Shapes,
     SyncRow, TrackId,
-    order::{Key, Runs},
+    order::{Key, Runs, key},
     strings::{Interner, SeenStr},
 };
+use crate::model::Spare;
 
 /// A track of one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -150,7 +149,7 @@ impl Chunk {
     pub(super) fn first_key(&self) -> Option<Key> {
         let ts_ns = *self.ts_ns.first()?;
         let dur_ns = self.dur_ns.get(0).unwrap_or(0) as i64;
-        Some((ts_ns, Reverse(ts_ns.saturating_add(dur_ns))))
+        Some(key(ts_ns, dur_ns))
     }
 
     /// Forgets all rows and keeps the memory, for another block.
@@ -205,20 +204,19 @@ impl Chunk {
 
 /// Memory of chunks that were joined, for the next ones: what is given back to the system comes back page by page.
 #[derive(Debug, Default)]
-pub struct SpareChunks(Mutex<Vec<Chunk>>);
+pub struct SpareChunks(Spare<Chunk>);
 
 impl SpareChunks {
     /// A builder in the memory of a chunk, where there is one.
     pub fn builder(&self, keep: Keep) -> ChunkBuilder {
-        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut chunk = spare.unwrap_or_default();
+        let mut chunk = self.0.take().unwrap_or_default();
         chunk.arguments = chunk.arguments.or_else(|| keep.arguments.then(Vec::new));
         ChunkBuilder { chunk, keeps_order: keep.order, ..ChunkBuilder::default() }
     }
 
     /// Takes a chunk that [`super::StoreBuilder::append`] emptied.
     pub fn give(&self, chunk: Chunk) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+        self.0.give(chunk);
     }
 }
 
@@ -292,8 +290,7 @@ impl ChunkBuilder {
         let chunk = &mut self.chunk;
         let index = chunk.ts_ns.len() as u32;
         let dur_ns = row.dur_ns.max(0);
-        let end_ns = row.ts_ns.saturating_add(dur_ns);
-        chunk.runs.add(index, row.track.0, (row.ts_ns, Reverse(end_ns)));
+        chunk.runs.add(index, row.track.0, key(row.ts_ns, dur_ns));
         if self.keeps_order {
             chunk.event.push(chunk.n_events.saturating_sub(1) as u32);
         }

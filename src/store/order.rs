@@ -23,6 +23,12 @@ const FEW: usize = 4;
 /// The place of a slice on its track: start ascending, end descending. Of equal ones the order of the file counts.
 pub(super) type Key = (i64, Reverse<i64>);
 
+/// The key of a slice that starts at a time and takes so long.
+#[inline]
+pub(super) fn key(ts_ns: i64, dur_ns: i64) -> Key {
+    (ts_ns, Reverse(ts_ns.saturating_add(dur_ns)))
+}
+
 /// The slices of one track, in order, that begin with a slice and go on to where the next run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
@@ -111,8 +117,9 @@ impl Runs {
 }
 
 impl Slices {
-    fn key(&self, slice: u32) -> Key {
-        (self.ts_ns[slice as usize], Reverse(self.end_ns(slice as usize)))
+    /// The place of a slice on its track.
+    pub(super) fn key(&self, slice: u32) -> Key {
+        key(self.ts_ns[slice as usize], self.dur_ns(slice as usize))
     }
 }
 

@@ -7,8 +7,6 @@
 //! **Starts.** Kineto writes a time of 0 where it has none. Such an event keeps its duration and has no place on the time
 //! line. Times of 0 that lie beside the others, as in files that count from their first event, are times.
 
-use std::cmp::Reverse;
-
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -156,7 +154,7 @@ impl Store {
 
     /// The order of the slices; `None` where it is the one that they are in.
     fn order_within_tracks(&self) -> Option<Order> {
-        let key = |slice: usize| (self.slices.ts_ns[slice], Reverse(self.slices.end_ns(slice)));
+        let key = |slice: usize| self.slices.key(slice as u32);
         let is_sorted = |track: &Track| track.slices.clone().is_sorted_by_key(key);
         if self.tracks.par_iter().all(is_sorted) {
             return None;

@@ -1,5 +1,7 @@
 //! The codes of deflate: of lengths and distances, and Huffman's, made for how often symbols occur.
 
+use crate::read::CODE_LENGTH_ORDER;
+
 /// The symbol that ends a block.
 pub(super) const END: usize = 256;
 /// Symbols of literals and lengths, and of distances.
@@ -170,9 +172,6 @@ fn shorten(n_of_depth: &mut [usize; MAX_BITS + 1], max_bits: usize) {
     }
 }
 
-/// The order in which the lengths of the codes of lengths stand.
-const ORDER: [usize; N_LENS] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-
 /// Gives the bits that start a block which is not the last one, with its codes.
 pub(super) fn put_head(
     literals: &[Code; N_LITERALS],
@@ -186,13 +185,14 @@ pub(super) fn put_head(
     let mut counts = [0; N_LENS];
     runs.iter().for_each(|run| counts[usize::from(run.symbol)] += 1);
     let of_lens = codes_within(&counts, MAX_BITS_OF_LENS);
-    let n_of_lens = ORDER.iter().rposition(|&symbol| of_lens[symbol].len > 0).map_or(0, |i| i + 1);
+    let n_of_lens =
+        CODE_LENGTH_ORDER.iter().rposition(|&symbol| of_lens[symbol].len > 0).map_or(0, |i| i + 1);
     let mut number = |number: usize, len| put(Code { bits: number as u32, len });
     number(0b100, 3);
     number(n_literals - END - 1, 5);
     number(n_distances - 1, 5);
     number(n_of_lens.max(4) - 4, 4);
-    let lens = ORDER[..n_of_lens.max(4)].iter().map(|&symbol| of_lens[symbol].len);
+    let lens = CODE_LENGTH_ORDER[..n_of_lens.max(4)].iter().map(|&symbol| of_lens[symbol].len);
     lens.for_each(|len| number(usize::from(len), 3));
     for Run { symbol, rest, n_rest } in runs {
         put(of_lens[usize::from(symbol)].with(u32::from(rest), n_rest));

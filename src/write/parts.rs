@@ -8,10 +8,10 @@ use rayon::prelude::*;
 
 use super::packets::put_packet;
 use super::pieces::{Piece, Shift};
-use super::spare::Spare;
 use super::spill::Spilled;
 use super::trace::Source;
 use crate::diag::timings::timed;
+use crate::model::Spare;
 
 /// Slices that wait to be encoded together, for each thread. Bounds memory, not results.
 const SLICES_PER_THREAD: usize = 2 * 8192;

@@ -16,11 +16,12 @@ use super::packets::{NEEDS_STATE, put_event};
 use super::perfetto::{BOOTTIME, HEAD_SEQUENCE, INSTANT, unsigned};
 use super::plan::{IdKey, InputPlan};
 use super::rewrite::key_of;
-use super::spare::Spare;
 use super::trace::{Pass, Source, WriteError};
 use super::uuids::Uuids;
 use crate::diag::timings::timed;
+use crate::model::Spare;
 use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, visit};
+use crate::read::read_at;
 use crate::store::{Store, TrackId};
 
 /// Scopes of instants in Perfetto's legacy events.
@@ -181,37 +182,13 @@ impl Arguments<'_> {
             at >= self.start && at + len as u64 <= self.start + self.window.len() as u64;
         if !is_inside {
             self.window.resize(len.max(Self::WINDOW), 0);
-            let n = read_at(self.file, at, &mut self.window)?;
+            let n = read_at(self.file, &mut self.window, at)?;
             self.window.truncate(n);
             self.start = at;
         }
         let from = (at - self.start) as usize;
         self.window.get(from..from + len).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
-}
-
-/// Reads at a place of a file until the buffer is full or the file ends. Gives the bytes read; the file's own position means nothing
-/// after.
-fn read_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
-    #[cfg(unix)]
-    use std::os::unix::fs::FileExt as _;
-    #[cfg(windows)]
-    use std::os::windows::fs::FileExt as _;
-    let mut n = 0;
-    while n < buffer.len() {
-        let (place, rest) = (at + n as u64, &mut buffer[n..]);
-        #[cfg(unix)]
-        let result = file.read_at(rest, place);
-        #[cfg(windows)]
-        let result = file.seek_read(rest, place);
-        match result {
-            Ok(0) => break,
-            Ok(more) => n += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(n)
 }
 
 /// What a block becomes.

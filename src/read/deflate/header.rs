@@ -12,7 +12,8 @@ const N_FIXED_SYMBOLS: usize = 288;
 const N_FIXED_DISTANCES: usize = 32;
 
 /// Lengths of codes of lengths come in this order.
-const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+pub(crate) const ORDER: [usize; 19] =
+    [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 /// The codes of a block.
 #[derive(Clone, Debug)]

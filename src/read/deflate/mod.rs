@@ -15,7 +15,9 @@ mod wide;
 
 pub(super) use decode::Stop;
 pub(super) use expand::Expander;
-pub(super) use piece::{Bytes, Piece, read_at};
+#[cfg(feature = "program")]
+pub(crate) use header::ORDER as CODE_LENGTH_ORDER;
+pub(super) use piece::{Bytes, Piece};
 
 /// Inflates a stream that stands whole in memory; `None` where anything is odd.
 #[cfg(feature = "rooms")]

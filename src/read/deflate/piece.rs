@@ -7,6 +7,7 @@ use super::decode::{Decoder, Stop};
 use super::search::find_block;
 use super::tokens::Tokens;
 use crate::model::limits::PIECE_BYTES;
+use crate::read::file_at::read_at;
 
 /// Bytes behind a piece in which the block may end that is cut by its end.
 const BEHIND: usize = PIECE_BYTES / 2;
@@ -62,30 +63,6 @@ impl Bytes {
         let bit = position.saturating_sub(self.start * 8);
         usize::try_from(bit).map_or(usize::MAX, |bit| bit.min(self.seen().len() * 8))
     }
-}
-
-/// Reads at an offset of a file, wherever others read in it: all that there is room for but at the end.
-pub(in crate::read) fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut n = 0;
-    while n < into.len() {
-        match read_some_at(file, &mut into[n..], offset + n as u64) {
-            Ok(0) => break,
-            Ok(more) => n += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(n)
-}
-
-#[cfg(unix)]
-fn read_some_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, into, offset)
-}
-
-#[cfg(not(unix))]
-fn read_some_at(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 impl Piece {

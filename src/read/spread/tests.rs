@@ -1,6 +1,7 @@
 //! What many threads inflate is what the library inflates, of sound streams and of damaged ones.
 
 use std::io::Write as _;
+use std::sync::Mutex;
 use std::sync::mpsc::SyncSender;
 
 use flate2::write::GzEncoder;
