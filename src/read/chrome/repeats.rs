@@ -6,8 +6,8 @@
 use super::fast::{self, Refusal};
 use super::same::is_same;
 
-/// Places for names by their hash.
-const N_PLACES: usize = 512;
+/// Places for names by their hash: a few times as many as a block has names.
+const N_PLACES: usize = 4096;
 
 /// A name with its quotes.
 #[derive(Clone, Copy, Debug)]
@@ -90,10 +90,14 @@ impl<'a> Repeats<'a> {
 }
 
 /// A place for a name, by its length and by bytes at its ends.
+#[inline]
 fn place_of(text: &[u8]) -> usize {
-    let word = |chunk: Option<&[u8; 8]>| chunk.map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let (first, last) = (word(text.first_chunk()), word(text.last_chunk()));
-    let middle = word(text.get(text.len() / 2..).and_then(|rest| rest.first_chunk()));
+    let (first, last) = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (text.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0),
+    };
+    let middle = text.get(text.len() / 2..).and_then(|rest| rest.first_chunk());
+    let middle = middle.map_or(0, |bytes| u64::from_le_bytes(*bytes));
     let mixed = (first ^ last.rotate_left(23) ^ middle.rotate_left(41) ^ text.len() as u64)
         .wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (mixed >> 32) as usize % N_PLACES
