@@ -11,6 +11,7 @@ use super::block_text::{Text, Texts};
 use super::chrome::document::{Around, Found};
 use super::chrome::walk::{BlockEnd, How, Sink};
 use super::pipeline::{CutEnd, Finished, Given, Head, MakeSink, Parsed, Take, parse_text};
+use super::room::Room;
 use super::source::StreamEnd;
 use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
@@ -124,13 +125,19 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
         }
     }
 
-    pub(super) fn join(&mut self, parsed: Receiver<Parsed<S::Output>>) -> io::Result<()> {
+    /// Takes results until there are no more; each that is joined leaves a room.
+    pub(super) fn join(
+        &mut self,
+        parsed: Receiver<Parsed<S::Output>>,
+        room: &Room,
+    ) -> io::Result<()> {
         let mut waiting = BTreeMap::new();
         let mut next = 0;
         for result in parsed {
             waiting.insert(result.block.number, result);
             while let Some(result) = waiting.remove(&next) {
                 timed("read: join", || self.add(result))?;
+                room.leave();
                 next += 1;
             }
         }

@@ -22,6 +22,7 @@ mod perfetto;
 mod pipeline;
 mod progress;
 mod raw;
+mod room;
 mod sidecar;
 mod snapshot;
 mod source;

@@ -18,6 +18,7 @@ use super::chrome::document::{Around, Entrance, Found};
 use super::chrome::meta;
 use super::chrome::walk::{How, Sink, Walked, walk};
 use super::joiner::Joiner;
+use super::room::{Closes, Room};
 use super::source::StreamEnd;
 use super::spread::{Hands, Sums, Task};
 use super::text::TextStream;
@@ -186,19 +187,24 @@ impl Opened {
         let blocks = Arc::new(Mutex::new(blocks));
         let (results, parsed) = sync_channel(n_workers * BLOCKS_IN_FLIGHT_PER_WORKER);
         let texts = Texts::default();
+        let room = Room::new(2 * n_workers * (1 + BLOCKS_IN_FLIGHT_PER_WORKER));
         let no_thread = |source| ReadError::NoThread { path: path.clone(), source };
         let (cut, joined) = std::thread::scope(|scope| -> Result<_, ReadError> {
-            let (path, texts) = (&path, &texts);
+            let (path, texts, room) = (&path, &texts, &room);
             let cut = move || {
                 if at_once(n_workers) >= SPREAD_FROM_THREADS {
                     stream.spread(hands(n_workers, to_workers.clone()), offset);
                 }
-                cut_blocks(path, stream, (text.into(), offset), &to_workers, texts)
+                let out = Out { blocks: to_workers, room };
+                cut_blocks(path, stream, (text.into(), offset), &out, texts)
             };
             let cutter = start(scope, cut).map_err(no_thread)?;
             for i in 0..n_workers {
                 let (results, blocks) = (results.clone(), Arc::clone(&blocks));
-                let work = move || parse_blocks(&blocks, &results, tolerant_only, make);
+                let work = move || {
+                    let _closes = Closes(room);
+                    parse_blocks(&blocks, &results, tolerant_only, make);
+                };
                 match start(scope, work) {
                     Ok(_) => {}
                     Err(error) if i == 0 => return Err(no_thread(error)),
@@ -208,7 +214,9 @@ impl Opened {
             }
             drop((results, blocks));
             let mut joiner = Joiner::new(make, take, texts, tolerant_only, (around, reporter));
-            let joined = joiner.join(parsed).map(|()| joiner);
+            let closes = Closes(room);
+            let joined = joiner.join(parsed, room).map(|()| joiner);
+            drop(closes);
             Ok((cutter.join(), joined))
         })?;
         let cut = cut.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -238,12 +246,27 @@ pub(super) fn start<'scope, T: Send + 'scope>(
     Builder::new().spawn_scoped(scope, work)
 }
 
+/// Where blocks go.
+struct Out<'r> {
+    blocks: SyncSender<Work>,
+    /// For those that are cut and not joined.
+    room: &'r Room,
+}
+
+impl Out<'_> {
+    /// Sends a block once there is room for it. Whether there is anyone to take it: nobody is left when a worker panicked or the
+    /// results are no longer taken; both are reported there.
+    fn send(&self, block: Block) -> bool {
+        self.room.enter() && self.blocks.send(Work::Block(block)).is_ok()
+    }
+}
+
 /// Inflates and cuts into blocks.
 fn cut_blocks(
     path: &Path,
     mut stream: TextStream,
     (mut text, mut offset): (Text, u64),
-    to_workers: &SyncSender<Work>,
+    out: &Out<'_>,
     texts: &Texts,
 ) -> Result<CutEnd, ReadError> {
     let fail = |source: io::Error| ReadError::Io { path: path.to_owned(), source };
@@ -275,9 +298,8 @@ fn cut_blocks(
         offset += cut as u64;
         number += 1;
         searched = 0;
-        // The receiver goes away when a worker panicked or the results are no longer taken; both are reported there.
-        let sent = timed("read: cutter blocked", || to_workers.send(Work::Block(block)));
-        if sent.is_err() || is_end {
+        let is_sent = timed("read: cutter blocked", || out.send(block));
+        if !is_sent || is_end {
             let reporter = stream.take_reporter();
             return Ok(CutEnd { json_bytes: offset, stream: stream.end().clone(), reporter });
         }
