@@ -26,6 +26,51 @@ pub(crate) fn three_behind_point(text: [u8; 4]) -> Option<u64> {
     eight(u64::from(u32::from_le_bytes([b'0', a, b, c])) << 32 | zeros)
 }
 
+/// A number that was found at the start of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Number {
+    /// Digits alone; below 10^15.
+    Whole(u64),
+    /// In thousandths: digits, a point and three digits; below 10^18.
+    Thousandths(u64),
+}
+
+/// Bytes of text that [`number_at`] looks at.
+const NUMBER_WINDOW: usize = 24;
+
+/// The number that begins at `at`, and where it ends: up to 15 digits, and three behind a point. What follows may make it part of
+/// something else, which is for the caller to see. `None` where there is none, or where the text ends soon.
+#[inline]
+pub(crate) fn number_at(text: &[u8], at: usize) -> Option<(Number, usize)> {
+    let window = text.get(at..)?.first_chunk::<NUMBER_WINDOW>()?;
+    let word =
+        |at: usize| u64::from_le_bytes(*window[at..].first_chunk().expect("it is in the window"));
+    let (mut n, mut whole) = leading_digits(word(0));
+    if n == 8 {
+        let (more, low) = leading_digits(word(8));
+        (n, whole) = (8 + more, whole * POWERS[more] + low);
+    }
+    if n == 0 || n == 16 {
+        return None;
+    }
+    match three_behind_point(*window[n..].first_chunk()?) {
+        Some(milli) => Some((Number::Thousandths(whole * 1000 + milli), at + n + 4)),
+        None => Some((Number::Whole(whole), at + n)),
+    }
+}
+
+/// Powers of ten.
+const POWERS: [u64; 9] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+
+/// How many of the bytes of `word` are digits, before the first that is none, in little-endian order; and their number.
+#[inline]
+fn leading_digits(word: u64) -> (usize, u64) {
+    let values = word ^ (ONES * u64::from(b'0'));
+    let n = (not_digits(values).trailing_zeros() / 8) as usize;
+    // Aligned at the end, with zeros before.
+    (n, number_of_values(values.unbounded_shl(64 - 8 * n as u32)))
+}
+
 /// The number that 1 to 8 digits are.
 #[inline]
 fn up_to_eight(text: &[u8]) -> Option<u64> {
@@ -52,20 +97,28 @@ fn up_to_eight(text: &[u8]) -> Option<u64> {
 #[inline]
 fn eight(word: u64) -> Option<u64> {
     let values = word ^ (ONES * u64::from(b'0'));
-    // The high bit of a byte is set where its value is 10 or more; the sum cannot carry into the next byte.
-    let others = (((values & !HIGHS) + ONES * (0x80 - 10)) | values) & HIGHS;
-    if others != 0 {
-        return None;
-    }
+    (not_digits(values) == 0).then(|| number_of_values(values))
+}
+
+/// The high bit of each byte of 10 or more.
+#[inline]
+fn not_digits(values: u64) -> u64 {
+    // The sum cannot carry into the next byte.
+    (((values & !HIGHS) + ONES * (0x80 - 10)) | values) & HIGHS
+}
+
+/// The number of eight digits, of which each byte is one.
+#[inline]
+fn number_of_values(values: u64) -> u64 {
     // Neighbours are put together: by twos, by fours, all. What leaves the word at the top is not needed.
     let twos = (values.wrapping_mul(10 << 8 | 1) >> 8) & 0x00FF_00FF_00FF_00FF;
     let fours = (twos.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_FFFF_0000_FFFF;
-    Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
+    fours.wrapping_mul(10_000 << 32 | 1) >> 32
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{number_of_digits, three_behind_point};
+    use super::{Number, number_at, number_of_digits, three_behind_point};
 
     #[test]
     fn digits_are_their_number() {
@@ -79,6 +132,38 @@ mod tests {
         for text in ["0", "00", "0000000000000007", "9999999999999999", "12345678"] {
             assert_eq!(number_of_digits(text.as_bytes()), text.parse().ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn numbers_are_found_with_their_end() {
+        let digits = "9876543210123456";
+        for n in 1..=16 {
+            for start in 0..=16 - n {
+                let whole = &digits[start..start + n];
+                for (tail, n_decimals) in
+                    [("", 0), (".402", 3), (".40", 0), (".4e2", 0), ("e5", 0), (".0000", 3)]
+                {
+                    let text = format!("x{whole}{tail}, \"dur\": 17.5, \"args\": {{}}");
+                    let number: u64 = whole.parse().unwrap();
+                    let expected = match n_decimals {
+                        _ if n == 16 => None,
+                        0 => Some((Number::Whole(number), 1 + n)),
+                        _ => {
+                            let milli: u64 = tail[1..4].parse().unwrap();
+                            Some((Number::Thousandths(number * 1000 + milli), 1 + n + 4))
+                        }
+                    };
+                    assert_eq!(number_at(text.as_bytes(), 1), expected, "{text}");
+                }
+            }
+        }
+        for text in
+            ["-1.500, and twenty-four bytes", "", "\"7\", and twenty-four bytes", "7, and the end"]
+        {
+            assert_eq!(number_at(text.as_bytes(), 0), None, "{text}");
+        }
+        let text = [b"12345678".as_slice(), &[0xFF; 20]].concat();
+        assert_eq!(number_at(&text, 0), Some((Number::Whole(12_345_678), 8)));
     }
 
     #[test]

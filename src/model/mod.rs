@@ -15,7 +15,7 @@ pub mod time;
 mod words;
 
 pub use dictionary::Dictionary;
-pub(crate) use digits::{HIGHS, ONES, number_of_digits, three_behind_point};
+pub(crate) use digits::{HIGHS, Number, ONES, number_at, number_of_digits, three_behind_point};
 pub use ident::{Identity, Parallel, Role};
 pub use kind::{EventKind, MODULE_FRAME};
 pub use middle::middle;

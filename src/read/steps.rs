@@ -65,13 +65,16 @@ pub fn scan(block: &[u8]) -> u64 {
         at = skip_space(block, at);
         match block.get(at) {
             Some(b',') => at += 1,
-            Some(b'{') => match templates.parse_event(block, at, &mut event) {
-                Ok(end) => {
-                    at = end;
-                    n_events += 1;
+            Some(b'{') => {
+                let found = templates.find(block, at);
+                match templates.parse_event(block, at, found, &mut event) {
+                    Ok(end) => {
+                        at = end;
+                        n_events += 1;
+                    }
+                    Err(_) => return n_events,
                 }
-                Err(_) => return n_events,
-            },
+            }
             _ => return n_events,
         }
     }

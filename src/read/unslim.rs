@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 
 use super::chrome::event::{Alike, RawEvent, RawValue};
+use super::chrome::template::Repeated;
 use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
 use crate::diag::Reporter;
@@ -113,6 +114,11 @@ impl<S: Sink> Sink for Former<'_, S> {
             former.ts = RawValue(&self.ts);
         }
         self.sink.event(&former, offset, reading);
+    }
+
+    #[inline]
+    fn repeated(&mut self, event: &Repeated<'_, '_>) -> bool {
+        self.anew.is_nothing() && self.sink.repeated(event)
     }
 
     fn reporter(&mut self) -> &mut Reporter {

@@ -1,6 +1,8 @@
 //! A raw event to rows of a chunk: the meaning of keys, per phase and category.
 
-use super::event::{RawEvent, RawValue, key_text};
+use super::event::{Alike, RawEvent, RawValue, key_text};
+use super::plan::{IdPlaces, Ids, Plan};
+use super::template::{MAX_TEMPLATES, Repeated, place_of};
 use super::tolerant::Reading;
 use super::walk::Sink;
 use crate::diag::{IssueKind, Reporter};
@@ -19,17 +21,25 @@ pub(crate) struct Decoder {
     pub(crate) reporter: Reporter,
     last_track: Option<(Vec<u8>, Vec<u8>, LocalTrack)>,
     last_category: Option<(Vec<u8>, LocalStr, EventKind)>,
-    /// What complete events of one template have in common, of the last of them.
-    common: Option<Common>,
+    /// What events of one template have in common, by the template's place.
+    known: [Option<Known>; MAX_TEMPLATES],
     /// What names are, by their number in [`Alike`]; `None` where that was not settled or where each is to be counted anew.
     names: Vec<Option<LocalStr>>,
 }
 
-/// What complete events of one template have in common.
+/// What is known of the events of one template.
 #[derive(Clone, Copy)]
-struct Common {
+struct Known {
     /// See [`Alike`].
     template: u32,
+    common: Common,
+    /// How they are read from their numbers alone; `None` before that was asked.
+    plan: Option<Plan>,
+}
+
+/// What events of one template have in common.
+#[derive(Clone, Copy)]
+struct Common {
     category: LocalStr,
     kind: EventKind,
     track: LocalTrack,
@@ -41,6 +51,11 @@ impl Sink for Decoder {
 
     fn event(&mut self, event: &RawEvent<'_>, offset: u64, _: Reading) {
         self.push(event, offset);
+    }
+
+    #[inline]
+    fn repeated(&mut self, event: &Repeated<'_, '_>) -> bool {
+        self.push_repeated(event).is_some()
     }
 
     fn reporter(&mut self) -> &mut Reporter {
@@ -63,12 +78,38 @@ impl Decoder {
         Self { builder, ..Self::default() }
     }
 
+    /// Adds an event of which all that is not known from one before are its numbers.
+    #[inline]
+    fn push_repeated(&mut self, event: &Repeated<'_, '_>) -> Option<()> {
+        let Alike { template, name } = event.alike();
+        let (template, is_kept) = (template?, self.builder.keeps_arguments());
+        let known = self.known[place_of(template)].as_mut()?;
+        if known.template != template {
+            return None;
+        }
+        let Common { category, kind, track, ids } = known.common;
+        match known.plan.get_or_insert_with(|| Plan::of(event, kind, ids, is_kept)) {
+            Plan::Slice(plan) => {
+                let name = (*self.names.get(name? as usize)?)?;
+                let (ts_ns, dur_ns) = plan.times(event)?;
+                let Ids { id_a, id_b, number } = plan.ids(event)?;
+                self.builder.count_event();
+                self.builder.slice(SliceRow { ts_ns, dur_ns, name, category, track, id_a, id_b });
+                number.into_iter().for_each(|number| self.builder.event_number(number));
+            }
+            Plan::Flow(plan) => {
+                let (ts_ns, id) = plan.read(event)?;
+                self.builder.count_event();
+                self.builder.flow(ts_ns, track, category, id, plan.phase);
+            }
+            Plan::Whole => return None,
+        }
+        Some(())
+    }
+
     /// Adds one event that starts at byte `offset` of the decompressed input.
     pub(crate) fn push(&mut self, event: &RawEvent<'_>, offset: u64) {
         self.builder.count_event();
-        if event.ph.0 != b"\"X\"" {
-            self.common = None;
-        }
         if event.others.iter().any(|(key, _)| std::str::from_utf8(key).is_err()) {
             self.reporter.at(IssueKind::InvalidUtf8, offset);
         }
@@ -107,7 +148,7 @@ impl Decoder {
     fn complete(&mut self, event: &RawEvent<'_>, offset: u64) {
         let Some(ts_ns) = self.time(event, offset) else { return };
         let Some(dur_ns) = self.duration(event.dur, offset) else { return };
-        let Common { category, kind, track, ids, .. } = self.common(event, offset);
+        let Common { category, kind, track, ids } = self.common(event, offset);
         let name = self.name(event, offset);
         let Ids { id_a, id_b, number } = ids.read(event);
         let row = SliceRow { ts_ns, dur_ns, name, category, track, id_a, id_b };
@@ -130,17 +171,22 @@ impl Decoder {
     /// What the event has in common with those of its template.
     #[inline]
     fn common(&mut self, event: &RawEvent<'_>, offset: u64) -> Common {
-        if let Some(common) = self.common
-            && event.alike.template == Some(common.template)
+        let place = event.alike.template.map(|template| (template, place_of(template)));
+        if let Some((template, place)) = place
+            && let Some(known) = &self.known[place]
+            && known.template == template
         {
-            return common;
+            return known.common;
         }
         let (category, kind) = self.category(event.cat, offset);
         let track = self.track(event, offset);
-        let template = event.alike.template;
-        let ids = IdPlaces::of(event, kind);
-        let common = Common { template: template.unwrap_or_default(), category, kind, track, ids };
-        self.common = template.map(|_| common);
+        let common = Common { category, kind, track, ids: IdPlaces::of(event, kind) };
+        // What is odd of a text is counted with each event.
+        if let Some((template, place)) = place
+            && [event.cat, event.pid, event.tid].into_iter().all(is_settled)
+        {
+            self.known[place] = Some(Known { template, common, plan: None });
+        }
         common
     }
 
@@ -152,11 +198,10 @@ impl Decoder {
             return known;
         }
         let name = self.string(event.name, offset);
-        let is_whole = std::str::from_utf8(event.name.0).is_ok_and(|t| t.len() <= MAX_TEXT_BYTES);
         if self.names.len() <= number {
             self.names.resize(number + 1, None);
         }
-        self.names[number] = is_whole.then_some(name);
+        self.names[number] = is_settled(event.name).then_some(name);
         name
     }
 
@@ -432,8 +477,7 @@ impl Decoder {
             self.reporter.with_detail(IssueKind::UnreadableEvent, Some(offset), detail);
             return;
         };
-        let category = self.category(event.cat, offset).0;
-        let track = self.track(event, offset);
+        let Common { category, track, .. } = self.common(event, offset);
         self.builder.flow(ts_ns, track, category, id, phase);
     }
 
@@ -481,6 +525,11 @@ impl Decoder {
     }
 }
 
+/// Whether nothing of a text is replaced or cut.
+fn is_settled(value: RawValue<'_>) -> bool {
+    std::str::from_utf8(value.0).is_ok_and(|text| text.len() <= MAX_TEXT_BYTES)
+}
+
 /// The device that a pid is; no machine has so many devices as a process has a number.
 fn device_of(pid: RawValue<'_>) -> Option<u32> {
     pid.as_u32().filter(|&number| number < 1024)
@@ -492,56 +541,6 @@ fn size_of_details(details: RawValue<'_>) -> Option<u64> {
     let at = memchr::memmem::find(text, b"size:")? + b"size:".len();
     let n_digits = text[at..].iter().take_while(|b| b.is_ascii_digit()).count();
     RawValue(&text[at..at + n_digits]).as_u64()
-}
-
-/// The numbers by which an event is known.
-struct Ids {
-    /// See [`SliceRow`].
-    id_a: Option<u64>,
-    /// See [`SliceRow`].
-    id_b: Option<u64>,
-    /// `Ev Idx` of an event of the host. Kernels that repeat the arguments of their operator repeat its number too.
-    number: Option<u64>,
-}
-
-/// Where among the arguments the numbers stand by which an event is known.
-#[derive(Clone, Copy, Default)]
-struct IdPlaces {
-    id_a: Option<usize>,
-    id_b: Option<usize>,
-    number: Option<usize>,
-}
-
-impl IdPlaces {
-    fn of(event: &RawEvent<'_>, kind: EventKind) -> Self {
-        let (a, b): (&[u8], &[u8]) = match kind {
-            EventKind::PythonFunction => (b"Python id", b"Python parent id"),
-            EventKind::CpuOp | EventKind::UserAnnotation => (b"Sequence number", b"External id"),
-            _ => (b"correlation", b"External id"),
-        };
-        let mut places = Self::default();
-        for (place, &(key, _)) in event.args.iter().enumerate() {
-            if key == a || (kind == EventKind::Other && is_correlation(key)) {
-                places.id_a = Some(place);
-            } else if key == b || (b == b"External id" && key == b"external id") {
-                places.id_b = Some(place);
-            } else if key == b"Ev Idx" && kind.is_on_host() {
-                places.number = Some(place);
-            }
-        }
-        places
-    }
-
-    #[inline]
-    fn read(self, event: &RawEvent<'_>) -> Ids {
-        let read = |place: Option<usize>| event.args.get(place?)?.1.as_u64();
-        Ids { id_a: read(self.id_a), id_b: read(self.id_b), number: read(self.number) }
-    }
-}
-
-/// Names that writers of unknown categories give a correlation.
-fn is_correlation(key: &[u8]) -> bool {
-    matches!(key, b"connection_id" | b"correlation_id" | b"correlationId" | b"Correlation ID")
 }
 
 /// The stream of a device track: the tid, a number or (2021) `stream 7 `.

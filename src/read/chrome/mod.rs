@@ -2,7 +2,7 @@
 //!
 //! [`document`] reads what stands around the events, [`walk`] goes through the events of a block, [`fast`] and
 //! [`tolerant`] parse one event to spans, [`template`] those that are written like one before ([`repeats`] their names), [`decode`] gives the spans
-//! their meaning. Nothing here opens files or starts threads.
+//! their meaning, [`plan`] the numbers of those that repeat. Nothing here opens files or starts threads.
 
 pub(crate) mod boundary;
 pub(crate) mod decode;
@@ -10,6 +10,7 @@ pub(crate) mod document;
 pub(crate) mod event;
 pub(crate) mod fast;
 pub(crate) mod meta;
+mod plan;
 mod repeats;
 mod same;
 pub(crate) mod template;

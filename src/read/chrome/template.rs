@@ -10,20 +10,27 @@ use super::event::{Alike, RawEvent, RawValue};
 use super::fast::{self, Refusal};
 use super::repeats::Repeats;
 use super::same::is_same;
+use crate::model::{Number, number_at};
 
 /// Templates that are kept at once.
-const MAX_TEMPLATES: usize = 8;
+pub(super) const MAX_TEMPLATES: usize = 8;
 
 /// Longest text between two values, and most values, of an event worth a template.
 const MAX_LITERAL_BYTES: usize = 4096;
 const MAX_PARTS: usize = 64;
+
+/// The place of a template among those that are kept; it is taken by the next of the same.
+#[inline]
+pub(super) fn place_of(template: u32) -> usize {
+    template as usize % MAX_TEMPLATES
+}
 
 /// Templates that may be made in vain before a block is read without them. An event that fits gives one back.
 const PATIENCE: u32 = 64;
 
 /// Where a value belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Slot<'a> {
+pub(super) enum Slot<'a> {
     Ph,
     Cat,
     Name,
@@ -63,6 +70,14 @@ struct Template<'a> {
     tid: RawValue<'a>,
 }
 
+/// The value of a slot: where it stands in the text, and the number that it is, if it is a plain one.
+#[derive(Clone, Copy, Debug)]
+struct Value {
+    start: usize,
+    end: usize,
+    number: Option<Number>,
+}
+
 /// A value of a parsed event and where it stands.
 struct Span<'a> {
     slot: Slot<'a>,
@@ -91,44 +106,50 @@ impl<'a> Template<'a> {
         is_small.then_some(Self { parts, ph, cat, pid, tid })
     }
 
-    /// Parses an event that looks like this. Gives the position after it.
+    /// Finds the values of an event that looks like this. Gives the position after it.
     #[inline]
     fn parse(
         &self,
         text: &'a [u8],
         at: usize,
         names: &mut Repeats<'a>,
-        event: &mut RawEvent<'a>,
+        values: &mut Vec<Value>,
     ) -> Option<usize> {
         let (first, others) = self.parts.split_first()?;
         let mut at = after(text, at, first.literal)?;
-        event.clear();
-        (event.ph, event.cat, event.pid, event.tid) = (self.ph, self.cat, self.pid, self.tid);
+        values.clear();
         let mut slot = first.slot;
         for part in others {
-            let end = match slot? {
-                Slot::Name => names.value_end(text, at).ok()?,
-                _ => value_end(text, at, part.literal)?,
+            let value = match slot? {
+                Slot::Name => {
+                    Value { start: at, end: names.value_end(text, at).ok()?, number: None }
+                }
+                _ => value_at(text, at, part.literal)?,
             };
-            set(event, slot?, RawValue(&text[at..end]));
-            at = after(text, end, part.literal)?;
+            values.push(value);
+            at = after(text, value.end, part.literal)?;
             slot = part.slot;
         }
         Some(at)
     }
+
+    /// The slots of its values.
+    fn slots(&self) -> impl Iterator<Item = Slot<'a>> + '_ {
+        self.parts.iter().filter_map(|part| part.slot)
+    }
 }
 
-/// The end of a value that a literal is to follow, if it is a value.
+/// The value that a literal is to follow, if it is one.
 #[inline]
-fn value_end(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
+fn value_at(text: &[u8], at: usize, literal: &[u8]) -> Option<Value> {
     // A literal begins with what may follow a value, so that a number ends before it.
-    if let Some(end) = fast::plain_number_end(text, at)
+    if let Some((number, end)) = number_at(text, at)
         && text.get(end) == literal.first()
     {
-        return Some(end);
+        return Some(Value { start: at, end, number: Some(number) });
     }
     text.get(at)?;
-    fast::value_end(text, at).ok()
+    Some(Value { start: at, end: fast::value_end(text, at).ok()?, number: None })
 }
 
 /// The position after a literal at `at`, where it stands there.
@@ -190,9 +211,52 @@ fn spans<'a>(event: &RawEvent<'a>) -> Option<Vec<Span<'a>>> {
 #[derive(Debug)]
 struct Known<'a> {
     template: Template<'a>,
-    /// No other template of the block has or had it.
+    /// No other template of the block has or had it. Its place is the rest of it by [`MAX_TEMPLATES`].
     number: u32,
+    has_name: bool,
     next: usize,
+}
+
+/// An event that is written like one before it.
+pub(crate) struct Repeated<'t, 'a> {
+    text: &'a [u8],
+    template: &'t Template<'a>,
+    values: &'t [Value],
+    alike: Alike,
+}
+
+impl<'a> Repeated<'_, 'a> {
+    /// What it repeats.
+    #[inline]
+    pub(super) fn alike(&self) -> Alike {
+        self.alike
+    }
+
+    /// Its phase with its quotes.
+    pub(super) fn phase(&self) -> RawValue<'a> {
+        self.template.ph
+    }
+
+    /// Where its values belong, in the order of the text; those that are not a part of what it repeats.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot<'a>> + '_ {
+        self.template.slots()
+    }
+
+    /// The value of a slot, by its place in that order, if it is a plain number.
+    #[inline]
+    pub(super) fn number(&self, place: usize) -> Option<Number> {
+        self.values.get(place)?.number
+    }
+
+    /// The event as its spans.
+    fn fill(&self, event: &mut RawEvent<'a>) {
+        event.clear();
+        let Template { ph, cat, pid, tid, .. } = *self.template;
+        (event.ph, event.cat, event.pid, event.tid) = (ph, cat, pid, tid);
+        for (slot, value) in self.slots().zip(self.values) {
+            set(event, slot, RawValue(&self.text[value.start..value.end]));
+        }
+    }
 }
 
 /// Parses the events of one block, one after the other.
@@ -202,11 +266,10 @@ pub(crate) struct Templates<'a> {
     names: Repeats<'a>,
     /// That of the event before.
     last: usize,
-    /// Where a new template goes when there is no more room.
-    oldest: usize,
     patience: u32,
     n_learned: u32,
-    alike: Alike,
+    /// Of the event that was found last.
+    values: Vec<Value>,
 }
 
 impl Default for Templates<'_> {
@@ -215,56 +278,63 @@ impl Default for Templates<'_> {
             known: Vec::new(),
             names: Repeats::default(),
             last: 0,
-            oldest: 0,
             patience: PATIENCE,
             n_learned: 0,
-            alike: Alike::default(),
+            values: Vec::with_capacity(MAX_PARTS),
         }
     }
 }
 
 impl<'a> Templates<'a> {
-    /// What [`fast::parse_event`] gives, sooner where the event is written like one before it.
+    /// Looks for an event that is written like one before it. Gives the position after it.
+    #[inline]
+    pub(crate) fn find(&mut self, text: &'a [u8], at: usize) -> Option<usize> {
+        if self.patience == 0 {
+            return None;
+        }
+        let end = self.find_alike(text, at)?;
+        self.patience = PATIENCE.min(self.patience + 1);
+        Some(end)
+    }
+
+    /// The event that was found last.
+    #[inline]
+    pub(crate) fn found(&self, text: &'a [u8]) -> Repeated<'_, 'a> {
+        let Known { template, number, has_name, .. } = &self.known[self.last];
+        let name = self.names.last_number().filter(|_| *has_name);
+        let alike = Alike { template: Some(*number), name };
+        Repeated { text, template, values: &self.values, alike }
+    }
+
+    /// What [`fast::parse_event`] gives, sooner where the event was found. What it repeats is told in it.
     #[inline]
     pub(crate) fn parse_event(
         &mut self,
         text: &'a [u8],
         at: usize,
+        found: Option<usize>,
         event: &mut RawEvent<'a>,
     ) -> Result<usize, Refusal> {
-        self.alike = Alike::default();
-        if self.patience == 0 {
-            return fast::parse_event(text, at, event);
-        }
-        if let Some(end) = self.parse_alike(text, at, event) {
-            self.patience = PATIENCE.min(self.patience + 1);
-            let has_name = !event.name.is_absent();
-            let name = self.names.last_number().filter(|_| has_name);
-            self.alike = Alike { template: Some(self.known[self.last].number), name };
+        if let Some(end) = found {
+            let found = self.found(text);
+            found.fill(event);
+            event.alike = found.alike;
             return Ok(end);
         }
         let end = fast::parse_event(text, at, event)?;
-        self.learn(&text[at..end], event);
+        if self.patience > 0 {
+            self.learn(&text[at..end], event);
+        }
         Ok(end)
-    }
-
-    /// What the event that was parsed last repeats.
-    pub(crate) fn alike(&self) -> Alike {
-        self.alike
     }
 
     /// Tries the template that is expected, then the others.
     #[inline]
-    fn parse_alike(
-        &mut self,
-        text: &'a [u8],
-        at: usize,
-        event: &mut RawEvent<'a>,
-    ) -> Option<usize> {
+    fn find_alike(&mut self, text: &'a [u8], at: usize) -> Option<usize> {
         let expected = self.known.get(self.last)?.next;
         let before = self.names.last_number();
-        let names = &mut self.names;
-        if let Some(end) = self.known.get(expected)?.template.parse(text, at, names, event) {
+        let (names, values) = (&mut self.names, &mut self.values);
+        if let Some(end) = self.known.get(expected)?.template.parse(text, at, names, values) {
             self.last = expected;
             return Some(end);
         }
@@ -272,7 +342,7 @@ impl<'a> Templates<'a> {
         let found = others.find_map(|number| {
             // Another template may have passed over the name.
             names.go_on_behind(before);
-            Some((number, self.known[number].template.parse(text, at, names, event)?))
+            Some((number, self.known[number].template.parse(text, at, names, values)?))
         });
         let Some((number, end)) = found else {
             names.go_on_behind(before);
@@ -294,15 +364,13 @@ impl<'a> Templates<'a> {
         let Some(template) = Template::of(text, event) else { return };
         let number = self.n_learned;
         self.n_learned += 1;
-        let place = if self.known.len() < MAX_TEMPLATES {
-            self.known.push(Known { template, number, next: self.known.len() });
-            self.known.len() - 1
-        } else {
-            let place = self.oldest;
-            self.oldest = (self.oldest + 1) % MAX_TEMPLATES;
-            self.known[place] = Known { template, number, next: place };
-            place
-        };
+        let place = place_of(number);
+        let has_name = !event.name.is_absent();
+        let known = Known { template, number, has_name, next: place };
+        match self.known.get_mut(place) {
+            Some(oldest) => *oldest = known,
+            None => self.known.push(known),
+        }
         self.follow(place);
     }
 }
@@ -313,8 +381,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{PATIENCE, Templates};
-    use crate::read::chrome::event::{Alike, RawEvent};
+    use super::{PATIENCE, Repeated, Templates};
+    use crate::model::Number;
+    use crate::read::chrome::event::{Alike, RawEvent, RawValue};
     use crate::read::chrome::fast;
 
     /// What numbers of templates and names stand for.
@@ -339,6 +408,24 @@ mod tests {
         }
     }
 
+    /// The numbers of slots are what their text says.
+    fn check_numbers(found: &Repeated<'_, '_>) {
+        for (place, value) in found.values.iter().enumerate() {
+            let text = RawValue(&found.text[value.start..value.end]);
+            match found.number(place) {
+                Some(Number::Whole(number)) => {
+                    assert_eq!(text.as_u64(), Some(number));
+                    assert_eq!(text.as_ns(), Some(number as i64 * 1000));
+                }
+                Some(Number::Thousandths(number)) => {
+                    assert_eq!(text.as_ns(), Some(number as i64));
+                    assert!(text.0.contains(&b'.'));
+                }
+                None => {}
+            }
+        }
+    }
+
     /// Parses a text of events, each followed by a comma, both ways. Gives how many the templates knew.
     fn both_ways(text: &[u8]) -> usize {
         let mut templates = Templates::default();
@@ -346,13 +433,19 @@ mod tests {
         let (mut at, mut n_known) = (0, 0);
         let mut holds = Holds::default();
         while at < text.len() {
-            let found = templates.parse_event(text, at, &mut alike);
-            n_known += usize::from(templates.alike().template.is_some());
+            let end = templates.find(text, at);
+            if end.is_some() {
+                check_numbers(&templates.found(text));
+            }
+            let found = templates.parse_event(text, at, end, &mut alike);
+            let repeats = std::mem::take(&mut alike.alike);
+            assert_eq!(repeats.template.is_some(), end.is_some());
+            n_known += usize::from(end.is_some());
             let expected = fast::parse_event(text, at, &mut plain);
             assert_eq!(found, expected, "{}", String::from_utf8_lossy(&text[at..]));
             let Ok(end) = expected else { return n_known };
             assert_eq!(alike, plain);
-            holds.check(&alike, templates.alike());
+            holds.check(&alike, repeats);
             at = end + 1;
         }
         n_known
@@ -406,7 +499,8 @@ mod tests {
         let mut event = RawEvent::default();
         let mut at = 0;
         while at < text.len() {
-            at = templates.parse_event(text.as_bytes(), at, &mut event).unwrap() + 1;
+            let found = templates.find(text.as_bytes(), at);
+            at = templates.parse_event(text.as_bytes(), at, found, &mut event).unwrap() + 1;
         }
         assert_eq!(templates.patience, 0);
     }

@@ -1,9 +1,9 @@
 //! Through the events of one block.
 
 use super::boundary::{count_starts, next_event, next_event_array, next_whole_event};
-use super::event::{Alike, RawEvent};
+use super::event::RawEvent;
 use super::fast::{Refusal, skip_space};
-use super::template::Templates;
+use super::template::{Repeated, Templates};
 use super::tolerant::{self, Reading};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::limits::MAX_EVENT_BYTES;
@@ -15,6 +15,13 @@ pub(crate) trait Sink: Send {
 
     /// Takes an event that starts at byte `offset` of the decompressed input.
     fn event(&mut self, event: &RawEvent<'_>, offset: u64, reading: Reading);
+
+    /// Takes an event that is written like one before it, if all that it says is known from that and its numbers. Otherwise
+    /// [`Self::event`] gets it.
+    #[inline]
+    fn repeated(&mut self, _: &Repeated<'_, '_>) -> bool {
+        false
+    }
 
     /// Where damage is counted.
     fn reporter(&mut self) -> &mut Reporter;
@@ -65,10 +72,18 @@ pub(crate) fn walk<S: Sink>(text: &[u8], base: u64, how: How, sink: &mut S) -> W
             Some(b',') => at += 1,
             Some(b']') if ends_array(text, at) => break BlockEnd::ArrayEnd(at + 1),
             Some(b'{') => {
-                let (parsed, alike) = if how.tolerant_only {
-                    (tolerant::parse_valid(text, at, &mut event), Alike::default())
+                let found = if how.tolerant_only { None } else { templates.find(text, at) };
+                if let Some(end) = found.filter(|&end| end - at <= MAX_EVENT_BYTES)
+                    && sink.repeated(&templates.found(text))
+                {
+                    n_events += 1;
+                    at = end;
+                    continue;
+                }
+                let parsed = if how.tolerant_only {
+                    tolerant::parse_valid(text, at, &mut event)
                 } else {
-                    (templates.parse_event(text, at, &mut event), templates.alike())
+                    templates.parse_event(text, at, found, &mut event)
                 };
                 let step = match parsed {
                     Ok(end) if event.ph.is_absent() => damage.without_phase(at, end, &event, sink),
@@ -81,7 +96,7 @@ pub(crate) fn walk<S: Sink>(text: &[u8], base: u64, how: How, sink: &mut S) -> W
                         at = end;
                     }
                     Step::Take(end, reading) => {
-                        (event.len, event.alike) = (end - at, alike);
+                        event.len = end - at;
                         sink.event(&event, base + at as u64, reading);
                         n_events += 1;
                         at = end;
@@ -177,7 +192,7 @@ impl<'a> Damage<'a> {
         event: &RawEvent<'_>,
         sink: &mut S,
     ) -> Step {
-        if *event == RawEvent::default() {
+        if *event == (RawEvent { alike: event.alike, ..RawEvent::default() }) {
             return Step::Skip(end);
         }
         match next_event_array(&self.text[..end], at) {
