@@ -41,16 +41,38 @@ pub struct TimeBase {
     pub kernels: KernelRoles,
 }
 
-impl TimeBase {
-    /// Computes it. Linear in the events, but for sorting calls and device activity.
-    pub fn new(store: &Store, config: &TimeConfig) -> Self {
+/// What the accounts of the host share, without those of devices.
+#[derive(Debug)]
+pub(super) struct HostBase<'a> {
+    pub(super) windows: Windows,
+    pub(super) launches: Launches,
+    pub(super) names: NameRules<'a>,
+    pub(super) threads: Vec<HostThread>,
+}
+
+impl<'a> HostBase<'a> {
+    /// Computes it.
+    pub(super) fn new(store: &Store, config: &'a TimeConfig) -> Self {
         let windows = windows(store, config.window);
         let (launches, names) = rayon::join(
             || Launches::new(store),
             || NameRules::new(store, &config.rules, shows_device(store)),
         );
-        let kernels = KernelRoles::new(store, &config.rules, &config.comm_rules);
         let threads = host_threads(store, windows.file, &names, &launches);
+        Self { windows, launches, names, threads }
+    }
+}
+
+impl TimeBase {
+    /// Computes it. Linear in the events, but for sorting calls and device activity.
+    pub fn new(store: &Store, config: &TimeConfig) -> Self {
+        Self::of_host(store, config, HostBase::new(store, config))
+    }
+
+    /// Computes the rest of it.
+    pub(super) fn of_host(store: &Store, config: &TimeConfig, host: HostBase<'_>) -> Self {
+        let HostBase { windows, launches, threads, .. } = host;
+        let kernels = KernelRoles::new(store, &config.rules, &config.comm_rules);
         let devices = device_activity(store, &windows, &kernels);
         let comm = comm_kernels_of(store, &kernels);
         Self { input: 0, windows, launches, threads, devices, comm, kernels }

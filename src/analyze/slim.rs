@@ -6,17 +6,23 @@
 //! trace are those of the whole. The other filters take what they are told to.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
+use rayon::prelude::*;
 use regex::Regex;
 
-use super::base::{TimeBase, TimeConfig};
-use super::host::HostThread;
+use super::base::{HostBase, TimeBase, TimeConfig};
+use super::host::{HostThread, WaitFrame};
 use super::intervals::Span;
 use super::iterations::iterations;
+use super::launches::Launches;
 use super::names::{DESERIALIZES, MARKS_BACKGROUND, MARKS_WORK, NameRules};
 use super::timeline::Class;
 use crate::model::EventKind;
-use crate::store::Store;
+use crate::store::{Store, StrId};
+
+/// Slices whose names one thread looks at, at least.
+const SLICES_AT_A_TIME: usize = 1 << 14;
 
 /// A category, or a pattern of names.
 #[derive(Clone, Debug)]
@@ -72,20 +78,20 @@ pub struct SlimChoice {
 
 /// Chooses what goes.
 pub fn choose_slim(store: &Store, time: &TimeConfig, config: &SlimConfig) -> SlimChoice {
-    let base = TimeBase::new(store, time);
+    let host = HostBase::new(store, time);
     let mut choice =
         SlimChoice { is_gone: vec![false; store.slices.len()], ..SlimChoice::default() };
     if config.collapses_waits {
-        let names = NameRules::new(store, &time.rules, base.launches.has_activity());
-        for thread in &base.threads {
-            Collapse { store, names: &names, time, thread }.run(&mut choice);
+        for thread in &host.threads {
+            let collapse = Collapse { store, names: &host.names, time, thread };
+            choice.waits.append(&mut collapse.run(&mut choice.is_gone));
         }
         choice.waits.sort_by_key(|wait| wait.slice);
     }
     filter_names(store, config, &mut choice.is_gone);
     filter_depth(store, config, &mut choice.is_gone);
-    if let Some(span) = span(store, &base, config, &mut choice) {
-        filter_span(store, &base, span, &mut choice);
+    if let Some((span, launches)) = span(store, time, config, host, &mut choice) {
+        filter_span(store, &launches, span, &mut choice);
     }
     choice.waits.retain(|wait| !choice.is_gone[wait.slice as usize]);
     choice
@@ -99,61 +105,86 @@ struct Collapse<'a> {
     thread: &'a HostThread,
 }
 
-impl Collapse<'_> {
-    fn run(&self, choice: &mut SlimChoice) {
+/// A wait to be collapsed.
+struct Wait<'a> {
+    slice: usize,
+    /// The slices of its track that come after it and start before it ends.
+    inside: Range<usize>,
+    /// The function whose first call stays.
+    with: Option<&'a str>,
+}
+
+impl<'a> Collapse<'a> {
+    /// Takes what is inside the waits. Gives those of which something went.
+    fn run(&self, is_gone: &mut [bool]) -> Vec<CollapsedWait> {
         let track = self.store.tracks[self.thread.track].slices.clone();
-        let kept = self.evidence(track.clone());
-        for wait in &self.thread.waits {
-            let slice = wait.slice as usize;
-            // A wait on another track is overhead; only frames of this one are taken.
-            if wait.class != Class::IpcWait || !track.contains(&slice) {
-                continue;
-            }
-            let rule = wait.rule.map(|rule| &self.time.rules.rules()[usize::from(rule)]);
-            // What is inside such a wait tells what of it is none.
-            if rule.is_some_and(|rule| rule.is_rest) {
-                continue;
-            }
-            let with = rule.and_then(|rule| rule.with.as_deref());
-            let collapsed = self.collapse(slice, track.end, with, &kept, &mut choice.is_gone);
-            if collapsed.count > 0 {
-                choice.waits.push(collapsed);
-            }
+        let waits = self.thread.waits.iter().filter_map(|wait| self.wait(wait, &track));
+        let waits: Vec<Wait<'_>> = waits.collect();
+        if waits.is_empty() {
+            return Vec::new();
         }
+        let kept = self.evidence(track);
+        let parts = apart(&waits, is_gone).into_par_iter();
+        let collapsed = parts.flat_map_iter(|Part { waits, first, is_gone }| {
+            let collapse = |wait| self.collapse(wait, &kept, first, is_gone);
+            waits.iter().map(collapse).filter(|wait| wait.count > 0).collect::<Vec<_>>()
+        });
+        collapsed.collect()
+    }
+
+    /// What is to be collapsed of a wait of the thread.
+    fn wait(&self, wait: &WaitFrame, track: &Range<usize>) -> Option<Wait<'a>> {
+        let slice = wait.slice as usize;
+        // A wait on another track is overhead; only frames of this one are taken.
+        if wait.class != Class::IpcWait || !track.contains(&slice) {
+            return None;
+        }
+        let rule = wait.rule.map(|rule| &self.time.rules.rules()[usize::from(rule)]);
+        // What is inside such a wait tells what of it is none.
+        if rule.is_some_and(|rule| rule.is_rest) {
+            return None;
+        }
+        let slices = &self.store.slices;
+        let (start, end_ns) = (slice + 1, slices.end_ns(slice));
+        let n = slices.ts_ns[start..track.end].partition_point(|&ts_ns| ts_ns < end_ns);
+        Some(Wait {
+            slice,
+            inside: start..start + n,
+            with: rule.and_then(|rule| rule.with.as_deref()),
+        })
     }
 
     /// The first frame of the thread that marks it as working, and the first that marks it as helping.
-    fn evidence(&self, track: std::ops::Range<usize>) -> Vec<usize> {
+    fn evidence(&self, track: Range<usize>) -> Vec<usize> {
+        let names = &self.store.slices.name[track.clone()];
         let first = |mark: u8| {
-            let marks = |&slice: &usize| {
-                self.names.flags[self.store.slices.name[slice].0 as usize] & mark != 0
-            };
-            track.clone().find(marks)
+            let marks = |name: &StrId| self.names.flags[name.0 as usize] & mark != 0;
+            let parts = names.par_chunks(SLICES_AT_A_TIME).enumerate();
+            parts.find_map_first(|(i, names)| {
+                let at = names.iter().position(marks)?;
+                Some(track.start + i * SLICES_AT_A_TIME + at)
+            })
         };
         [MARKS_WORK, MARKS_BACKGROUND].into_iter().filter_map(first).collect()
     }
 
-    /// Takes the frames inside a wait.
+    /// Takes the frames inside a wait; `is_gone` begins with the slice `first`.
     fn collapse(
         &self,
-        wait: usize,
-        track_end: usize,
-        with: Option<&str>,
+        wait: &Wait<'_>,
         kept: &[usize],
+        first: usize,
         is_gone: &mut [bool],
     ) -> CollapsedWait {
         let slices = &self.store.slices;
-        let end_ns = slices.end_ns(wait);
-        let mut wanted =
-            with.and_then(|name| self.store.strings.find(&format!("<built-in function {name}>")));
-        let mut collapsed = CollapsedWait { slice: wait as u32, count: 0, covered_ns: 0 };
-        let mut covered_until_ns = slices.ts_ns[wait];
+        let end_ns = slices.end_ns(wait.slice);
+        let function = |name: &str| format!("<built-in function {name}>");
+        let mut wanted = wait.with.and_then(|name| self.store.strings.find(&function(name)));
+        let mut collapsed = CollapsedWait { slice: wait.slice as u32, count: 0, covered_ns: 0 };
+        let mut covered_until_ns = slices.ts_ns[wait.slice];
         let mut deserializes_until_ns = i64::MIN;
-        for (slice, gone) in is_gone.iter_mut().enumerate().take(track_end).skip(wait + 1) {
+        for slice in wait.inside.clone() {
             let (start_ns, slice_end_ns) = (slices.ts_ns[slice], slices.end_ns(slice));
-            if start_ns >= end_ns {
-                break;
-            }
             if self.names.flags[slices.name[slice].0 as usize] & DESERIALIZES != 0 {
                 deserializes_until_ns = deserializes_until_ns.max(slice_end_ns);
             }
@@ -166,13 +197,37 @@ impl Collapse<'_> {
                 wanted = None;
                 continue;
             }
-            *gone = true;
+            is_gone[slice - first] = true;
             collapsed.count += 1;
             collapsed.covered_ns += (slice_end_ns - covered_until_ns.max(start_ns)).max(0);
             covered_until_ns = covered_until_ns.max(slice_end_ns);
         }
         collapsed
     }
+}
+
+/// Some waits of a thread, and the slices from the first of them on, of which those of other parts hold none.
+struct Part<'w, 'a> {
+    waits: &'w [Wait<'a>],
+    first: usize,
+    is_gone: &'w mut [bool],
+}
+
+/// The waits of a thread, in their order, in parts that share no slice.
+fn apart<'w, 'a>(mut waits: &'w [Wait<'a>], mut is_gone: &'w mut [bool]) -> Vec<Part<'w, 'a>> {
+    let (mut parts, mut passed) = (Vec::new(), 0);
+    while let Some(Wait { slice: first, inside, .. }) = waits.first() {
+        let (first, mut end, mut n) = (*first, inside.end, 1);
+        while let Some(wait) = waits.get(n).filter(|wait| wait.slice < end) {
+            end = end.max(wait.inside.end);
+            n += 1;
+        }
+        let (mine, others) = waits.split_at(n);
+        let (slices, behind) = is_gone[first - passed..].split_at_mut(end - first);
+        parts.push(Part { waits: mine, first, is_gone: slices });
+        (waits, is_gone, passed) = (others, behind, end);
+    }
+    parts
 }
 
 /// Whether each name and category fits one of the filters.
@@ -243,20 +298,22 @@ fn filter_depth(store: &Store, config: &SlimConfig, is_gone: &mut [bool]) {
     }
 }
 
-/// The span that the window or the iterations ask for.
+/// The span that the window or the iterations ask for, with what launches say of it.
 fn span(
     store: &Store,
-    base: &TimeBase,
+    time: &TimeConfig,
     config: &SlimConfig,
+    host: HostBase<'_>,
     choice: &mut SlimChoice,
-) -> Option<Span> {
-    let file = base.windows.file;
+) -> Option<(Span, Launches)> {
     if let Some((from, to)) = config.window_ns {
-        let at = |offset: i64| file.start_ns.saturating_add(offset);
-        return Some(Span { start_ns: from.map_or(i64::MIN, at), end_ns: to.map_or(i64::MAX, at) });
+        let at = |offset: i64| host.windows.file.start_ns.saturating_add(offset);
+        let span = Span { start_ns: from.map_or(i64::MIN, at), end_ns: to.map_or(i64::MAX, at) };
+        return Some((span, host.launches));
     }
     let (first, last) = config.iterations?;
-    let rows = iterations(store, base).rows;
+    let base = TimeBase::of_host(store, time, host);
+    let rows = iterations(store, &base).rows;
     choice.n_iterations = Some(rows.len());
     let tracks: BTreeSet<usize> = rows.iter().map(|row| row.track).collect();
     let chosen = tracks.iter().flat_map(|&track| {
@@ -269,11 +326,11 @@ fn span(
         chosen.map(|row| (row.start_ns, row.start_ns.saturating_add(row.cpu_ns))).collect();
     let start_ns = spans.iter().map(|span| span.0).min()?;
     let end_ns = spans.iter().map(|span| span.1).max()?;
-    Some(Span { start_ns, end_ns })
+    Some((Span { start_ns, end_ns }, base.launches))
 }
 
 /// Keeps what meets a span, and the device work that was launched inside it.
-fn filter_span(store: &Store, base: &TimeBase, span: Span, choice: &mut SlimChoice) {
+fn filter_span(store: &Store, launches: &Launches, span: Span, choice: &mut SlimChoice) {
     let slices = &store.slices;
     let mut last_ns = span.end_ns;
     let is_inside = |slice: usize| {
@@ -285,7 +342,7 @@ fn filter_span(store: &Store, base: &TimeBase, span: Span, choice: &mut SlimChoi
             continue;
         }
         let launch = if store.kind(slice).is_device_activity() {
-            base.launches.call_of(store, slice)
+            launches.call_of(store, slice)
         } else {
             None
         };
