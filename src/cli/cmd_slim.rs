@@ -88,9 +88,9 @@ fn slim(
     let options = trace_output::read_options(&args.output);
     let inputs = trace_output::first_pass(sources, &options, &progress, &args.output)?;
     let Some(first) = inputs.first() else { return Ok(Outcome::Done) };
-    let whole = timed("slim: windows", || windows(&first.input.store, WindowConfig::default()));
-    refuse_outside(args.window, std::iter::once(whole.whole))?;
     let store = &first.input.store;
+    let whole = || windows(store, WindowConfig::default()).whole;
+    refuse_outside(args.window, std::iter::once_with(whole))?;
     let choice =
         timed("slim: choose", || choose_slim(store, &TimeConfig::default(), &config(args)));
     if choice.n_iterations.is_some() && choice.span_ns.is_none() {
@@ -100,8 +100,11 @@ fn slim(
             "`omni-trace analyze --table iterations` lists them; they count from 0".to_owned();
         return Err(Hinted { what, hint }.into());
     }
-    let edit = timed("slim: edit", || edit_asked(args, edit_of(first, &choice)));
-    let plan = timed("slim: plan", || plan_of(first, &choice, destination.is_json()))?;
+    let (edit, plan) = rayon::join(
+        || timed("slim: edit", || edit_asked(args, edit_of(first, &choice))),
+        || timed("slim: plan", || plan_of(first, &choice, destination.is_json())),
+    );
+    let plan = plan?;
     let pass = Pass { options: &options, progress: &progress };
     let (written, bytes) =
         write(&plan, first, &edit, destination, pass, args.output.running.quiet)?;
@@ -151,13 +154,11 @@ fn config(args: &SlimArgs) -> SlimConfig {
 
 /// The choice by event number, as the second pass needs it.
 pub(super) fn edit_of(first: &FirstPass, choice: &SlimChoice) -> Edit {
-    let slices = &first.input.store.slices;
+    let store = &first.input.store;
     let mut edit = Edit::default();
-    let gone = choice.is_gone.iter().enumerate().filter(|&(_, &gone)| gone);
-    gone.filter_map(|(slice, _)| slices.event_number(slice))
-        .for_each(|event| edit.drop_slice(event));
+    edit.drop_slices(store, &choice.is_gone);
     edit.collapse_into(choice.waits.iter().filter_map(|wait| {
-        let event = slices.event_number(wait.slice as usize)?;
+        let event = store.slices.event_number(wait.slice as usize)?;
         Some((event, Collapsed { count: wait.count, covered_ns: wait.covered_ns }))
     }));
     edit.window_ns = choice.span_ns;

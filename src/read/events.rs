@@ -14,8 +14,9 @@ pub(crate) use super::chrome::event::{
 pub(crate) use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
 pub(crate) use super::ids::{IdSpace, id_space, shifted_id};
+pub(crate) use super::lengths::Known;
 use super::pipeline::{Opened, PassError};
-use super::trace::{EventIndex, ReadTrace};
+use super::trace::{EventIndex, Indexed, ReadTrace};
 use super::unmerge::{Restorer, SplitPlan};
 use super::unslim::{Anew, Former};
 use super::{Input, Progress, ReadError, ReadOptions, input_of, trace};
@@ -38,6 +39,11 @@ pub(crate) trait Visitor: Send {
 
     /// Takes an event with its number among all events of the file.
     fn event(&mut self, number: u64, event: &RawEvent<'_>, reading: Reading);
+
+    /// Whether an event of which this is known need not be read, which is then not given.
+    fn passes(&mut self, _number: u64, _known: Known<'_>) -> bool {
+        false
+    }
 
     /// What the block became.
     fn finish(self) -> Self::Output;
@@ -92,10 +98,13 @@ pub(crate) fn visit<V: Visitor>(
     mut take: impl FnMut(V::Output) -> io::Result<()>,
 ) -> Result<(), VisitError> {
     let mut opened = Opened::new(&again.path, progress).map_err(VisitError::Read)?;
+    if again.index.is_stream_sound {
+        opened.trust_sums();
+    }
     let numbered = |offset: u64| Numbered {
         visitor: make(),
-        // A block that is not in the index was cut wrongly; what it gives is thrown away.
-        next: again.index.first_event(offset).unwrap_or(0),
+        block: again.index.block(offset),
+        n_passed: 0,
         reporter: Reporter::default(),
     };
     let finished = match again.part {
@@ -125,7 +134,7 @@ pub(crate) fn visit<V: Visitor>(
 struct OnePart<'p, V> {
     restorer: Restorer<'p>,
     part: usize,
-    numbered: Numbered<V>,
+    numbered: Numbered<'p, V>,
 }
 
 impl<V: Visitor> Sink for OnePart<'_, V> {
@@ -151,18 +160,33 @@ impl<V: Visitor> Sink for OnePart<'_, V> {
 }
 
 /// Counts the events of a block for its visitor.
-struct Numbered<V> {
+struct Numbered<'i, V> {
     visitor: V,
-    next: u64,
+    /// `None` of a block that was cut wrongly: what it gives is thrown away.
+    block: Option<&'i Indexed>,
+    n_passed: u64,
     reporter: Reporter,
 }
 
-impl<V: Visitor> Sink for Numbered<V> {
+impl<V: Visitor> Sink for Numbered<'_, V> {
     type Output = V::Output;
 
     fn event(&mut self, event: &RawEvent<'_>, _: u64, reading: Reading) {
-        self.visitor.event(self.next, event, reading);
-        self.next += 1;
+        let first = self.block.map_or(0, |block| block.first);
+        self.visitor.event(first + self.n_passed, event, reading);
+        self.n_passed += 1;
+    }
+
+    fn steps_over(&mut self, rest: &[u8]) -> Option<usize> {
+        let block = self.block?;
+        let known = block.lengths.get(self.n_passed)?;
+        // A file that is another one by now is read as it is.
+        let is_there = rest.get(known.len - 1) == Some(&b'}');
+        if !is_there || !self.visitor.passes(block.first + self.n_passed, known) {
+            return None;
+        }
+        self.n_passed += 1;
+        Some(known.len)
     }
 
     fn reporter(&mut self) -> &mut Reporter {

@@ -16,6 +16,7 @@ mod gzip;
 mod ids;
 mod joiner;
 mod kinds;
+mod lengths;
 pub mod logs;
 mod names;
 mod perfetto;

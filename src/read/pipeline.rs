@@ -134,6 +134,12 @@ impl Opened {
         Ok(opened)
     }
 
+    /// Takes the checksums of what is compressed to be right, which were when the file was read before.
+    #[cfg(feature = "program")]
+    pub(super) fn trust_sums(&mut self) {
+        self.stream.trust_sums();
+    }
+
     /// Reads up to the event array.
     fn read_head(&mut self) -> Result<(), ReadError> {
         let Self { path, stream, head, around, reporter, text, offset } = self;

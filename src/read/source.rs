@@ -98,6 +98,14 @@ impl ByteStream {
         self.again.as_ref().is_some_and(|again| again.n_bytes >= SPREAD_FROM_BYTES)
     }
 
+    /// Takes the checksums of gzip to be right, which were when the file was read before.
+    #[cfg(feature = "program")]
+    pub(crate) fn trust_sums(&mut self) {
+        if let Decoder::Gzip(_, gzip) = &mut self.decoder {
+            gzip.trust_sums();
+        }
+    }
+
     /// Lets many threads inflate from here on, where they can. Of text from an offset on they get the sums of others
     /// ([`Self::sums`]).
     pub(crate) fn spread(&mut self, hands: Hands, summed: u64) {

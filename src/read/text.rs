@@ -72,6 +72,14 @@ impl TextStream {
         }
     }
 
+    /// Takes the checksums of what is compressed to be right, which were when the file was read before.
+    #[cfg(feature = "program")]
+    pub(super) fn trust_sums(&mut self) {
+        if let Self::Json { stream, .. } = self {
+            stream.trust_sums();
+        }
+    }
+
     /// Lets many threads inflate from here on, where that is worth while. Of text from an offset on they get the sums of others
     /// ([`Self::sums`]).
     pub(super) fn spread(&mut self, hands: Hands, summed: u64) {

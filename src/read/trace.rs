@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::chrome::decode::Decoder;
 use super::chrome::meta;
+use super::lengths::{Lengths, Measured};
 use super::pipeline::{Finished, Opened, PassError};
 use super::unmerge::{PartsSink, SplitPlan};
 use super::unslim::{Anew, Former};
@@ -29,15 +30,26 @@ pub(super) struct ReadTrace {
 /// again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EventIndex {
-    /// Number of the first event of the block at an offset.
-    first_of_block: BTreeMap<u64, u64>,
+    /// By the offset of a block.
+    blocks: BTreeMap<u64, Indexed>,
+    /// Whether nothing was wrong with how the file is compressed.
+    pub(super) is_stream_sound: bool,
+}
+
+/// The events of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Indexed {
+    /// Number of the first of them.
+    pub(crate) first: u64,
+    /// What is known of them; of blocks with anything but events, of merged files and of traces that were written anew nothing.
+    pub(crate) lengths: Lengths,
 }
 
 #[cfg(feature = "program")]
 impl EventIndex {
-    /// Number of the first event of the block at an offset; `None` for a block whose start was a wrong guess.
-    pub(crate) fn first_event(&self, offset: u64) -> Option<u64> {
-        self.first_of_block.get(&offset).copied()
+    /// The block at an offset; `None` where that was a wrong guess.
+    pub(crate) fn block(&self, offset: u64) -> Option<&Indexed> {
+        self.blocks.get(&offset)
     }
 }
 
@@ -74,7 +86,8 @@ pub(super) fn read_parts(
     let finished = opened.run(options, &make, &mut |offset, chunks| {
         for (i, (chunk, reporter)) in chunks.into_iter().enumerate() {
             if keeps_order {
-                indexes[i].first_of_block.insert(offset, builders[i].n_events());
+                let (first, lengths) = (builders[i].n_events(), Lengths::default());
+                indexes[i].blocks.insert(offset, Indexed { first, lengths });
             }
             builders[i].append(chunk).map_err(std::io::Error::other)?;
             reporters[i].merge(reporter);
@@ -82,6 +95,8 @@ pub(super) fn read_parts(
         Ok(())
     });
     let finished = finished.map_err(|error| read_error(path, error))?;
+    let is_stream_sound = is_stream_sound(&finished.reporter);
+    indexes.iter_mut().for_each(|index| index.is_stream_sound = is_stream_sound);
     reporters[0].merge(finished.reporter);
     let n_events = builders.iter().map(StoreBuilder::n_events).sum();
     explain_damage(path, &mut reporters[0], n_events);
@@ -124,16 +139,21 @@ fn read_opened(
     let anew = Anew::take(&mut opened.head.entries);
     let keep = Keep { order: keeps_order, arguments: options.keeps_arguments };
     let spare = SpareChunks::default();
-    let make = |_: u64| Former::new(&anew, Decoder::into(spare.builder(keep)));
-    let finished = opened.run(options, &make, &mut |offset, chunk| {
+    // Numbers are those of the events that were, lengths those of the text.
+    let measures = keeps_order && anew.is_nothing();
+    let former = || Former::new(&anew, Decoder::into(spare.builder(keep)));
+    let make = |_: u64| Measured::new(former(), measures);
+    let finished = opened.run(options, &make, &mut |offset, (chunk, lengths)| {
         if keeps_order {
-            index.first_of_block.insert(offset, builder.n_events());
+            let first = builder.n_events();
+            index.blocks.insert(offset, Indexed { first, lengths });
         }
         spare.give(builder.append(chunk).map_err(std::io::Error::other)?);
         Ok(())
     });
     let Finished { head, mut reporter, json_bytes, truncated } =
         finished.map_err(|error| read_error(path, error))?;
+    index.is_stream_sound = is_stream_sound(&reporter);
     let is_bare_array = head.is_bare_array;
     let meta = meta::trace_meta(head.entries, head.layout, truncated, &mut reporter);
     let store = timed("read: sort the store", || builder.finish(meta, &mut reporter));
@@ -146,6 +166,12 @@ fn read_opened(
     note_window_end(&store, &mut reporter);
     explain_damage(path, &mut reporter, store.n_events);
     Ok((ReadTrace { store, reporter, json_bytes, part: None }, index))
+}
+
+/// Whether nothing was wrong with how a file is compressed.
+fn is_stream_sound(reporter: &Reporter) -> bool {
+    let damages = [IssueKind::CorruptGzip, IssueKind::TruncatedGzip, IssueKind::TrailingBytes];
+    damages.into_iter().all(|damage| reporter.count(damage) == 0)
 }
 
 /// Whether nothing of what a store holds came from an event.

@@ -56,7 +56,8 @@ impl Anew {
         }
     }
 
-    fn is_nothing(&self) -> bool {
+    /// Whether events are what they were.
+    pub(super) fn is_nothing(&self) -> bool {
         self.threads.is_empty() && self.shift_ns == 0
     }
 
@@ -119,6 +120,10 @@ impl<S: Sink> Sink for Former<'_, S> {
     #[inline]
     fn repeated(&mut self, event: &Repeated<'_, '_>) -> bool {
         self.anew.is_nothing() && self.sink.repeated(event)
+    }
+
+    fn steps_over(&mut self, rest: &[u8]) -> Option<usize> {
+        self.sink.steps_over(rest)
     }
 
     fn reporter(&mut self) -> &mut Reporter {

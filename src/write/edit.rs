@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::read::events::RawEvent;
+use crate::read::events::{Known, RawEvent};
+use crate::store::Store;
+
+/// Slices that one thread looks at, at least.
+const SLICES_AT_A_TIME: usize = 1 << 14;
 
 /// A set of event numbers, one bit each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,9 +122,30 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// Leaves out a slice, by event number.
-    pub fn drop_slice(&mut self, event: u32) {
-        self.dropped.insert(event);
+    /// Leaves out the slices of a store, which kept the order of its events, of which that is said.
+    pub fn drop_slices(&mut self, store: &Store, is_gone: &[bool]) {
+        let words: Vec<AtomicU64> =
+            (0..store.n_events.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let put = |word: usize, bits: u64| {
+            if bits != 0 {
+                words[word].fetch_or(bits, Ordering::Relaxed);
+            }
+        };
+        is_gone.par_chunks(SLICES_AT_A_TIME).enumerate().for_each(|(i, is_gone)| {
+            // Slices that follow each other are mostly events that do.
+            let (mut word, mut bits) = (0, 0);
+            let numbers = (i * SLICES_AT_A_TIME..).map(|slice| store.slices.event_number(slice));
+            let gone = numbers.zip(is_gone).filter(|&(_, &is_gone)| is_gone);
+            for event in gone.filter_map(|(event, _)| event) {
+                if event as usize / 64 != word {
+                    put(word, std::mem::take(&mut bits));
+                    word = event as usize / 64;
+                }
+                bits |= 1 << (event % 64);
+            }
+            put(word, bits);
+        });
+        self.dropped = EventSet { words: words.into_iter().map(AtomicU64::into_inner).collect() };
     }
 
     /// Has slices, by event number, stand in for what went from inside them.
@@ -260,8 +286,8 @@ struct Counted {
 }
 
 impl BlockTally {
-    pub(crate) fn count(&mut self, event: &RawEvent<'_>, is_gone: bool) {
-        let (cat, ph) = (event.cat.inner(), event.ph.inner());
+    pub(crate) fn count(&mut self, known: Known<'_>, is_gone: bool) {
+        let Known { cat, ph, len } = known;
         let is_of = |counted: &Counted| counted.cat == cat && counted.ph == ph;
         if !self.counted.get(self.last).is_some_and(is_of) {
             self.last = self.counted.iter().position(is_of).unwrap_or(self.counted.len());
@@ -273,7 +299,7 @@ impl BlockTally {
         let row = &mut self.counted[self.last].row;
         let add = |amount: &mut Amount| {
             amount.events += 1;
-            amount.bytes += event.len as u64;
+            amount.bytes += len as u64;
         };
         add(&mut row.before);
         if is_gone {

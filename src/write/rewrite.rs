@@ -14,7 +14,7 @@ use super::plan::{IdKey, InputPlan, ProcessPlan, TrackPlan};
 use super::spare::Spares;
 use crate::diag::timings::timed;
 use crate::model::time::write_us;
-use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, shifted_id};
+use crate::read::events::{Known, RawEvent, RawValue, Reading, Visitor, flow_id, shifted_id};
 use crate::store::{ADDED_KEY, ORIGINAL_KEY};
 
 /// The first id that Perfetto's importer does not take as a number; as a string of hex digits it does.
@@ -190,11 +190,19 @@ impl Visitor for Rewriter<'_> {
         let is_dropped = self.edit.is_some_and(|edit| edit.drops(number, event));
         let times = if is_dropped { None } else { Times::of(event) };
         if self.edit.is_some() {
-            self.tally.count(event, times.is_none());
+            self.tally.count(Known::of(event), times.is_none());
         }
         if let Some(times) = times {
             self.put_event(number, event, times, reading == Reading::Repaired);
         }
+    }
+
+    fn passes(&mut self, number: u64, known: Known<'_>) -> bool {
+        let is_gone = self.edit.is_some_and(|edit| edit.is_slice_gone(number));
+        if is_gone {
+            self.tally.count(known, true);
+        }
+        is_gone
     }
 
     fn finish(self) -> Rewritten {

@@ -20,7 +20,7 @@ use super::trace::{Pass, Source, WriteError};
 use super::uuids::Uuids;
 use crate::diag::timings::timed;
 use crate::model::Spare;
-use crate::read::events::{RawEvent, RawValue, Reading, Visitor, flow_id, visit};
+use crate::read::events::{Known, RawEvent, RawValue, Reading, Visitor, flow_id, visit};
 use crate::read::read_at;
 use crate::store::{Store, TrackId};
 
@@ -234,7 +234,7 @@ impl Visitor for Encoder<'_> {
     fn event(&mut self, number: u64, event: &RawEvent<'_>, reading: Reading) {
         if let Some(edit) = self.edit {
             let is_gone = edit.drops(number, event);
-            self.block.tally.count(event, is_gone);
+            self.block.tally.count(Known::of(event), is_gone);
             if is_gone {
                 return;
             }
@@ -249,6 +249,14 @@ impl Visitor for Encoder<'_> {
             b"E" | b"C" | b"M" => {}
             _ => self.block.n_left_out += 1,
         }
+    }
+
+    fn passes(&mut self, number: u64, known: Known<'_>) -> bool {
+        let is_gone = self.edit.is_some_and(|edit| edit.is_slice_gone(number));
+        if is_gone {
+            self.block.tally.count(known, true);
+        }
+        is_gone
     }
 
     fn finish(self) -> Encoded {

@@ -51,7 +51,7 @@ impl Plan {
         if slots.iter().any(is_odd) {
             return Self::Whole;
         }
-        let plan = match event.phase().inner() {
+        let plan = match event.known().ph {
             b"X" if !keeps_arguments => SlicePlan::of(&slots, kind, ids).map(Self::Slice),
             b"s" => FlowPlan::of(&slots, FlowPhase::Start).map(Self::Flow),
             b"t" => FlowPlan::of(&slots, FlowPhase::Step).map(Self::Flow),

@@ -11,6 +11,7 @@ use super::fast::{self, Refusal};
 use super::repeats::Repeats;
 use super::same::is_same;
 use crate::model::{Number, number_at};
+use crate::read::lengths::Known;
 
 /// Templates that are kept at once.
 pub(super) const MAX_TEMPLATES: usize = 8;
@@ -223,18 +224,21 @@ pub(crate) struct Repeated<'t, 'a> {
     template: &'t Template<'a>,
     values: &'t [Value],
     alike: Alike,
+    len: usize,
 }
 
 impl<'a> Repeated<'_, 'a> {
     /// What it repeats.
     #[inline]
-    pub(super) fn alike(&self) -> Alike {
+    pub(in crate::read) fn alike(&self) -> Alike {
         self.alike
     }
 
-    /// Its phase with its quotes.
-    pub(super) fn phase(&self) -> RawValue<'a> {
-        self.template.ph
+    /// What it is.
+    #[inline]
+    pub(in crate::read) fn known(&self) -> Known<'a> {
+        let Template { cat, ph, .. } = self.template;
+        Known { cat: cat.inner(), ph: ph.inner(), len: self.len }
     }
 
     /// Where its values belong, in the order of the text; those that are not a part of what it repeats.
@@ -297,13 +301,13 @@ impl<'a> Templates<'a> {
         Some(end)
     }
 
-    /// The event that was found last.
+    /// The event that was found last, of so many bytes.
     #[inline]
-    pub(crate) fn found(&self, text: &'a [u8]) -> Repeated<'_, 'a> {
+    pub(crate) fn found(&self, text: &'a [u8], len: usize) -> Repeated<'_, 'a> {
         let Known { template, number, has_name, .. } = &self.known[self.last];
         let name = self.names.last_number().filter(|_| *has_name);
         let alike = Alike { template: Some(*number), name };
-        Repeated { text, template, values: &self.values, alike }
+        Repeated { text, template, values: &self.values, alike, len }
     }
 
     /// What [`fast::parse_event`] gives, sooner where the event was found. What it repeats is told in it.
@@ -316,7 +320,7 @@ impl<'a> Templates<'a> {
         event: &mut RawEvent<'a>,
     ) -> Result<usize, Refusal> {
         if let Some(end) = found {
-            let found = self.found(text);
+            let found = self.found(text, end - at);
             found.fill(event);
             event.alike = found.alike;
             return Ok(end);
@@ -434,8 +438,8 @@ mod tests {
         let mut holds = Holds::default();
         while at < text.len() {
             let end = templates.find(text, at);
-            if end.is_some() {
-                check_numbers(&templates.found(text));
+            if let Some(end) = end {
+                check_numbers(&templates.found(text, end - at));
             }
             let found = templates.parse_event(text, at, end, &mut alike);
             let repeats = std::mem::take(&mut alike.alike);

@@ -23,6 +23,14 @@ pub(crate) trait Sink: Send {
         false
     }
 
+    /// Asked where an event starts, with the text from there on: how many bytes it takes, where it need not be read.
+    fn steps_over(&mut self, _rest: &[u8]) -> Option<usize> {
+        None
+    }
+
+    /// Takes note that something was passed over that became no event.
+    fn passed_over(&mut self) {}
+
     /// Where damage is counted.
     fn reporter(&mut self) -> &mut Reporter;
 
@@ -72,12 +80,15 @@ pub(crate) fn walk<S: Sink>(text: &[u8], base: u64, how: How, sink: &mut S) -> W
             Some(b',') => at += 1,
             Some(b']') if ends_array(text, at) => break BlockEnd::ArrayEnd(at + 1),
             Some(b'{') => {
+                if let Some(n) = sink.steps_over(&text[at..]) {
+                    (at, n_events) = (at + n, n_events + 1);
+                    continue;
+                }
                 let found = if how.tolerant_only { None } else { templates.find(text, at) };
                 if let Some(end) = found.filter(|&end| end - at <= MAX_EVENT_BYTES)
-                    && sink.repeated(&templates.found(text))
+                    && sink.repeated(&templates.found(text, end - at))
                 {
-                    n_events += 1;
-                    at = end;
+                    (at, n_events) = (end, n_events + 1);
                     continue;
                 }
                 let parsed = if how.tolerant_only {
@@ -93,6 +104,7 @@ pub(crate) fn walk<S: Sink>(text: &[u8], base: u64, how: How, sink: &mut S) -> W
                 match step {
                     Step::Take(end, _) if end - at > MAX_EVENT_BYTES => {
                         sink.reporter().at(IssueKind::OversizedEvent, base + at as u64);
+                        sink.passed_over();
                         at = end;
                     }
                     Step::Take(end, reading) => {
@@ -101,11 +113,17 @@ pub(crate) fn walk<S: Sink>(text: &[u8], base: u64, how: How, sink: &mut S) -> W
                         n_events += 1;
                         at = end;
                     }
-                    Step::Skip(to) => at = to,
+                    Step::Skip(to) => {
+                        sink.passed_over();
+                        at = to;
+                    }
                     Step::Partial => break BlockEnd::Partial(at),
                 }
             }
-            Some(_) => at = damage.skip(at, sink.reporter()),
+            Some(_) => {
+                sink.passed_over();
+                at = damage.skip(at, sink.reporter());
+            }
         }
     };
     Walked { end, n_events }
