@@ -15,12 +15,13 @@ pub(crate) use super::chrome::tolerant::Reading;
 use super::chrome::walk::Sink;
 pub(crate) use super::ids::{IdSpace, id_space, shifted_id};
 pub(crate) use super::lengths::Known;
-use super::pipeline::{Opened, PassError};
+use super::pipeline::{Opened, PassError, at_once};
 use super::trace::{EventIndex, Indexed, ReadTrace};
 use super::unmerge::{Restorer, SplitPlan};
 use super::unslim::{Anew, Former};
-use super::{Input, Progress, ReadError, ReadOptions, input_of, trace};
+use super::{Input, Progress, ReadError, ReadOptions, input_of, stretches, trace};
 use crate::diag::Reporter;
+use crate::model::limits::SPREAD_FROM_THREADS;
 use crate::store::parts_of;
 
 /// Why a second pass ended early.
@@ -30,6 +31,15 @@ pub(crate) enum VisitError {
     Read(ReadError),
     /// The output cannot be written.
     Write(io::Error),
+}
+
+impl From<PassError> for VisitError {
+    fn from(error: PassError) -> Self {
+        match error {
+            PassError::Read(error) => Self::Read(error),
+            PassError::Take(error) => Self::Write(error),
+        }
+    }
 }
 
 /// What is done with the events of one block.
@@ -97,16 +107,23 @@ pub(crate) fn visit<V: Visitor>(
     make: &(impl Fn() -> V + Sync),
     mut take: impl FnMut(V::Output) -> io::Result<()>,
 ) -> Result<(), VisitError> {
-    let mut opened = Opened::new(&again.path, progress).map_err(VisitError::Read)?;
-    if again.index.is_stream_sound {
-        opened.trust_sums();
-    }
     let numbered = |offset: u64| Numbered {
         visitor: make(),
         block: again.index.block(offset),
         n_passed: 0,
         reporter: Reporter::default(),
     };
+    if again.part.is_none()
+        && at_once(options.threads) >= SPREAD_FROM_THREADS
+        && let Some(all) = again.index.stretches()
+    {
+        let how = (options, &**progress);
+        return Ok(stretches::run(&again.path, &all, how, &numbered, &mut |_, b| take(b))?);
+    }
+    let mut opened = Opened::new(&again.path, progress).map_err(VisitError::Read)?;
+    if again.index.is_stream_sound {
+        opened.trust_sums();
+    }
     let finished = match again.part {
         None => {
             let anew = Anew::take(&mut opened.head.entries);
@@ -123,11 +140,7 @@ pub(crate) fn visit<V: Visitor>(
             opened.run(options, &restored, &mut |_, output| take(output))
         }
     };
-    match finished {
-        Ok(_) => Ok(()),
-        Err(PassError::Read(error)) => Err(VisitError::Read(error)),
-        Err(PassError::Take(error)) => Err(VisitError::Write(error)),
-    }
+    Ok(finished.map(|_| ())?)
 }
 
 /// Gives a visitor the events of one of a merged file's inputs, as that had them.
@@ -195,5 +208,80 @@ impl<V: Visitor> Sink for Numbered<'_, V> {
 
     fn finish(self) -> (V::Output, Reporter) {
         (self.visitor.finish(), self.reporter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes the text of events, and passes those of whose number that is said.
+    struct Numbers {
+        passes: fn(u64) -> bool,
+        seen: Vec<(u64, Vec<u8>)>,
+        passed: Vec<(u64, usize)>,
+    }
+
+    impl Visitor for Numbers {
+        type Output = (Vec<(u64, Vec<u8>)>, Vec<(u64, usize)>);
+
+        fn event(&mut self, number: u64, event: &RawEvent<'_>, _: Reading) {
+            self.seen.push((number, event.ts.0.to_vec()));
+        }
+
+        fn passes(&mut self, number: u64, known: Known<'_>) -> bool {
+            let passes = (self.passes)(number);
+            self.passed.extend(passes.then_some((number, known.len)));
+            passes
+        }
+
+        fn finish(self) -> Self::Output {
+            (self.seen, self.passed)
+        }
+    }
+
+    /// What is seen of a file, and what is passed.
+    fn seen(text: &str, passes: fn(u64) -> bool) -> (Vec<(u64, Vec<u8>)>, Vec<(u64, usize)>) {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let path = folder.path().join("a.json");
+        std::fs::write(&path, text).expect("there is room for a file");
+        let (options, progress) = (ReadOptions::default(), Arc::default());
+        let (_, again) = read_for_rewriting(&path, &options, &progress).expect("it is a trace");
+        let make = || Numbers { passes, seen: Vec::new(), passed: Vec::new() };
+        let (mut seen, mut passed) = (Vec::new(), Vec::new());
+        let take = |(more, gone): (Vec<_>, Vec<_>)| {
+            seen.extend(more);
+            passed.extend(gone);
+            Ok(())
+        };
+        visit(&again, &options, &progress, &make, take).expect("it is there");
+        (seen, passed)
+    }
+
+    /// A trace with damage every so many events.
+    fn trace(n: usize, damage: &str, every: usize) -> String {
+        let event = |i: usize| {
+            let damage = if i % every == every - 1 { damage } else { "" };
+            let long = "x".repeat(if i.is_multiple_of(1000) { 9000 } else { 200 });
+            format!(
+                "{{\"ph\":\"X\",\"name\":\"{long}\",\"pid\":1,\"tid\":2,\"ts\":{i}}},\n{damage}"
+            )
+        };
+        let events: String = (0..n).map(event).collect();
+        format!("{{\"traceEvents\":[\n{events}{{\"ph\":\"M\",\"name\":\"end\"}}]}}")
+    }
+
+    #[test]
+    fn what_is_passed_changes_no_number() {
+        for (damage, every) in [("", 1), ("{\"ph\":\"X\",\"ts\":,\n", 9000), ("{},", 20_000)] {
+            let text = trace(20_000, damage, every);
+            let (all, none) = seen(&text, |_| false);
+            let (some, passed) = seen(&text, |number| number % 7 < 5);
+            assert!(none.is_empty() && all.len() > 20_000 && passed.len() > 5000, "{damage}");
+            assert!(all.iter().enumerate().all(|(i, event)| event.0 == i as u64), "{damage}");
+            let is_passed = |number: u64| passed.binary_search_by_key(&number, |p| p.0).is_ok();
+            let expected: Vec<_> = all.into_iter().filter(|event| !is_passed(event.0)).collect();
+            assert!(some == expected, "{damage}");
+        }
     }
 }

@@ -96,6 +96,8 @@ pub(super) struct Joiner<'t, S: Sink, M> {
     /// Bytes of it that make another attempt worth while.
     wanted: usize,
     behind: Behind,
+    /// Whether events were come upon once.
+    is_one_array: bool,
     tolerant_only: bool,
 }
 
@@ -121,6 +123,7 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
             tried,
             wanted,
             behind,
+            is_one_array: true,
             tolerant_only,
         }
     }
@@ -221,6 +224,7 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
         self.offset += at as u64;
         match found {
             Found::Events(_) => {
+                self.is_one_array = false;
                 (self.place, self.tried, self.wanted) = (Place::Events, 0, 0);
                 if let Some(offset) = self.around.take_behind() {
                     self.behind.since = Some(offset);
@@ -250,7 +254,7 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
 
     /// Reads what is left at the end of the input.
     pub(super) fn finish(mut self, cut: CutEnd, mut head: Head) -> io::Result<Finished> {
-        let CutEnd { json_bytes, stream, reporter } = cut;
+        let CutEnd { json_bytes, stream, reporter, mut marks } = cut;
         self.reporter.merge(reporter);
         self.go_on(true)?;
         if self.place == Place::Around {
@@ -262,10 +266,13 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
         if self.place == Place::Events {
             truncated = self.note_end_of_events(json_bytes, head.is_bare_array);
         }
+        if self.place == Place::Events || !self.is_one_array {
+            marks.clear();
+        }
         note_stream_end(&stream, json_bytes, &mut self.reporter);
         truncated |= matches!(stream, StreamEnd::Truncated | StreamEnd::Corrupt(_));
         head.entries.append(&mut self.around.entries);
-        Ok(Finished { head, reporter: self.reporter, json_bytes, truncated })
+        Ok(Finished { head, reporter: self.reporter, json_bytes, truncated, marks })
     }
 
     /// The input ended among the events. A bare array needs no end.

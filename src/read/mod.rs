@@ -31,6 +31,8 @@ mod spread;
 #[doc(hidden)]
 #[cfg(feature = "rooms")]
 pub mod steps;
+#[cfg(feature = "program")]
+mod stretches;
 mod text;
 mod trace;
 mod unmerge;

@@ -20,7 +20,7 @@ use super::chrome::walk::{How, Sink, Walked, walk};
 use super::joiner::Joiner;
 use super::room::{Closes, Room};
 use super::source::StreamEnd;
-use super::spread::{Hands, Sums, Task};
+use super::spread::{Hands, Mark, Sums, Task};
 use super::text::TextStream;
 use super::{Progress, ReadError, ReadOptions, kinds};
 use crate::diag::Reporter;
@@ -67,6 +67,7 @@ pub(super) struct CutEnd {
     pub(super) json_bytes: u64,
     pub(super) stream: StreamEnd,
     pub(super) reporter: Reporter,
+    pub(super) marks: Vec<Mark>,
 }
 
 /// What stands around the events.
@@ -97,6 +98,8 @@ pub(super) struct Finished {
     pub(super) json_bytes: u64,
     /// Whether the events end before their array does.
     pub(super) truncated: bool,
+    /// Places to begin at when the file is read again, where its events are one array.
+    pub(super) marks: Vec<Mark>,
 }
 
 /// Makes the sink of the block that starts at an offset.
@@ -132,6 +135,11 @@ impl Opened {
         let mut opened = Self { path, stream, head, around, reporter, text, offset };
         opened.read_head()?;
         Ok(opened)
+    }
+
+    /// Notes places to begin at when the file is read again.
+    pub(super) fn keep_marks(&mut self) {
+        self.stream.keep_marks();
     }
 
     /// Takes the checksums of what is compressed to be right, which were when the file was read before.
@@ -231,7 +239,7 @@ impl Opened {
 }
 
 /// How many of some threads run at once.
-fn at_once(n: usize) -> usize {
+pub(super) fn at_once(n: usize) -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(n)
 }
 
@@ -306,8 +314,13 @@ fn cut_blocks(
         searched = 0;
         let is_sent = timed("read: cutter blocked", || out.send(block));
         if !is_sent || is_end {
-            let reporter = stream.take_reporter();
-            return Ok(CutEnd { json_bytes: offset, stream: stream.end().clone(), reporter });
+            let (reporter, marks) = (stream.take_reporter(), stream.take_marks());
+            return Ok(CutEnd {
+                json_bytes: offset,
+                stream: stream.end().clone(),
+                reporter,
+                marks,
+            });
         }
     }
 }

@@ -12,7 +12,7 @@ use ruzstd::decoding::StreamingDecoder;
 
 use super::gzip::{Damage, Gzip, Step, next_member};
 use super::raw::{LOOK_AHEAD, Raw};
-use super::spread::{FileFrom, Hands, Odd, Spread, Sums, TRAILER_BYTES};
+use super::spread::{FileFrom, Hands, Mark, Odd, Spread, Sums, TRAILER_BYTES};
 use super::{Progress, ReadError};
 use crate::model::limits::SPREAD_FROM_BYTES;
 
@@ -47,6 +47,9 @@ pub(crate) struct ByteStream {
     n_text: u64,
     progress: Arc<Progress>,
     again: Option<Box<Again>>,
+    keeps_marks: bool,
+    /// Places in the first member, and how much text that has.
+    marks: (Vec<Mark>, u64),
 }
 
 /// What it takes to read a file otherwise from its start on.
@@ -90,7 +93,8 @@ impl ByteStream {
         };
         let again = again.filter(|_| matches!(decoder, Decoder::Gzip(..)));
         let (end, damages) = <(StreamEnd, Vec<Damage>)>::default();
-        Ok(Self { decoder, end, damages, n_text: 0, progress, again })
+        let (keeps_marks, marks) = (false, (Vec::new(), 0));
+        Ok(Self { decoder, end, damages, n_text: 0, progress, again, keeps_marks, marks })
     }
 
     /// Whether it is a file that many threads read sooner than one.
@@ -114,11 +118,26 @@ impl ByteStream {
         let places = (start, raw.offset());
         let file = (Arc::clone(&again.file), again.n_bytes);
         let mut spread = Spread::new(file, places, Arc::clone(&self.progress), hands);
+        if self.keeps_marks {
+            spread.keep_marks();
+        }
         if spread.skip(self.n_text, summed).is_ok() {
             self.decoder = Decoder::Spread(Box::new(spread));
         } else {
             self.progress.forget_file_bytes(spread.n_counted() - places.1);
         }
+    }
+
+    /// Notes places to begin at when the file is read again.
+    pub(crate) fn keep_marks(&mut self) {
+        self.keeps_marks = true;
+    }
+
+    /// Places to begin at when the file is read again, once reading gave nothing: none where it is anything but one member that many
+    /// threads read.
+    pub(crate) fn take_marks(&mut self) -> Vec<Mark> {
+        let (marks, n_text) = std::mem::take(&mut self.marks);
+        if n_text == self.n_text && self.end == StreamEnd::Complete { marks } else { Vec::new() }
     }
 
     /// Who wants the sum of the text that is read now, if anybody does.
@@ -222,9 +241,10 @@ impl ByteStream {
 
     /// Goes on with the reader of members where many threads read the first one whole.
     fn leave_first_member(&mut self) -> io::Result<()> {
-        let (Decoder::Spread(spread), Some(again)) = (&self.decoder, self.again.take()) else {
+        let (Decoder::Spread(spread), Some(again)) = (&mut self.decoder, self.again.take()) else {
             return Ok(());
         };
+        self.marks = (spread.take_marks(), spread.n_text());
         let from = |offset| FileFrom { file: again.file, offset };
         let mut raw = Raw::at(spread.trailer(), from, Arc::clone(&self.progress))?;
         // Fewer are there where the file was cut meanwhile.

@@ -16,7 +16,18 @@ use super::deflate::{Bytes, Expander, Piece, Stop};
 use super::file_at::read_at;
 use crate::diag::timings::timed;
 use crate::model::Spare;
-use crate::model::limits::PIECE_BYTES;
+use crate::model::limits::{PIECE_BYTES, STRETCH_BYTES};
+
+/// A place from which on a member can be inflated without what stands before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The bit of the file where a block of the member begins.
+    pub(super) bit: u64,
+    /// How much text comes before.
+    pub(super) offset: u64,
+    /// The end of that, as much as may be copied.
+    pub(super) window: Box<[u8]>,
+}
 
 /// Work that any thread may do.
 pub(super) type Task = Box<dyn FnOnce() + Send>;
@@ -93,6 +104,10 @@ pub(super) struct Spread {
     n_summed: u64,
     sums: (Sums, Receiver<(u64, crc32fast::Hasher, usize)>),
     n_text: u64,
+    /// Whether a block begins with the tokens that come next.
+    begins_block: bool,
+    /// Places to begin at later, where somebody wants them.
+    marks: Option<Vec<Mark>>,
     n_met: u64,
     n_missed: u64,
     /// Bytes of the file that were counted.
@@ -126,10 +141,22 @@ impl Spread {
             n_summed: 0,
             sums,
             n_text: 0,
+            begins_block: false,
+            marks: None,
             n_met: 0,
             n_missed: 0,
             n_counted,
         }
+    }
+
+    /// Notes places to begin at later.
+    pub(super) fn keep_marks(&mut self) {
+        self.marks = Some(Vec::new());
+    }
+
+    /// The places to begin at later.
+    pub(super) fn take_marks(&mut self) -> Vec<Mark> {
+        self.marks.take().unwrap_or_default()
     }
 
     /// Writes text to the start of `out`. Gives how much: less than there is room for where the member ended.
@@ -168,12 +195,25 @@ impl Spread {
     fn expand(&mut self, out: &mut [u8]) -> Result<usize, Odd> {
         let mut filled = 0;
         while filled < out.len() && self.has_more()? {
+            if std::mem::take(&mut self.begins_block) {
+                self.mark(&out[..filled]);
+            }
             let expand = || self.expander.expand(&self.now.tokens, out, filled);
             filled = timed("read: expand", expand).ok_or(Odd)?;
         }
         self.expander.keep(&out[..filled]);
         self.n_text += filled as u64;
         Ok(filled)
+    }
+
+    /// Notes that a block begins behind so much of a place that is filled.
+    fn mark(&mut self, text: &[u8]) {
+        let (Some(marks), Some(bit)) = (&mut self.marks, self.now.start) else { return };
+        let offset = self.n_text + text.len() as u64;
+        if marks.last().is_none_or(|last| offset - last.offset >= STRETCH_BYTES) {
+            let window = self.expander.window_behind(text).into();
+            marks.push(Mark { bit, offset, window });
+        }
     }
 
     /// Offset in the file of the checksum, where all text was given.
@@ -228,7 +268,9 @@ impl Spread {
             if self.now.stop == Stop::End {
                 return Ok(false);
             }
+            let is_between = self.now.is_between();
             self.next_piece()?;
+            self.begins_block = is_between;
             self.expander.start();
             self.count();
             if self.now.stop == Stop::Broken || self.progress.is_cancelled() {

@@ -9,7 +9,7 @@ use super::perfetto::{
     LOST_START_BYTES, PerfettoText, holds_packets, is_perfetto, may_have_lost_its_start,
 };
 use super::source::{ByteStream, StreamEnd};
-use super::spread::{Hands, Sums};
+use super::spread::{Hands, Mark, Sums};
 use super::utf16::{Utf16, order_of};
 use super::{Progress, ReadError};
 use crate::diag::{IssueKind, Reporter};
@@ -88,6 +88,21 @@ impl TextStream {
                 stream.spread(hands, summed);
             }
             _ => {}
+        }
+    }
+
+    /// Notes places to begin at when the file is read again, where its text is that of the file.
+    pub(super) fn keep_marks(&mut self) {
+        if let Self::Json { stream, .. } = self {
+            stream.keep_marks();
+        }
+    }
+
+    /// Those places, once reading gave nothing.
+    pub(super) fn take_marks(&mut self) -> Vec<Mark> {
+        match self {
+            Self::Json { stream, .. } => stream.take_marks(),
+            _ => Vec::new(),
         }
     }
 

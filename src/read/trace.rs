@@ -8,6 +8,9 @@ use super::chrome::decode::Decoder;
 use super::chrome::meta;
 use super::lengths::{Lengths, Measured};
 use super::pipeline::{Finished, Opened, PassError};
+use super::spread::Mark;
+#[cfg(feature = "program")]
+use super::stretches::{Stretch, stretches};
 use super::unmerge::{PartsSink, SplitPlan};
 use super::unslim::{Anew, Former};
 use super::{Progress, ReadError, ReadOptions};
@@ -34,6 +37,10 @@ pub(crate) struct EventIndex {
     blocks: BTreeMap<u64, Indexed>,
     /// Whether nothing was wrong with how the file is compressed.
     pub(super) is_stream_sound: bool,
+    /// Places from which on it can be inflated, where nothing but events stands in the blocks.
+    marks: Vec<Mark>,
+    /// Bytes of the text.
+    n_text: u64,
 }
 
 /// The events of a block.
@@ -50,6 +57,12 @@ impl EventIndex {
     /// The block at an offset; `None` where that was a wrong guess.
     pub(crate) fn block(&self, offset: u64) -> Option<&Indexed> {
         self.blocks.get(&offset)
+    }
+
+    /// The blocks as many threads can read them.
+    pub(super) fn stretches(&self) -> Option<Vec<Stretch<'_>>> {
+        stretches(self.blocks.keys().copied(), &self.marks, self.n_text)
+            .filter(|stretches| !stretches.is_empty())
     }
 }
 
@@ -141,6 +154,9 @@ fn read_opened(
     let spare = SpareChunks::default();
     // Numbers are those of the events that were, lengths those of the text.
     let measures = keeps_order && anew.is_nothing();
+    if measures {
+        opened.keep_marks();
+    }
     let former = || Former::new(&anew, Decoder::into(spare.builder(keep)));
     let make = |_: u64| Measured::new(former(), measures);
     let finished = opened.run(options, &make, &mut |offset, (chunk, lengths)| {
@@ -151,8 +167,12 @@ fn read_opened(
         spare.give(builder.append(chunk).map_err(std::io::Error::other)?);
         Ok(())
     });
-    let Finished { head, mut reporter, json_bytes, truncated } =
+    let Finished { head, mut reporter, json_bytes, truncated, marks } =
         finished.map_err(|error| read_error(path, error))?;
+    if index.blocks.values().all(|block| block.lengths.holds_events_alone) {
+        index.marks = marks;
+    }
+    index.n_text = json_bytes;
     index.is_stream_sound = is_stream_sound(&reporter);
     let is_bare_array = head.is_bare_array;
     let meta = meta::trace_meta(head.entries, head.layout, truncated, &mut reporter);

@@ -78,7 +78,8 @@ impl Piece {
 
     /// Begins at the start of a stream.
     pub(in crate::read) fn begin(&mut self, at: u64) {
-        (self.start, self.end) = (Some(at), at);
+        (self.start, self.end, self.stop) = (Some(at), at, Stop::Boundary);
+        self.tokens.clear();
         self.decoder.restart();
     }
 

@@ -7,9 +7,15 @@ use std::sync::mpsc::SyncSender;
 use flate2::write::GzEncoder;
 use flate2::{Compress, Compression, FlushCompress};
 
+use super::super::ReadOptions;
+use super::super::chrome::event::RawEvent;
+use super::super::chrome::tolerant::Reading;
+use super::super::chrome::walk::Sink;
 use super::super::gzip::Damage;
 use super::super::source::{ByteStream, StreamEnd};
+use super::super::stretches::{run, stretches};
 use super::*;
+use crate::diag::Reporter;
 
 /// Numbers that look like chance, the same each time.
 struct Numbers(u64);
@@ -203,4 +209,67 @@ fn sums_that_are_missing_or_wrong_are_odd() {
         let expected = if is_given && is_right { Ok(n_last) } else { Err(Odd) };
         assert_eq!(spread.fill(&[], last), expected);
     }
+}
+
+/// Where the events of blocks begin, and how long they are.
+#[derive(Default)]
+struct Places(Vec<(u64, usize)>, Reporter);
+
+impl Sink for Places {
+    type Output = Vec<(u64, usize)>;
+
+    fn event(&mut self, event: &RawEvent<'_>, offset: u64, _: Reading) {
+        self.0.push((offset, event.len));
+    }
+
+    fn reporter(&mut self) -> &mut Reporter {
+        &mut self.1
+    }
+
+    fn finish(self) -> (Self::Output, Reporter) {
+        (self.0, self.1)
+    }
+}
+
+#[test]
+fn a_second_pass_begins_at_many_places() {
+    let mut numbers = Numbers(11);
+    let (mut text, mut events) = (b"[".to_vec(), Vec::new());
+    while text.len() < 3 * STRETCH_BYTES as usize {
+        let event = format!(r#"{{"ph":"X","ts":{},"dur":7}}"#, numbers.below(1 << 40));
+        events.push((text.len() as u64, event.len()));
+        text.extend_from_slice(event.as_bytes());
+        text.extend_from_slice(b",\n");
+    }
+    text.extend_from_slice(b"{}]");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("a.gz");
+    std::fs::write(&path, member(&text, 6)).expect("there is room for a file");
+    let mut stream = ByteStream::open(&path, Arc::default()).expect("it is no other kind of file");
+    let mut place = vec![0; text.len()];
+    let first = stream.fill(&mut place[..5000]).expect("the file can be read");
+    stream.keep_marks();
+    stream.spread(threads(3), 0);
+    let rest = stream.fill_behind(&text[..first], &mut place).expect("the file can be read");
+    assert!(place[..rest] == text[first..]);
+    assert_eq!(stream.fill(&mut place).expect("the file can be read"), 0);
+    let marks = stream.take_marks();
+    assert!(marks.len() == 3, "{} places", marks.len());
+    let blocks = events.iter().step_by(10_000).map(|event| event.0);
+    let stretches = stretches(blocks, &marks, text.len() as u64).expect("all begin behind a place");
+    for threads in [1, 3] {
+        let options = ReadOptions { threads, ..ReadOptions::default() };
+        let (how, mut found) = ((&options, &Progress::default()), Vec::new());
+        let take = &mut |_, mut places| {
+            found.append(&mut places);
+            Ok(())
+        };
+        run(&path, &stretches, how, &|_: u64| Places::default(), take)
+            .expect("the file can be read");
+        assert!(found == events, "{threads} threads");
+    }
+    std::fs::write(&path, member(&text[7..], 6)).expect("there is room for a file");
+    let how = (&ReadOptions::default(), &Progress::default());
+    let other = run(&path, &stretches, how, &|_: u64| Places::default(), &mut |_, _| Ok(()));
+    assert!(other.is_err());
 }

@@ -1,0 +1,211 @@
+//! A second pass over one large gzip member by many threads, each of which inflates stretches of it and reads their events.
+//!
+//! The first pass noted places from which on it can be inflated ([`super::spread::Mark`]) and where the blocks begin. With both no
+//! thread has to inflate for the others. Only files of which all is as it should be are read so; whatever is odd by now is an error.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+use super::chrome::walk::{How, Sink};
+use super::deflate::{Bytes, Expander, Piece, Stop};
+use super::pipeline::{MakeSink, PassError, Take, parse_text, start};
+use super::spread::Mark;
+use super::{Progress, ReadError, ReadOptions};
+use crate::diag::timings::timed;
+use crate::model::limits::{BLOCK_BYTES, PIECE_BYTES, STRETCHES_AHEAD};
+
+/// Text behind the start of the last block that is looked at, at most.
+const MAX_LAST_BYTES: u64 = 4 * BLOCK_BYTES as u64;
+
+/// Some blocks that follow each other, and the place behind which their text is made.
+#[derive(Clone, Debug)]
+pub(super) struct Stretch<'a> {
+    mark: &'a Mark,
+    /// Offset and length of each.
+    blocks: Vec<(u64, usize)>,
+    /// Bytes of the file from this place to the next.
+    file_bytes: u64,
+}
+
+/// The blocks that begin at some offsets of a text of so many bytes, by the places behind which they can be read. `None` where they
+/// cannot.
+pub(super) fn stretches(
+    offsets: impl Iterator<Item = u64>,
+    marks: &[Mark],
+    n_text: u64,
+) -> Option<Vec<Stretch<'_>>> {
+    let mut ends = marks.iter().skip(1).map(|mark| mark.bit);
+    let mut stretches: Vec<Stretch<'_>> = Vec::new();
+    for mark in marks {
+        let file_bytes = (ends.next().unwrap_or(mark.bit) - mark.bit) / 8;
+        stretches.push(Stretch { mark, blocks: Vec::new(), file_bytes });
+    }
+    let mut offsets = offsets.peekable();
+    while let Some(offset) = offsets.next() {
+        let end = offsets.peek().copied();
+        let len = end.unwrap_or(n_text).checked_sub(offset)?;
+        if end.is_none() && len > MAX_LAST_BYTES {
+            return None;
+        }
+        let at = marks.partition_point(|mark| mark.offset <= offset).checked_sub(1)?;
+        stretches[at].blocks.push((offset, usize::try_from(len).ok()?));
+    }
+    Some(stretches)
+}
+
+/// Gives every block to a sink, with `options.threads` threads, and what they become to `take`, in order.
+pub(super) fn run<S: Sink>(
+    path: &Path,
+    stretches: &[Stretch<'_>],
+    (options, progress): (&ReadOptions, &Progress),
+    make: &impl MakeSink<S>,
+    take: Take<'_, S::Output>,
+) -> Result<(), PassError> {
+    let fail = |source| ReadError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(fail)?;
+    let n_ahead = options.threads + STRETCHES_AHEAD;
+    let (to_workers, wanted) = channel();
+    let wanted = Mutex::new(wanted);
+    let (results, read) = sync_channel(n_ahead);
+    // The receiver is here, so that sending cannot fail.
+    (0..n_ahead).for_each(|number| _ = to_workers.send(number));
+    let reading = Reading { file: &file, stretches, wanted: &wanted, options, progress };
+    std::thread::scope(|scope| {
+        // Whoever takes no more ends the workers.
+        let (to_workers, read) = (to_workers, read);
+        for i in 0..options.threads {
+            let results = results.clone();
+            match start(scope, move || reading.work(&results, make)) {
+                Ok(_) => {}
+                Err(source) if i == 0 => {
+                    return Err(ReadError::NoThread { path: path.to_owned(), source }.into());
+                }
+                // Fewer workers read the same.
+                Err(_) => break,
+            }
+        }
+        drop(results);
+        let (mut waiting, mut next) = (BTreeMap::new(), 0);
+        while next < stretches.len() {
+            let received = timed("read: wait for stretches", || read.recv());
+            // Whoever panicked says why when the scope ends.
+            let Ok((number, outputs)) = received else { return Ok(()) };
+            waiting.insert(number, outputs);
+            while let Some(outputs) = waiting.remove(&next) {
+                let outputs: Vec<S::Output> = io::Result::map_err(outputs, fail)?;
+                for (output, &(offset, _)) in outputs.into_iter().zip(&stretches[next].blocks) {
+                    take(offset, output).map_err(PassError::Take)?;
+                }
+                let _ = to_workers.send(next + n_ahead);
+                next += 1;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What the workers share.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    file: &'a File,
+    stretches: &'a [Stretch<'a>],
+    /// Numbers of the stretches that are to be read.
+    wanted: &'a Mutex<Receiver<usize>>,
+    options: &'a ReadOptions,
+    progress: &'a Progress,
+}
+
+/// What the blocks of a stretch became.
+type Outputs<T> = (usize, io::Result<Vec<T>>);
+
+impl Reading<'_> {
+    /// One worker: numbers in, results out, until there are no more.
+    fn work<S: Sink>(&self, results: &SyncSender<Outputs<S::Output>>, make: &impl MakeSink<S>) {
+        let mut inflating = Inflating::new();
+        loop {
+            let receive = || self.wanted.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(number) = timed("read: workers idle", receive) else { return };
+            let Some(stretch) = self.stretches.get(number) else { continue };
+            let outputs = self.read(stretch, &mut inflating, make);
+            let sent = timed("read: workers blocked", || results.send((number, outputs)));
+            if sent.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn read<S: Sink>(
+        &self,
+        stretch: &Stretch<'_>,
+        inflating: &mut Inflating,
+        make: &impl MakeSink<S>,
+    ) -> io::Result<Vec<S::Output>> {
+        let Some(&(first, _)) = stretch.blocks.first() else { return Ok(Vec::new()) };
+        inflating.begin(stretch.mark);
+        inflating.fill(self.file, (first - stretch.mark.offset) as usize)?;
+        let how = How { tolerant_only: self.options.force_slow_path, is_last: false };
+        let mut outputs = Vec::with_capacity(stretch.blocks.len());
+        for &(offset, len) in &stretch.blocks {
+            if self.progress.is_cancelled() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            timed("read: inflate", || inflating.fill(self.file, len))?;
+            let text = &inflating.text[..len];
+            outputs.push(timed("read: parse", || parse_text(text, offset, how, make)).output);
+            self.progress.add_json_bytes(len as u64);
+        }
+        self.progress.add_file_bytes(stretch.file_bytes);
+        Ok(outputs)
+    }
+}
+
+/// Inflates from places on.
+struct Inflating {
+    piece: Piece,
+    bytes: Bytes,
+    expander: Expander,
+    text: Vec<u8>,
+}
+
+impl Inflating {
+    fn new() -> Self {
+        let (bytes, expander, text) = <(Bytes, Expander, Vec<u8>)>::default();
+        Self { piece: Piece::new(), bytes, expander, text }
+    }
+
+    fn begin(&mut self, mark: &Mark) {
+        self.piece.begin(mark.bit);
+        self.expander = Expander::behind(&mark.window);
+    }
+
+    /// Makes the next bytes of the text.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or is another one by now.
+    fn fill(&mut self, file: &File, len: usize) -> io::Result<()> {
+        let Self { piece, bytes, expander, text } = self;
+        let other = || io::Error::other("it changed while it was read");
+        if text.len() < len {
+            text.resize(len, 0);
+        }
+        let text = &mut text[..len];
+        let mut filled = 0;
+        while filled < len {
+            if !expander.is_done(&piece.tokens) {
+                filled = expander.expand(&piece.tokens, text, filled).ok_or_else(other)?;
+            } else if matches!(piece.stop, Stop::End | Stop::Broken) {
+                return Err(other());
+            } else {
+                piece.go_on(file, bytes, piece.end + PIECE_BYTES as u64 * 8)?;
+                expander.start();
+            }
+        }
+        expander.keep(text);
+        Ok(())
+    }
+}
