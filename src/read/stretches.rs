@@ -130,6 +130,7 @@ impl Reading<'_> {
             let receive = || self.wanted.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(number) = timed("read: workers idle", receive) else { return };
             let Some(stretch) = self.stretches.get(number) else { continue };
+            let _fails = FailsInPanic { number, results };
             let outputs = self.read(stretch, &mut inflating, make);
             let sent = timed("read: workers blocked", || results.send((number, outputs)));
             if sent.is_err() {
@@ -160,6 +161,20 @@ impl Reading<'_> {
         }
         self.progress.add_file_bytes(stretch.file_bytes);
         Ok(outputs)
+    }
+}
+
+/// Sends an error in the place of a result when its thread panics, so that nobody waits for that.
+struct FailsInPanic<'r, T> {
+    number: usize,
+    results: &'r SyncSender<Outputs<T>>,
+}
+
+impl<T> Drop for FailsInPanic<'_, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.results.send((self.number, Err(io::Error::other("a thread panicked"))));
+        }
     }
 }
 
