@@ -11,6 +11,7 @@ pub mod activity;
 pub mod base;
 pub mod blame;
 pub mod breakdown;
+mod by_id;
 pub mod clock;
 pub mod collectives;
 mod comm_kernels;

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 
 use super::origins::{LinkSource, Origins};
 use super::threads::{Thread, Threads};
+use crate::analyze::by_id::ById;
 use crate::model::EventKind;
 use crate::store::Store;
 
@@ -16,7 +17,7 @@ type Map<K, V> = HashMap<K, V, FixedState>;
 pub(super) struct Links<'a> {
     origins: &'a Origins,
     /// Summed duration of the device events of each operator id.
-    device_ns: Map<u64, i64>,
+    device_ns: ById<i64>,
     /// The operator id that each overhead slice goes by.
     overhead_ids: Map<u32, u64>,
     /// Whether unlinked calls and overhead take device time.
@@ -28,14 +29,13 @@ impl<'a> Links<'a> {
     pub(super) fn new(store: &Store, threads: &Threads<'a>, torch_compat: bool) -> Self {
         let origins = threads.origins;
         let torch_compat = torch_compat && origins.source == LinkSource::ExternalId;
-        let mut device_ns: Map<u64, i64> = Map::default();
-        for row in &store.device_rows {
-            if let Some(id) = origins.linked_op(store, row.slice as usize) {
-                *device_ns.entry(id).or_default() += store.slices.dur_ns(row.slice as usize);
-            }
-        }
+        let linked = store.device_rows.iter().filter_map(|row| {
+            let slice = row.slice as usize;
+            Some((origins.linked_op(store, slice)?, store.slices.dur_ns(slice)))
+        });
+        let device_ns = summed(linked.collect());
         let mut links = Self { origins, device_ns, overhead_ids: Map::default(), torch_compat };
-        if torch_compat && !links.device_ns.is_empty() {
+        if torch_compat && links.knows_any() {
             for thread in &threads.all {
                 links.borrow_ids(store, threads, thread);
             }
@@ -46,11 +46,16 @@ impl<'a> Links<'a> {
     /// Device time that a host slice launched itself.
     #[inline]
     pub(super) fn own_device_ns(&self, store: &Store, slice: usize) -> i64 {
-        if self.device_ns.is_empty() {
+        if !self.knows_any() {
             return 0;
         }
-        let id = self.operator_id(store, slice);
-        id.and_then(|id| self.device_ns.get(&id)).copied().unwrap_or(0)
+        let own = self.operator_id(store, slice).and_then(|id| self.device_ns.of(id).first());
+        own.map_or(0, |&(_, ns)| ns)
+    }
+
+    /// Whether any operator launched something.
+    fn knows_any(&self) -> bool {
+        !self.device_ns.rows().is_empty()
     }
 
     /// The id by which a host slice takes kernels.
@@ -106,6 +111,17 @@ impl<'a> Links<'a> {
             }
         }
     }
+}
+
+/// Sums of what has one id.
+fn summed(mut rows: Vec<(u64, i64)>) -> ById<i64> {
+    rows.sort_by_key(|&(id, _)| id);
+    rows.dedup_by(|next, sum| {
+        let is_same = next.0 == sum.0;
+        sum.1 += if is_same { next.1 } else { 0 };
+        is_same
+    });
+    ById::of_sorted(rows)
 }
 
 /// An open event of torch's own tree.

@@ -9,6 +9,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
 use super::padding::Padding;
+use crate::analyze::by_id::ById;
 use crate::analyze::launches::Launches;
 use crate::analyze::window::slice_span;
 use crate::model::EventKind;
@@ -38,8 +39,8 @@ pub(super) struct Origins {
     pub(super) source: LinkSource,
     /// Device events whose operator cannot be told, where operators are told by nesting: they have no call.
     pub(super) n_without_call: u64,
-    /// The slice of each operator or annotation, by its id. Empty where nothing could be linked.
-    op_slices: Map<u64, u32>,
+    /// The slices of operators and annotations, by their id; of one id the last counts. Empty where nothing could be linked.
+    op_slices: ById<u32>,
     /// Correlations that equal the id of the operator around their call: they name it although they are their own.
     own_links: Set<u64>,
     /// The operator slice of each call and device activity, where operators are told by nesting.
@@ -100,8 +101,13 @@ impl Origins {
     pub(super) fn track_of(&self, store: &Store, id: u64) -> Option<usize> {
         match self.source {
             LinkSource::Nesting => Some(store.track_of(id as usize)),
-            _ => self.op_slices.get(&id).map(|&slice| store.track_of(slice as usize)),
+            _ => self.op_of(id).map(|slice| store.track_of(slice)),
         }
+    }
+
+    /// The operator of an id.
+    fn op_of(&self, id: u64) -> Option<usize> {
+        self.op_slices.of(id).last().map(|&(_, slice)| slice as usize)
     }
 
     /// Start and end of an event as torch had them: an annotation's span on a device is written with a margin.
@@ -124,14 +130,13 @@ impl Origins {
         let mut others = Set::default();
         for slice in store.all_of(EventKind::is_api_call) {
             let Some(id) = own(slice) else { continue };
-            let op = self.op_slices.get(&id).map(|&op| op as usize);
             let is_around = |op: usize| {
                 let (op_span, span) = (slice_span(store, op), slice_span(store, slice));
                 store.track_of(op) == store.track_of(slice)
                     && op_span.start_ns <= span.end_ns
                     && span.start_ns <= op_span.end_ns
             };
-            if op.is_some_and(is_around) {
+            if self.op_of(id).is_some_and(is_around) {
                 links.insert(id)
             } else {
                 others.insert(id)
@@ -140,7 +145,7 @@ impl Origins {
         if store.meta.base_time_ns.is_some() {
             let events = store.device_rows.iter().map(|row| row.slice as usize);
             let alone = events.filter_map(own).filter(|id| !others.contains(id));
-            links.extend(alone.filter(|id| self.op_slices.contains_key(id)));
+            links.extend(alone.filter(|&id| self.op_of(id).is_some()));
         }
         links
     }
@@ -153,7 +158,7 @@ impl Origins {
         for slice in store.all_of(is_linkable) {
             let Some(id) = store.external_id(slice).filter(|&id| id != 0) else { continue };
             if store.correlation(slice) != Some(id) {
-                if self.op_slices.contains_key(&id) {
+                if self.op_of(id).is_some() {
                     return true;
                 }
             } else if self.own_links.contains(&id) {
@@ -212,12 +217,10 @@ fn has_ops(store: &Store, track: usize) -> bool {
     store.slices_of(store.tracks[track].slices.clone(), is_op).next().is_some()
 }
 
-fn op_slices(store: &Store) -> Map<u64, u32> {
-    let mut slices = Map::default();
+fn op_slices(store: &Store) -> ById<u32> {
     let named = |kind| matches!(kind, EventKind::CpuOp | EventKind::UserAnnotation);
     let ids = store.all_of(named);
-    slices.extend(ids.filter_map(|slice| Some((store.external_id(slice)?, slice as u32))));
-    slices
+    ById::new(ids.filter_map(|slice| Some((store.external_id(slice)?, slice as u32))).collect())
 }
 
 /// The innermost operator around each call, on its thread.
