@@ -1,7 +1,5 @@
 //! Lines of the trust panel about times: ends that were not recorded, events without a start, events beyond the window.
 
-use rayon::prelude::*;
-
 use super::base::TimeBase;
 use super::overruns::overruns;
 use super::trust::{TrustKind, TrustRow};
@@ -40,27 +38,18 @@ fn open_begins(store: &Store) -> TrustRow {
 fn beyond_window(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "operators, annotations and frames that end after the profiled window: what lies beyond it is in no time account";
     let until_ns = base.windows.whole.end_ns;
-    let is_ours: Vec<bool> = store
-        .categories
-        .iter()
-        .map(|&(_, kind)| {
-            matches!(kind, EventKind::CpuOp | EventKind::UserAnnotation | EventKind::PythonFunction)
-        })
-        .collect();
-    let beyond = |slice: usize| {
-        let over_ns = store.slices.end_ns(slice).saturating_sub(until_ns);
-        let counts = over_ns > CROSSING_NS
-            && is_ours[store.category_number(slice)]
-            && !is_unplaced(store, slice);
-        if counts { (1, over_ns) } else { (0, 0) }
+    let is_ours = |kind: EventKind| {
+        matches!(kind, EventKind::CpuOp | EventKind::UserAnnotation | EventKind::PythonFunction)
     };
-    let is_told = base.windows.source == WindowSource::ProfilerSpan;
-    let slices = if is_told { 0..store.slices.len() } else { 0..0 };
-    let found = slices
-        .into_par_iter()
-        .with_min_len(1 << 14)
-        .map(beyond)
-        .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let mut found = (0, 0);
+    if base.windows.source == WindowSource::ProfilerSpan {
+        for slice in store.ending_after(until_ns.saturating_add(CROSSING_NS)) {
+            if is_ours(store.kind(slice)) && !is_unplaced(store, slice) {
+                found.0 += 1;
+                found.1 += store.slices.end_ns(slice).saturating_sub(until_ns);
+            }
+        }
+    }
     line(TrustKind::BeyondWindow, found, meaning)
 }
 

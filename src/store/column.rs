@@ -75,6 +75,12 @@ impl CompactColumn {
         }
     }
 
+    /// For every so many rows what none of their values exceeds; `None` where one has no value or does not fit 32 bits.
+    pub(super) fn at_most(&self, n_rows: usize) -> impl Iterator<Item = Option<u32>> + '_ {
+        let most = |rows: &[u32]| rows.iter().copied().fold(0, u32::max);
+        self.narrow.chunks(n_rows).map(move |rows| Some(most(rows)).filter(|&most| most < WIDE))
+    }
+
     /// Replaces the value of a row.
     pub(super) fn set(&mut self, row: usize, value: u64) {
         let found = self.wide.binary_search_by_key(&(row as u32), |&(r, _)| r);

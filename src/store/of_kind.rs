@@ -42,6 +42,23 @@ impl Store {
         self.categories.iter().map(|&(_, kind)| kind).zip(counts)
     }
 
+    /// The slices that end after a time, ascending: blocks in which the last start and the longest duration do not reach it are passed
+    /// over.
+    pub fn ending_after(&self, t_ns: i64) -> impl Iterator<Item = usize> + '_ {
+        let starts = self.slices.ts_ns.chunks(BLOCK);
+        let blocks = starts.zip(self.slices.dur_ns.at_most(BLOCK)).enumerate();
+        let reaching = blocks.filter(move |(_, (starts, longest_ns))| {
+            let latest_ns = starts.iter().copied().fold(i64::MIN, i64::max);
+            longest_ns.is_none_or(|ns| latest_ns.saturating_add(i64::from(ns)) > t_ns)
+        });
+        reaching
+            .flat_map(|(number, (starts, _))| {
+                let first = number * BLOCK;
+                first..first + starts.len()
+            })
+            .filter(move |&slice| self.slices.end_ns(slice) > t_ns)
+    }
+
     /// The slices of all tracks whose kind is wanted, ascending.
     pub fn all_of(
         &self,

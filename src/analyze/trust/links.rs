@@ -1,11 +1,8 @@
 //! Whether calls and device activity can belong together as the file says.
 
-use std::collections::HashSet;
-
-use foldhash::fast::FixedState;
-
 use super::{TrustKind, TrustRow, activities, line, records_calls};
 use crate::analyze::base::TimeBase;
+use crate::analyze::by_id::ById;
 use crate::analyze::devices::ActivityKind;
 use crate::analyze::launches::correlation;
 use crate::diag::Severity;
@@ -82,7 +79,7 @@ const ANNOTATION_SLACK_NS: i64 = 3_000;
 pub(super) fn launches_missing(store: &Store, base: &TimeBase) -> TrustRow {
     let meaning = "arrows from host to device of which both call and activity are gone, and annotations on a device that begin with no activity: launches and their kernels are missing from the file; idle times are upper bounds, busy times lower ones";
     let is_whole = !base.windows.is_clipped && store.meta.entry(SLIM_KEY).is_none();
-    let found = is_whole.then(|| [loose_arrows(store), empty_annotations(store)]);
+    let found = is_whole.then(|| [loose_arrows(store, base), empty_annotations(store)]);
     let [count, of] = [0, 1].map(|part: usize| {
         let pairs = found.iter().flatten().map(|pair| [pair.0, pair.1][part]);
         pairs.sum::<u64>()
@@ -94,19 +91,27 @@ pub(super) fn launches_missing(store: &Store, base: &TimeBase) -> TrustRow {
     line
 }
 
+/// Category of the arrows from calls to what they started.
+const ARROWS: &str = "ac2g";
+
 /// Arrows of which no event of the file is an end, and all arrows.
-fn loose_arrows(store: &Store) -> (u64, u64) {
-    let is_arrow = |flow: &&Flow| store.strings.get(flow.category) == "ac2g";
-    let mut arrows: Vec<u64> = store.flows.iter().filter(is_arrow).map(|flow| flow.id).collect();
-    arrows.dedup();
-    if arrows.is_empty() {
-        return (0, 0);
+fn loose_arrows(store: &Store, base: &TimeBase) -> (u64, u64) {
+    let Some(category) = store.strings.find(ARROWS) else { return (0, 0) };
+    let is_arrow = |flow: &&Flow| flow.category == category;
+    let mut ids: Vec<u64> = store.flows.iter().filter(is_arrow).map(|flow| flow.id).collect();
+    // Of one category they are in the order of their ids.
+    ids.dedup();
+    let of = ids.len() as u64;
+    // Nearly all end at calls and activity that are known by their ids; the others may at what is neither.
+    ids.retain(|&id| !base.launches.is_known(id));
+    let mut is_loose = vec![true; ids.len()];
+    if !ids.is_empty() {
+        let has_id = |kind: EventKind| kind.is_api_call() || kind.is_on_device();
+        for id in store.all_of(has_id).filter_map(|slice| store.correlation(slice)) {
+            ids.binary_search(&id).into_iter().for_each(|at| is_loose[at] = false);
+        }
     }
-    let has_id = |kind: EventKind| kind.is_api_call() || kind.is_on_device();
-    let ids = store.all_of(has_id).filter_map(|slice| store.correlation(slice));
-    let known: HashSet<u64, FixedState> = ids.collect();
-    let loose = arrows.iter().filter(|id| !known.contains(id)).count();
-    (loose as u64, arrows.len() as u64)
+    (is_loose.into_iter().filter(|&is_loose| is_loose).count() as u64, of)
 }
 
 /// Annotations on devices that begin with no activity of their device, and all of them.
@@ -155,11 +160,11 @@ pub(super) fn operator_missing(store: &Store, base: &TimeBase) -> TrustRow {
     let is_other = |slice: usize| external(store, slice) != correlation(store, slice);
     let (mut of, mut count, mut ns) = (0, 0, 0);
     if named().any(|row| is_other(row.slice as usize)) {
-        let known: HashSet<u64, FixedState> =
-            store.all_of(is_op).filter_map(|op| external(store, op)).collect();
+        let known = store.all_of(is_op).filter_map(|op| Some((external(store, op)?, ())));
+        let known = ById::new(known.collect());
         for row in named() {
             of += 1;
-            if external(store, row.slice as usize).is_some_and(|id| !known.contains(&id)) {
+            if external(store, row.slice as usize).is_some_and(|id| known.of(id).is_empty()) {
                 count += 1;
                 ns += row.span.len_ns();
             }

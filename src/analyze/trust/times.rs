@@ -1,8 +1,9 @@
 //! Whether times and amounts can be what the file says.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use rayon::prelude::*;
 
 use super::{TrustKind, TrustRow, activities, line};
@@ -30,8 +31,19 @@ fn share(part: u64, whole: u64, percent: u64) -> bool {
     part.saturating_mul(100) >= whole.saturating_mul(percent)
 }
 
-/// What tells events of one track and start apart: name, length, category and ids.
-type What = (u32, i64, u16, Option<u64>, Option<u64>);
+/// What tells events of one track, start and length apart: name, category and ids.
+type What = (u32, u16, Option<u64>, Option<u64>);
+
+/// What is known of some.
+type Known = HashSet<What, FixedState>;
+
+fn what(store: &Store, slice: usize) -> What {
+    // The columns hold what the kind has; each reads them as they are.
+    let own = store.correlation(slice).or_else(|| store.python_id(slice));
+    let own = own.or_else(|| store.sequence_number(slice));
+    let category = store.category_number(slice) as u16;
+    (store.slices.name[slice].0, category, own, store.external_id(slice))
+}
 
 /// Slices that one thread looks through for duplicates at a time.
 const SLICES_AT_A_TIME: usize = 1 << 16;
@@ -78,44 +90,42 @@ struct Duplicates {
 
 impl Duplicates {
     fn of(store: &Store, slices: Range<usize>) -> Self {
-        let counts: Vec<bool> = store
-            .categories
-            .iter()
-            .map(|&(_, kind)| kind.is_on_host() || kind.is_device_activity())
-            .collect();
-        let counts = |slice: usize| {
-            let dur_ns = store.slices.dur_ns(slice);
-            counts[store.category_number(slice)] && dur_ns > 0 && !is_impossible(dur_ns)
-        };
+        let kinds = store.categories.iter().map(|&(_, kind)| kind);
+        let counts: Vec<bool> =
+            kinds.map(|kind| kind.is_on_host() || kind.is_device_activity()).collect();
         let mut found = Self::default();
-        let mut same: HashSet<What> = HashSet::new();
-        let ts_ns = &store.slices.ts_ns[slices.clone()];
-        let mut slice = slices.start;
-        for at_once in ts_ns.chunk_by(|a, b| a == b) {
-            let next = slice + at_once.len();
-            let counted = (slice..next).filter(|&slice| counts(slice));
-            if at_once.len() == 1 {
-                found.of += counted.count() as u64;
-            } else {
-                same.clear();
-                counted.for_each(|slice| found.add(store, slice, &mut same));
+        let (mut same, mut known) = (Vec::new(), HashSet::default());
+        // Those of one start and one length follow each other.
+        let (mut last, mut last_slice) = ((i64::MIN, 0), 0);
+        for slice in slices {
+            let dur_ns = store.slices.dur_ns(slice);
+            let is_counted = counts[store.category_number(slice)];
+            if !is_counted || dur_ns <= 0 || is_impossible(dur_ns) {
+                continue;
             }
-            slice = next;
+            found.of += 1;
+            let own = (store.slices.ts_ns[slice], dur_ns);
+            if own == last {
+                same.extend(same.is_empty().then_some(last_slice));
+                same.push(slice);
+            } else if !same.is_empty() {
+                found.add(store, &mut same, &mut known);
+            }
+            (last, last_slice) = (own, slice);
         }
+        found.add(store, &mut same, &mut known);
         found
     }
 
-    fn add(&mut self, store: &Store, slice: usize, same: &mut HashSet<What>) {
-        self.of += 1;
-        // The columns hold what the kind has; each reads them as they are.
-        let own = store.correlation(slice).or_else(|| store.python_id(slice));
-        let ids = (own.or_else(|| store.sequence_number(slice)), store.external_id(slice));
-        let category = store.category_number(slice) as u16;
-        let dur_ns = store.slices.dur_ns(slice);
-        if !same.insert((store.slices.name[slice].0, dur_ns, category, ids.0, ids.1)) {
-            self.count += 1;
-            self.ns += dur_ns;
-            self.has_device |= store.kind(slice).is_device_activity();
+    /// Adds what is twice among slices of one start and one length, and forgets them.
+    fn add(&mut self, store: &Store, same: &mut Vec<usize>, known: &mut Known) {
+        known.clear();
+        for slice in same.drain(..) {
+            if !known.insert(what(store, slice)) {
+                self.count += 1;
+                self.ns += store.slices.dur_ns(slice);
+                self.has_device |= store.kind(slice).is_device_activity();
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Rules of torch's own trace validator that are no check of another kind already.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::{TrustKind, TrustRow, line};
 use crate::analyze::base::TimeBase;
@@ -31,23 +31,23 @@ pub(super) fn nccl_metadata(store: &Store) -> TrustRow {
 /// A sequence number belongs to one operator of the backward pass.
 pub(super) fn backward_sequence(store: &Store) -> TrustRow {
     let meaning = "sequence numbers that operators of the backward pass with different names share: forward and backward cannot be matched by them";
-    let of_backward: HashSet<StrId> = store
+    let of_backward: Vec<bool> = store
         .strings
         .iter()
-        .filter(|(_, text)| text.starts_with("autograd::engine::evaluate_function:"))
-        .map(|(id, _)| id)
+        .map(|(_, text)| text.starts_with("autograd::engine::evaluate_function:"))
         .collect();
-    let mut names: HashMap<u64, (StrId, bool)> = HashMap::new();
-    let is_op = |kind| kind == EventKind::CpuOp && !of_backward.is_empty();
-    let is_wanted = |&slice: &usize| of_backward.contains(&store.slices.name[slice]);
-    for slice in store.all_of(is_op).filter(is_wanted) {
-        let Some(sequence) = store.sequence_number(slice) else { continue };
-        let name = store.slices.name[slice];
-        let known = names.entry(sequence).or_insert((name, false));
-        known.1 |= known.0 != name;
-    }
-    let count = names.values().filter(|(_, is_shared)| *is_shared).count() as u64;
-    let of = names.len() as u64;
+    let has_any = of_backward.contains(&true);
+    let is_op = |kind| kind == EventKind::CpuOp && has_any;
+    let name = |slice: usize| store.slices.name[slice];
+    let is_wanted = |&slice: &usize| of_backward[name(slice).0 as usize];
+    let operators = store.all_of(is_op).filter(is_wanted);
+    let mut named: Vec<(u64, StrId)> =
+        operators.filter_map(|op| Some((store.sequence_number(op)?, name(op)))).collect();
+    // The backward pass goes through them backwards.
+    named.sort();
+    let numbers = || named.chunk_by(|a, b| a.0 == b.0);
+    let count = numbers().filter(|of_one| of_one[0] != of_one[of_one.len() - 1]).count() as u64;
+    let of = numbers().count() as u64;
     counted(TrustKind::BackwardSequence, count, of, Severity::Notice, meaning)
 }
 
