@@ -3,7 +3,8 @@
 //! Rows are of device activity, of asynchronous spans, and of spans whose category says nothing; what operators, calls,
 //! annotations and Python frames did has tables of its own.
 
-use std::collections::BTreeMap;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::model::EventKind;
 use crate::schema::tables;
@@ -38,7 +39,7 @@ fn has_rows(kind: EventKind) -> bool {
     kind.is_device_activity() || matches!(kind, DeviceMark | Derived | Async | Other)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Key {
     device: Option<u32>,
     /// First track of the process; 0 of device activity.
@@ -59,30 +60,32 @@ pub fn activity(input: usize, store: &Store) -> Vec<ActivityRow> {
     if !store.categories.iter().any(|&(_, kind)| has_rows(kind)) {
         return Vec::new();
     }
-    let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
+    let mut sums: HashMap<Key, Sum, FixedState> = HashMap::default();
+    let mut devices = store.device_rows.iter().peekable();
     let mut process = 0;
     for (number, track) in store.tracks.iter().enumerate() {
         if track.pid != store.tracks[process].pid {
             process = number;
         }
-        for slice in track.slices.clone() {
-            if has_rows(store.kind(slice)) {
-                let dur_ns = store.slices.dur_ns(slice);
-                sums.entry(key(store, slice, process))
-                    .and_modify(|sum| sum.add(dur_ns))
-                    .or_insert(Sum { count: 1, sum_ns: dur_ns, min_ns: dur_ns, max_ns: dur_ns });
-            }
+        for slice in store.slices_of(track.slices.clone(), has_rows) {
+            while devices.next_if(|row| (row.slice as usize) < slice).is_some() {}
+            let row = devices.peek().filter(|row| row.slice as usize == slice);
+            let dur_ns = store.slices.dur_ns(slice);
+            sums.entry(key(store, slice, row.and_then(|row| row.device), process))
+                .and_modify(|sum| sum.add(dur_ns))
+                .or_insert(Sum { count: 1, sum_ns: dur_ns, min_ns: dur_ns, max_ns: dur_ns });
         }
     }
+    let mut sums: Vec<(Key, Sum)> = sums.into_iter().collect();
+    sums.sort_by_key(|&(key, _)| key);
     let row = |(key, sum)| ActivityRow { input, ..row(store, key, &sum) };
     let mut rows: Vec<ActivityRow> = sums.into_iter().map(row).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.sum_ns));
     rows
 }
 
-fn key(store: &Store, slice: usize, process: usize) -> Key {
-    let is_device = store.kind(slice).is_device_activity();
-    let device = if is_device { store.device_row(slice).and_then(|row| row.device) } else { None };
+fn key(store: &Store, slice: usize, device: Option<u32>, process: usize) -> Key {
+    let device = device.filter(|_| store.kind(slice).is_device_activity());
     let process = if device.is_some() { 0 } else { process };
     Key { device, process, category: store.category_number(slice), name: store.slices.name[slice] }
 }

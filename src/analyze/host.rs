@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::intervals::{Intervals, Span};
 use super::launches::Launches;
-use super::names::{DESERIALIZES, MARKS_BACKGROUND, MARKS_WORK, NameRules};
+use super::names::{COPIES, DESERIALIZES, MARKS_BACKGROUND, MARKS_WORK, NameRules};
 use super::timeline::{Class, Owner, Role, Sweep, Timeline};
 use super::wait_rules::{Rule, RuleEffect};
 use super::window::{is_unplaced, slice_span};
@@ -263,7 +263,8 @@ impl Rules<'_> {
 
     /// Whether a call started a copy from the device to pageable memory, which blocks until it is done.
     fn is_pageable_read(&self, call: usize) -> bool {
-        self.store.name(call).contains("Memcpy")
+        let name = self.store.slices.name[call];
+        self.names.flags[name.0 as usize] & COPIES != 0
             && self.launches.activities_of(self.store, call).any(|copy| {
                 let name = self.store.name(copy);
                 name.contains("DtoH") && name.contains("Pageable")

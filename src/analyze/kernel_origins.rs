@@ -4,7 +4,7 @@
 //! The operator is the innermost one around the launching call. A launch belongs to an iteration as in
 //! [`super::iterations`]; of the schemes of an input the one with the most iterations counts, the first of equals.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -123,9 +123,11 @@ pub fn kernel_origins(
     found: &Iterations,
     operators: &CallOperators,
 ) -> Vec<KernelOrigin> {
-    let steps = steps(store, base, found);
+    // In the order of the activity, too.
+    let mut steps = steps(store, base, found).into_iter().peekable();
     let rows = base.devices.iter().flat_map(|device| &device.slices);
     let one = |row: &super::devices::ActivityRow| {
+        let iteration = steps.next_if(|step| step.0 == row.slice).map(|step| step.1);
         let slice = row.slice as usize;
         let call = base.launches.call_of(store, slice);
         Some(One {
@@ -133,7 +135,7 @@ pub fn kernel_origins(
             name: store.slices.name[slice],
             operator: call.and_then(|call| operators.of_call(call)),
             stream: row.stream,
-            iteration: steps.get(&row.slice).copied(),
+            iteration,
         })
     };
     let mut all: Vec<One> = rows.filter_map(one).collect();
@@ -241,8 +243,8 @@ impl<'a> Around<'a> {
     }
 }
 
-/// The iteration of each activity that one launched, by slice; of the scheme that counts.
-fn steps(store: &Store, base: &TimeBase, found: &Iterations) -> HashMap<u32, u32> {
+/// The slice of each activity that an iteration of the scheme that counts launched, and that iteration, in the order of the activity.
+fn steps(store: &Store, base: &TimeBase, found: &Iterations) -> Vec<(u32, u32)> {
     let mut counts = BTreeMap::new();
     found.rows.iter().for_each(|row| *counts.entry(row.scheme).or_insert(0_usize) += 1);
     let most = counts.into_iter().rev().max_by_key(|&(_, n)| n).map(|(scheme, _)| scheme);

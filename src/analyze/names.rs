@@ -20,6 +20,8 @@ pub(super) const MARKS_WORK: u8 = 1;
 pub(super) const MARKS_BACKGROUND: u8 = 2;
 /// A name with a `deserialize` rule, of whatever source.
 pub(super) const DESERIALIZES: u8 = 4;
+/// A name of a call that copies.
+pub(super) const COPIES: u8 = 8;
 
 /// The table of a kind of host event.
 fn table_of(kind: EventKind) -> Option<usize> {
@@ -39,7 +41,7 @@ pub(super) struct NameRules<'a> {
     rules: &'a WaitRules,
     /// By table and string: number of the rule plus one, 0 for none.
     rule_of: [Vec<u16>; N_TABLES],
-    /// By string: the `MARKS_*` and `DESERIALIZES` bits.
+    /// By string: the `MARKS_*`, `DESERIALIZES` and `COPIES` bits.
     pub(super) flags: Vec<u8>,
     /// Which names each event kind uses, by string: one bit a table.
     seen: Vec<u8>,
@@ -77,8 +79,12 @@ impl<'a> NameRules<'a> {
                     self.flags[id.0 as usize] |= DESERIALIZES;
                 }
             }
-            if source == RuleSource::Frame {
-                self.flags[id.0 as usize] |= self.thread_marks(text);
+            match source {
+                RuleSource::Frame => self.flags[id.0 as usize] |= self.thread_marks(text),
+                RuleSource::Api if text.contains("Memcpy") => {
+                    self.flags[id.0 as usize] |= COPIES;
+                }
+                _ => {}
             }
         }
         self.rule_of[table] = found;

@@ -160,20 +160,12 @@ struct Found {
 impl Found {
     fn of(store: &Store, base: &TimeBase) -> Self {
         let mut slices: BTreeMap<(usize, CostKind), Vec<usize>> = BTreeMap::new();
-        // Names repeat: each is looked at once a kind of event.
-        let mut known: Vec<[Option<Option<CostKind>>; 3]> = vec![[None; 3]; store.strings.len()];
+        let mut names = Names::of(store);
         let mut calls: BTreeMap<(CostKind, StrId), Vec<TimedCall>> = BTreeMap::new();
         for thread in base.work_threads() {
             for slice in store.tracks[thread.track].slices.clone() {
-                let (kind, name) = (store.kind(slice), store.slices.name[slice]);
-                let group = match kind {
-                    EventKind::PythonFunction => 0,
-                    EventKind::CpuOp | EventKind::UserAnnotation => 1,
-                    EventKind::Runtime | EventKind::Driver => 2,
-                    _ => continue,
-                };
-                let known = &mut known[name.0 as usize][group];
-                let cost = *known.get_or_insert_with(|| cost_of(kind, store.strings.get(name)));
+                let name = store.slices.name[slice];
+                let cost = names.cost(store.category_number(slice), name);
                 let Some(cost) = cost.filter(|_| !is_unplaced(store, slice)) else { continue };
                 if matches!(cost, CostKind::Library | CostKind::FirstLaunch) {
                     let at = store.slices.ts_ns[slice];
@@ -209,6 +201,59 @@ impl Found {
                     slices.iter().copied().max_by_key(|&slice| store.slices.dur_ns(slice));
                 (Intervals::union_of(spans), longest)
             }
+        }
+    }
+}
+
+/// What events are by their names, which repeat: each is looked at once a kind of event.
+struct Names<'a> {
+    store: &'a Store,
+    /// By category; 0 where no name tells.
+    groups: Vec<u8>,
+    /// By name: the groups that it was looked at in, and those in which it is a cost, [`COSTS_AT`] bits higher.
+    known: Vec<u8>,
+    costs: BTreeMap<(StrId, u8), CostKind>,
+}
+
+/// Bits of a group of kinds of event.
+const COSTS_AT: u32 = 4;
+
+impl<'a> Names<'a> {
+    fn of(store: &'a Store) -> Self {
+        let group = |&(_, kind): &(StrId, EventKind)| match kind {
+            EventKind::PythonFunction => 1,
+            EventKind::CpuOp | EventKind::UserAnnotation => 2,
+            EventKind::Runtime | EventKind::Driver => 4,
+            _ => 0,
+        };
+        Self {
+            store,
+            groups: store.categories.iter().map(group).collect(),
+            known: vec![0; store.strings.len()],
+            costs: BTreeMap::new(),
+        }
+    }
+
+    /// The cost that an event of a category and name is.
+    #[inline]
+    fn cost(&mut self, category: usize, name: StrId) -> Option<CostKind> {
+        let (group, known) = (self.groups[category], self.known[name.0 as usize]);
+        if known & group != group {
+            self.look_at(category, name);
+        } else if known >> COSTS_AT & group == 0 {
+            return None;
+        }
+        self.costs.get(&(name, group)).copied()
+    }
+
+    #[cold]
+    fn look_at(&mut self, category: usize, name: StrId) {
+        let (group, known) = (self.groups[category], &mut self.known[name.0 as usize]);
+        *known |= group;
+        let kind = self.store.categories[category].1;
+        if let Some(cost) = cost_of(kind, self.store.strings.get(name)) {
+            *known |= group << COSTS_AT;
+            self.costs.insert((name, group), cost);
         }
     }
 }

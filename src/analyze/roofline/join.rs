@@ -110,7 +110,8 @@ pub(super) fn calls(
     iterations: &Iterations,
 ) -> Vec<Call> {
     let mut costs = Costs::new(store, &config.models, iterations);
-    let mut found = Owners { store, costs: &mut costs, modelled: Vec::new(), owners: Vec::new() };
+    let (modelled, owners, inside) = (Vec::new(), Vec::new(), Vec::new());
+    let mut found = Owners { store, costs: &mut costs, modelled, owners, inside };
     let mut stack = NestStack::default();
     for thread in &base.threads {
         let slices = store.tracks[thread.track].slices.clone();
@@ -175,35 +176,34 @@ struct Owners<'a, 'b> {
     modelled: Vec<u32>,
     /// (call of the runtime, operator).
     owners: Vec<(u32, u32)>,
+    /// What is around what is inside each open slice, outermost first.
+    inside: Vec<Inside>,
 }
 
-impl Owners<'_, '_> {
-    fn is_op(&self, slice: u32) -> bool {
-        self.store.kind(slice as usize) == EventKind::CpuOp
-    }
-
-    /// The outermost operator with a model.
-    fn modelled_above(&mut self, above: &[Open]) -> Option<u32> {
-        above.iter().map(|open| open.slice).find(|&slice| {
-            self.is_op(slice) && self.costs.model(self.store.slices.name[slice as usize]).is_some()
-        })
-    }
+/// The operators around something.
+#[derive(Clone, Copy, Default)]
+struct Inside {
+    /// The outermost with a model.
+    modelled: Option<u32>,
+    innermost: Option<u32>,
 }
 
 impl Visitor for Owners<'_, '_> {
     fn enter(&mut self, slice: usize, above: &[Open]) {
-        let slice = slice as u32;
-        let outer = self.modelled_above(above);
-        if !self.is_op(slice) {
-            let innermost = || above.iter().rev().map(|open| open.slice).find(|&op| self.is_op(op));
-            if let Some(op) = outer.or_else(innermost) {
-                self.owners.push((slice, op));
+        self.inside.truncate(above.len());
+        let mut around = self.inside.last().copied().unwrap_or_default();
+        let (own, name) = (slice as u32, self.store.slices.name[slice]);
+        if self.store.kind(slice) != EventKind::CpuOp {
+            let owner = around.modelled.or(around.innermost);
+            self.owners.extend(owner.map(|operator| (own, operator)));
+        } else {
+            if around.modelled.is_none() && self.costs.model(name).is_some() {
+                self.modelled.push(own);
+                around.modelled = Some(own);
             }
-        } else if outer.is_none()
-            && self.costs.model(self.store.slices.name[slice as usize]).is_some()
-        {
-            self.modelled.push(slice);
+            around.innermost = Some(own);
         }
+        self.inside.push(around);
     }
 }
 
