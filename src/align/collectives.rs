@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::AlignInput;
 use super::digest::Signatures;
 use super::operation::{Operation, plain};
-use super::pairing::{Call, pairs};
+use super::pairing::{Call, Calls, pairs};
 use crate::model::{EventKind, Identity};
 use crate::store::{CollectiveRow, Store, StrId};
 
@@ -86,47 +88,55 @@ struct Group<'a> {
 /// Every operation that at least two inputs of a run show.
 pub fn matched(inputs: &[AlignInput<'_>]) -> Vec<Matched> {
     let mut signatures = Signatures::default();
-    let mut groups: BTreeMap<Group<'_>, Vec<(usize, Vec<Call>)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Group<'_>, Vec<(usize, &CallGroup)>> = BTreeMap::new();
+    let mut numbers = Vec::with_capacity(inputs.len());
     for (number, input) in inputs.iter().enumerate() {
-        let numbers = signatures.numbers(&input.digest.signatures);
-        for CallGroup { key, calls } in &input.digest.groups {
-            let numbered =
-                |call: &Call| Call { signature: numbers[call.signature as usize], ..*call };
-            let calls = calls.iter().map(numbered).collect();
+        numbers.push(signatures.numbers(&input.digest.signatures));
+        for of_group in &input.digest.groups {
             let (stage, replica) = (input.identity.stage, input.identity.replica);
-            let is_on_device = input.digest.is_on_device;
+            let (is_on_device, key) = (input.digest.is_on_device, &of_group.key);
             let group = Group { run: input.run, stage, replica, is_on_device, key };
-            groups.entry(group).or_default().push((number, calls));
+            groups.entry(group).or_default().push((number, of_group));
         }
     }
-    let mut found = Vec::new();
-    for (group, parts) in groups.iter().filter(|(_, parts)| parts.len() > 1) {
-        found.extend(same(parts).into_iter().map(|set| Matched {
-            meeting: group.key.meeting,
-            is_on_device: group.is_on_device,
+    let calls = |&(input, group): &(usize, &CallGroup)| {
+        let number = |call: &Call| numbers[input][call.signature as usize];
+        let numbered = |call: &Call| Call { signature: number(call), ..*call };
+        (input, Calls::of(group.calls.iter().map(numbered).collect()))
+    };
+    let of_group = |(group, parts): (Group<'_>, Vec<(usize, &CallGroup)>)| {
+        let parts: Vec<(usize, Calls)> = parts.par_iter().map(calls).collect();
+        let (meeting, is_on_device) = (group.key.meeting, group.is_on_device);
+        same(&parts).into_iter().map(move |set| Matched {
+            meeting,
+            is_on_device,
             calls: set.iter().map(|&(input, call)| (input, call.slice)).collect(),
             times: set.iter().map(|(_, call)| (call.start_ns, call.end_ns)).collect(),
-        }));
-    }
-    found
+        })
+    };
+    groups.retain(|_, parts| parts.len() > 1);
+    groups.into_par_iter().flat_map_iter(of_group).collect()
 }
 
 /// The calls of one group that are the same: each input against those before it, until all its calls are known.
-fn same(parts: &[(usize, Vec<Call>)]) -> Vec<Vec<(usize, Call)>> {
+fn same(parts: &[(usize, Calls)]) -> Vec<Vec<(usize, Call)>> {
     let mut sets: Vec<Vec<(usize, Call)>> = Vec::new();
     let mut set_of: Vec<Vec<Option<usize>>> = Vec::with_capacity(parts.len());
-    for (at, (input, calls)) in parts.iter().enumerate() {
+    for (at, (input, part)) in parts.iter().enumerate() {
+        let calls = &part.calls;
         let mut own: Vec<Option<usize>> = vec![None; calls.len()];
         for (before, (other, others)) in parts[..at].iter().enumerate() {
             if own.iter().all(Option::is_some) {
                 break;
             }
-            let found = pairs(others, calls);
+            let found = pairs(others, part);
             // A place in an order says all there is to say; numbers may join the rest to later inputs.
             let is_placed = !found.is_empty() && calls.iter().any(|call| call.seq.is_none());
             for (theirs, ours) in found {
                 let set = *set_of[before][theirs].get_or_insert_with(|| {
-                    sets.push(vec![(*other, others[theirs])]);
+                    let mut set = Vec::with_capacity(parts.len());
+                    set.push((*other, others.calls[theirs]));
+                    sets.push(set);
                     sets.len() - 1
                 });
                 let is_new = sets[set].last().is_some_and(|&(last, _)| last != *input);

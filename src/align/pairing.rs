@@ -1,7 +1,5 @@
 //! Which collectives of two ranks are the same: by the number that the trace gives each, or by their order.
 
-use std::collections::BTreeMap;
-
 /// Captures that start at different collectives are tried up to this many apart.
 const MAX_SHIFT: usize = 64;
 
@@ -26,35 +24,47 @@ pub struct Call {
     pub slice: u32,
 }
 
-/// The calls of two inputs in one group, each in order of start, that are the same: places in the two lists.
-pub(super) fn pairs(calls: &[Call], others: &[Call]) -> Vec<(usize, usize)> {
-    match by_seq(calls, others) {
-        Some(pairs) => pairs,
-        None => by_order(calls, others),
+/// The calls of one input in one group, in order of start.
+#[derive(Debug)]
+pub(super) struct Calls {
+    pub(super) calls: Vec<Call>,
+    /// Number, signature and place of each, ascending; `None` where a call has no number.
+    numbered: Option<Vec<(u64, u32, u32)>>,
+}
+
+impl Calls {
+    pub(super) fn of(calls: Vec<Call>) -> Self {
+        let numbered = |(place, call): (u32, &Call)| Some((call.seq?, call.signature, place));
+        let mut numbered: Option<Vec<_>> = (0..).zip(&calls).map(numbered).collect();
+        // Numbers go up with the time, mostly.
+        numbered.iter_mut().for_each(|numbered| numbered.sort());
+        Self { calls, numbered }
     }
 }
 
-/// Places of the calls of one number and signature, in order of start.
-type Numbered = BTreeMap<(u64, u32), Vec<usize>>;
+/// The calls of two inputs in one group that are the same: places in the two lists.
+pub(super) fn pairs(calls: &Calls, others: &Calls) -> Vec<(usize, usize)> {
+    match (&calls.numbered, &others.numbered) {
+        (Some(ours), Some(theirs)) => by_seq(ours, theirs),
+        _ => by_order(&calls.calls, &others.calls),
+    }
+}
 
 /// Joins by sequence number, where every call has one. Several kernels of one number are told apart by their order, where
 /// both inputs have equally many; else the number identifies nothing.
-fn by_seq(calls: &[Call], others: &[Call]) -> Option<Vec<(usize, usize)>> {
-    let numbered = |calls: &[Call]| {
-        let mut places = Numbered::new();
-        for (place, call) in calls.iter().enumerate() {
-            places.entry((call.seq?, call.signature)).or_default().push(place);
+fn by_seq(ours: &[(u64, u32, u32)], theirs: &[(u64, u32, u32)]) -> Vec<(usize, usize)> {
+    let same = |a: &(u64, u32, u32), b: &(u64, u32, u32)| (a.0, a.1) == (b.0, b.1);
+    let mut others = theirs.chunk_by(same).peekable();
+    let mut pairs = Vec::with_capacity(ours.len().min(theirs.len()));
+    for own in ours.chunk_by(same) {
+        let key = (own[0].0, own[0].1);
+        while others.next_if(|other| (other[0].0, other[0].1) < key).is_some() {}
+        let other = others.next_if(|other| same(&other[0], &own[0]));
+        if let Some(other) = other.filter(|other| other.len() == own.len()) {
+            pairs.extend(own.iter().zip(other).map(|(a, b)| (a.2 as usize, b.2 as usize)));
         }
-        Some(places)
-    };
-    let (ours, theirs) = (numbered(calls)?, numbered(others)?);
-    let shared = ours.iter().filter_map(|(key, places)| Some((places, theirs.get(key)?)));
-    let shared = shared.filter(|(ours, theirs)| ours.len() == theirs.len());
-    Some(
-        shared
-            .flat_map(|(ours, theirs)| ours.iter().copied().zip(theirs.iter().copied()))
-            .collect(),
-    )
+    }
+    pairs
 }
 
 /// Joins by order. Lists of one length whose names agree and whose ends stay together belong together as they are; else
@@ -109,7 +119,7 @@ fn spread_ns(ends: &[(i64, i64)]) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, by_order, by_seq};
+    use super::{Call, Calls, by_order, pairs};
 
     fn calls(seqs: bool, list: &[(u64, u32, i64)]) -> Vec<Call> {
         let call = |(place, &(seq, signature, end_ns)): (usize, &(u64, u32, i64))| Call {
@@ -124,13 +134,15 @@ mod tests {
 
     #[test]
     fn numbers_join_whatever_the_order() {
-        let a = calls(true, &[(5, 1, 100), (6, 2, 200), (7, 3, 300)]);
-        let b = calls(true, &[(6, 2, 1200), (7, 9, 1300), (8, 3, 1400)]);
-        assert_eq!(by_seq(&a, &b), Some(vec![(1, 0)]));
-        let twice = calls(true, &[(5, 1, 1), (5, 1, 2), (6, 2, 3)]);
-        assert_eq!(by_seq(&a, &twice), Some(vec![(1, 2)]), "a number shown twice says nothing");
-        assert_eq!(by_seq(&twice, &twice), Some(vec![(0, 0), (1, 1), (2, 2)]));
-        assert_eq!(by_seq(&a, &calls(false, &[(5, 1, 1)])), None);
+        let numbered = |list: &[(u64, u32, i64)]| Calls::of(calls(true, list));
+        let a = numbered(&[(5, 1, 100), (6, 2, 200), (7, 3, 300)]);
+        let b = numbered(&[(8, 3, 1200), (6, 2, 1300), (7, 9, 1400)]);
+        assert_eq!(pairs(&a, &b), [(1, 1)]);
+        let twice = numbered(&[(5, 1, 1), (5, 1, 2), (6, 2, 3)]);
+        assert_eq!(pairs(&a, &twice), [(1, 2)], "a number shown twice says nothing");
+        assert_eq!(pairs(&twice, &twice), [(0, 0), (1, 1), (2, 2)]);
+        let order = Calls::of(calls(false, &[(5, 1, 1)]));
+        assert_eq!(pairs(&numbered(&[(9, 1, 7)]), &order), [(0, 0)], "by order");
     }
 
     #[test]

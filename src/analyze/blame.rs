@@ -1,6 +1,7 @@
 //! Who waited for whom: while the work threads of one input waited for another process, which inputs were busy; and
 //! which rank comes late to its collectives.
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::across::Busy;
@@ -78,18 +79,32 @@ pub struct Blame {
 /// The figures across several inputs; only those of one run are compared.
 pub fn blame(inputs: &[TimedInput<'_>], together: &Together) -> Blame {
     let placed = placements(&together.alignment);
-    let sides: Vec<Side> =
-        (0..inputs.len()).map(|i| Side::new(&inputs[i], placed[i], together.runs[i])).collect();
-    let rows = if inputs.len() > MAX_PAIRWISE {
-        blame_of_many(&sides)
-    } else {
-        (0..inputs.len()).map(|input| blame_row(input, &sides)).collect()
-    };
-    let clocks = clock_checks(together, &placed);
-    let shared = shared(inputs, &together.matched);
-    let pasts = Pasts::of(inputs.len(), &together.matched);
-    let stragglers = stragglers(&shared, &placed, &pasts);
-    Blame { placed, clocks, rows, stragglers, n_matched: shared.len() as u64 }
+    let (rows, (clocks, (stragglers, n_matched))) = rayon::join(
+        || rows(inputs, &placed, &together.runs),
+        || {
+            rayon::join(
+                || clock_checks(together, &placed),
+                || {
+                    let (shared, pasts) = rayon::join(
+                        || shared(inputs, &together.matched),
+                        || Pasts::of(inputs.len(), &together.matched),
+                    );
+                    (stragglers(&shared, &placed, &pasts), shared.len() as u64)
+                },
+            )
+        },
+    );
+    Blame { placed, clocks, rows, stragglers, n_matched }
+}
+
+/// Who was busy while each waited.
+fn rows(inputs: &[TimedInput<'_>], placed: &[Placed], runs: &[u32]) -> Vec<BlameRow> {
+    let side = |(i, input)| Side::new(input, placed[i], runs[i]);
+    let sides: Vec<Side> = inputs.par_iter().enumerate().map(side).collect();
+    if inputs.len() > MAX_PAIRWISE {
+        return blame_of_many(&sides);
+    }
+    (0..inputs.len()).into_par_iter().map(|input| blame_row(input, &sides)).collect()
 }
 
 /// The collectives that several inputs show in what is looked at of them: the spans by input.
@@ -138,7 +153,7 @@ fn blame_of_many(sides: &[Side]) -> Vec<BlameRow> {
         let busy = [&side.busy.device, &side.busy.host];
         spans[side.run as usize].extend(busy.into_iter().flat_map(Intervals::spans));
     }
-    let all: Vec<Intervals> = spans.into_iter().map(Intervals::union_of).collect();
+    let all: Vec<Intervals> = spans.into_par_iter().map(Intervals::union_of).collect();
     let row = |(input, side): (usize, &Side)| {
         let nobody = |waits: &Intervals| {
             let left = waits.subtract(&side.busy.device).subtract(&side.busy.host);
@@ -152,7 +167,7 @@ fn blame_of_many(sides: &[Side]) -> Vec<BlameRow> {
             busy: Vec::new(),
         }
     };
-    sides.iter().enumerate().map(row).collect()
+    sides.par_iter().enumerate().map(row).collect()
 }
 
 fn blame_row(input: usize, sides: &[Side]) -> BlameRow {
@@ -209,11 +224,34 @@ fn clock_checks(together: &Together, placed: &[Placed]) -> Vec<ClockRow> {
     checks
 }
 
+/// Collectives that one thread looks through at a time.
+const AT_A_TIME: usize = 1 << 10;
+
 fn stragglers(
     shared: &[Vec<(usize, Span)>],
     placed: &[Placed],
     pasts: &Pasts<'_>,
 ) -> Vec<StragglerRow> {
+    let none = || none_late(placed.len());
+    let of_some = |some: &[Vec<(usize, Span)>]| {
+        let mut rows = none();
+        some.iter().for_each(|spans| add_late(&mut rows, spans, placed, pasts));
+        rows
+    };
+    let both = |mut rows: Vec<StragglerRow>, others: Vec<StragglerRow>| {
+        rows.iter_mut().zip(&others).for_each(|(row, other)| row.add(other));
+        rows
+    };
+    let mut rows = shared.par_chunks(AT_A_TIME).map(of_some).reduce(none, both);
+    rows.retain(|row| row.n_matched > 0);
+    for row in &mut rows {
+        row.last_pct = row.n_last as f64 * 100.0 / row.n_matched as f64;
+    }
+    rows
+}
+
+/// The rows of so many inputs that share nothing.
+fn none_late(n_inputs: usize) -> Vec<StragglerRow> {
     let row = |input: usize| StragglerRow {
         input,
         n_matched: 0,
@@ -226,41 +264,56 @@ fn stragglers(
         own_wait_ns: 0,
         error_ns: Some(0),
     };
-    let mut rows: Vec<StragglerRow> = (0..placed.len()).map(row).collect();
-    for spans in shared {
-        let starts: Vec<(i64, usize)> = spans
-            .iter()
-            .filter(|&&(input, _)| placed[input].placement != Placement::None)
-            .map(|&(input, span)| (span.start_ns.saturating_add(placed[input].offset_ns), input))
-            .collect();
-        let (Some(&(first, _)), Some(&(last, late))) = (starts.iter().min(), starts.iter().max())
-        else {
-            continue;
-        };
-        let errors = Errors::of(starts.iter().map(|&(_, input)| &placed[input]));
-        for &(start, input) in &starts {
-            rows[input].n_matched += 1;
-            rows[input].own_wait_ns += last - start;
-            rows[late].caused_wait_ns += last - start;
-            if starts.len() > 1 {
-                let known = rows[input].error_ns.zip(errors.to_others(&placed[input]));
-                rows[input].error_ns = known.map(|(known, error)| known.max(error));
-            }
+    (0..n_inputs).map(row).collect()
+}
+
+impl StragglerRow {
+    /// Adds what other collectives tell of the same input; shares are made of the sums.
+    fn add(&mut self, other: &Self) {
+        self.n_matched += other.n_matched;
+        self.n_last += other.n_last;
+        self.behind_first_ns += other.behind_first_ns;
+        self.max_behind_first_ns = self.max_behind_first_ns.max(other.max_behind_first_ns);
+        self.caused_wait_ns += other.caused_wait_ns;
+        self.inherited_ns += other.inherited_ns;
+        self.own_wait_ns += other.own_wait_ns;
+        self.error_ns = self.error_ns.zip(other.error_ns).map(|(own, other)| own.max(other));
+    }
+}
+
+/// Adds who came late to one collective.
+fn add_late(
+    rows: &mut [StragglerRow],
+    spans: &[(usize, Span)],
+    placed: &[Placed],
+    pasts: &Pasts<'_>,
+) {
+    let is_placed = |&&(input, _): &&(usize, Span)| placed[input].placement != Placement::None;
+    let start = |&(input, span): &(usize, Span)| {
+        (span.start_ns.saturating_add(placed[input].offset_ns), input)
+    };
+    let starts: Vec<(i64, usize)> = spans.iter().filter(is_placed).map(start).collect();
+    let (Some(&(first, _)), Some(&(last, late))) = (starts.iter().min(), starts.iter().max())
+    else {
+        return;
+    };
+    let errors = Errors::of(starts.iter().map(|&(_, input)| &placed[input]));
+    for &(start, input) in &starts {
+        rows[input].n_matched += 1;
+        rows[input].own_wait_ns += last - start;
+        rows[late].caused_wait_ns += last - start;
+        if starts.len() > 1 {
+            let known = rows[input].error_ns.zip(errors.to_others(&placed[input]));
+            rows[input].error_ns = known.map(|(known, error)| known.max(error));
         }
-        let others = starts.iter().filter(|start| start.1 != late);
-        let waits: Vec<(usize, i64)> =
-            others.map(|&(start, input)| (input, last - start)).collect();
-        let start_ns = last.saturating_sub(placed[late].offset_ns);
-        rows[late].inherited_ns += pasts.inherited_ns(late, start_ns, &waits);
-        rows[late].n_last += 1;
-        rows[late].behind_first_ns += last - first;
-        rows[late].max_behind_first_ns = rows[late].max_behind_first_ns.max(last - first);
     }
-    rows.retain(|row| row.n_matched > 0);
-    for row in &mut rows {
-        row.last_pct = row.n_last as f64 * 100.0 / row.n_matched as f64;
-    }
-    rows
+    let others = starts.iter().filter(|start| start.1 != late);
+    let waits: Vec<(usize, i64)> = others.map(|&(start, input)| (input, last - start)).collect();
+    let start_ns = last.saturating_sub(placed[late].offset_ns);
+    rows[late].inherited_ns += pasts.inherited_ns(late, start_ns, &waits);
+    rows[late].n_last += 1;
+    rows[late].behind_first_ns += last - first;
+    rows[late].max_behind_first_ns = rows[late].max_behind_first_ns.max(last - first);
 }
 
 /// By how much the clocks of the ranks of one collective may be apart.

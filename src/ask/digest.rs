@@ -6,36 +6,23 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::InputAnswers;
 use super::inputs as rows;
+use super::own_tables::OwnTables;
 use super::reduce::Part;
-use super::{InputAnswers, Question};
 use crate::analyze::across::Across;
-use crate::analyze::counters::{CounterRow, counters};
-use crate::analyze::kernel_origins::{KernelOrigin, kernel_origins};
-use crate::analyze::kernels::{ActivityDurations, StreamRow, streams};
+use crate::analyze::kernel_origins::KernelOrigin;
+use crate::analyze::kernels::ActivityDurations;
 use crate::analyze::key_averages::DeviceType;
-use crate::analyze::launch_delays::{LaunchRow, launch_delays};
-use crate::analyze::launch_stats::{LaunchStatRow, launch_stats};
-use crate::analyze::launched::launched;
-use crate::analyze::memory_line::{MemoryLineRow, memory_line};
-use crate::analyze::memory_live::{
-    MemoryIterationRow, MemoryPeakRow, memory_iterations, memory_peak,
-};
-use crate::analyze::memory_purpose::{MemoryPurposeRow, memory_purposes};
-use crate::analyze::queue_depth::{QueueDepthRow, QueueSlotRow, Queues, queues};
 use crate::analyze::ranks::{RankInput, places};
-use crate::analyze::roofline::{Roofline, RooflineRow, UtilizationRow, roofline};
-use crate::analyze::steady::{SteadyRow, steady};
 use crate::analyze::timeline::Class;
 use crate::diag::Reporter;
-use crate::diag::timings::timed;
 use crate::model::Identity;
 use crate::read::Input;
-use crate::schema::Row as _;
 use crate::store::Store;
 use crate::table::{
-    AnalyzeReport, ComponentRow, DeviceRow, ExcludedRow, KernelRow, KeyAverageRow, TotalsRow,
-    TrustRow, own_tables,
+    AnalyzeReport, ComponentRow, DeviceRow, ExcludedRow, KeyAverageRow, TotalsRow, TrustRow,
+    own_tables,
 };
 
 /// What is known of one input.
@@ -77,37 +64,13 @@ pub struct Sums {
 impl Digest {
     /// Of an input with what the analyses said about it.
     pub(super) fn of(
-        question: &Question,
         number: usize,
         (input, diag): (&Input, &Reporter),
         (mut results, across): (InputAnswers, Across),
     ) -> Self {
-        let mut report = AnalyzeReport::default();
+        let OwnTables { rows: mut report, origins } = std::mem::take(&mut results.tables);
         add_input(&mut report, number, (input, diag), &results);
         report.activity = std::mem::take(&mut results.activity);
-        if question.needs(&[CounterRow::SPEC]) {
-            let InputAnswers { base, iterations, .. } = &results;
-            report.counters = counters(&input.store, base, &iterations.rows);
-        }
-        if question.needs(&[SteadyRow::SPEC]) {
-            report.steady = steady(&results.iterations.rows, &results.base);
-        }
-        let (store, all) = (&input.store, &results);
-        let (launches, (roofline, origins)) = rayon::join(
-            || LaunchTables::of(question, store, all),
-            || {
-                rayon::join(
-                    || roofline_of(question, store, all),
-                    || origins_of(question, store, all),
-                )
-            },
-        );
-        launches.add_to(&mut report);
-        (report.roofline, report.utilization) = (roofline.rows, roofline.utilization);
-        add_memory(question, store, all, &mut report);
-        if question.needs(&[StreamRow::SPEC]) {
-            report.streams.extend(streams(&input.store, &results.base));
-        }
         add_trust(&mut report, std::mem::take(&mut results.panel));
         Self {
             path: input.path.clone(),
@@ -196,84 +159,6 @@ fn add_input(
     report.iteration_summary.extend_from_slice(&results.iterations.summary);
     report.memory.extend_from_slice(&results.memory);
     report.issues.extend(rows::issues(number, diag));
-}
-
-/// Adds whose memory it was, what for and when.
-fn add_memory(
-    question: &Question,
-    store: &Store,
-    results: &InputAnswers,
-    report: &mut AnalyzeReport,
-) {
-    let InputAnswers { base, iterations, memory_events: events, .. } = results;
-    if question.needs(&[MemoryPeakRow::SPEC]) {
-        report.memory_peak = memory_peak(events, base);
-    }
-    if question.needs(&[MemoryPurposeRow::SPEC]) {
-        report.memory_purposes = memory_purposes(events, base);
-    }
-    if question.needs(&[MemoryIterationRow::SPEC]) {
-        report.memory_iterations = memory_iterations(events, store, base, iterations);
-    }
-    if question.needs(&[MemoryLineRow::SPEC]) {
-        report.memory_line = memory_line(events, base);
-    }
-}
-
-/// What starting device work takes.
-#[derive(Default)]
-struct LaunchTables {
-    delays: Vec<LaunchRow>,
-    queues: Queues,
-    stats: Vec<LaunchStatRow>,
-}
-
-impl LaunchTables {
-    fn of(question: &Question, store: &Store, results: &InputAnswers) -> Self {
-        let InputAnswers { base, iterations, .. } = results;
-        let mut found = Self::default();
-        if question.needs(&[LaunchRow::SPEC]) {
-            found.delays.extend(launch_delays(store, base));
-        }
-        let (stats, depths) = ([LaunchStatRow::SPEC], [QueueDepthRow::SPEC, QueueSlotRow::SPEC]);
-        if !question.needs(&stats) && !question.needs(&depths) {
-            return found;
-        }
-        let launched = timed("analyze: launched", || launched(store, base));
-        if question.needs(&depths) {
-            found.queues = timed("analyze: queues", || queues(base, &launched));
-        }
-        if question.needs(&stats) {
-            let launches = || launch_stats(store, base, &iterations.rows, launched);
-            found.stats = timed("analyze: launches", launches);
-        }
-        found
-    }
-
-    fn add_to(self, report: &mut AnalyzeReport) {
-        report.launches.extend(self.delays);
-        let Queues { depth, over_time } = self.queues;
-        (report.queue_depth, report.queue_over_time) = (depth, over_time);
-        report.launch_stats = self.stats;
-    }
-}
-
-/// What its operators reach of what the devices can do, where a table shows it.
-fn roofline_of(question: &Question, store: &Store, results: &InputAnswers) -> Roofline {
-    if !question.needs(&[RooflineRow::SPEC, UtilizationRow::SPEC]) {
-        return Roofline::default();
-    }
-    let InputAnswers { base, iterations, .. } = results;
-    timed("analyze: roofline", || roofline(store, base, iterations, &question.roofline))
-}
-
-/// Where its kernels come from, where a table shows it.
-fn origins_of(question: &Question, store: &Store, results: &InputAnswers) -> Vec<KernelOrigin> {
-    if !question.needs(&[KernelRow::SPEC]) {
-        return Vec::new();
-    }
-    let InputAnswers { base, iterations, operators, .. } = results;
-    timed("analyze: origins", || kernel_origins(store, base, iterations, operators))
 }
 
 /// Adds the checks of an input, and to its row what they doubt.

@@ -11,6 +11,7 @@ mod inputs;
 pub mod listing;
 mod logs;
 mod one_input;
+mod own_tables;
 pub mod partial;
 mod question;
 mod reduce;

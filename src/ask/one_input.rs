@@ -5,6 +5,7 @@
 use rayon::prelude::*;
 
 use super::Question;
+use super::own_tables::{Known, OwnTables};
 use super::reduce::compare;
 use crate::align::Together;
 use crate::analyze::across::{Across, AcrossNeeds};
@@ -32,7 +33,7 @@ use crate::analyze::steady::SteadyRow;
 use crate::analyze::threads::{Threads, threads};
 use crate::analyze::timeline::Class;
 use crate::analyze::trust::{TrustRow, trust};
-use crate::diag::timings;
+use crate::diag::timings::timed;
 use crate::read::Input;
 use crate::schema::Row as _;
 use crate::store::{Snapshot, Store};
@@ -66,8 +67,8 @@ pub struct InputAnswers {
     pub(super) memory_events: MemoryEvents,
     /// The checks of it.
     pub(super) panel: Vec<TrustRow>,
-    /// The operators of its calls; empty where no table shows them.
-    pub(super) operators: CallOperators,
+    /// What launches, iterations and memory make.
+    pub(super) tables: OwnTables,
     /// What is left out of the above; `None` where nothing is to be.
     pub(super) exclusion: Option<Exclusion>,
 }
@@ -76,22 +77,30 @@ impl InputAnswers {
     /// Analyzes an input.
     pub(super) fn of(question: &Question, number: usize, input: &Input) -> Self {
         let store = &input.store;
-        let base = timings::timed("analyze: time base", || TimeBase::new(store, &question.time));
+        let base = timed("analyze: time base", || TimeBase::new(store, &question.time));
         let snapshot = input.snapshot.as_ref().map(|file| &file.snapshot);
         let base = base.numbered(number).with_snapshot(store, snapshot, &question.time);
         let memory_events = memory_events(question, store, &base, snapshot);
         let exclusion =
             (!question.excluded.is_empty()).then(|| exclusion(store, &base, &question.excluded));
-        let ((of_time, (panel, operators)), (key_averages, durations, activity)) = rayon::join(
-            || {
-                rayon::join(
-                    || TimeResults::of(question, store, &base),
-                    || of_launches(question, input, &base),
-                )
-            },
-            || of_names(question, store, &base, exclusion.as_ref()),
-        );
-        let TimeResults { devices, idle, startup, threads, components, iterations } = of_time;
+        let own = || {
+            let events = &memory_events;
+            of_iterations(question, store, (&base, events), exclusion.as_ref())
+        };
+        // Begun with what takes longest.
+        let ((key_averages, durations, activity), ((iterations, tables), (of_time, panel))) =
+            rayon::join(
+                || of_names(question, store, &base, exclusion.as_ref()),
+                || {
+                    rayon::join(own, || {
+                        rayon::join(
+                            || TimeResults::of(question, store, &base),
+                            || timed("analyze: trust", || trust(store, &base, &input.diag)),
+                        )
+                    })
+                },
+            );
+        let TimeResults { devices, idle, startup, threads, components } = of_time;
         let recorded = recorded(&threads);
         let ipc_wait_ns = ipc_wait_ns(&threads);
         let mut results = Self {
@@ -109,22 +118,18 @@ impl InputAnswers {
             memory: memory(&memory_events, store, &base),
             memory_events,
             panel,
-            operators,
+            tables,
             exclusion,
             base,
         };
         results.leave_out();
-        if let Some(rule) = question.steady {
-            results.iterations.keep_steady(rule, &results.base);
-        }
         results
     }
 
-    /// Leaves what is excluded out of the results that were computed with it.
+    /// Leaves what is excluded out of the other results that were computed with it.
     fn leave_out(&mut self) {
         let Some(exclusion) = &self.exclusion else { return };
         self.threads.leave_out(exclusion);
-        self.iterations.leave_out(exclusion);
         for component in &mut self.components {
             component.leave_out(&exclusion.classes);
         }
@@ -146,10 +151,15 @@ fn memory_events(
     ]);
     let of_snapshot = snapshot.is_some() && question.needs(&[MemoryRow::SPEC, IssueRow::SPEC]);
     if of_events || of_snapshot {
-        timings::timed("analyze: memory", || MemoryEvents::of(store, base, snapshot))
+        timed("analyze: memory", || MemoryEvents::of(store, base, snapshot))
     } else {
         MemoryEvents::default()
     }
+}
+
+/// A result that only some tables show.
+fn only<T: Default>(step: &'static str, is_needed: bool, result: impl FnOnce() -> T) -> T {
+    if is_needed { timed(step, result) } else { T::default() }
 }
 
 /// What the time base alone gives.
@@ -159,15 +169,10 @@ struct TimeResults {
     startup: Vec<StartupRow>,
     threads: Threads,
     components: Vec<ComponentRow>,
-    iterations: Iterations,
 }
 
 impl TimeResults {
     fn of(question: &Question, store: &Store, base: &TimeBase) -> Self {
-        /// A result that only some tables show.
-        fn only<T: Default>(step: &'static str, is_needed: bool, result: impl FnOnce() -> T) -> T {
-            if is_needed { timings::timed(step, result) } else { T::default() }
-        }
         let needs_idle = question.needs(&[DeviceRow::SPEC, IdleRow::SPEC, GapRow::SPEC]);
         let needs_threads = question.needs(&[
             BreakdownRow::SPEC,
@@ -175,47 +180,62 @@ impl TimeResults {
             ThreadClassRow::SPEC,
             WaitRow::SPEC,
         ]);
-        let needs_iterations = question.needs(&[
-            IterationRow::SPEC,
-            IterationSummaryRow::SPEC,
-            KernelRow::SPEC,
-            UtilizationRow::SPEC,
-            MemoryIterationRow::SPEC,
-            LaunchStatRow::SPEC,
-            CounterRow::SPEC,
-            SteadyRow::SPEC,
-        ]);
-        Self {
-            devices: only("analyze: devices", needs_idle, || devices(store, base)),
-            idle: only("analyze: idle", needs_idle, || idle(store, base)),
-            startup: only("analyze: startup", question.needs(&[StartupRow::SPEC]), || {
-                startup(store, base)
-            }),
-            threads: only("analyze: threads", needs_threads, || {
-                threads(store, base, &question.time.rules)
-            }),
-            components: only("analyze: components", question.needs(&[ComponentRow::SPEC]), || {
-                components(store, base)
-            }),
-            iterations: only("analyze: iterations", needs_iterations, || iterations(store, base)),
-        }
+        let needs_components = question.needs(&[ComponentRow::SPEC]);
+        let of_threads = || {
+            rayon::join(
+                || only("analyze: components", needs_components, || components(store, base)),
+                || {
+                    only("analyze: threads", needs_threads, || {
+                        threads(store, base, &question.time.rules)
+                    })
+                },
+            )
+        };
+        let of_devices = || {
+            rayon::join(
+                || only("analyze: devices", needs_idle, || devices(store, base)),
+                || only("analyze: idle", needs_idle, || idle(store, base)),
+            )
+        };
+        let ((components, threads), (devices, idle)) = rayon::join(of_threads, of_devices);
+        let startup =
+            only("analyze: startup", question.needs(&[StartupRow::SPEC]), || startup(store, base));
+        Self { devices, idle, startup, threads, components }
     }
 }
 
-/// The checks of an input, and the operators of its calls, where a table shows them.
-fn of_launches(
+/// Its iterations, without what is excluded, and what is made of them.
+fn of_iterations(
     question: &Question,
-    input: &Input,
-    base: &TimeBase,
-) -> (Vec<TrustRow>, CallOperators) {
-    let operators = || match question.needs(&[KernelRow::SPEC]) {
-        true => CallOperators::of(&input.store, &base.launches),
-        false => CallOperators::default(),
-    };
-    rayon::join(
-        || timings::timed("analyze: trust", || trust(&input.store, base, &input.diag)),
-        || timings::timed("analyze: operators", operators),
-    )
+    store: &Store,
+    (base, memory): (&TimeBase, &MemoryEvents),
+    exclusion: Option<&Exclusion>,
+) -> (Iterations, OwnTables) {
+    let needs_iterations = question.needs(&[
+        IterationRow::SPEC,
+        IterationSummaryRow::SPEC,
+        KernelRow::SPEC,
+        UtilizationRow::SPEC,
+        MemoryIterationRow::SPEC,
+        LaunchStatRow::SPEC,
+        CounterRow::SPEC,
+        SteadyRow::SPEC,
+    ]);
+    let needs_operators = question.needs(&[KernelRow::SPEC]);
+    let (operators, mut iterations) = rayon::join(
+        || only("analyze: operators", needs_operators, || CallOperators::of(store, &base.launches)),
+        || only("analyze: iterations", needs_iterations, || iterations(store, base)),
+    );
+    if let Some(exclusion) = exclusion {
+        iterations.leave_out(exclusion);
+    }
+    if let Some(rule) = question.steady {
+        iterations.keep_steady(rule, base);
+    }
+    let (operators, iterations_of) = (&operators, &iterations);
+    let known = Known { question, store, base, iterations: iterations_of, operators, memory };
+    let tables = OwnTables::of(known);
+    (iterations, tables)
 }
 
 /// What is counted by name, in the window alone.
@@ -243,8 +263,8 @@ fn of_names(
     };
     let any =
         if question.needs(&[ActivityRow::SPEC]) { activity(base.input, part) } else { Vec::new() };
-    let averages = needs_averages.then(|| timings::timed("analyze: key averages", averages));
-    (averages, timings::timed("analyze: kernels", || activity_durations(part)), any)
+    let averages = needs_averages.then(|| timed("analyze: key averages", averages));
+    (averages, timed("analyze: kernels", || activity_durations(part)), any)
 }
 
 /// The classes of the work threads with their times.
@@ -264,7 +284,7 @@ fn ipc_wait_ns(threads: &Threads) -> Option<i64> {
 }
 
 /// What is told of each input where several are compared.
-pub(super) fn across_of(inputs: &[Input], bases: &[&TimeBase], needs: AcrossNeeds) -> Vec<Across> {
+fn across_of(inputs: &[Input], bases: &[&TimeBase], needs: AcrossNeeds) -> Vec<Across> {
     let of = |(input, base): (&Input, &&TimeBase)| {
         Across::of(&input.store, &input.identity, base, needs)
     };

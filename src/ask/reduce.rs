@@ -123,10 +123,13 @@ impl Reduced {
     /// One report, in the order of the inputs.
     pub fn into_report(self, question: &Question) -> AnalyzeReport {
         let parts: Vec<Part<'_>> = self.digests.iter().map(Digest::part).collect();
-        let waits = comm_waits(&timed_inputs(&parts), &self.together.matched);
-        let ranks = self.ranks(question);
+        let inputs = timed_inputs(&parts);
+        let (ranks, waits) = rayon::join(
+            || self.ranks(question),
+            || timed("reduce: waits", || comm_waits(&inputs, &self.together.matched)),
+        );
         let runs = self.together.runs;
-        let mut report = report(question, self.digests, &runs);
+        let mut report = timed("reduce: rows and sums", || report(question, self.digests, &runs));
         add_comm_waits(&mut report, &waits);
         let across = self.across.unwrap_or_default();
         let placed = across.placed.iter().zip(&runs).enumerate();
@@ -265,12 +268,21 @@ impl RunParts {
     }
 
     fn sum_into(self, run: u32, report: &mut AnalyzeReport) {
-        let rows = merge_key_averages(self.key_averages).into_iter();
+        let Self { key_averages, durations, origins, components, recorded } = self;
+        let kernels = || {
+            let (durations, origins) =
+                rayon::join(|| merge_durations(durations), || merge_origins(origins));
+            kernel_rows(run, durations, &origins)
+        };
+        let (key_averages, (kernels, components)) = rayon::join(
+            || merge_key_averages(key_averages),
+            || rayon::join(kernels, || merge_components(components)),
+        );
+        let rows = key_averages.into_iter();
         report.key_averages.extend(rows.map(|row| KeyAverageRow { run, ..row }));
-        let origins = merge_origins(self.origins);
-        report.kernels.extend(kernel_rows(run, merge_durations(self.durations), &origins));
-        let components = merge_components(self.components).into_iter().map(|mut row| {
-            row.forget(|class| self.recorded.contains(&class));
+        report.kernels.extend(kernels);
+        let components = components.into_iter().map(|mut row| {
+            row.forget(|class| recorded.contains(&class));
             ComponentRow { run, ..row }
         });
         report.components.extend(components);

@@ -1,7 +1,7 @@
 //! The profiler table: what `key_averages()` of the run gives, and its totals.
 
-use std::collections::BTreeMap;
-
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use serde::Serialize;
 
 use super::{Column, Table, percent};
@@ -24,36 +24,46 @@ impl KeyAverageRow {
 }
 
 /// The rows of several inputs as one table: rows of the same name and grouping are summed, in order of first sight.
-pub fn merge_key_averages(
-    parts: impl IntoIterator<Item = Vec<KeyAverageRow>>,
-) -> Vec<KeyAverageRow> {
-    let mut all: Vec<KeyAverageRow> = Vec::new();
-    let mut number_of_key = BTreeMap::new();
-    for part in parts {
-        // Rows of one input are different whatever their key: torch tells some apart by more than it prints.
-        let mut used = BTreeMap::new();
-        for row in part {
-            let key = (
-                row.name.clone(),
-                row.device_type,
-                row.is_annotation,
-                row.input_shapes.clone(),
-                row.stack.clone(),
-            );
-            let occurrence: &mut usize = used.entry(key.clone()).or_default();
-            *occurrence += 1;
-            match number_of_key.entry((key, *occurrence)) {
-                std::collections::btree_map::Entry::Vacant(entry) => {
-                    entry.insert(all.len());
-                    all.push(row);
-                }
-                std::collections::btree_map::Entry::Occupied(entry) => {
-                    add(&mut all[*entry.get()], &row);
-                }
+pub fn merge_key_averages(parts: Vec<Vec<KeyAverageRow>>) -> Vec<KeyAverageRow> {
+    let (n_rows, numbers) = same_rows(&parts);
+    let mut all: Vec<KeyAverageRow> = Vec::with_capacity(n_rows);
+    for (part, numbers) in parts.into_iter().zip(numbers) {
+        for (row, number) in part.into_iter().zip(numbers) {
+            match all.get_mut(number) {
+                Some(sum) => add(sum, &row),
+                None => all.push(row),
             }
         }
     }
     all
+}
+
+/// What rows of several inputs have in common: name, where they ran, shapes and frames; of rows of one input with the same, which
+/// it is.
+type Key<'a> = ((&'a str, DeviceType, bool), (Option<&'a str>, Option<&'a [String]>), usize);
+
+/// How many rows there are over all inputs, and which of them each row is of, as they are met.
+fn same_rows(parts: &[Vec<KeyAverageRow>]) -> (usize, Vec<Vec<usize>>) {
+    let mut known: HashMap<Key<'_>, usize, FixedState> = HashMap::default();
+    let mut numbers = Vec::with_capacity(parts.len());
+    for part in parts {
+        // Rows of one input are different whatever their key: torch tells some apart by more than it prints.
+        let mut used: HashMap<Key<'_>, usize, FixedState> = HashMap::default();
+        let number = |row| {
+            let key = key(row);
+            let nth = used.entry(key).or_default();
+            *nth += 1;
+            let next = known.len();
+            *known.entry((key.0, key.1, *nth)).or_insert(next)
+        };
+        numbers.push(part.iter().map(number).collect());
+    }
+    (known.len(), numbers)
+}
+
+fn key(row: &KeyAverageRow) -> Key<'_> {
+    let name = (row.name.as_str(), row.device_type, row.is_annotation);
+    (name, (row.input_shapes.as_deref(), row.stack.as_deref()), 0)
 }
 
 fn add(sum: &mut KeyAverageRow, row: &KeyAverageRow) {
@@ -187,8 +197,8 @@ mod tests {
 
     #[test]
     fn the_rows_of_two_ranks_are_summed() {
-        assert_eq!(merge_key_averages([rows()]), rows());
-        let both = merge_key_averages([rows(), rows()]);
+        assert_eq!(merge_key_averages(vec![rows()]), rows());
+        let both = merge_key_averages(vec![rows(), rows()]);
         assert_eq!(both.len(), 2);
         assert_eq!((both[0].count, both[0].self_device_ns), (6, Some(200)));
         assert_eq!(both[1].device_total_ns, Some(6166));

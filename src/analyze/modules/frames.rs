@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::backward::{Forward, Nodes, has_backward, node};
+use super::backward::{Forward, Nodes, has_backward};
 use crate::analyze::base::TimeBase;
 use crate::analyze::nesting::{NestStack, Open, Visitor, walk};
 use crate::model::{EventKind, MODULE_FRAME};
@@ -92,6 +92,8 @@ pub(super) fn frames(store: &Store, base: &TimeBase) -> Frames {
         modules: Vec::new(),
         calls: Vec::new(),
         forward: Vec::new(),
+        inside: Vec::new(),
+        next_op: 0,
         track: 0,
     };
     let mut stack = NestStack::default();
@@ -105,6 +107,7 @@ pub(super) fn frames(store: &Store, base: &TimeBase) -> Frames {
                 || has_backward && kind == EventKind::CpuOp
         };
         walker.track = thread.track as u32;
+        walker.next_op = store.ops.partition_point(|row| (row.slice as usize) < slices.start);
         walk(store, slices, &mut stack, select, &mut walker);
         of_threads.push(std::mem::take(&mut walker.calls));
     }
@@ -159,45 +162,57 @@ struct Walker<'a> {
     calls: Vec<Call>,
     /// Forward operators of autograd nodes.
     forward: Vec<Forward>,
+    /// What is inside each open slice, outermost first.
+    inside: Vec<Inside>,
+    /// The first row of an operator that the walk has not come to.
+    next_op: usize,
     /// The track that is walked.
     track: u32,
 }
 
+/// What something belongs to that an open slice is around.
+#[derive(Clone, Copy, Debug, Default)]
+struct Inside {
+    /// The number of the innermost module that is open.
+    module: Option<u32>,
+    /// The innermost backward operator inside it.
+    backward: Option<u32>,
+}
+
 impl Walker<'_> {
-    fn module_name(&self, slice: u32) -> Option<StrId> {
-        let name = self.store.slices.name[slice as usize];
-        self.is_module[name.0 as usize].then_some(name)
+    /// The row of an operator that comes after those asked for before.
+    fn op_row(&mut self, slice: u32) -> Option<&OpRow> {
+        let rows = &self.store.ops[self.next_op..];
+        self.next_op += rows.iter().take_while(|row| row.slice < slice).count();
+        self.store.ops.get(self.next_op).filter(|row| row.slice == slice)
     }
 
-    /// The number of the innermost module that is open, and the innermost backward operator inside it.
-    fn innermost(&mut self, above: &[Open]) -> (Option<u32>, Option<u32>) {
-        let (mut module, mut backward) = (None, None);
-        for open in above {
-            match self.store.kind(open.slice as usize) {
-                EventKind::PythonFunction => {
-                    if let Some(name) = self.module_name(open.slice) {
-                        (module, backward) = (Some(self.number(module, name)), None);
-                    }
-                }
-                EventKind::CpuOp if node(self.store, open.slice).is_some() => {
-                    backward = Some(open.slice);
-                }
-                _ => {}
+    /// Notes an operator that may have made an autograd node. Gives what is inside it.
+    fn operator(&mut self, slice: u32, around: Inside) -> Inside {
+        let forward_thread = self.op_row(slice).and_then(|row| row.forward_thread);
+        let Some(thread) = forward_thread else { return around };
+        let Some(sequence) = self.store.sequence_number(slice as usize) else { return around };
+        match thread {
+            0 => {
+                let (track, ts_ns) = (self.track, self.store.slices.ts_ns[slice as usize]);
+                self.forward.push(Forward { track, ts_ns, sequence, module: around.module });
+                around
             }
+            _ => Inside { backward: Some(slice), ..around },
         }
-        (module, backward)
     }
 
-    /// Notes an operator that may have made an autograd node.
-    fn add_forward(&mut self, slice: usize, above: &[Open]) {
-        let is_forward = |row: &OpRow| row.forward_thread == Some(0);
-        let sequence = self.store.sequence_number(slice);
-        let row = self.store.op_row(slice).filter(|row| is_forward(row));
-        if let (Some(sequence), Some(_)) = (sequence, row) {
-            let (track, ts_ns) = (self.track, self.store.slices.ts_ns[slice]);
-            let (module, _) = self.innermost(above);
-            self.forward.push(Forward { track, ts_ns, sequence, module });
+    /// Notes a frame of a module. Gives what is inside it, as inside other frames.
+    fn frame(&mut self, slice: usize, around: Inside) -> Inside {
+        let name = self.store.slices.name[slice];
+        if !self.is_module[name.0 as usize] {
+            return around;
         }
+        let number = self.number(around.module, name);
+        let module = &mut self.modules[number as usize];
+        module.calls += 1;
+        module.host_ns += self.store.slices.dur_ns(slice);
+        Inside { module: Some(number), backward: None }
     }
 
     fn number(&mut self, around: Option<u32>, name: StrId) -> u32 {
@@ -217,18 +232,18 @@ impl Walker<'_> {
 
 impl Visitor for Walker<'_> {
     fn enter(&mut self, slice: usize, above: &[Open]) {
-        let kind = self.store.kind(slice);
-        if kind.is_api_call() {
-            let (module, backward) = self.innermost(above);
-            self.calls.push(Call { slice: slice as u32, module, backward });
-        } else if kind == EventKind::CpuOp {
-            self.add_forward(slice, above);
-        } else if let Some(name) = self.module_name(slice as u32) {
-            let (around, _) = self.innermost(above);
-            let number = self.number(around, name) as usize;
-            self.modules[number].calls += 1;
-            self.modules[number].host_ns += self.store.slices.dur_ns(slice);
-        }
+        self.inside.truncate(above.len());
+        let around = self.inside.last().copied().unwrap_or_default();
+        let inside = match self.store.kind(slice) {
+            kind if kind.is_api_call() => {
+                let Inside { module, backward } = around;
+                self.calls.push(Call { slice: slice as u32, module, backward });
+                around
+            }
+            EventKind::CpuOp => self.operator(slice as u32, around),
+            _ => self.frame(slice, around),
+        };
+        self.inside.push(inside);
     }
 }
 

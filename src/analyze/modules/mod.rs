@@ -13,13 +13,16 @@ mod frames;
 use std::collections::{BTreeMap, BTreeSet};
 
 use align::{Known, Place, place_graph};
+use foldhash::fast::FixedState;
 use frames::{Frames, frames};
+use hashbrown::HashMap;
+use rayon::prelude::*;
 
 use super::base::TimeBase;
 use super::devices::ActivityKind;
 use super::percent;
 use crate::schema::{tables, words};
-use crate::store::{LaunchConfig, Store};
+use crate::store::{LaunchConfig, Store, StrId};
 
 words! {
     /// How the module of a kernel is known.
@@ -84,23 +87,31 @@ struct Looks<'a> {
     block: Option<[u32; 3]>,
 }
 
-/// Numbers kernels that look alike the same, over all inputs.
-#[derive(Default)]
-struct Symbols<'a>(BTreeMap<Looks<'a>, u32>);
+/// Numbers kernels of one input that look alike the same.
+struct Symbols<'a> {
+    store: &'a Store,
+    /// By name and launch configuration, of which several may look alike.
+    known: HashMap<(StrId, Option<u32>), u32, FixedState>,
+    looks: Vec<Looks<'a>>,
+}
 
 impl<'a> Symbols<'a> {
-    fn of(&mut self, store: &'a Store, slice: usize) -> u32 {
-        let config: Option<&LaunchConfig> = store
-            .device_row(slice)
-            .and_then(|row| row.config)
-            .map(|config| &store.launch_configs[config as usize]);
-        let looks = Looks {
-            name: store.strings.get(store.slices.name[slice]),
-            grid: config.map(|config| config.grid),
-            block: config.map(|config| config.block),
-        };
-        let next = self.0.len() as u32;
-        *self.0.entry(looks).or_insert(next)
+    fn of(&mut self, slice: usize) -> u32 {
+        let store = self.store;
+        let name = store.slices.name[slice];
+        let config = store.device_row(slice).and_then(|row| row.config);
+        let next = self.looks.len() as u32;
+        let symbol = *self.known.entry((name, config)).or_insert(next);
+        if symbol == next {
+            let config: Option<&LaunchConfig> =
+                config.map(|config| &store.launch_configs[config as usize]);
+            self.looks.push(Looks {
+                name: store.strings.get(name),
+                grid: config.map(|config| config.grid),
+                block: config.map(|config| config.block),
+            });
+        }
+        symbol
     }
 }
 
@@ -113,11 +124,39 @@ struct Kernel {
     call: Option<u32>,
 }
 
-/// What is known of one input.
-struct Seen {
+/// What one input tells of itself.
+pub struct Seen<'a> {
+    /// Its number in rows.
+    input: usize,
     frames: Frames,
     /// In the order of the launches, then on the device.
     kernels: Vec<Kernel>,
+    /// How its kernels look, by symbol.
+    looks: Vec<Looks<'a>>,
+}
+
+impl<'a> Seen<'a> {
+    /// Of an input with its time base.
+    pub fn of(store: &'a Store, base: &TimeBase) -> Self {
+        let (frames, (kernels, looks)) =
+            rayon::join(|| frames(store, base), || kernels(store, base));
+        Self { input: base.input, frames, kernels, looks }
+    }
+
+    /// The kernels by what launched them: one, or those of a graph.
+    fn groups(&self) -> impl Iterator<Item = &[Kernel]> {
+        self.kernels.chunk_by(|a, b| a.call.is_some() && a.call == b.call)
+    }
+
+    /// The module that a frame or the backward tells of what launched some kernels.
+    fn module_of(&self, group: &[Kernel]) -> Option<u32> {
+        self.frames.module_of(group[0].call?)
+    }
+
+    /// Whether it has kernels of graphs of which no frame tells the module.
+    fn has_graphs(&self) -> bool {
+        self.groups().any(|group| group.len() > 1 && self.module_of(group).is_none())
+    }
 }
 
 /// Where kernels belong: the module by number, the layer where no module is known.
@@ -129,21 +168,22 @@ type Sums = BTreeMap<(usize, Belongs), (u64, i64)>;
 /// Number and path of a layer.
 type LayerKey<'a> = (Option<u64>, Option<&'a str>);
 
-/// Modules and layers of all inputs, each with its store and time base.
-pub fn modules(inputs: &[(&Store, &TimeBase)]) -> Modules {
-    let mut symbols = Symbols::default();
-    let seen: Vec<Seen> = inputs
-        .iter()
-        .map(|(store, base)| Seen {
-            frames: frames(store, base),
-            kernels: kernels(store, base, &mut symbols),
-        })
-        .collect();
-    let known: Vec<Known> = seen.iter().enumerate().map(|(i, one)| known(i, one)).collect();
-    let mut all = Modules::default();
-    for (number, one) in seen.iter().enumerate() {
+/// Modules and layers of all inputs.
+pub fn modules(mut seen: Vec<Seen<'_>>) -> Modules {
+    number_alike(&mut seen);
+    let has_graphs = seen.par_iter().any(Seen::has_graphs);
+    let known: Vec<Known> = match has_graphs {
+        true => seen.par_iter().enumerate().map(|(i, one)| known(i, one)).collect(),
+        false => Vec::new(),
+    };
+    let of_input = |(number, one): (usize, &Seen<'_>)| {
         let mut own = Modules::default();
-        rows(inputs[number].1.input, number, (one, &seen), &known, &mut own);
+        rows(number, (one, &seen), &known, &mut own);
+        own
+    };
+    let own: Vec<Modules> = seen.par_iter().enumerate().map(of_input).collect();
+    let mut all = Modules::default();
+    for mut own in own {
         // Where nothing tells of modules, rows of what is not known say nothing.
         if own.modules.iter().any(|row| row.module.is_some() || row.layer.is_some()) {
             all.modules.append(&mut own.modules);
@@ -153,8 +193,23 @@ pub fn modules(inputs: &[(&Store, &TimeBase)]) -> Modules {
     all
 }
 
-/// The kernels in the window, by launch, then begin on the device.
-fn kernels<'a>(store: &'a Store, base: &TimeBase, symbols: &mut Symbols<'a>) -> Vec<Kernel> {
+/// Gives kernels that look alike one symbol over all inputs.
+fn number_alike<'a>(seen: &mut [Seen<'a>]) {
+    let mut symbols: BTreeMap<Looks<'a>, u32> = BTreeMap::new();
+    let mut number = |looks: &Looks<'a>| {
+        let next = symbols.len() as u32;
+        *symbols.entry(*looks).or_insert(next)
+    };
+    let numbers: Vec<Vec<u32>> =
+        seen.iter().map(|one| one.looks.iter().map(&mut number).collect()).collect();
+    seen.par_iter_mut().zip(numbers).for_each(|(one, numbers)| {
+        one.kernels.iter_mut().for_each(|one| one.symbol = numbers[one.symbol as usize]);
+    });
+}
+
+/// The kernels in the window, by launch, then begin on the device, and how they look.
+fn kernels<'a>(store: &'a Store, base: &TimeBase) -> (Vec<Kernel>, Vec<Looks<'a>>) {
+    let mut symbols = Symbols { store, known: HashMap::default(), looks: Vec::new() };
     let mut found = Vec::new();
     for device in &base.devices {
         for one in &device.slices {
@@ -168,7 +223,7 @@ fn kernels<'a>(store: &'a Store, base: &TimeBase, symbols: &mut Symbols<'a>) -> 
             let call = base.launches.call_of(store, slice).map(|call| call as u32);
             let begin_ns = store.slices.ts_ns[slice];
             let launch_ns = call.map_or(begin_ns, |call| store.slices.ts_ns[call as usize]);
-            let symbol = symbols.of(store, slice);
+            let symbol = symbols.of(slice);
             found.push((
                 (launch_ns, call, begin_ns),
                 Kernel { symbol, dur_ns: one.span.len_ns(), call },
@@ -176,11 +231,11 @@ fn kernels<'a>(store: &'a Store, base: &TimeBase, symbols: &mut Symbols<'a>) -> 
         }
     }
     found.sort_by_key(|&(order, _)| order);
-    found.into_iter().map(|(_, kernel)| kernel).collect()
+    (found.into_iter().map(|(_, kernel)| kernel).collect(), symbols.looks)
 }
 
 /// What an input tells of modules: kernels in frames, and launches of captured graphs in frames.
-fn known(input: usize, seen: &Seen) -> Known {
+fn known(input: usize, seen: &Seen<'_>) -> Known {
     let of_call = |call: u32| seen.frames.module_of(call);
     let eager: Vec<(u32, Option<u32>)> =
         seen.kernels.iter().map(|kernel| (kernel.symbol, kernel.call.and_then(of_call))).collect();
@@ -191,53 +246,49 @@ fn known(input: usize, seen: &Seen) -> Known {
 
 /// The rows of one input.
 fn rows(
-    input: usize,
     number: usize,
-    (seen, all_seen): (&Seen, &[Seen]),
+    (seen, all_seen): (&Seen<'_>, &[Seen<'_>]),
     known: &[Known],
     to: &mut Modules,
 ) {
     let mut sums = Sums::new();
-    let graphs = seen.kernels.chunk_by(|a, b| a.call.is_some() && a.call == b.call);
+    let mut add = |place: Place, kernels: &[Kernel]| {
+        let key = (place.input, (place.module, place.layer, place.rung));
+        let (count, sum_ns) = sums.entry(key).or_default();
+        *count += kernels.len() as u64;
+        *sum_ns += kernels.iter().map(|kernel| kernel.dur_ns).sum::<i64>();
+    };
     let mut placed: BTreeMap<Vec<u32>, Vec<Place>> = BTreeMap::new();
-    for group in graphs {
-        let own = group[0].call.and_then(|call| seen.frames.module_of(call));
-        let symbols: Vec<u32> = group.iter().map(|kernel| kernel.symbol).collect();
+    for group in seen.groups() {
+        let module = seen.module_of(group);
         // A call that launches one kernel is no graph: only its own frame tells.
-        let places = match own {
-            None if group.len() > 1 => placed
-                .entry(symbols)
-                .or_insert_with_key(|symbols| place_graph(symbols, known))
-                .clone(),
-            own => {
-                let is_backward = group[0].call.is_some_and(|call| seen.frames.is_backward(call));
-                let rung = match own {
-                    Some(_) if is_backward => Rung::Backward,
-                    Some(_) => Rung::Frame,
-                    None => Rung::Nothing,
-                };
-                vec![Place { input: number, module: own, layer: None, rung }; group.len()]
-            }
-        };
-        for (kernel, place) in group.iter().zip(places) {
-            let key = (place.input, (place.module, place.layer, place.rung));
-            let (count, sum_ns) = sums.entry(key).or_default();
-            *count += 1;
-            *sum_ns += kernel.dur_ns;
+        if module.is_none() && group.len() > 1 {
+            let symbols = group.iter().map(|kernel| kernel.symbol).collect();
+            let places =
+                placed.entry(symbols).or_insert_with_key(|symbols| place_graph(symbols, known));
+            group.chunks(1).zip(places).for_each(|(kernel, place)| add(*place, kernel));
+            continue;
         }
+        let is_backward = group[0].call.is_some_and(|call| seen.frames.is_backward(call));
+        let rung = match module {
+            Some(_) if is_backward => Rung::Backward,
+            Some(_) => Rung::Frame,
+            None => Rung::Nothing,
+        };
+        add(Place { input: number, module, layer: None, rung }, group);
     }
     let whole_ns: i64 = seen.kernels.iter().map(|kernel| kernel.dur_ns).sum();
-    add_modules(input, number, (seen, all_seen), (&sums, whole_ns), to);
-    add_layers(input, all_seen, (&sums, whole_ns), to);
+    add_modules(number, (seen, all_seen), (&sums, whole_ns), to);
+    add_layers(seen.input, all_seen, (&sums, whole_ns), to);
 }
 
 fn add_modules(
-    input: usize,
     number: usize,
-    (seen, all_seen): (&Seen, &[Seen]),
+    (seen, all_seen): (&Seen<'_>, &[Seen<'_>]),
     (sums, whole_ns): (&Sums, i64),
     to: &mut Modules,
 ) {
+    let input = seen.input;
     let mut rows: Vec<NnModuleRow> = Vec::new();
     let mut shown: BTreeSet<u32> = BTreeSet::new();
     for (&(of, (module, layer, rung)), &(kernels, device_ns)) in sums {
@@ -278,7 +329,12 @@ fn add_modules(
     to.modules.extend(rows);
 }
 
-fn add_layers(input: usize, all_seen: &[Seen], (sums, whole_ns): (&Sums, i64), to: &mut Modules) {
+fn add_layers(
+    input: usize,
+    all_seen: &[Seen<'_>],
+    (sums, whole_ns): (&Sums, i64),
+    to: &mut Modules,
+) {
     let mut layers: BTreeMap<LayerKey<'_>, (u64, i64, i64)> = BTreeMap::new();
     for (&(of, (module, layer, rung)), &(kernels, device_ns)) in sums {
         let known = module.map(|module| &all_seen[of].frames.modules[module as usize]);
