@@ -122,6 +122,9 @@ pub fn matched(inputs: &[AlignInput<'_>]) -> Vec<Matched> {
 fn same(parts: &[(usize, Calls)]) -> Vec<Vec<(usize, Call)>> {
     let mut sets: Vec<Vec<(usize, Call)>> = Vec::new();
     let mut set_of: Vec<Vec<Option<usize>>> = Vec::with_capacity(parts.len());
+    // Each is held against the first one, and mostly against no other.
+    let first = |(_, part): &(usize, Calls)| pairs(&parts[0].1, part);
+    let mut of_first: Vec<Vec<(usize, usize)>> = parts[1..].par_iter().map(first).collect();
     for (at, (input, part)) in parts.iter().enumerate() {
         let calls = &part.calls;
         let mut own: Vec<Option<usize>> = vec![None; calls.len()];
@@ -129,7 +132,10 @@ fn same(parts: &[(usize, Calls)]) -> Vec<Vec<(usize, Call)>> {
             if own.iter().all(Option::is_some) {
                 break;
             }
-            let found = pairs(others, part);
+            let found = match before {
+                0 => std::mem::take(&mut of_first[at - 1]),
+                _ => pairs(others, part),
+            };
             // A place in an order says all there is to say; numbers may join the rest to later inputs.
             let is_placed = !found.is_empty() && calls.iter().any(|call| call.seq.is_none());
             for (theirs, ours) in found {
