@@ -12,6 +12,7 @@
 //! Self times can be negative: children of one parent may cross (`nesting`), and torch does not clamp them either.
 //! Nothing here decides how rows look; the order of the rows is torch's, by first start.
 
+mod extra;
 mod links;
 mod memory;
 mod origins;

@@ -48,8 +48,17 @@ impl NestStack {
         slice: u32,
         start_ns: i64,
         end_ns: i64,
-        mut leave: impl FnMut(u32),
+        leave: impl FnMut(u32),
     ) -> Option<u32> {
+        self.leave(start_ns, end_ns, leave);
+        let parent = self.open.last().map(|open| open.slice);
+        self.open_in(slice, end_ns);
+        parent
+    }
+
+    /// Closes everything that cannot hold `start_ns..end_ns`, innermost first.
+    #[inline]
+    pub fn leave(&mut self, start_ns: i64, end_ns: i64, mut leave: impl FnMut(u32)) {
         while let Some(top) = self.open.last() {
             if start_ns < top.end_ns && end_ns <= top.end_ns {
                 break;
@@ -57,9 +66,12 @@ impl NestStack {
             leave(top.slice);
             self.open.pop();
         }
-        let parent = self.open.last().map(|open| open.slice);
+    }
+
+    /// Opens a slice in what is open, which can hold it.
+    #[inline]
+    pub fn open_in(&mut self, slice: u32, end_ns: i64) {
         self.open.push(Open { slice, end_ns });
-        parent
     }
 
     /// Closes everything, innermost first.

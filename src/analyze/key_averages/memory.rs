@@ -83,8 +83,7 @@ impl MemoryIndex {
 
 impl Sums {
     fn add_memory(&mut self, name: crate::store::StrId, bytes: [i64; 2], first: First) {
-        let row = self.row(name, Class::Cpu, 0, first);
-        row.count += 1;
+        let row = self.counted_as((name, Class::Cpu), first);
         for (kind, bytes) in bytes.into_iter().enumerate() {
             row.memory[kind] += bytes;
             row.self_memory[kind] += bytes;

@@ -73,11 +73,11 @@ impl Threads<'_> {
         }
         // A frame around all of the thread, which begins early, leaves no place to cut.
         let last_ns = store.slices.ts_ns[home.end - 1];
-        if parts[0].clone().any(|slice| nested_end_ns(store, slice, python_rows) > last_ns) {
+        let nested = Nested::of(store, python_rows);
+        if parts[0].clone().any(|slice| nested.end_ns(slice) > last_ns) {
             return Vec::new();
         }
-        let ends =
-            |range: Range<usize>| range.map(|slice| nested_end_ns(store, slice, python_rows));
+        let ends = |range: Range<usize>| range.map(|slice| nested.end_ns(slice));
         let latest: Vec<i64> =
             parts.par_iter().map(|part| ends(part.clone()).max().unwrap_or(i64::MIN)).collect();
         let mut open_until_ns = latest[0];
@@ -86,13 +86,13 @@ impl Threads<'_> {
             found.push((part.clone(), open_until_ns));
             open_until_ns = open_until_ns.max(*latest);
         }
-        let moved = latest_of_moved(store, thread, python_rows);
+        let moved = latest_of_moved(&nested, thread);
         let cut = |(part, open_until_ns): (Range<usize>, i64)| {
             let mut open_until_ns = open_until_ns;
             part.into_iter().find(|&slice| {
                 let start_ns = store.slices.ts_ns[slice];
                 let is_cut = open_until_ns <= start_ns && !is_open(&moved, start_ns);
-                open_until_ns = open_until_ns.max(nested_end_ns(store, slice, python_rows));
+                open_until_ns = open_until_ns.max(nested.end_ns(slice));
                 is_cut
             })
         };
@@ -100,24 +100,47 @@ impl Threads<'_> {
     }
 }
 
-/// The end of a slice that others may stand in; the beginning of time for one that is not nested.
-#[inline]
-fn nested_end_ns(store: &Store, slice: usize, python_rows: bool) -> i64 {
-    let kind = store.kind(slice);
-    let is_nested = match Class::of(kind) {
-        Some(Class::Cpu) => kind != EventKind::PythonFunction || python_rows,
-        Some(Class::CpuAnnotation) => !is_async_name(store.name(slice)),
-        _ => false,
-    };
-    if is_nested { store.slices.end_ns(slice) } else { i64::MIN }
+/// Which slices others may stand in.
+struct Nested<'a> {
+    store: &'a Store,
+    /// By category; `None` where the name tells.
+    is_nested: Vec<Option<bool>>,
+}
+
+impl<'a> Nested<'a> {
+    fn of(store: &'a Store, python_rows: bool) -> Self {
+        let is_nested = |kind| match Class::of(kind) {
+            Some(Class::Cpu) => Some(kind != EventKind::PythonFunction || python_rows),
+            Some(Class::CpuAnnotation) => None,
+            _ => Some(false),
+        };
+        let kinds = store.categories.iter().map(|&(_, kind)| kind);
+        Self { store, is_nested: kinds.map(is_nested).collect() }
+    }
+
+    /// The end of a slice that others may stand in; the beginning of time for another one.
+    #[inline]
+    fn end_ns(&self, slice: usize) -> i64 {
+        let is_nested = self.is_nested[self.store.category_number(slice)];
+        if is_nested.unwrap_or_else(|| self.is_nested_by_name(slice)) {
+            self.store.slices.end_ns(slice)
+        } else {
+            i64::MIN
+        }
+    }
+
+    #[cold]
+    fn is_nested_by_name(&self, slice: usize) -> bool {
+        !is_async_name(self.store.name(slice))
+    }
 }
 
 /// The start of each slice that counts on a thread though it ran on another, and the latest end up to it.
-fn latest_of_moved(store: &Store, thread: &Thread, python_rows: bool) -> Vec<(i64, i64)> {
+fn latest_of_moved(nested: &Nested<'_>, thread: &Thread) -> Vec<(i64, i64)> {
     let mut latest_ns = i64::MIN;
     let up_to = |&slice: &u32| {
-        latest_ns = latest_ns.max(nested_end_ns(store, slice as usize, python_rows));
-        (store.slices.ts_ns[slice as usize], latest_ns)
+        latest_ns = latest_ns.max(nested.end_ns(slice as usize));
+        (nested.store.slices.ts_ns[slice as usize], latest_ns)
     };
     thread.moved.iter().map(up_to).collect()
 }

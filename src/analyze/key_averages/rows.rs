@@ -24,8 +24,6 @@ pub(super) enum Class {
     DeviceAnnotation,
 }
 
-const N_CLASSES: usize = 4;
-
 impl Class {
     /// The class of a slice that has a row; `None` for windows and unknown categories.
     pub(super) fn of(kind: EventKind) -> Option<Self> {
@@ -81,13 +79,15 @@ impl Names {
         }
     }
 
-    /// The name under which a slice is counted; `None` where torch leaves it out.
+    /// The name under which slices of a name are counted.
     #[inline]
-    pub(super) fn of(&self, name: StrId) -> Option<StrId> {
-        if self.steps.contains(&name.0) {
-            return Some(StrId(self.steps.start));
-        }
-        (!self.hidden.contains(&name)).then_some(name)
+    pub(super) fn of(&self, name: StrId) -> StrId {
+        if self.steps.contains(&name.0) { StrId(self.steps.start) } else { name }
+    }
+
+    /// The same; `None` where torch leaves the name out.
+    pub(super) fn shown(&self, name: StrId) -> Option<StrId> {
+        (!self.hidden.contains(&name)).then(|| self.of(name))
     }
 
     fn text(&self, strings: &Strings, name: StrId) -> String {
@@ -199,6 +199,10 @@ pub(super) struct First {
 }
 
 impl First {
+    /// After all others.
+    const NONE: Self =
+        Self { start_ns: i64::MAX, end_ns: Reverse(i64::MIN), rank: u8::MAX, slice: u32::MAX };
+
     #[inline]
     pub(super) fn of(store: &Store, origins: &Origins, slice: usize) -> Self {
         let (start_ns, end_ns) = origins.interval(store, slice);
@@ -216,53 +220,12 @@ impl First {
     }
 }
 
-/// Something with a place in torch's order, which is looked up only where it may be the first of a row.
-pub(super) trait Placed: Copy {
-    /// When it starts.
-    fn start_ns(self) -> i64;
-
-    /// Its place.
-    fn first(self) -> First;
-}
-
-impl Placed for First {
-    fn start_ns(self) -> i64 {
-        self.start_ns
-    }
-
-    fn first(self) -> First {
-        self
-    }
-}
-
-/// The place of a slice.
-#[derive(Clone, Copy)]
-pub(super) struct At<'a> {
-    pub(super) store: &'a Store,
-    pub(super) origins: &'a Origins,
-    pub(super) slice: usize,
-}
-
-impl Placed for At<'_> {
-    #[inline]
-    fn start_ns(self) -> i64 {
-        self.origins.interval(self.store, self.slice).0
-    }
-
-    fn first(self) -> First {
-        First::of(self.store, self.origins, self.slice)
-    }
-}
-
-/// The sums of one row.
+/// The sums of one row. What each event adds to stands together.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub(super) struct RowSums {
-    name: StrId,
-    class: Class,
-    group: u32,
     first: First,
-    pub(super) is_async: bool,
-    pub(super) count: u64,
+    count: u64,
     pub(super) self_cpu_ns: i64,
     pub(super) cpu_total_ns: i64,
     pub(super) self_device_ns: i64,
@@ -271,27 +234,48 @@ pub(super) struct RowSums {
     /// Host and device bytes.
     pub(super) memory: [i64; 2],
     pub(super) self_memory: [i64; 2],
+    name: StrId,
+    class: Class,
+    group: u32,
+    pub(super) is_async: bool,
 }
 
 /// The rows of some threads.
 pub(super) struct Sums {
+    /// Those that were asked for; some are of no event.
     rows: Vec<RowSums>,
-    /// For each name and class, one more than the number of its row without a group; 0 for none.
+    /// Of each name its row without a group, see [`slot`].
     by_name: Vec<u32>,
-    /// The rows with a group.
-    by_group: HashMap<(StrId, Class, u32), u32, FixedState>,
+    /// The rows that have none there: with a group, or of a name with a row of another class.
+    by_key: HashMap<(StrId, Class, u32), u32, FixedState>,
     /// How many host events begin, less how many end, at each memory record.
     pub(super) memory_seen: Vec<i32>,
     /// Host time that was left out of self times.
     pub(super) excluded_self_ns: i64,
 }
 
+/// A name that torch leaves out.
+const HIDDEN_NAME: u32 = 1;
+
+/// A row of some class as an entry of [`Sums::by_name`]; 0 stands for a name that was not met.
+fn slot(row: u32, class: Class) -> u32 {
+    (row + 1) << 2 | class as u32
+}
+
+/// The row of an entry, where it is of a class.
+#[inline]
+fn row_in(slot: u32, class: Class) -> Option<u32> {
+    (slot & 3 == class as u32).then(|| (slot >> 2).checked_sub(1)).flatten()
+}
+
 impl Sums {
     pub(super) fn new(names: &Names, memory: &MemoryIndex) -> Self {
+        let mut by_name = vec![0; names.n_strings];
+        names.hidden.iter().for_each(|name| by_name[name.0 as usize] = HIDDEN_NAME);
         Self {
             rows: Vec::new(),
-            by_name: vec![0; names.n_strings * N_CLASSES],
-            by_group: HashMap::default(),
+            by_name,
+            by_key: HashMap::default(),
             memory_seen: vec![0; memory.len() + 1],
             excluded_self_ns: 0,
         }
@@ -299,43 +283,86 @@ impl Sums {
 
     /// How many entries are made with it.
     pub(super) fn n_entries(names: &Names, memory: &MemoryIndex) -> usize {
-        names.n_strings * N_CLASSES + memory.len() + 1
+        names.n_strings + memory.len() + 1
     }
 
-    /// The sums of a row, new or known; `place` is that of the event that asks.
+    /// The row of an event of a name; `None` where torch leaves the name out.
     #[inline]
-    pub(super) fn row(
+    pub(super) fn row_of(
         &mut self,
+        names: &Names,
         name: StrId,
         class: Class,
         group: u32,
-        place: impl Placed,
-    ) -> &mut RowSums {
-        let next = self.rows.len() as u32 + 1;
-        let slot = if group == 0 {
-            &mut self.by_name[name.0 as usize * N_CLASSES + class as usize]
-        } else {
-            self.by_group.entry((name, class, group)).or_insert(0)
-        };
-        if *slot == 0 {
-            *slot = next;
-            self.rows.push(RowSums::new(name, class, group, place.first()));
+    ) -> Option<u32> {
+        let slot = self.by_name[name.0 as usize];
+        match row_in(slot, class) {
+            Some(row) if group == 0 => Some(row),
+            _ if slot == HIDDEN_NAME => None,
+            _ => Some(self.other_row(names.of(name), name, class, group)),
         }
-        let row = &mut self.rows[*slot as usize - 1];
-        if place.start_ns() <= row.first.start_ns {
-            row.first = row.first.min(place.first());
+    }
+
+    /// The row of an event under the name that it is counted as, where that is not known by its own.
+    #[cold]
+    fn other_row(&mut self, counted_as: StrId, name: StrId, class: Class, group: u32) -> u32 {
+        let row = self.row(counted_as, class, group);
+        let own = &mut self.by_name[name.0 as usize];
+        if group == 0 && *own == 0 {
+            *own = slot(row, class);
         }
         row
     }
 
+    /// A row, new or known.
+    fn row(&mut self, name: StrId, class: Class, group: u32) -> u32 {
+        let next = self.rows.len() as u32;
+        let own = &mut self.by_name[name.0 as usize];
+        let row = match row_in(*own, class) {
+            Some(row) if group == 0 => row,
+            _ if group == 0 && *own == 0 => {
+                *own = slot(next, class);
+                next
+            }
+            _ => *self.by_key.entry((name, class, group)).or_insert(next),
+        };
+        if row == next {
+            self.rows.push(RowSums::new(name, class, group));
+        }
+        row
+    }
+
+    /// Counts an event in a row; its place is looked up only where it may be the first.
+    #[inline]
+    pub(super) fn counted(
+        &mut self,
+        row: u32,
+        start_ns: i64,
+        place: impl FnOnce() -> First,
+    ) -> &mut RowSums {
+        let row = &mut self.rows[row as usize];
+        row.count += 1;
+        if start_ns <= row.first.start_ns {
+            row.first = row.first.min(place());
+        }
+        row
+    }
+
+    /// Counts something in a row of its own kind.
+    pub(super) fn counted_as(
+        &mut self,
+        (name, class): (StrId, Class),
+        first: First,
+    ) -> &mut RowSums {
+        let row = self.row(name, class, 0);
+        self.counted(row, first.start_ns, || first)
+    }
+
     /// The sums of both.
     pub(super) fn joined(mut self, other: Self) -> Self {
-        for theirs in other.rows {
-            let ours = self.row(theirs.name, theirs.class, theirs.group, theirs.first);
-            if ours.first == theirs.first {
-                ours.is_async = theirs.is_async;
-            }
-            ours.add(&theirs);
+        for theirs in other.rows.iter().filter(|row| row.count > 0) {
+            let row = self.row(theirs.name, theirs.class, theirs.group);
+            self.rows[row as usize].add(theirs);
         }
         for (ours, theirs) in self.memory_seen.iter_mut().zip(other.memory_seen) {
             *ours += theirs;
@@ -353,6 +380,7 @@ impl Sums {
         has_memory: bool,
         links_known: bool,
     ) -> Vec<KeyAverageRow> {
+        self.rows.retain(|row| row.count > 0);
         self.rows.sort_by_key(|row| row.first);
         let row = |sums: RowSums| {
             let (input_shapes, stack) = groups.texts[sums.group as usize].clone();
@@ -388,13 +416,9 @@ impl Sums {
 }
 
 impl RowSums {
-    fn new(name: StrId, class: Class, group: u32, first: First) -> Self {
+    fn new(name: StrId, class: Class, group: u32) -> Self {
         Self {
-            name,
-            class,
-            group,
-            first,
-            is_async: false,
+            first: First::NONE,
             count: 0,
             self_cpu_ns: 0,
             cpu_total_ns: 0,
@@ -403,10 +427,16 @@ impl RowSums {
             excluded_cpu_ns: 0,
             memory: [0; 2],
             self_memory: [0; 2],
+            name,
+            class,
+            group,
+            is_async: false,
         }
     }
 
     fn add(&mut self, other: &Self) {
+        self.first = self.first.min(other.first);
+        self.is_async |= other.is_async;
         self.count += other.count;
         self.self_cpu_ns = self.self_cpu_ns.saturating_add(other.self_cpu_ns);
         self.cpu_total_ns = self.cpu_total_ns.saturating_add(other.cpu_total_ns);

@@ -27,6 +27,12 @@ pub(super) struct Thread {
     pub(super) takes_unlinked: bool,
 }
 
+/// Whether slices of a kind may count on another thread than they ran on.
+#[inline]
+pub(super) fn moves(kind: EventKind) -> bool {
+    kind.is_api_call() || kind == EventKind::Overhead
+}
+
 /// All threads, and where slices count.
 pub(super) struct Threads<'a> {
     /// Which operator launched what.
@@ -92,8 +98,7 @@ impl<'a> Threads<'a> {
             .into_par_iter()
             .filter(|&track| census[track].calls + census[track].overhead > 0)
             .flat_map_iter(|track| {
-                let may_move = |kind: EventKind| kind.is_api_call() || kind == EventKind::Overhead;
-                let slices = store.slices_of(store.tracks[track].slices.clone(), may_move);
+                let slices = store.slices_of(store.tracks[track].slices.clone(), moves);
                 slices.filter_map(move |slice| {
                     let target = self.place(store, slice, track);
                     (target != track).then_some((target as u32, slice as u32))

@@ -126,7 +126,7 @@ impl Clock<'_> {
     ) -> Option<Event> {
         let kind = store.kind(slice);
         let class = Class::of(kind)?;
-        let name = names.of(store.slices.name[slice])?;
+        let name = names.shown(store.slices.name[slice])?;
         let interval = self.origins.interval(store, slice);
         let on_device = matches!(class, Class::Device | Class::DeviceAnnotation);
         let us = self.us(interval.1) - self.us(interval.0);
