@@ -89,14 +89,18 @@ pub(crate) fn gzip(bytes: &[u8]) {
     let _ = read("gzip", &[&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], bytes].concat(), false);
 }
 
-/// What the decoder of our own inflates, the library inflates to the same.
+/// What the decoders of our own inflate, the library inflates to the same.
 pub(crate) fn deflate(bytes: &[u8]) {
-    let Some(text) = omni_trace::read::steps::inflate_stream(bytes) else { return };
-    let mut inflate = flate2::Decompress::new(false);
-    let mut same = vec![0; text.len() + 1];
-    let end = inflate.decompress(bytes, &mut same, flate2::FlushDecompress::Finish);
-    assert_eq!(end.ok(), Some(flate2::Status::StreamEnd), "the library does not read it");
-    assert!(inflate.total_out() == text.len() as u64 && same[..text.len()] == text);
+    use omni_trace::read::steps::{inflate_straight, inflate_stream};
+    let (n_place, n_at_once) = (1 + bytes.len() % 50_000, 1000 + bytes.len() % 77);
+    let by_own = [inflate_stream(bytes), inflate_straight(bytes, n_place, n_at_once)];
+    for text in by_own.into_iter().flatten() {
+        let mut inflate = flate2::Decompress::new(false);
+        let mut same = vec![0; text.len() + 1];
+        let end = inflate.decompress(bytes, &mut same, flate2::FlushDecompress::Finish);
+        assert_eq!(end.ok(), Some(flate2::Status::StreamEnd), "the library does not read it");
+        assert!(inflate.total_out() == text.len() as u64 && same[..text.len()] == text);
+    }
 }
 
 /// Packets of any content.

@@ -41,6 +41,12 @@ pub fn inflate_stream(stream: &[u8]) -> Option<Vec<u8>> {
     super::deflate::inflate(stream)
 }
 
+/// Inflates a deflate stream with the decoder of one thread, into places of so many bytes, of which it reads so many at once; `None` where
+/// it leaves it to the library.
+pub fn inflate_straight(stream: &[u8], n_place: usize, n_at_once: usize) -> Option<Vec<u8>> {
+    super::deflate::inflate_straight(stream, &mut || n_place, n_at_once)
+}
+
 /// Cuts text into blocks on plausible event starts.
 pub fn cut(text: &[u8]) -> Vec<&[u8]> {
     let mut blocks = Vec::new();

@@ -63,6 +63,18 @@ impl<'a> Bits<'a> {
         bits as u32
     }
 
+    /// All bytes, the next one that is loaded, the next bits and how many of them were loaded, for whoever takes some himself.
+    #[inline(always)]
+    pub(super) fn parts(&self) -> (&'a [u8], usize, u64, u32) {
+        (self.bytes, self.at, self.hold, self.n)
+    }
+
+    /// Goes on where somebody took some.
+    #[inline(always)]
+    pub(super) fn set_parts(&mut self, at: usize, hold: u64, n: u32) {
+        (self.at, self.hold, self.n) = (at, hold, n);
+    }
+
     /// The bit that comes next.
     pub(super) fn position(&self) -> usize {
         self.at * 8 - self.n as usize

@@ -24,6 +24,12 @@ pub(super) fn n_bits(entry: Entry) -> u32 {
     entry & 0x3f
 }
 
+/// Bits of the code of an entry.
+#[inline(always)]
+pub(super) fn code_bits(entry: Entry) -> u32 {
+    entry >> 8 & 0x1f
+}
+
 /// The value of an entry.
 #[inline(always)]
 pub(super) fn value(entry: Entry) -> u32 {
@@ -34,7 +40,7 @@ pub(super) fn value(entry: Entry) -> u32 {
 #[inline(always)]
 pub(super) fn number(entry: Entry, bits: u64) -> u32 {
     let taken = bits & ((1 << n_bits(entry)) - 1);
-    value(entry) + (taken >> (entry >> 8 & 0x1f)) as u32
+    value(entry) + (taken >> code_bits(entry)) as u32
 }
 
 /// A code whose codes up to a length stand at one of `N` places, the longer ones behind a second step.
@@ -47,6 +53,11 @@ pub(super) struct Table<const N: usize> {
 impl<const N: usize> Table<N> {
     pub(super) fn new() -> Self {
         Self { first: [SPECIAL; N], longer: Vec::new() }
+    }
+
+    /// What any next bits mean, or that their code is longer.
+    pub(super) fn all_first(&self) -> &[Entry; N] {
+        &self.first
     }
 
     /// What the next bits mean, or that their code is longer.

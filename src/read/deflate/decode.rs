@@ -1,4 +1,4 @@
-//! From bits to tokens.
+//! From bits to what is made of them: blocks and what stands in them; the codes of a block to tokens.
 
 use super::bits::Bits;
 use super::codes::{END, Entry, LITERAL, SPECIAL, n_bits, number, value};
@@ -27,6 +27,21 @@ enum Place {
     Header,
     Stored(usize),
     Coded,
+}
+
+/// What is made of a stream.
+pub(super) trait Sink {
+    /// Whether it wants no more.
+    fn is_full(&self) -> bool;
+
+    /// A block with these codes begins.
+    fn begin(&mut self, codes: &Codes);
+
+    /// Takes stored bytes. Gives how many: all, or fewer and is full.
+    fn add_stored(&mut self, bytes: &[u8]) -> usize;
+
+    /// Takes what some codes say. Gives why it stopped before: the block ended, there is no more input, or the codes mean nothing.
+    fn decode(&mut self, codes: &Codes, bits: &mut Bits<'_>) -> Option<Stop>;
 }
 
 /// A decoder that can stop anywhere and go on.
@@ -66,11 +81,11 @@ impl Decoder {
         bytes: &[u8],
         from: usize,
         until: usize,
-        out: &mut Tokens,
+        out: &mut impl Sink,
     ) -> (Stop, usize) {
         let mut at = from;
         loop {
-            if out.n_bytes() >= MAX_TOKEN_BYTES {
+            if out.is_full() {
                 return (Stop::Full, at);
             }
             let mut bits = Bits::new(bytes, at);
@@ -90,23 +105,25 @@ impl Decoder {
                     self.is_last = header.is_last;
                     self.place = match header.kind {
                         Kind::Stored(n) => Place::Stored(n),
-                        Kind::Coded => Place::Coded,
+                        Kind::Coded => {
+                            out.begin(&self.codes);
+                            Place::Coded
+                        }
                     };
                     at = bits.position();
                 }
                 Place::Stored(n) => {
                     let stored = bits.rest_of_bytes();
-                    let n_now = stored.len().min(n);
-                    out.add_stored(&stored[..n_now]);
+                    let n_there = stored.len().min(n);
+                    let n_now = out.add_stored(&stored[..n_there]);
                     at = at.next_multiple_of(8) + n_now * 8;
-                    if n_now < n {
-                        self.place = Place::Stored(n - n_now);
+                    self.place = if n_now < n { Place::Stored(n - n_now) } else { Place::Header };
+                    if n_now == n_there && n_there < n {
                         return (Stop::Input, at);
                     }
-                    self.place = Place::Header;
                 }
                 Place::Coded => {
-                    let stop = self.decode_codes(&mut bits, out);
+                    let stop = out.decode(&self.codes, &mut bits);
                     at = bits.position();
                     match stop {
                         Some(Stop::End) => self.place = Place::Header,
@@ -117,70 +134,86 @@ impl Decoder {
             }
         }
     }
+}
 
-    /// Decodes some codes. Gives why it stopped before: the block ended, there is no more input, or the codes mean nothing.
-    fn decode_codes(&self, bits: &mut Bits<'_>, out: &mut Tokens) -> Option<Stop> {
+impl Sink for Tokens {
+    fn is_full(&self) -> bool {
+        self.n_bytes() >= MAX_TOKEN_BYTES
+    }
+
+    fn begin(&mut self, _: &Codes) {}
+
+    fn add_stored(&mut self, bytes: &[u8]) -> usize {
+        self.literals.truncate(self.n_literals());
+        self.literals.extend_from_slice(bytes);
+        self.literals.extend_from_slice(&[0; SLACK]);
+        self.end_run(bytes.len());
+        self.n_text += bytes.len();
+        bytes.len()
+    }
+
+    fn decode(&mut self, codes: &Codes, bits: &mut Bits<'_>) -> Option<Stop> {
         let n_steps = (bits.n_refills() / LOADS).min(MAX_STEPS);
         if n_steps == 0 {
             return Some(Stop::Input);
         }
-        let n_before = out.n_literals();
-        let mut room = Room::new(out, n_steps);
-        let stop = self.steps(bits, n_steps, &mut room);
+        let n_before = self.n_literals();
+        let mut room = Room::new(self, n_steps);
+        let stop = steps(codes, bits, n_steps, &mut room);
         let Room { n_tokens, n_literals, run, n_copied, .. } = room;
-        out.tokens.truncate(n_tokens);
-        out.n_text += n_copied + n_literals - n_before;
-        out.literals.truncate(n_literals + SLACK);
-        out.end_run(n_literals - run);
+        self.tokens.truncate(n_tokens);
+        self.n_text += n_copied + n_literals - n_before;
+        self.literals.truncate(n_literals + SLACK);
+        self.end_run(n_literals - run);
         stop
     }
+}
 
-    #[inline(always)]
-    fn steps(&self, bits: &mut Bits<'_>, n_steps: usize, room: &mut Room<'_>) -> Option<Stop> {
-        let Codes { symbols, distances } = &self.codes;
-        for _ in 0..n_steps {
-            // Enough is loaded for three codes, or for a length and a distance with their further bits.
-            bits.refill();
-            let mut entry = symbols.first(bits.peek());
+#[inline(always)]
+fn steps(codes: &Codes, bits: &mut Bits<'_>, n_steps: usize, room: &mut Room<'_>) -> Option<Stop> {
+    let Codes { symbols, distances, .. } = codes;
+    for _ in 0..n_steps {
+        // Enough is loaded for three codes, or for a length and a distance with their further bits.
+        bits.refill();
+        let mut entry = symbols.first(bits.peek());
+        if entry & LITERAL != 0 {
+            room.add_literal(entry, bits);
+            entry = symbols.first(bits.peek());
             if entry & LITERAL != 0 {
                 room.add_literal(entry, bits);
                 entry = symbols.first(bits.peek());
                 if entry & LITERAL != 0 {
                     room.add_literal(entry, bits);
-                    entry = symbols.first(bits.peek());
-                    if entry & LITERAL != 0 {
-                        room.add_literal(entry, bits);
-                        continue;
-                    }
-                }
-                bits.refill();
-            }
-            if entry & SPECIAL != 0 {
-                entry = symbols.longer(entry, bits.peek());
-                if entry & LITERAL != 0 {
-                    room.add_literal(entry, bits);
                     continue;
                 }
-                if entry & SPECIAL != 0 {
-                    bits.skip(n_bits(entry));
-                    return Some(if entry & END == END { Stop::End } else { Stop::Broken });
-                }
             }
-            let length = number(entry, bits.peek());
-            bits.skip(n_bits(entry));
-            let mut entry = distances.first(bits.peek());
-            if entry & SPECIAL != 0 {
-                entry = distances.longer(entry, bits.peek());
-                if entry & SPECIAL != 0 {
-                    return Some(Stop::Broken);
-                }
-            }
-            let distance = number(entry, bits.peek());
-            bits.skip(n_bits(entry));
-            room.add_copy(length, distance);
+            bits.refill();
         }
-        None
+        if entry & SPECIAL != 0 {
+            entry = symbols.longer(entry, bits.peek());
+            if entry & LITERAL != 0 {
+                room.add_literal(entry, bits);
+                continue;
+            }
+            if entry & SPECIAL != 0 {
+                bits.skip(n_bits(entry));
+                return Some(if entry & END == END { Stop::End } else { Stop::Broken });
+            }
+        }
+        let length = number(entry, bits.peek());
+        bits.skip(n_bits(entry));
+        let mut entry = distances.first(bits.peek());
+        if entry & SPECIAL != 0 {
+            entry = distances.longer(entry, bits.peek());
+            if entry & SPECIAL != 0 {
+                return Some(Stop::Broken);
+            }
+        }
+        let distance = number(entry, bits.peek());
+        bits.skip(n_bits(entry));
+        room.add_copy(length, distance);
     }
+    None
 }
 
 /// Steps of the inner loop for which room is made at a time.
@@ -256,13 +289,5 @@ impl Tokens {
     fn end_run(&mut self, n: usize) {
         let runs = (0..n).step_by(MAX_LITERALS).map(|at| (n - at).min(MAX_LITERALS));
         self.tokens.extend(runs.map(|n| token(n, 0, 1)));
-    }
-
-    fn add_stored(&mut self, bytes: &[u8]) {
-        self.literals.truncate(self.n_literals());
-        self.literals.extend_from_slice(bytes);
-        self.literals.extend_from_slice(&[0; SLACK]);
-        self.end_run(bytes.len());
-        self.n_text += bytes.len();
     }
 }

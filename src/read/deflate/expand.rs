@@ -7,7 +7,7 @@ use super::wide;
 pub(super) const WINDOW: usize = 1 << 15;
 
 /// Longest copy.
-const MAX_LENGTH: usize = 258;
+pub(super) const MAX_LENGTH: usize = 258;
 
 /// Bytes that are copied at once where the text that is copied ends before.
 const LONG: usize = 96;
@@ -159,7 +159,7 @@ fn copy_long(text: &mut [u8], at: usize, distance: usize, length: usize) {
 
 /// Copies exactly, from before the place, too. `None`: from before the first text.
 #[inline(never)]
-fn copy_back(
+pub(super) fn copy_back(
     window: &[u8],
     text: &mut [u8],
     at: usize,
