@@ -40,6 +40,19 @@ pub(super) struct Damage {
     pub(super) lost_bytes: u64,
 }
 
+/// Where the deflate stream of a member begins that begins here, if nothing is odd so far.
+///
+/// # Errors
+///
+/// What the system says when the file itself cannot be read.
+pub(super) fn member_stream(raw: &mut Raw) -> io::Result<Option<u64>> {
+    let start = raw.offset();
+    let bytes = raw.peek(MAX_HEADER_BYTES)?;
+    let length = header_length(bytes).ok().flatten();
+    let length = length.filter(|&length| member_in_header(bytes, length).is_none());
+    Ok(length.map(|length| start + length as u64))
+}
+
 /// What a step of reading gave.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -100,12 +113,6 @@ impl Gzip {
     #[cfg(feature = "program")]
     pub(super) fn trust_sums(&mut self) {
         self.trusts_sums = true;
-    }
-
-    /// Where the deflate stream of the first member begins, as long as there was nothing else and nothing is wrong.
-    pub(super) fn first_member(&self) -> Option<u64> {
-        let is_first = self.part == Part::Body && self.is_whole && self.damages.is_empty();
-        (is_first && self.n_text == self.inflate.total_out()).then_some(self.start)
     }
 
     /// The damage that was met since the last call.

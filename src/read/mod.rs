@@ -12,6 +12,7 @@ mod error;
 pub(crate) mod events;
 mod file_at;
 mod file_id;
+mod first_member;
 mod gzip;
 mod ids;
 mod joiner;

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use ruzstd::decoding::StreamingDecoder;
 
-use super::gzip::{Damage, Gzip, Step, next_member};
+use super::first_member::{FileFrom, FirstMember, Odd, Straight, TRAILER_BYTES};
+use super::gzip::{Damage, Gzip, Step, member_stream, next_member};
 use super::raw::{LOOK_AHEAD, Raw};
-use super::spread::{FileFrom, Hands, Mark, Odd, Spread, Sums, TRAILER_BYTES};
+use super::spread::{Hands, Mark, Spread, Sums};
 use super::{Progress, ReadError};
 use crate::model::limits::SPREAD_FROM_BYTES;
 
@@ -33,8 +34,8 @@ pub(crate) enum StreamEnd {
 enum Decoder {
     Plain(Raw),
     Gzip(Raw, Box<Gzip>),
-    /// The first member, and by many threads.
-    Spread(Box<Spread>),
+    /// The first member of a file, by the decoders of our own.
+    First(Box<dyn FirstMember + Send>),
     Zstd(Box<StreamingDecoder<Raw, ruzstd::decoding::FrameDecoder>>),
     Ended,
 }
@@ -56,6 +57,8 @@ pub(crate) struct ByteStream {
 struct Again {
     file: Arc<File>,
     n_bytes: u64,
+    /// Offset in the file of the first member's deflate stream.
+    stream: u64,
     /// How much was wanted each time.
     wanted: Vec<usize>,
 }
@@ -67,12 +70,12 @@ impl ByteStream {
     /// Opens a file, or standard input for `-`.
     pub(crate) fn open(path: &Path, progress: Arc<Progress>) -> Result<Self, ReadError> {
         let fail = |source| ReadError::Io { path: path.to_owned(), source };
-        let mut again = None;
+        let mut file = None;
         let inner: Box<dyn Read + Send> = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
             let opened = File::open(path).map_err(fail)?;
-            again = Again::of(&opened);
+            file = opened.try_clone().ok();
             Box::new(opened)
         };
         let mut raw = Raw::new(inner, Arc::clone(&progress));
@@ -81,8 +84,13 @@ impl ByteStream {
             return Err(ReadError::Empty { path: path.to_owned() });
         }
         refuse_unsupported(path, start)?;
+        let mut again = None;
         let decoder = if is_gzip(start) {
-            Decoder::Gzip(raw, Box::new(Gzip::new()))
+            again = file.and_then(|file| Again::of(file, &mut raw));
+            match again.as_ref().and_then(|again| again.straight(&progress)) {
+                Some(straight) => Decoder::First(Box::new(straight)),
+                None => Decoder::Gzip(raw, Box::new(Gzip::new())),
+            }
         } else if start.starts_with(ZSTD) {
             Decoder::Zstd(zstd(raw).map_err(|e| ReadError::Compression {
                 path: path.to_owned(),
@@ -91,7 +99,6 @@ impl ByteStream {
         } else {
             Decoder::Plain(raw)
         };
-        let again = again.filter(|_| matches!(decoder, Decoder::Gzip(..)));
         let (end, damages) = <(StreamEnd, Vec<Damage>)>::default();
         let (keeps_marks, marks) = (false, (Vec::new(), 0));
         Ok(Self { decoder, end, damages, n_text: 0, progress, again, keeps_marks, marks })
@@ -105,24 +112,25 @@ impl ByteStream {
     /// Takes the checksums of gzip to be right, which were when the file was read before.
     #[cfg(feature = "program")]
     pub(crate) fn trust_sums(&mut self) {
-        if let Decoder::Gzip(_, gzip) = &mut self.decoder {
-            gzip.trust_sums();
+        match &mut self.decoder {
+            Decoder::First(first) => first.trust_sums(),
+            Decoder::Gzip(_, gzip) => gzip.trust_sums(),
+            _ => {}
         }
     }
 
     /// Lets many threads inflate from here on, where they can. Of text from an offset on they get the sums of others
     /// ([`Self::sums`]).
     pub(crate) fn spread(&mut self, hands: Hands, summed: u64) {
-        let (Decoder::Gzip(raw, gzip), Some(again)) = (&self.decoder, &self.again) else { return };
-        let Some(start) = gzip.first_member() else { return };
-        let places = (start, raw.offset());
+        let (Decoder::First(first), Some(again)) = (&self.decoder, &self.again) else { return };
+        let places = (again.stream, first.n_counted());
         let file = (Arc::clone(&again.file), again.n_bytes);
         let mut spread = Spread::new(file, places, Arc::clone(&self.progress), hands);
         if self.keeps_marks {
             spread.keep_marks();
         }
         if spread.skip(self.n_text, summed).is_ok() {
-            self.decoder = Decoder::Spread(Box::new(spread));
+            self.decoder = Decoder::First(Box::new(spread));
         } else {
             self.progress.forget_file_bytes(spread.n_counted() - places.1);
         }
@@ -143,7 +151,7 @@ impl ByteStream {
     /// Who wants the sum of the text that is read now, if anybody does.
     pub(crate) fn sums(&self) -> Option<Sums> {
         match &self.decoder {
-            Decoder::Spread(spread) => Some(spread.sums()),
+            Decoder::First(first) => first.sums(),
             _ => None,
         }
     }
@@ -185,17 +193,17 @@ impl ByteStream {
         if let Some(again) = &mut self.again {
             again.wanted.push(out.len());
         }
-        let spread = self.fill_spread(before, out)?;
-        let filled = spread + self.read_all(&mut out[spread..])?;
+        let first = self.fill_first(before, out)?;
+        let filled = first + self.read_all(&mut out[first..])?;
         self.n_text += filled as u64;
         self.progress.add_json_bytes(filled as u64);
         Ok(filled)
     }
 
-    /// The same as far as many threads read it.
-    fn fill_spread(&mut self, before: &[u8], out: &mut [u8]) -> io::Result<usize> {
-        let Decoder::Spread(spread) = &mut self.decoder else { return Ok(0) };
-        match spread.fill(before, out) {
+    /// The same as far as the decoders of our own read it.
+    fn fill_first(&mut self, before: &[u8], out: &mut [u8]) -> io::Result<usize> {
+        let Decoder::First(first) = &mut self.decoder else { return Ok(0) };
+        match first.fill(before, out) {
             Ok(n) if n < out.len() => self.leave_first_member().map(|()| n),
             Ok(n) => Ok(n),
             Err(Odd) => self.begin_again().map(|()| 0),
@@ -227,8 +235,8 @@ impl ByteStream {
                     }
                 }
                 Decoder::Zstd(zstd) => zstd.read(out),
-                // One that many threads read is read otherwise.
-                Decoder::Spread(_) | Decoder::Ended => return Ok(0),
+                // The first member is read otherwise.
+                Decoder::First(_) | Decoder::Ended => return Ok(0),
             };
             match read {
                 Ok(0) => self.next_member()?,
@@ -239,29 +247,35 @@ impl ByteStream {
         }
     }
 
-    /// Goes on with the reader of members where many threads read the first one whole.
+    /// Leaves the first member to the library from its start on.
+    #[cfg(test)]
+    pub(super) fn leave_to_library(&mut self) -> io::Result<()> {
+        self.begin_again()
+    }
+
+    /// Goes on with the reader of members behind the first one, which was read whole.
     fn leave_first_member(&mut self) -> io::Result<()> {
-        let (Decoder::Spread(spread), Some(again)) = (&mut self.decoder, self.again.take()) else {
+        let (Decoder::First(first), Some(again)) = (&mut self.decoder, self.again.take()) else {
             return Ok(());
         };
-        self.marks = (spread.take_marks(), spread.n_text());
+        self.marks = (first.take_marks(), first.n_text());
         let from = |offset| FileFrom { file: again.file, offset };
-        let mut raw = Raw::at(spread.trailer(), from, Arc::clone(&self.progress))?;
+        let mut raw = Raw::at(first.trailer(), from, Arc::clone(&self.progress))?;
         // Fewer are there where the file was cut meanwhile.
         let n_trailer = raw.peek(TRAILER_BYTES)?.len().min(TRAILER_BYTES);
         raw.skip(n_trailer);
-        self.decoder = Decoder::Gzip(raw, Box::new(Gzip::behind(spread.n_text())));
+        self.decoder = Decoder::Gzip(raw, Box::new(Gzip::behind(first.n_text())));
         self.next_member()
     }
 
     /// Begins again with the reader of members, who knows what is wrong with one, and takes from it what was given already just as it
     /// was wanted, since what it makes of damage depends on that.
     fn begin_again(&mut self) -> io::Result<()> {
-        let (Decoder::Spread(spread), Some(again)) = (&self.decoder, self.again.take()) else {
+        let (Decoder::First(first), Some(again)) = (&self.decoder, self.again.take()) else {
             return Ok(());
         };
         let Again { file, mut wanted, .. } = *again;
-        self.progress.forget_file_bytes(spread.n_counted());
+        self.progress.forget_file_bytes(first.n_counted());
         let raw = Raw::new(Box::new(FileFrom { file, offset: 0 }), Arc::clone(&self.progress));
         self.decoder = Decoder::Gzip(raw, Box::new(Gzip::new()));
         // It is wanted now.
@@ -279,7 +293,7 @@ impl ByteStream {
         let (mut rest, gzip) = match std::mem::replace(&mut self.decoder, Decoder::Ended) {
             Decoder::Gzip(raw, gzip) => (raw, Some(gzip)),
             Decoder::Zstd(zstd) => (zstd.into_inner(), None),
-            Decoder::Plain(_) | Decoder::Spread(_) | Decoder::Ended => return Ok(()),
+            Decoder::Plain(_) | Decoder::First(_) | Decoder::Ended => return Ok(()),
         };
         let start = rest.peek(ZSTD.len())?;
         if start.starts_with(GZIP) {
@@ -325,11 +339,17 @@ impl ByteStream {
 }
 
 impl Again {
-    /// `None` of a pipe and the like.
-    fn of(file: &File) -> Option<Box<Self>> {
+    /// `None` of a pipe and the like, and where no member begins.
+    fn of(file: File, raw: &mut Raw) -> Option<Box<Self>> {
         let known = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        let file = Arc::new(file.try_clone().ok()?);
-        Some(Box::new(Self { file, n_bytes: known.len(), wanted: Vec::new() }))
+        let stream = member_stream(raw).ok().flatten()?;
+        let (file, n_bytes, wanted) = (Arc::new(file), known.len(), Vec::new());
+        Some(Box::new(Self { file, n_bytes, stream, wanted }))
+    }
+
+    /// The first member, by one thread.
+    fn straight(&self, progress: &Arc<Progress>) -> Option<Straight> {
+        Straight::new(Arc::clone(&self.file), self.stream, Arc::clone(progress)).ok()
     }
 }
 

@@ -2,18 +2,17 @@
 //!
 //! Any of them decodes pieces of the compressed bytes ([`super::deflate`]), each from the first block that it finds in its piece. The
 //! text is made here, in order, and only of pieces that begin where the one before ended; what lies between is decoded here. So
-//! the text is right whatever was found. Whatever is wrong with the member is not told here: the one who asks begins again
-//! with the reader that knows ([`super::gzip`]).
+//! the text is right whatever was found.
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
 use super::Progress;
 use super::deflate::{Bytes, Expander, Piece, Stop};
-use super::file_at::read_at;
+use super::first_member::{Counted, FirstMember, Odd, is_trailer};
 use crate::diag::timings::timed;
 use crate::model::Spare;
 use crate::model::limits::{PIECE_BYTES, STRETCH_BYTES};
@@ -54,18 +53,11 @@ impl Sums {
     }
 }
 
-/// Why a member cannot be read here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Odd;
-
 /// Pieces that may begin nowhere beside those that begin where they should.
 const MAX_MISSED: u64 = 8;
 
 /// Pieces that are decoded before they are wanted, at most: a third as many threads decode as fast as one makes text of it.
 const MAX_AHEAD: usize = 12;
-
-/// Checksum and length behind a member.
-pub(super) const TRAILER_BYTES: usize = 8;
 
 /// Bytes that are passed over at a time.
 const SKIPPED_BYTES: u64 = 1 << 20;
@@ -88,7 +80,6 @@ struct Ahead {
 pub(super) struct Spread {
     file: Arc<File>,
     file_bytes: u64,
-    progress: Arc<Progress>,
     hands: Hands,
     spare: Arc<Spares>,
     ahead: VecDeque<Ahead>,
@@ -110,8 +101,7 @@ pub(super) struct Spread {
     marks: Option<Vec<Mark>>,
     n_met: u64,
     n_missed: u64,
-    /// Bytes of the file that were counted.
-    n_counted: u64,
+    counted: Counted,
 }
 
 impl Spread {
@@ -129,7 +119,6 @@ impl Spread {
         Self {
             file,
             file_bytes,
-            progress,
             hands,
             spare: Arc::default(),
             ahead: VecDeque::new(),
@@ -145,31 +134,13 @@ impl Spread {
             marks: None,
             n_met: 0,
             n_missed: 0,
-            n_counted,
+            counted: Counted { progress, n: n_counted },
         }
     }
 
     /// Notes places to begin at later.
     pub(super) fn keep_marks(&mut self) {
         self.marks = Some(Vec::new());
-    }
-
-    /// The places to begin at later.
-    pub(super) fn take_marks(&mut self) -> Vec<Mark> {
-        self.marks.take().unwrap_or_default()
-    }
-
-    /// Writes text to the start of `out`. Gives how much: less than there is room for where the member ended.
-    ///
-    /// What was given is what the library gives, and behind it either comes more text or the end of a whole member. `before` is the
-    /// text before it of which nobody gives the sum yet.
-    pub(super) fn fill(&mut self, before: &[u8], out: &mut [u8]) -> Result<usize, Odd> {
-        let filled = self.expand(out)?;
-        // What is wrong right behind the text is found now, before it is given away.
-        if !self.has_more()? && !self.is_right(before, &out[..filled]) {
-            return Err(Odd);
-        }
-        Ok(filled)
     }
 
     /// Passes over text that was read otherwise, up to `end`; the sum of what begins at `summed` comes from others.
@@ -185,11 +156,6 @@ impl Spread {
             self.n_summed += n_own;
         }
         Ok(())
-    }
-
-    /// Who takes the sums of text that was given.
-    pub(super) fn sums(&self) -> Sums {
-        self.sums.0.clone()
     }
 
     fn expand(&mut self, out: &mut [u8]) -> Result<usize, Odd> {
@@ -216,33 +182,13 @@ impl Spread {
         }
     }
 
-    /// Offset in the file of the checksum, where all text was given.
-    pub(super) fn trailer(&self) -> u64 {
-        self.now.end.div_ceil(8)
-    }
-
-    /// Bytes of text that were given.
-    pub(super) fn n_text(&self) -> u64 {
-        self.n_text
-    }
-
-    /// Bytes of the file, from its start on, that were counted as read.
-    pub(super) fn n_counted(&self) -> u64 {
-        self.n_counted
-    }
-
     /// Whether the checksum and the length behind the member are those of its text, of which these pieces are the last.
     fn is_right(&mut self, before: &[u8], last: &[u8]) -> bool {
         let Some(mut crc) = self.sum_of_given() else { return false };
         crc.update(before);
         crc.update(last);
         let n_text = self.n_summed + (before.len() + last.len()) as u64;
-        let right = [crc.finalize(), n_text as u32].map(u32::to_le_bytes);
-        let mut trailer = [0; TRAILER_BYTES];
-        let n = read_at(&self.file, &mut trailer, self.trailer());
-        n.is_ok_and(|n| n == TRAILER_BYTES)
-            && n_text == self.n_text
-            && trailer == *right.as_flattened()
+        n_text == self.n_text && is_trailer(&self.file, self.trailer(), Some(crc), n_text)
     }
 
     /// Sum of all that others give the sums of, once they have done so.
@@ -272,8 +218,8 @@ impl Spread {
             self.next_piece()?;
             self.begins_block = is_between;
             self.expander.start();
-            self.count();
-            if self.now.stop == Stop::Broken || self.progress.is_cancelled() {
+            self.counted.up_to(self.now.end);
+            if self.now.stop == Stop::Broken || self.counted.progress.is_cancelled() {
                 return Err(Odd);
             }
         }
@@ -347,26 +293,36 @@ impl Spread {
             self.ahead.push_back(Ahead { until, decoded });
         }
     }
+}
 
-    fn count(&mut self) {
-        let new = (self.now.end / 8).saturating_sub(self.n_counted);
-        self.n_counted += new;
-        self.progress.add_file_bytes(new);
+impl FirstMember for Spread {
+    fn fill(&mut self, before: &[u8], out: &mut [u8]) -> Result<usize, Odd> {
+        let filled = self.expand(out)?;
+        // What is wrong right behind the text is found now, before it is given away.
+        if !self.has_more()? && !self.is_right(before, &out[..filled]) {
+            return Err(Odd);
+        }
+        Ok(filled)
     }
-}
 
-/// A file from an offset on, wherever others read in it.
-pub(super) struct FileFrom {
-    pub(super) file: Arc<File>,
-    pub(super) offset: u64,
-}
+    fn sums(&self) -> Option<Sums> {
+        Some(self.sums.0.clone())
+    }
 
-impl Read for FileFrom {
-    /// Reads all that there is room for but at the end.
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let n = read_at(&self.file, into, self.offset)?;
-        self.offset += n as u64;
-        Ok(n)
+    fn take_marks(&mut self) -> Vec<Mark> {
+        self.marks.take().unwrap_or_default()
+    }
+
+    fn n_text(&self) -> u64 {
+        self.n_text
+    }
+
+    fn n_counted(&self) -> u64 {
+        self.counted.n
+    }
+
+    fn trailer(&self) -> u64 {
+        self.now.end.div_ceil(8)
     }
 }
 

@@ -11,7 +11,7 @@ use super::fast::{self, Refusal};
 use super::repeats::Repeats;
 use super::same::is_same;
 use crate::model::{Number, number_at};
-use crate::read::lengths::Known;
+use crate::read::lengths;
 
 /// Templates that are kept at once.
 pub(super) const MAX_TEMPLATES: usize = 8;
@@ -236,9 +236,9 @@ impl<'a> Repeated<'_, 'a> {
 
     /// What it is.
     #[inline]
-    pub(in crate::read) fn known(&self) -> Known<'a> {
+    pub(in crate::read) fn known(&self) -> lengths::Known<'a> {
         let Template { cat, ph, .. } = self.template;
-        Known { cat: cat.inner(), ph: ph.inner(), len: self.len }
+        lengths::Known { cat: cat.inner(), ph: ph.inner(), len: self.len }
     }
 
     /// Where its values belong, in the order of the text; those that are not a part of what it repeats.
