@@ -215,6 +215,9 @@ impl<V: Visitor> Sink for Numbered<'_, V> {
 mod tests {
     use super::*;
 
+    /// Number and time of the events that were seen, number and length of those that were passed.
+    type Seen = (Vec<(u64, Vec<u8>)>, Vec<(u64, usize)>);
+
     /// Takes the text of events, and passes those of whose number that is said.
     struct Numbers {
         passes: fn(u64) -> bool,
@@ -223,7 +226,7 @@ mod tests {
     }
 
     impl Visitor for Numbers {
-        type Output = (Vec<(u64, Vec<u8>)>, Vec<(u64, usize)>);
+        type Output = Seen;
 
         fn event(&mut self, number: u64, event: &RawEvent<'_>, _: Reading) {
             self.seen.push((number, event.ts.0.to_vec()));
@@ -241,7 +244,7 @@ mod tests {
     }
 
     /// What is seen of a file, and what is passed.
-    fn seen(text: &str, passes: fn(u64) -> bool) -> (Vec<(u64, Vec<u8>)>, Vec<(u64, usize)>) {
+    fn seen(text: &str, passes: fn(u64) -> bool) -> Seen {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let path = folder.path().join("a.json");
         std::fs::write(&path, text).expect("there is room for a file");

@@ -180,11 +180,13 @@ mod tests {
     use crate::read::chrome::walk::{How, Sink, walk};
 
     /// Category, phase and length of every event.
+    type Events = Vec<(Vec<u8>, Vec<u8>, usize)>;
+
     #[derive(Default)]
-    struct All(Vec<(Vec<u8>, Vec<u8>, usize)>, Reporter);
+    struct All(Events, Reporter);
 
     impl Sink for All {
-        type Output = Vec<(Vec<u8>, Vec<u8>, usize)>;
+        type Output = Events;
 
         fn event(&mut self, event: &RawEvent<'_>, _: u64, _: Reading) {
             let Known { cat, ph, len } = Known::of(event);
@@ -200,7 +202,7 @@ mod tests {
         }
     }
 
-    fn measured(text: &str) -> (Vec<(Vec<u8>, Vec<u8>, usize)>, Lengths) {
+    fn measured(text: &str) -> (Events, Lengths) {
         let mut sink = Measured::new(All::default(), true);
         let how = How { tolerant_only: false, is_last: false };
         walk(text.as_bytes(), 0, how, &mut sink);

@@ -23,7 +23,7 @@ const MORE_SNIFF_BYTES: usize = 1 << 16;
 /// A stream of JSON text.
 pub(super) enum TextStream {
     /// JSON, with what was looked at first.
-    Json { stream: ByteStream, start: Vec<u8>, is_first: bool },
+    Json { stream: Box<ByteStream>, start: Vec<u8>, is_first: bool },
     /// JSON in UTF-16.
     Utf16(Box<Utf16>),
     /// Perfetto protobuf.
@@ -44,7 +44,7 @@ impl TextStream {
         if is_perfetto(&start) || has_lost_its_start(&mut stream, &mut start, path)? {
             return Ok(Self::Perfetto(Box::new(PerfettoText::new(stream, start))));
         }
-        Ok(Self::Json { stream, start, is_first: true })
+        Ok(Self::Json { stream: Box::new(stream), start, is_first: true })
     }
 
     /// Appends up to `limit` further bytes of text. Gives how many; none at the end.

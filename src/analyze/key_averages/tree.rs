@@ -261,9 +261,7 @@ impl Walk<'_> {
         let row = sums.counted(row, slices.ts_ns[slice], place);
         row.is_async = true;
         add(&mut row.cpu_total_ns, slices.dur_ns(slice));
-        for kind in 0..2 {
-            row.memory[kind] += memory[kind];
-        }
+        row.memory.iter_mut().zip(memory).for_each(|(sum, memory)| *sum += memory);
     }
 }
 
