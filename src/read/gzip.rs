@@ -77,8 +77,6 @@ pub(super) struct Gzip {
     part: Part,
     inflate: Decompress,
     crc: crc32fast::Hasher,
-    /// Whether checksums are known to be right.
-    trusts_sums: bool,
     /// Whether all of the member was inflated, so that its checksum tells something.
     is_whole: bool,
     n_text: u64,
@@ -95,7 +93,6 @@ impl Gzip {
             part: Part::Header,
             inflate: Decompress::new(false),
             crc: crc32fast::Hasher::new(),
-            trusts_sums: false,
             is_whole: true,
             n_text: 0,
             start: 0,
@@ -107,12 +104,6 @@ impl Gzip {
     /// Goes on behind a whole member that another reader read, which gave so much text.
     pub(super) fn behind(n_text: u64) -> Self {
         Self { n_text, ..Self::new() }
-    }
-
-    /// Takes the checksums to be right from here on.
-    #[cfg(feature = "program")]
-    pub(super) fn trust_sums(&mut self) {
-        self.trusts_sums = true;
     }
 
     /// The damage that was met since the last call.
@@ -185,9 +176,7 @@ impl Gzip {
         let taken = (self.inflate.total_in() - before.0) as usize;
         let given = (self.inflate.total_out() - before.1) as usize;
         raw.skip(taken);
-        if !self.trusts_sums {
-            self.crc.update(&into[..given]);
-        }
+        self.crc.update(&into[..given]);
         let is_broken = match result {
             Err(_) => true,
             Ok(status) => status == Status::StreamEnd && self.is_whole && !self.is_right(raw)?,
@@ -238,8 +227,7 @@ impl Gzip {
     fn is_right(&self, raw: &mut Raw) -> io::Result<bool> {
         let &[a, b, c, d, e, f, g, h, ..] = raw.peek(8)? else { return Ok(false) };
         let (crc, length) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
-        let is_sum = self.trusts_sums || self.crc.clone().finalize() == crc;
-        Ok(is_sum && self.inflate.total_out() as u32 == length)
+        Ok(self.crc.clone().finalize() == crc && self.inflate.total_out() as u32 == length)
     }
 
     /// Of the text that a call gave, as much as was compressed before another member begins that was taken for a part of

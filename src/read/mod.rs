@@ -4,6 +4,8 @@
 //! [`Reporter`]; only an input of which nothing can be read is an error.
 
 mod block_text;
+#[cfg(test)]
+mod chance;
 mod chrome;
 mod deflate;
 mod discover;

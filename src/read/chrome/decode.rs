@@ -83,10 +83,7 @@ impl Decoder {
     fn push_repeated(&mut self, event: &Repeated<'_, '_>) -> Option<()> {
         let Alike { template, name } = event.alike();
         let (template, is_kept) = (template?, self.builder.keeps_arguments());
-        let known = self.known[place_of(template)].as_mut()?;
-        if known.template != template {
-            return None;
-        }
+        let known = known_of(&mut self.known, template)?;
         let Common { category, kind, track, ids } = known.common;
         match known.plan.get_or_insert_with(|| Plan::of(event, kind, ids, is_kept)) {
             Plan::Slice(plan) => {
@@ -171,21 +168,18 @@ impl Decoder {
     /// What the event has in common with those of its template.
     #[inline]
     fn common(&mut self, event: &RawEvent<'_>, offset: u64) -> Common {
-        let place = event.alike.template.map(|template| (template, place_of(template)));
-        if let Some((template, place)) = place
-            && let Some(known) = &self.known[place]
-            && known.template == template
-        {
+        let template = event.alike.template;
+        if let Some(known) = template.and_then(|template| known_of(&mut self.known, template)) {
             return known.common;
         }
         let (category, kind) = self.category(event.cat, offset);
         let track = self.track(event, offset);
         let common = Common { category, kind, track, ids: IdPlaces::of(event, kind) };
         // What is odd of a text is counted with each event.
-        if let Some((template, place)) = place
+        if let Some(template) = template
             && [event.cat, event.pid, event.tid].into_iter().all(is_settled)
         {
-            self.known[place] = Some(Known { template, common, plan: None });
+            self.known[place_of(template)] = Some(Known { template, common, plan: None });
         }
         common
     }
@@ -523,6 +517,12 @@ impl Decoder {
         let track = self.track(event, offset);
         self.builder.edge(ts_ns, track, name, category, is_begin);
     }
+}
+
+/// What is known of the events of a template.
+#[inline]
+fn known_of(known: &mut [Option<Known>; MAX_TEMPLATES], template: u32) -> Option<&mut Known> {
+    known[place_of(template)].as_mut().filter(|known| known.template == template)
 }
 
 /// Whether nothing of a text is replaced or cut.

@@ -131,7 +131,7 @@ fn leading_number_bytes(word: u64) -> usize {
 /// The end of the bytes of a plain number at `at`. `None` where there are none, or they come near the end of the text. What the
 /// next byte is, is for the caller to see.
 #[inline]
-pub(crate) fn plain_number_end(text: &[u8], at: usize) -> Option<usize> {
+fn plain_number_end(text: &[u8], at: usize) -> Option<usize> {
     let mut end = at;
     loop {
         let word = text.get(end..)?.first_chunk::<8>()?;

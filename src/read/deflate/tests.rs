@@ -3,18 +3,7 @@
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{inflate, inflate_straight};
-
-/// Numbers that look like chance, the same each time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % n
-    }
-}
+use crate::read::chance::Numbers;
 
 /// A stream that is written by bits.
 #[derive(Default)]

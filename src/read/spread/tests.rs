@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use flate2::{Compress, Compression, FlushCompress};
 
 use super::super::ReadOptions;
+use super::super::chance::Numbers;
 use super::super::chrome::event::RawEvent;
 use super::super::chrome::tolerant::Reading;
 use super::super::chrome::walk::Sink;
@@ -16,18 +17,6 @@ use super::super::source::{ByteStream, StreamEnd};
 use super::super::stretches::{run, stretches};
 use super::*;
 use crate::diag::Reporter;
-
-/// Numbers that look like chance, the same each time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % n
-    }
-}
 
 fn threads(n: usize) -> Hands {
     let (to, tasks): (SyncSender<Task>, _) = sync_channel(3 * n);
