@@ -33,8 +33,8 @@ pub const MAX_MEMBERS_BYTES: usize = 64 << 20;
 /// member of a compressed file that are looked through for another one.
 pub const MAX_RUBBLE_BYTES: u64 = 64 << 20;
 
-/// Blocks that may wait between the reader and the parsers, per parser. Bounds memory, not results.
-pub const BLOCKS_IN_FLIGHT_PER_WORKER: usize = 3;
+/// Blocks that may wait to be read or joined beside the one that a thread reads, per thread. Bounds memory, not results.
+pub const BLOCKS_IN_FLIGHT_PER_THREAD: usize = 3;
 
 /// Bytes of a gzip member that one thread decodes at a time where many do. Looking for a block at its start takes about a sixth of the
 /// time that decoding it takes; what is decoded takes about twice the memory, and up to a dozen wait for their turn.

@@ -3,14 +3,13 @@
 //! A block was read as if it began between two events. Where it did not, because the block before ended inside an event,
 //! or because the events had ended, its text is read again here, with what was left before it.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::mpsc::Receiver;
 
 use super::block_text::{Text, Texts};
 use super::chrome::document::{Around, Found};
 use super::chrome::walk::{BlockEnd, How, Sink};
-use super::pipeline::{CutEnd, Finished, Given, Head, MakeSink, Parsed, Take, parse_text};
+use super::crew::{Given, InOrder, Parsed, parse_text};
+use super::pipeline::{CutEnd, Finished, Head, MakeSink, Take};
 use super::room::Room;
 use super::source::StreamEnd;
 use crate::diag::timings::timed;
@@ -128,21 +127,11 @@ impl<'t, S: Sink, M: MakeSink<S>> Joiner<'t, S, M> {
         }
     }
 
-    /// Takes results until there are no more; each that is joined leaves a room.
-    pub(super) fn join(
-        &mut self,
-        parsed: Receiver<Parsed<S::Output>>,
-        room: &Room,
-    ) -> io::Result<()> {
-        let mut waiting = BTreeMap::new();
-        let mut next = 0;
-        for result in parsed {
-            waiting.insert(result.block.number, result);
-            while let Some(result) = waiting.remove(&next) {
-                timed("read: join", || self.add(result))?;
-                room.leave();
-                next += 1;
-            }
+    /// Joins blocks until there are no more; each that is joined leaves a room.
+    pub(super) fn join(&mut self, mut blocks: InOrder<'_, S, M>, room: &Room) -> io::Result<()> {
+        while let Some(parsed) = blocks.next() {
+            timed("read: join", || self.add(parsed))?;
+            room.leave();
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod block_text;
 #[cfg(test)]
 mod chance;
 mod chrome;
+mod crew;
 mod deflate;
 mod discover;
 mod error;
@@ -69,8 +70,8 @@ use crate::store::{Snapshot, Store};
 /// How to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Parser threads over all inputs together; decompression has a thread of its own per input, which leaves most of a large gzip member
-    /// to the parsers where there are some.
+    /// Threads that read, over all inputs together. What the only thread of an input reads is put together by another, which has little to
+    /// do.
     pub threads: usize,
     /// Reads every event with the tolerant parser: slow, for comparing the two.
     pub force_slow_path: bool,

@@ -1,66 +1,35 @@
-//! Bytes to blocks of events: one thread inflates and cuts, workers give the events to sinks, the caller joins in order.
-//! Of a large gzip member the workers decode pieces, too ([`super::spread`]).
+//! Bytes to blocks of events: one thread inflates and cuts, all give the events to sinks ([`super::crew`]), the caller joins in order.
+//! Of a large gzip member the others decode pieces, too ([`super::spread`]).
 //!
-//! Blocks are cut where an event plausibly starts, at positions that depend on the bytes alone. A worker's walk says
+//! Blocks are cut where an event plausibly starts, at positions that depend on the bytes alone. A walk says
 //! whether its block ended between two events; where it did not, the rest is joined with the next block and read again
 //! ([`super::joiner`]), so that a wrong guess costs time and never changes the result. This is the only place that starts
 //! threads for reading.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use super::block_text::{Text, Texts};
 use super::chrome::boundary::last_event_start;
 use super::chrome::document::{Around, Entrance, Found};
 use super::chrome::meta;
-use super::chrome::walk::{How, Sink, Walked, walk};
+use super::chrome::walk::Sink;
+use super::crew::{Block, Crew, Out, Parser, hands};
 use super::joiner::Joiner;
 use super::room::{Closes, Room};
 use super::source::StreamEnd;
-use super::spread::{Hands, Mark, Sums, Task};
+use super::spread::Mark;
 use super::text::TextStream;
 use super::{Progress, ReadError, ReadOptions, kinds};
 use crate::diag::Reporter;
 use crate::diag::timings::timed;
 use crate::model::limits::{
-    BLOCK_BYTES, BLOCKS_IN_FLIGHT_PER_WORKER, MAX_BLOCK_BYTES, MAX_RUBBLE_BYTES,
+    BLOCK_BYTES, BLOCKS_IN_FLIGHT_PER_THREAD, MAX_BLOCK_BYTES, MAX_RUBBLE_BYTES,
     SPREAD_FROM_THREADS,
 };
 use crate::store::Layout;
-
-/// A piece of the event array.
-pub(super) struct Block {
-    pub(super) number: u64,
-    /// Offset of the first byte in the decompressed input.
-    pub(super) offset: u64,
-    pub(super) text: Text,
-    /// Who wants its checksum.
-    pub(super) sums: Option<Sums>,
-}
-
-/// What workers do.
-pub(super) enum Work {
-    /// Give a block to a sink.
-    Block(Block),
-    /// Something that the cutter wants done.
-    Task(Task),
-}
-
-/// A block that was read.
-pub(super) struct Parsed<O> {
-    pub(super) block: Block,
-    pub(super) given: Given<O>,
-}
-
-/// What text of events became.
-pub(super) struct Given<O> {
-    pub(super) output: O,
-    pub(super) reporter: Reporter,
-    pub(super) walked: Walked,
-}
 
 /// What the cutter learned.
 pub(super) struct CutEnd {
@@ -186,7 +155,7 @@ impl Opened {
         }
     }
 
-    /// Gives every block to a sink, with `options.threads` workers, and what they become to `take`, in order.
+    /// Gives every block to a sink, with `options.threads` threads, and what they become to `take`, in order.
     pub(super) fn run<S: Sink>(
         self,
         options: &ReadOptions,
@@ -194,42 +163,36 @@ impl Opened {
         take: Take<'_, S::Output>,
     ) -> Result<Finished, PassError> {
         let Self { path, mut stream, head, around, reporter, text, offset } = self;
-        let n_workers = options.threads.max(1);
+        let n_threads = options.threads.max(1);
         let tolerant_only = options.force_slow_path;
-        let (to_workers, blocks) = sync_channel(n_workers * BLOCKS_IN_FLIGHT_PER_WORKER);
-        // The workers alone own the receiver, so that the cutter stops when they do.
-        let blocks = Arc::new(Mutex::new(blocks));
-        let (results, parsed) = sync_channel(n_workers * BLOCKS_IN_FLIGHT_PER_WORKER);
+        let (hands, tasks) = hands(n_threads);
         let texts = Texts::default();
-        let room = Room::new(2 * n_workers * (1 + BLOCKS_IN_FLIGHT_PER_WORKER));
+        let room = Room::new(n_threads * (1 + BLOCKS_IN_FLIGHT_PER_THREAD));
         let no_thread = |source| ReadError::NoThread { path: path.clone(), source };
         let (cut, joined) = std::thread::scope(|scope| -> Result<_, ReadError> {
             let (path, texts, room) = (&path, &texts, &room);
+            let parser = Parser { make, tolerant_only };
+            let Crew { out, more, in_order } = Crew::new(n_threads, tasks, parser, room);
             let cut = move || {
-                if at_once(n_workers) >= SPREAD_FROM_THREADS {
-                    stream.spread(hands(n_workers, to_workers.clone()), offset);
+                if at_once(n_threads) >= SPREAD_FROM_THREADS {
+                    stream.spread(hands, offset);
+                } else {
+                    drop(hands);
                 }
-                let out = Out { blocks: to_workers, room };
-                cut_blocks(path, stream, (text.into(), offset), &out, texts)
+                let cut = cut_blocks(path, stream, (text.into(), offset), &out, texts);
+                out.read_rest();
+                cut
             };
             let cutter = start(scope, cut).map_err(no_thread)?;
-            for i in 0..n_workers {
-                let (results, blocks) = (results.clone(), Arc::clone(&blocks));
-                let work = move || {
-                    let _closes = Closes(room);
-                    parse_blocks(&blocks, &results, tolerant_only, make);
-                };
-                match start(scope, work) {
-                    Ok(_) => {}
-                    Err(error) if i == 0 => return Err(no_thread(error)),
-                    // Fewer workers read the same.
-                    Err(_) => break,
+            for (reader, works) in more {
+                // Fewer readers read the same.
+                if start(scope, move || reader.read_all(works)).is_err() {
+                    break;
                 }
             }
-            drop((results, blocks));
             let mut joiner = Joiner::new(make, take, texts, tolerant_only, (around, reporter));
             let closes = Closes(room);
-            let joined = joiner.join(parsed, room).map(|()| joiner);
+            let joined = joiner.join(in_order, room).map(|()| joiner);
             drop(closes);
             Ok((cutter.join(), joined))
         })?;
@@ -243,15 +206,6 @@ pub(super) fn at_once(n: usize) -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(n)
 }
 
-/// The workers, for whoever has other work for them.
-fn hands(n: usize, workers: SyncSender<Work>) -> Hands {
-    let give = move |task| match workers.send(Work::Task(task)) {
-        Err(SendError(Work::Task(task))) => Err(task),
-        _ => Ok(()),
-    };
-    Hands { n, give: Box::new(give) }
-}
-
 /// Starts a thread of a scope. A system that has no more of them says so.
 pub(super) fn start<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
@@ -260,27 +214,12 @@ pub(super) fn start<'scope, T: Send + 'scope>(
     Builder::new().spawn_scoped(scope, work)
 }
 
-/// Where blocks go.
-struct Out<'r> {
-    blocks: SyncSender<Work>,
-    /// For those that are cut and not joined.
-    room: &'r Room,
-}
-
-impl Out<'_> {
-    /// Sends a block once there is room for it. Whether there is anyone to take it: nobody is left when a worker panicked or the
-    /// results are no longer taken; both are reported there.
-    fn send(&self, block: Block) -> bool {
-        self.room.enter() && self.blocks.send(Work::Block(block)).is_ok()
-    }
-}
-
 /// Inflates and cuts into blocks.
-fn cut_blocks(
+fn cut_blocks<S: Sink, M: MakeSink<S>>(
     path: &Path,
     mut stream: TextStream,
     (mut text, mut offset): (Text, u64),
-    out: &Out<'_>,
+    out: &Out<'_, S, M>,
     texts: &Texts,
 ) -> Result<CutEnd, ReadError> {
     let fail = |source: io::Error| ReadError::Io { path: path.to_owned(), source };
@@ -312,8 +251,7 @@ fn cut_blocks(
         offset += cut as u64;
         number += 1;
         searched = 0;
-        let is_sent = timed("read: cutter blocked", || out.send(block));
-        if !is_sent || is_end {
+        if !out.put(block) || is_end {
             let (reporter, marks) = (stream.take_reporter(), stream.take_marks());
             return Ok(CutEnd {
                 json_bytes: offset,
@@ -354,46 +292,4 @@ fn no_events(path: &Path, what: &str, stream: &TextStream) -> ReadError {
         _ => what.to_owned(),
     };
     ReadError::NotATrace { path: path.to_owned(), what }
-}
-
-/// One worker: blocks in, results out, until there are no more.
-fn parse_blocks<S: Sink>(
-    works: &Mutex<Receiver<Work>>,
-    results: &SyncSender<Parsed<S::Output>>,
-    tolerant_only: bool,
-    make: &impl MakeSink<S>,
-) {
-    loop {
-        let receive = || works.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let mut block = match timed("read: workers idle", receive) {
-            Ok(Work::Block(block)) => block,
-            Ok(Work::Task(task)) => {
-                task();
-                continue;
-            }
-            Err(_) => return,
-        };
-        if let Some(sums) = block.sums.take() {
-            sums.add(block.offset, &block.text);
-        }
-        let how = How { tolerant_only, is_last: false };
-        let given = timed("read: parse", || parse_text(&block.text, block.offset, how, make));
-        let parsed = Parsed { block, given };
-        if timed("read: workers blocked", || results.send(parsed)).is_err() {
-            return;
-        }
-    }
-}
-
-/// Reads text that begins between two events, at an offset.
-pub(super) fn parse_text<S: Sink>(
-    text: &[u8],
-    offset: u64,
-    how: How,
-    make: &impl MakeSink<S>,
-) -> Given<S::Output> {
-    let mut sink = make(offset);
-    let walked = walk(text, offset, how, &mut sink);
-    let (output, reporter) = sink.finish();
-    Given { output, reporter, walked }
 }

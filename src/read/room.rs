@@ -12,6 +12,14 @@ pub(super) struct Room {
     changed: Condvar,
 }
 
+/// Whether there was a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entered {
+    Yes,
+    IsFull,
+    IsClosed,
+}
+
 /// Closes a room when it goes out of scope, also in a panic: held by those without whom nothing arrives.
 pub(super) struct Closes<'r>(pub(super) &'r Room);
 
@@ -20,12 +28,21 @@ impl Room {
         Self { left: Mutex::new(Some(n_places)), changed: Condvar::new() }
     }
 
-    /// Takes a place, once there is one; false when the room is closed.
-    pub(super) fn enter(&self) -> bool {
-        let left = self.changed.wait_while(self.left(), |left| *left == Some(0));
-        let mut left = left.unwrap_or_else(PoisonError::into_inner);
-        *left = left.map(|n| n - 1);
-        left.is_some()
+    /// Takes a place where there is one.
+    pub(super) fn enter(&self) -> Entered {
+        match &mut *self.left() {
+            None => Entered::IsClosed,
+            Some(0) => Entered::IsFull,
+            Some(left) => {
+                *left -= 1;
+                Entered::Yes
+            }
+        }
+    }
+
+    /// Waits for a place, or for the end.
+    pub(super) fn wait(&self) {
+        drop(self.changed.wait_while(self.left(), |left| *left == Some(0)));
     }
 
     /// Gives a place back.
@@ -52,20 +69,23 @@ mod tests {
     use std::sync::mpsc::{TryRecvError, channel};
     use std::time::Duration;
 
-    use super::{Closes, Room};
+    use super::{Closes, Entered, Room};
 
     #[test]
-    fn who_enters_waits_for_a_place() {
+    fn who_waits_is_told_of_a_place() {
         let room = Room::new(2);
-        let (entered, seen) = channel();
+        let entered = [room.enter(), room.enter(), room.enter()];
+        assert_eq!(entered, [Entered::Yes, Entered::Yes, Entered::IsFull]);
+        let (waited, seen) = channel();
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..3).for_each(|n| entered.send((n, room.enter())).unwrap()));
-            let got = [seen.recv(), seen.recv()];
-            assert_eq!(got, [Ok((0, true)), Ok((1, true))]);
+            scope.spawn(|| {
+                room.wait();
+                waited.send(room.enter()).unwrap();
+            });
             std::thread::sleep(Duration::from_millis(20));
             assert_eq!(seen.try_recv(), Err(TryRecvError::Empty));
             room.leave();
-            assert_eq!(seen.recv(), Ok((2, true)));
+            assert_eq!(seen.recv(), Ok(Entered::Yes));
         });
     }
 
@@ -73,14 +93,14 @@ mod tests {
     fn nobody_waits_in_a_closed_room() {
         let room = Room::new(0);
         std::thread::scope(|scope| {
-            let waits = scope.spawn(|| room.enter());
+            let waits = scope.spawn(|| room.wait());
             let panics = scope.spawn(|| {
                 let _closes = Closes(&room);
                 panic!("a worker that panics");
             });
             assert!(panics.join().is_err());
-            assert!(!waits.join().unwrap());
+            waits.join().unwrap();
         });
-        assert!(!room.enter());
+        assert_eq!(room.enter(), Entered::IsClosed);
     }
 }

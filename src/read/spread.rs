@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel};
 
 use super::Progress;
 use super::deflate::{Bytes, Expander, Piece, Stop};
@@ -37,6 +37,8 @@ pub(super) struct Hands {
     pub(super) n: usize,
     /// Gives them a task; gives it back where there is nobody.
     pub(super) give: Box<dyn Fn(Task) -> Result<(), Task> + Send>,
+    /// Does one task that nobody has begun. Gives whether there was one.
+    pub(super) help: Box<dyn Fn() -> bool + Send>,
 }
 
 /// Takes the checksums of text that was given away, from whoever looks at it next: with them the member's is made.
@@ -267,9 +269,22 @@ impl Spread {
         }
         self.give_tasks();
         let Some(Ahead { until, decoded }) = self.ahead.pop_front() else { return Ok(None) };
-        let decoded = timed("read: wait for decoding", || decoded.recv());
-        // Whoever went away meanwhile, or cannot read the file: the other reader meets it as well.
-        Ok(Some((decoded.map_err(|_| Odd)?.map_err(|_| Odd)?, until)))
+        let decoded = self.wait_for(&decoded)?;
+        // Whoever cannot read the file: the other reader meets it as well.
+        Ok(Some((decoded.map_err(|_| Odd)?, until)))
+    }
+
+    /// What others decode; does what they have not begun meanwhile. Odd where whoever had it went away.
+    fn wait_for(&self, decoded: &Receiver<io::Result<Piece>>) -> Result<io::Result<Piece>, Odd> {
+        loop {
+            match decoded.try_recv() {
+                Err(TryRecvError::Empty) if (self.hands.help)() => {}
+                Err(TryRecvError::Empty) => {
+                    return timed("read: wait for decoding", || decoded.recv()).map_err(|_| Odd);
+                }
+                done => return done.map_err(|_| Odd),
+            }
+        }
     }
 
     fn give_tasks(&mut self) {

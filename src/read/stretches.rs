@@ -11,8 +11,9 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use super::chrome::walk::{How, Sink};
+use super::crew::parse_text;
 use super::deflate::{Bytes, Expander, Piece, Stop};
-use super::pipeline::{MakeSink, PassError, Take, parse_text, start};
+use super::pipeline::{MakeSink, PassError, Take, start};
 use super::spread::Mark;
 use super::{Progress, ReadError, ReadOptions};
 use crate::diag::timings::timed;

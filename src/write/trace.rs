@@ -13,7 +13,7 @@ use super::plan::InputPlan;
 use super::rewrite::{Rewriter, Rewritten, added_events};
 use super::spare::Spares;
 use crate::diag::timings::timed;
-use crate::model::limits::{BLOCKS_IN_FLIGHT_PER_WORKER, WRITTEN_SIDE_BY_SIDE};
+use crate::model::limits::{BLOCKS_IN_FLIGHT_PER_THREAD, WRITTEN_SIDE_BY_SIDE};
 use crate::read::events::{Again, VisitError, visit};
 use crate::read::{Progress, ReadError, ReadOptions};
 use crate::store::{BASE_KEY, PARTS_KEY, Store};
@@ -132,7 +132,7 @@ fn in_turn(
     std::thread::scope(|scope| {
         let mut open = VecDeque::new();
         for source in sources {
-            let (pieces, given) = sync_channel(BLOCKS_IN_FLIGHT_PER_WORKER);
+            let (pieces, given) = sync_channel(BLOCKS_IN_FLIGHT_PER_THREAD);
             let make = || Rewriter::new(source.plan, source.edit, level, spares);
             let options = &options;
             let gone = |_| io::Error::other("nobody takes the blocks");

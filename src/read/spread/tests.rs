@@ -30,7 +30,8 @@ fn threads(n: usize) -> Hands {
             }
         });
     }
-    Hands { n, give: Box::new(move |task| to.send(task).map_err(|back| back.0)) }
+    let give = move |task| to.send(task).map_err(|back| back.0);
+    Hands { n, give: Box::new(give), help: Box::new(|| false) }
 }
 
 /// Lines that compress to a fifth, with what does not compress at all, zeros and short periods between.
