@@ -142,7 +142,12 @@ fn seen_names(store: &Store) -> Vec<u8> {
         .collect();
     let nothing = || vec![0_u8; store.strings.len()];
     let add = |mut seen: Vec<u8>, slice: usize| {
-        seen[store.slices.name[slice].0 as usize] |= bit_of[store.category_number(slice)];
+        let seen_in = &mut seen[store.slices.name[slice].0 as usize];
+        let bit = bit_of[store.category_number(slice)];
+        // Nearly always seen before: what is not written need not be waited for.
+        if *seen_in & bit != bit {
+            *seen_in |= bit;
+        }
         seen
     };
     let both = |mut a: Vec<u8>, b: Vec<u8>| {

@@ -439,20 +439,24 @@ fn place_slices(store: &mut Store, name: Vec<u32>, mut order: Order, rank: &Rank
         store.slices.reorder_times(&order);
         store.close_frames()
     };
-    let (again, ()) = rayon::join(times, || named.reorder(&order));
+    let names = || {
+        named.reorder(&order);
+        named.rank(rank);
+    };
+    let (again, ()) = rayon::join(times, names);
     if let Some(again) = again {
         store.slices.reorder_times(&again);
         named.reorder(&again);
         order = order.then(&again);
     }
     store.judge_zero();
-    named.put(&mut store.slices, rank);
+    named.put(&mut store.slices);
     order.places()
 }
 
 /// The columns of the slices that no time depends on.
 struct Named {
-    /// See [`WithTexts::name`].
+    /// See [`WithTexts::name`], and as the store has them once they are ranked.
     name: Vec<u32>,
     id_a: CompactColumn,
     id_b: CompactColumn,
@@ -478,9 +482,13 @@ impl Named {
         rayon::join(names, || rayon::join(|| id_a.reorder(order), || id_b.reorder(order)));
     }
 
-    fn put(mut self, slices: &mut Slices, rank: &Ranks) {
+    /// Names each slice by the number of its name in the store.
+    fn rank(&mut self, rank: &Ranks) {
         let names = self.name.par_iter_mut().with_min_len(1 << 14);
         names.for_each(|name| *name = rank.of(SeenStr(*name)).0);
+    }
+
+    fn put(self, slices: &mut Slices) {
         slices.name = self.name.into_iter().map(StrId).collect();
         (slices.id_a, slices.id_b, slices.event) = (self.id_a, self.id_b, self.event);
     }

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::Store;
 use crate::model::EventKind;
 
@@ -11,6 +13,9 @@ const BLOCK: usize = 64;
 
 /// Wanted categories that are compared at once.
 const NEEDLES: usize = 4;
+
+/// Slices that one thread counts at a time, so few that a count has four bytes.
+const COUNTED_AT_A_TIME: usize = 1 << 18;
 
 impl Store {
     /// The slices of a range whose kind is wanted, ascending.
@@ -25,20 +30,12 @@ impl Store {
 
     /// How many slices of a range each category has, with its kind.
     pub fn kind_counts(&self, range: Range<usize>) -> impl Iterator<Item = (EventKind, usize)> {
-        let mut counts = [0_usize; 256];
-        // Neighbours are mostly of one category: four sums do not wait for each other.
-        let mut parts = [[0_u32; 256]; 4];
-        for some in self.slices.category[range].chunks(1 << 30) {
-            for four in some.chunks(4) {
-                four.iter().zip(&mut parts).for_each(|(&c, part)| part[usize::from(c)] += 1);
-            }
-            for part in &mut parts {
-                counts
-                    .iter_mut()
-                    .zip(part)
-                    .for_each(|(count, n)| *count += std::mem::take(n) as usize);
-            }
-        }
+        let parts = self.slices.category[range].par_chunks(COUNTED_AT_A_TIME).map(counts);
+        let nothing = || [0_usize; 256];
+        let counts = parts.reduce(nothing, |mut all, part| {
+            all.iter_mut().zip(part).for_each(|(all, n)| *all += n);
+            all
+        });
         self.categories.iter().map(|&(_, kind)| kind).zip(counts)
     }
 
@@ -66,6 +63,16 @@ impl Store {
     ) -> impl Iterator<Item = usize> + Clone + '_ {
         self.slices_of(0..self.slices.len(), wanted)
     }
+}
+
+/// How many there are of each category.
+fn counts(categories: &[u8]) -> [usize; 256] {
+    // Neighbours are mostly of one category: four sums do not wait for each other.
+    let mut parts = [[0_u32; 256]; 4];
+    for four in categories.chunks(4) {
+        four.iter().zip(&mut parts).for_each(|(&c, part)| part[usize::from(c)] += 1);
+    }
+    std::array::from_fn(|c| parts.iter().map(|part| part[c] as usize).sum())
 }
 
 /// Goes over a column of categories.
