@@ -104,7 +104,7 @@ fn one_pass(eager: &[(u32, Option<u32>)], len: usize) -> &[(u32, Option<u32>)] {
     let again = |from: usize| (from..eager.len()).find(|&i| eager[i] == *first);
     let mut end = again(1).unwrap_or(eager.len());
     // The first kernel may come several times in one pass.
-    while end < len / 2 {
+    while end < eager.len().min(len / 2) {
         end = again(end + 1).unwrap_or(eager.len());
     }
     &eager[..end]
@@ -224,6 +224,14 @@ mod tests {
             matches(&[1, 7, 2, 2, 3], &eager),
             [Some(10), None, Some(11), Some(12), Some(13)]
         );
+    }
+
+    #[test]
+    fn a_graph_of_more_than_twice_the_eager_kernels_ends() {
+        let eager = vec![(1, Some(1)), (7, None)];
+        let known = [Known { input: 0, eager, captures: Vec::new() }];
+        let places = place_graph(&[1, 2, 3, 1, 2, 3, 1, 2, 3], &known);
+        assert!(places.iter().all(|place| place.rung == Rung::Repetition), "{places:?}");
     }
 
     #[test]
