@@ -4,9 +4,13 @@
 //! kernels, one after the other, run eagerly; the best alignment (Needleman-Wunsch) with kernels that ran eagerly, where
 //! a kernel counts only if every best alignment gives it the same module; repetition of kernels, which tells layers only.
 
-use super::Rung;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
-/// Cells of an alignment's table at most: 64 MB.
+use super::Rung;
+use super::subsequence::best_pairs;
+
+/// Cells of an alignment's table at most: 2 MB.
 const MAX_CELLS: usize = 1 << 24;
 
 /// Kernels of a graph in which repetition is looked for, which takes a third of their square.
@@ -21,6 +25,28 @@ pub(super) struct Known {
     pub eager: Vec<(u32, Option<u32>)>,
     /// Of each captured graph its launches in order, each with its module.
     pub captures: Vec<Vec<Option<u32>>>,
+    /// Where each look comes first among `eager`.
+    first: HashMap<u32, usize, FixedState>,
+}
+
+impl Known {
+    /// Of the input of this number.
+    pub(super) fn new(
+        input: usize,
+        eager: Vec<(u32, Option<u32>)>,
+        captures: Vec<Vec<Option<u32>>>,
+    ) -> Self {
+        let mut first = HashMap::default();
+        for (at, &(symbol, _)) in eager.iter().enumerate() {
+            first.entry(symbol).or_insert(at);
+        }
+        Self { input, eager, captures, first }
+    }
+
+    /// Whether a look is among the first `len` eager kernels.
+    fn has(&self, symbol: u32, len: usize) -> bool {
+        self.first.get(&symbol).is_some_and(|&at| at < len)
+    }
 }
 
 /// Where a kernel belongs.
@@ -48,18 +74,46 @@ pub(super) fn place_graph(symbols: &[u32], known: &[Known]) -> Vec<Place> {
 
 /// The graph's kernels as one stretch of eager kernels; `None` where stretches disagree on a module.
 fn exact(symbols: &[u32], known: &Known) -> Option<Vec<Place>> {
-    let mut found: Option<Vec<Option<u32>>> = None;
-    for stretch in known.eager.windows(symbols.len()) {
-        if stretch.iter().map(|&(symbol, _)| symbol).eq(symbols.iter().copied()) {
-            let modules: Vec<Option<u32>> = stretch.iter().map(|&(_, module)| module).collect();
-            match &found {
-                Some(before) if *before != modules => return None,
-                _ => found = Some(modules),
-            }
-        }
+    if !symbols.iter().all(|&symbol| known.has(symbol, known.eager.len())) {
+        return None;
     }
-    let place = |module| Place { input: known.input, module, layer: None, rung: Rung::Sequence };
-    found.map(|modules| modules.into_iter().map(place).collect())
+    let mut stretches = stretches(symbols, &known.eager);
+    let found = stretches.next()?;
+    if stretches.any(|other| other != found) {
+        return None;
+    }
+    let place = |&(_, module): &(u32, Option<u32>)| Place {
+        input: known.input,
+        module,
+        layer: None,
+        rung: Rung::Sequence,
+    };
+    Some(found.iter().map(place).collect())
+}
+
+/// The stretches of eager kernels that are the graph's (Knuth, Morris and Pratt).
+fn stretches<'a>(
+    symbols: &'a [u32],
+    eager: &'a [(u32, Option<u32>)],
+) -> impl Iterator<Item = &'a [(u32, Option<u32>)]> {
+    let mut begins = vec![0; symbols.len()];
+    for i in 1..symbols.len() {
+        begins[i] = begun(symbols, &begins, begins[i - 1], symbols[i]);
+    }
+    let mut len = 0;
+    eager.iter().enumerate().filter_map(move |(at, &(symbol, _))| {
+        len = begun(symbols, &begins, len, symbol);
+        (len == symbols.len()).then(|| &eager[at + 1 - len..=at])
+    })
+}
+
+/// How much of the graph's begin stands at the end of a stretch with a kernel more, where `len` stood before. `begins` says
+/// the same, shorter than all, of each begin of the graph.
+fn begun(symbols: &[u32], begins: &[usize], mut len: usize, next: u32) -> usize {
+    while len > 0 && symbols.get(len) != Some(&next) {
+        len = begins[len - 1];
+    }
+    len + usize::from(symbols.get(len) == Some(&next))
 }
 
 /// The launches of the one capture that has as many as the graph has kernels.
@@ -85,7 +139,9 @@ fn aligned(symbols: &[u32], known: &Known) -> Option<Vec<Place>> {
     let room = MAX_CELLS / (symbols.len() + 1);
     let eager = one_pass(&known.eager, symbols.len());
     let eager = &eager[..eager.len().min(room)];
-    if eager.is_empty() {
+    // What no eager kernel looks like has no place.
+    let n_alike = symbols.iter().filter(|&&symbol| known.has(symbol, eager.len())).count();
+    if 2 * n_alike < symbols.len() {
         return None;
     }
     let modules = unique_matches(symbols, eager);
@@ -112,41 +168,16 @@ fn one_pass(eager: &[(u32, Option<u32>)], len: usize) -> &[(u32, Option<u32>)] {
 
 /// For each symbol the module, if any, that every best alignment gives it; `None` where there is no place or more than one.
 ///
-/// Scores: 1 for a match, 0 for a gap, no mismatches, so that the best alignment is a longest common subsequence. A pair
-/// (i, j) is in some best alignment if forward(i, j) + 1 + backward(i + 1, j + 1) is the length of all.
+/// Scores: 1 for a match, 0 for a gap, no mismatches, so that the best alignment is a longest common subsequence.
 fn unique_matches(symbols: &[u32], eager: &[(u32, Option<u32>)]) -> Vec<Option<Option<u32>>> {
-    let (n, m) = (symbols.len(), eager.len());
-    let width = m + 1;
-    let mut backward = vec![0_u32; (n + 1) * width];
-    for i in (0..n).rev() {
-        for j in (0..m).rev() {
-            let best = backward[(i + 1) * width + j].max(backward[i * width + j + 1]);
-            let matched = backward[(i + 1) * width + j + 1] + 1;
-            let is_match = symbols[i] == eager[j].0;
-            backward[i * width + j] = if is_match { best.max(matched) } else { best };
-        }
-    }
-    let whole = backward[0];
-    let mut forward = vec![0_u32; width];
-    let mut found: Vec<Option<Option<u32>>> = vec![None; n];
-    for i in 0..n {
-        let mut is_ambiguous = false;
-        let mut left_above = 0;
-        for j in 0..m {
-            let above = forward[j + 1];
-            let is_match = symbols[i] == eager[j].0;
-            if is_match && left_above + 1 + backward[(i + 1) * width + j + 1] == whole {
-                is_ambiguous |= found[i].is_some_and(|module| module != eager[j].1);
-                found[i] = Some(eager[j].1);
-            }
-            let matched = if is_match { left_above + 1 } else { 0 };
-            forward[j + 1] = above.max(forward[j]).max(matched);
-            left_above = above;
-        }
-        if is_ambiguous {
-            found[i] = None;
-        }
-    }
+    let mut found: Vec<Option<Option<u32>>> = vec![None; symbols.len()];
+    let eager_symbols: Vec<u32> = eager.iter().map(|&(symbol, _)| symbol).collect();
+    best_pairs(symbols, &eager_symbols, |i, j| {
+        let module = eager[j].1;
+        let is_ambiguous = found[i].is_some_and(|before| before != module);
+        found[i] = (!is_ambiguous).then_some(module);
+        !is_ambiguous
+    });
     found
 }
 
@@ -179,8 +210,9 @@ fn repeated(symbols: &[u32]) -> Vec<Place> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, place_graph, repeated, unique_matches};
+    use super::{Known, Place, aligned, exact, one_pass, place_graph, repeated, unique_matches};
     use crate::analyze::modules::Rung;
+    use proptest::prelude::*;
 
     fn layers(symbols: &[u32]) -> Vec<Option<u64>> {
         repeated(symbols).iter().map(|place| place.layer).collect()
@@ -229,7 +261,7 @@ mod tests {
     #[test]
     fn a_graph_of_more_than_twice_the_eager_kernels_ends() {
         let eager = vec![(1, Some(1)), (7, None)];
-        let known = [Known { input: 0, eager, captures: Vec::new() }];
+        let known = [Known::new(0, eager, Vec::new())];
         let places = place_graph(&[1, 2, 3, 1, 2, 3, 1, 2, 3], &known);
         assert!(places.iter().all(|place| place.rung == Rung::Repetition), "{places:?}");
     }
@@ -237,11 +269,11 @@ mod tests {
     #[test]
     fn stretches_that_disagree_are_no_answer() {
         let eager = vec![(1, Some(1)), (2, Some(2)), (1, Some(3)), (2, None)];
-        let known = [Known { input: 0, eager, captures: Vec::new() }];
+        let known = [Known::new(0, eager, Vec::new())];
         let places = place_graph(&[1, 2], &known);
         assert!(places.iter().all(|place| place.rung != Rung::Sequence), "{places:?}");
         let captures = vec![vec![Some(5), None]];
-        let known = [Known { input: 0, captures, eager: Vec::new() }];
+        let known = [Known::new(0, Vec::new(), captures)];
         let places = place_graph(&[1, 2], &known);
         assert_eq!((places[0].module, places[0].rung), (Some(5), Rung::Capture));
         assert_eq!(
@@ -249,5 +281,48 @@ mod tests {
             (None, Rung::Capture),
             "outside of every module"
         );
+    }
+
+    /// Every stretch of as many eager kernels looked at; modules, where all that are the graph's have the same.
+    fn naive_exact(symbols: &[u32], known: &Known) -> Option<Vec<Option<u32>>> {
+        let stretches = known.eager.windows(symbols.len());
+        let stretches = stretches.map(|stretch| stretch.iter().copied().unzip());
+        let stretches =
+            stretches.filter(|(looks, _): &(Vec<u32>, Vec<Option<u32>>)| looks == symbols);
+        let mut modules: Vec<_> = stretches.map(|(_, modules)| modules).collect();
+        modules.dedup();
+        (modules.len() == 1).then(|| modules.remove(0))
+    }
+
+    /// Kernels of few looks and modules, so that much repeats.
+    fn eager() -> impl Strategy<Value = Vec<(u32, Option<u32>)>> {
+        (1_u32..5, 1_u32..4).prop_flat_map(|(looks, modules)| {
+            prop::collection::vec((0..looks, prop::option::of(0..modules)), 0..60)
+        })
+    }
+
+    fn graph() -> impl Strategy<Value = Vec<u32>> {
+        (1_u32..8).prop_flat_map(|looks| prop::collection::vec(0..looks, 2..7))
+    }
+
+    proptest! {
+        #[test]
+        fn sequences_are_those_of_all_stretches(symbols in graph(), eager in eager()) {
+            let known = Known::new(0, eager, Vec::new());
+            let found = exact(&symbols, &known).map(|places| places.iter().map(|place| place.module).collect());
+            prop_assert_eq!(found, naive_exact(&symbols, &known));
+        }
+
+        #[test]
+        fn what_is_not_aligned_has_no_place_for_half(symbols in graph(), eager in eager()) {
+            let modules = unique_matches(&symbols, one_pass(&eager, symbols.len()));
+            let n_placed = modules.iter().flatten().count();
+            let found = aligned(&symbols, &Known::new(0, eager, Vec::new()));
+            let found = found.map(|places| {
+                let module = |place: &Place| (place.rung == Rung::Alignment).then_some(place.module);
+                places.iter().map(module).collect::<Vec<_>>()
+            });
+            prop_assert_eq!(found, (2 * n_placed >= symbols.len()).then_some(modules));
+        }
     }
 }

@@ -9,6 +9,7 @@
 mod align;
 mod backward;
 mod frames;
+mod subsequence;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -153,11 +154,25 @@ impl<'a> Seen<'a> {
         self.frames.module_of(group[0].call?)
     }
 
-    /// Whether it has kernels of graphs of which no frame tells the module.
-    fn has_graphs(&self) -> bool {
-        self.groups().any(|group| group.len() > 1 && self.module_of(group).is_none())
+    /// Whether kernels are those of a graph of which no frame tells the module. A call that launches one kernel is no graph:
+    /// only its own frame tells.
+    fn is_graph(&self, group: &[Kernel]) -> bool {
+        group.len() > 1 && self.module_of(group).is_none()
+    }
+
+    /// The looks of its graphs' kernels, once each.
+    fn graphs(&self) -> BTreeSet<Vec<u32>> {
+        self.groups().filter(|group| self.is_graph(group)).map(symbols).collect()
     }
 }
+
+/// The looks of some kernels.
+fn symbols(group: &[Kernel]) -> Vec<u32> {
+    group.iter().map(|kernel| kernel.symbol).collect()
+}
+
+/// Where the kernels of graphs belong, by their looks.
+type Placed = BTreeMap<Vec<u32>, Vec<Place>>;
 
 /// Where kernels belong: the module by number, the layer where no module is known.
 type Belongs = (Option<u32>, Option<u64>, Rung);
@@ -171,14 +186,10 @@ type LayerKey<'a> = (Option<u64>, Option<&'a str>);
 /// Modules and layers of all inputs.
 pub fn modules(mut seen: Vec<Seen<'_>>) -> Modules {
     number_alike(&mut seen);
-    let has_graphs = seen.par_iter().any(Seen::has_graphs);
-    let known: Vec<Known> = match has_graphs {
-        true => seen.par_iter().enumerate().map(|(i, one)| known(i, one)).collect(),
-        false => Vec::new(),
-    };
+    let placed = placed(&seen);
     let of_input = |(number, one): (usize, &Seen<'_>)| {
         let mut own = Modules::default();
-        rows(number, (one, &seen), &known, &mut own);
+        rows(number, (one, &seen), &placed, &mut own);
         own
     };
     let own: Vec<Modules> = seen.par_iter().enumerate().map(of_input).collect();
@@ -191,6 +202,21 @@ pub fn modules(mut seen: Vec<Seen<'_>>) -> Modules {
         }
     }
     all
+}
+
+/// Places the graphs of all inputs, each once.
+fn placed(seen: &[Seen<'_>]) -> Placed {
+    let graphs: Vec<BTreeSet<Vec<u32>>> = seen.par_iter().map(Seen::graphs).collect();
+    let graphs: BTreeSet<Vec<u32>> = graphs.into_iter().flatten().collect();
+    if graphs.is_empty() {
+        return Placed::new();
+    }
+    let known: Vec<Known> = seen.par_iter().enumerate().map(|(i, one)| known(i, one)).collect();
+    let place = |symbols: Vec<u32>| {
+        let places = place_graph(&symbols, &known);
+        (symbols, places)
+    };
+    graphs.into_par_iter().map(place).collect()
 }
 
 /// Gives kernels that look alike one symbol over all inputs.
@@ -241,14 +267,14 @@ fn known(input: usize, seen: &Seen<'_>) -> Known {
         seen.kernels.iter().map(|kernel| (kernel.symbol, kernel.call.and_then(of_call))).collect();
     let is_known = eager.iter().any(|(_, module)| module.is_some());
     let eager = if is_known { eager } else { Vec::new() };
-    Known { input, eager, captures: seen.frames.captures.clone() }
+    Known::new(input, eager, seen.frames.captures.clone())
 }
 
 /// The rows of one input.
 fn rows(
     number: usize,
     (seen, all_seen): (&Seen<'_>, &[Seen<'_>]),
-    known: &[Known],
+    placed: &Placed,
     to: &mut Modules,
 ) {
     let mut sums = Sums::new();
@@ -258,17 +284,13 @@ fn rows(
         *count += kernels.len() as u64;
         *sum_ns += kernels.iter().map(|kernel| kernel.dur_ns).sum::<i64>();
     };
-    let mut placed: BTreeMap<Vec<u32>, Vec<Place>> = BTreeMap::new();
     for group in seen.groups() {
-        let module = seen.module_of(group);
-        // A call that launches one kernel is no graph: only its own frame tells.
-        if module.is_none() && group.len() > 1 {
-            let symbols = group.iter().map(|kernel| kernel.symbol).collect();
-            let places =
-                placed.entry(symbols).or_insert_with_key(|symbols| place_graph(symbols, known));
+        if seen.is_graph(group) {
+            let places = &placed[&symbols(group)];
             group.chunks(1).zip(places).for_each(|(kernel, place)| add(*place, kernel));
             continue;
         }
+        let module = seen.module_of(group);
         let is_backward = group[0].call.is_some_and(|call| seen.frames.is_backward(call));
         let rung = match module {
             Some(_) if is_backward => Rung::Backward,
