@@ -118,6 +118,49 @@ fn modules_and_layers_hold_all_kernels() {
     }
 }
 
+/// Two modules with a kernel each, and a graph of the same kernels replayed outside of them.
+fn eager_and_replayed() -> Value {
+    let span = |(cat, name): (&str, &str), ts: u32, dur: u32, args: Value| json!({"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur, "args": args});
+    let call = |name: &str, ts: u32, correlation: u32| {
+        span(("cuda_runtime", name), ts, 1, json!({"correlation": correlation}))
+    };
+    let kernel = |name: &str, ts: u32, correlation: u32| {
+        let args = json!({"device": 0, "stream": 7, "correlation": correlation});
+        let mut kernel = span(("kernel", name), ts, 1, args);
+        kernel["pid"] = json!(0);
+        kernel
+    };
+    let mut events = vec![call("cudaGraphLaunch", 40, 9)];
+    for (n, name) in [(0_u32, "first"), (1, "second")] {
+        let frame = ("python_function", &*format!("nn.Module: Linear_{n}"));
+        events.push(span(frame, 10 * n, 8, json!({"Python id": n + 1})));
+        events.push(call("cudaLaunchKernel", 10 * n + 2, n + 1));
+        events.push(kernel(name, 10 * n + 4, n + 1));
+        events.push(kernel(name, 50 + 10 * n, 9));
+    }
+    json!({"schemaVersion": 1, "traceEvents": events})
+}
+
+#[test]
+fn a_replay_beside_the_eager_run_has_its_modules() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("both.pt.trace.json");
+    std::fs::write(&path, eager_and_replayed().to_string()).unwrap();
+    let report = analyzed(&[path.to_str().unwrap()]);
+    let rows = of(&report, "modules", 0).into_iter();
+    let mut found: Vec<_> =
+        rows.map(|row| json!([row["module"], row["rung"], row["kernels"]])).collect();
+    found.sort_by_key(ToString::to_string);
+    let of = |module: &str, rung: &str| json!([module, rung, 1]);
+    let expected = [
+        of("Linear_0", "frame"),
+        of("Linear_0", "sequence"),
+        of("Linear_1", "frame"),
+        of("Linear_1", "sequence"),
+    ];
+    assert_eq!(found, expected);
+}
+
 /// What a plain reading takes of an event with a length.
 struct Span<'a> {
     event: &'a Value,

@@ -263,8 +263,10 @@ fn kernels<'a>(store: &'a Store, base: &TimeBase) -> (Vec<Kernel>, Vec<Looks<'a>
 /// What an input tells of modules: kernels in frames, and launches of captured graphs in frames.
 fn known(input: usize, seen: &Seen<'_>) -> Known {
     let of_call = |call: u32| seen.frames.module_of(call);
+    // A replay says nothing of itself.
+    let eager = seen.groups().filter(|group| !seen.is_graph(group)).flatten();
     let eager: Vec<(u32, Option<u32>)> =
-        seen.kernels.iter().map(|kernel| (kernel.symbol, kernel.call.and_then(of_call))).collect();
+        eager.map(|kernel| (kernel.symbol, kernel.call.and_then(of_call))).collect();
     let is_known = eager.iter().any(|(_, module)| module.is_some());
     let eager = if is_known { eager } else { Vec::new() };
     Known::new(input, eager, seen.frames.captures.clone())
