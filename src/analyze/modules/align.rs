@@ -2,7 +2,7 @@
 //!
 //! From the surest to the least: the launches of a recorded capture, as many as the graph has kernels; the very same
 //! kernels, one after the other, run eagerly; the best alignment (Needleman-Wunsch) with kernels that ran eagerly, where
-//! a kernel counts only if every best alignment gives it the same module; repetition of kernels, which tells layers only.
+//! a kernel counts only if no other best alignment gives it another module; repetition of kernels, which tells layers only.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -166,7 +166,7 @@ fn one_pass(eager: &[(u32, Option<u32>)], len: usize) -> &[(u32, Option<u32>)] {
     &eager[..end]
 }
 
-/// For each symbol the module, if any, that every best alignment gives it; `None` where there is no place or more than one.
+/// For each symbol the module, if any, that best alignments give it; `None` where there is no place, or where they differ.
 ///
 /// Scores: 1 for a match, 0 for a gap, no mismatches, so that the best alignment is a longest common subsequence.
 fn unique_matches(symbols: &[u32], eager: &[(u32, Option<u32>)]) -> Vec<Option<Option<u32>>> {
