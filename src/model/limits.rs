@@ -55,6 +55,9 @@ pub const SPREAD_FROM_THREADS: usize = 4;
 /// 32 KiB of memory.
 pub const STRETCH_BYTES: u64 = 8 << 20;
 
+/// Threads, with a processor each, from which on a second pass begins at many places: one alone would wait for itself.
+pub const STRETCHES_FROM_THREADS: usize = 2;
+
 /// Stretches between such places that may be read beside those that the threads of a second pass are at. Bounds memory, not results.
 pub const STRETCHES_AHEAD: usize = 4;
 

@@ -21,7 +21,7 @@ use super::unmerge::{Restorer, SplitPlan};
 use super::unslim::{Anew, Former};
 use super::{Input, Progress, ReadError, ReadOptions, input_of, stretches, trace};
 use crate::diag::Reporter;
-use crate::model::limits::SPREAD_FROM_THREADS;
+use crate::model::limits::STRETCHES_FROM_THREADS;
 use crate::store::parts_of;
 
 /// Why a second pass ended early.
@@ -114,7 +114,7 @@ pub(crate) fn visit<V: Visitor>(
         reporter: Reporter::default(),
     };
     if again.part.is_none()
-        && at_once(options.threads) >= SPREAD_FROM_THREADS
+        && at_once(options.threads) >= STRETCHES_FROM_THREADS
         && let Some(all) = again.index.stretches()
     {
         let how = (options, &**progress);

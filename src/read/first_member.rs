@@ -7,9 +7,10 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::Progress;
-use super::deflate::Inflater;
+use super::deflate::{Inflater, Mark, Marks};
 use super::file_at::read_at;
-use super::spread::{Mark, Sums};
+use super::spread::Sums;
+use crate::model::limits::STRETCH_BYTES;
 
 /// Why a member cannot be read here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(super) struct Odd;
 pub(super) const TRAILER_BYTES: usize = 8;
 
 /// Bytes of the file that one thread reads at a time.
-const READ_BYTES: usize = 1 << 16;
+pub(super) const READ_BYTES: usize = 1 << 16;
 
 /// A member that is read.
 pub(super) trait FirstMember {
@@ -45,10 +46,11 @@ pub(super) trait FirstMember {
     /// Offset in the file of the checksum, where all text was given.
     fn trailer(&self) -> u64;
 
-    /// Places from which on it can be inflated, where they were noted.
-    fn take_marks(&mut self) -> Vec<Mark> {
-        Vec::new()
-    }
+    /// Notes places from which on it can be inflated, as far as it is not read yet, and its start.
+    fn keep_marks(&mut self);
+
+    /// Those places, where they were noted.
+    fn take_marks(&mut self) -> Vec<Mark>;
 
     /// Takes the checksum to be right, where that spares work.
     #[cfg(feature = "program")]
@@ -89,6 +91,8 @@ pub(super) fn is_trailer(
 /// A member that one thread reads.
 pub(super) struct Straight {
     file: Arc<File>,
+    /// Offset of the stream.
+    start: u64,
     inflater: Inflater,
     /// `None` where it is known to be right.
     crc: Option<crc32fast::Hasher>,
@@ -103,9 +107,10 @@ impl Straight {
     ///
     /// Where the file cannot be read.
     pub(super) fn new(file: Arc<File>, start: u64, progress: Arc<Progress>) -> io::Result<Self> {
-        let inflater = Inflater::new(&*file, start, READ_BYTES)?;
+        let mut inflater = Inflater::new(READ_BYTES);
+        inflater.begin(&*file, &Mark::start(start))?;
         let (crc, counted) = (Some(crc32fast::Hasher::new()), Counted { progress, n: 0 });
-        Ok(Self { file, inflater, crc, n_text: 0, counted })
+        Ok(Self { file, start, inflater, crc, n_text: 0, counted })
     }
 }
 
@@ -127,6 +132,14 @@ impl FirstMember for Straight {
 
     fn sums(&self) -> Option<Sums> {
         None
+    }
+
+    fn keep_marks(&mut self) {
+        self.inflater.keep_marks(Marks::new(self.start, STRETCH_BYTES));
+    }
+
+    fn take_marks(&mut self) -> Vec<Mark> {
+        self.inflater.take_marks().map(Marks::into_all).unwrap_or_default()
     }
 
     fn n_text(&self) -> u64 {

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use ruzstd::decoding::StreamingDecoder;
 
+use super::deflate::Mark;
 use super::first_member::{FileFrom, FirstMember, Odd, Straight, TRAILER_BYTES};
 use super::gzip::{Damage, Gzip, Step, member_stream, next_member};
 use super::raw::{LOOK_AHEAD, Raw};
-use super::spread::{Hands, Mark, Spread, Sums};
+use super::spread::{Hands, Spread, Sums};
 use super::{Progress, ReadError};
 use crate::model::limits::SPREAD_FROM_BYTES;
 
@@ -137,10 +138,13 @@ impl ByteStream {
     /// Notes places to begin at when the file is read again.
     pub(crate) fn keep_marks(&mut self) {
         self.keeps_marks = true;
+        if let Decoder::First(first) = &mut self.decoder {
+            first.keep_marks();
+        }
     }
 
-    /// Places to begin at when the file is read again, once reading gave nothing: none where it is anything but one member that many
-    /// threads read.
+    /// Places to begin at when the file is read again, once reading gave nothing: none where it is anything but one member that the
+    /// decoders of our own read.
     pub(crate) fn take_marks(&mut self) -> Vec<Mark> {
         let (marks, n_text) = std::mem::take(&mut self.marks);
         if n_text == self.n_text && self.end == StreamEnd::Complete { marks } else { Vec::new() }

@@ -11,22 +11,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel};
 
 use super::Progress;
-use super::deflate::{Bytes, Expander, Piece, Stop};
+use super::deflate::{Bytes, Expander, Mark, Marks, Piece, Stop};
 use super::first_member::{Counted, FirstMember, Odd, is_trailer};
 use crate::diag::timings::timed;
 use crate::model::Spare;
 use crate::model::limits::{PIECE_BYTES, STRETCH_BYTES};
-
-/// A place from which on a member can be inflated without what stands before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
-    /// The bit of the file where a block of the member begins.
-    pub(super) bit: u64,
-    /// How much text comes before.
-    pub(super) offset: u64,
-    /// The end of that, as much as may be copied.
-    pub(super) window: Box<[u8]>,
-}
 
 /// Work that any thread may do.
 pub(super) type Task = Box<dyn FnOnce() + Send>;
@@ -82,6 +71,8 @@ struct Ahead {
 pub(super) struct Spread {
     file: Arc<File>,
     file_bytes: u64,
+    /// Offset of the stream.
+    start: u64,
     hands: Hands,
     spare: Arc<Spares>,
     ahead: VecDeque<Ahead>,
@@ -100,7 +91,7 @@ pub(super) struct Spread {
     /// Whether a block begins with the tokens that come next.
     begins_block: bool,
     /// Places to begin at later, where somebody wants them.
-    marks: Option<Vec<Mark>>,
+    marks: Option<Marks>,
     n_met: u64,
     n_missed: u64,
     counted: Counted,
@@ -121,6 +112,7 @@ impl Spread {
         Self {
             file,
             file_bytes,
+            start,
             hands,
             spare: Arc::default(),
             ahead: VecDeque::new(),
@@ -138,11 +130,6 @@ impl Spread {
             n_missed: 0,
             counted: Counted { progress, n: n_counted },
         }
-    }
-
-    /// Notes places to begin at later.
-    pub(super) fn keep_marks(&mut self) {
-        self.marks = Some(Vec::new());
     }
 
     /// Passes over text that was read otherwise, up to `end`; the sum of what begins at `summed` comes from others.
@@ -178,9 +165,8 @@ impl Spread {
     fn mark(&mut self, text: &[u8]) {
         let (Some(marks), Some(bit)) = (&mut self.marks, self.now.start) else { return };
         let offset = self.n_text + text.len() as u64;
-        if marks.last().is_none_or(|last| offset - last.offset >= STRETCH_BYTES) {
-            let window = self.expander.window_behind(text).into();
-            marks.push(Mark { bit, offset, window });
+        if marks.is_next(offset) {
+            marks.note((bit, offset), &self.expander.window_behind(text));
         }
     }
 
@@ -324,8 +310,12 @@ impl FirstMember for Spread {
         Some(self.sums.0.clone())
     }
 
+    fn keep_marks(&mut self) {
+        self.marks = Some(Marks::new(self.start, STRETCH_BYTES));
+    }
+
     fn take_marks(&mut self) -> Vec<Mark> {
-        self.marks.take().unwrap_or_default()
+        self.marks.take().map(Marks::into_all).unwrap_or_default()
     }
 
     fn n_text(&self) -> u64 {

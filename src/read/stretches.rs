@@ -1,6 +1,6 @@
 //! A second pass over one large gzip member by many threads, each of which inflates stretches of it and reads their events.
 //!
-//! The first pass noted places from which on it can be inflated ([`super::spread::Mark`]) and where the blocks begin. With both no
+//! The first pass noted places from which on it can be inflated ([`Mark`]) and where the blocks begin. With both no
 //! thread has to inflate for the others. Only files of which all is as it should be are read so; whatever is odd by now is an error.
 
 use std::collections::BTreeMap;
@@ -12,12 +12,12 @@ use std::sync::{Mutex, PoisonError};
 
 use super::chrome::walk::{How, Sink};
 use super::crew::parse_text;
-use super::deflate::{Bytes, Expander, Piece, Stop};
+use super::deflate::{Inflater, Mark};
+use super::first_member::READ_BYTES;
 use super::pipeline::{MakeSink, PassError, Take, start};
-use super::spread::Mark;
 use super::{Progress, ReadError, ReadOptions};
 use crate::diag::timings::timed;
-use crate::model::limits::{BLOCK_BYTES, PIECE_BYTES, STRETCHES_AHEAD};
+use crate::model::limits::{BLOCK_BYTES, STRETCHES_AHEAD};
 
 /// Text behind the start of the last block that is looked at, at most.
 const MAX_LAST_BYTES: u64 = 4 * BLOCK_BYTES as u64;
@@ -126,13 +126,14 @@ type Outputs<T> = (usize, io::Result<Vec<T>>);
 impl Reading<'_> {
     /// One worker: numbers in, results out, until there are no more.
     fn work<S: Sink>(&self, results: &SyncSender<Outputs<S::Output>>, make: &impl MakeSink<S>) {
-        let mut inflating = Inflating::new();
+        let mut inflater = Inflater::new(READ_BYTES);
+        let mut text = Vec::new();
         loop {
             let receive = || self.wanted.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(number) = timed("read: workers idle", receive) else { return };
             let Some(stretch) = self.stretches.get(number) else { continue };
             let _fails = FailsInPanic { number, results };
-            let outputs = self.read(stretch, &mut inflating, make);
+            let outputs = self.read(stretch, (&mut inflater, &mut text), make);
             let sent = timed("read: workers blocked", || results.send((number, outputs)));
             if sent.is_err() {
                 return;
@@ -143,25 +144,44 @@ impl Reading<'_> {
     fn read<S: Sink>(
         &self,
         stretch: &Stretch<'_>,
-        inflating: &mut Inflating,
+        (inflater, text): (&mut Inflater, &mut Vec<u8>),
         make: &impl MakeSink<S>,
     ) -> io::Result<Vec<S::Output>> {
         let Some(&(first, _)) = stretch.blocks.first() else { return Ok(Vec::new()) };
-        inflating.begin(stretch.mark);
-        inflating.fill(self.file, (first - stretch.mark.offset) as usize)?;
+        inflater.begin(self.file, stretch.mark)?;
+        self.fill((first - stretch.mark.offset) as usize, inflater, text)?;
         let how = How { tolerant_only: self.options.force_slow_path, is_last: false };
         let mut outputs = Vec::with_capacity(stretch.blocks.len());
         for &(offset, len) in &stretch.blocks {
             if self.progress.is_cancelled() {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            timed("read: inflate", || inflating.fill(self.file, len))?;
-            let text = &inflating.text[..len];
+            let text = timed("read: inflate", || self.fill(len, inflater, text))?;
             outputs.push(timed("read: parse", || parse_text(text, offset, how, make)).output);
             self.progress.add_json_bytes(len as u64);
         }
         self.progress.add_file_bytes(stretch.file_bytes);
         Ok(outputs)
+    }
+
+    /// The next bytes of the text, in memory that is used again.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or is another one by now.
+    fn fill<'t>(
+        &self,
+        len: usize,
+        inflater: &mut Inflater,
+        memory: &'t mut Vec<u8>,
+    ) -> io::Result<&'t [u8]> {
+        if memory.len() < len {
+            memory.resize(len, 0);
+        }
+        let text = &mut memory[..len];
+        let other = || io::Error::other("it changed while it was read");
+        inflater.fill(self.file, text).filter(|&n| n == len).ok_or_else(other)?;
+        Ok(text)
     }
 }
 
@@ -176,52 +196,5 @@ impl<T> Drop for FailsInPanic<'_, T> {
         if std::thread::panicking() {
             let _ = self.results.send((self.number, Err(io::Error::other("a thread panicked"))));
         }
-    }
-}
-
-/// Inflates from places on.
-struct Inflating {
-    piece: Piece,
-    bytes: Bytes,
-    expander: Expander,
-    text: Vec<u8>,
-}
-
-impl Inflating {
-    fn new() -> Self {
-        let (bytes, expander, text) = <(Bytes, Expander, Vec<u8>)>::default();
-        Self { piece: Piece::new(), bytes, expander, text }
-    }
-
-    fn begin(&mut self, mark: &Mark) {
-        self.piece.begin(mark.bit);
-        self.expander = Expander::behind(&mark.window);
-    }
-
-    /// Makes the next bytes of the text.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read, or is another one by now.
-    fn fill(&mut self, file: &File, len: usize) -> io::Result<()> {
-        let Self { piece, bytes, expander, text } = self;
-        let other = || io::Error::other("it changed while it was read");
-        if text.len() < len {
-            text.resize(len, 0);
-        }
-        let text = &mut text[..len];
-        let mut filled = 0;
-        while filled < len {
-            if !expander.is_done(&piece.tokens) {
-                filled = expander.expand(&piece.tokens, text, filled).ok_or_else(other)?;
-            } else if matches!(piece.stop, Stop::End | Stop::Broken) {
-                return Err(other());
-            } else {
-                piece.go_on(file, bytes, piece.end + PIECE_BYTES as u64 * 8)?;
-                expander.start();
-            }
-        }
-        expander.keep(text);
-        Ok(())
     }
 }

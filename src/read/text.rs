@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::block_text::Text;
+use super::deflate::Mark;
 use super::perfetto::{
     LOST_START_BYTES, PerfettoText, holds_packets, is_perfetto, may_have_lost_its_start,
 };
 use super::source::{ByteStream, StreamEnd};
-use super::spread::{Hands, Mark, Sums};
+use super::spread::{Hands, Sums};
 use super::utf16::{Utf16, order_of};
 use super::{Progress, ReadError};
 use crate::diag::{IssueKind, Reporter};
@@ -91,10 +92,11 @@ impl TextStream {
         }
     }
 
-    /// Notes places to begin at when the file is read again, where its text is that of the file.
+    /// Notes places to begin at when the file is read again, where that is worth while and its text is that of the file.
     pub(super) fn keep_marks(&mut self) {
-        if let Self::Json { stream, .. } = self {
-            stream.keep_marks();
+        match self {
+            Self::Json { stream, .. } if stream.is_large() => stream.keep_marks(),
+            _ => {}
         }
     }
 

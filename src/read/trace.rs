@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::chrome::decode::Decoder;
 use super::chrome::meta;
+use super::deflate::Mark;
 use super::lengths::{Lengths, Measured};
-use super::pipeline::{Finished, Opened, PassError};
-use super::spread::Mark;
+use super::pipeline::{Finished, Opened, PassError, at_once};
 #[cfg(feature = "program")]
 use super::stretches::{Stretch, stretches};
 use super::unmerge::{PartsSink, SplitPlan};
@@ -16,6 +16,7 @@ use super::unslim::{Anew, Former};
 use super::{Progress, ReadError, ReadOptions};
 use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
+use crate::model::limits::STRETCHES_FROM_THREADS;
 use crate::store::{
     Keep, Layout, Part, SLIM_KEY, SpareChunks, Store, StoreBuilder, parts_of, report_own_losses,
 };
@@ -154,7 +155,7 @@ fn read_opened(
     let spare = SpareChunks::default();
     // Numbers are those of the events that were, lengths those of the text.
     let measures = keeps_order && anew.is_nothing();
-    if measures {
+    if measures && at_once(options.threads) >= STRETCHES_FROM_THREADS {
         opened.keep_marks();
     }
     let former = || Former::new(&anew, Decoder::into(spare.builder(keep)));

@@ -30,14 +30,9 @@ pub(in crate::read) struct Expander {
 }
 
 impl Expander {
-    /// Begins behind text that ends so.
-    pub(in crate::read) fn behind(window: &[u8]) -> Self {
-        Self { window: window.to_vec(), ..Self::default() }
-    }
-
     /// What may be copied from behind text at the start of a place that is filled.
     pub(in crate::read) fn window_behind(&self, text: &[u8]) -> Vec<u8> {
-        let mut behind = Self::behind(&self.window);
+        let mut behind = Self { window: self.window.clone(), ..Self::default() };
         behind.keep(text);
         behind.window
     }

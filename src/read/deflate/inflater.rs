@@ -9,6 +9,7 @@ use super::bytes::{Bytes, ReadAt};
 use super::decode::{Decoder, Stop};
 use super::expand::WINDOW;
 use super::joined::Joined;
+use super::marks::{Mark, Marks};
 use super::straight::{ROOM, Straight};
 
 /// A stream that is inflated.
@@ -25,32 +26,56 @@ pub(in crate::read) struct Inflater {
     room: Vec<u8>,
     n_given: usize,
     n_made: usize,
+    /// All text up to the end of what was made.
+    n_text: u64,
+    /// Places to begin at later, where somebody wants them.
+    marks: Option<Marks>,
 }
 
 impl Inflater {
-    /// Begins at an offset of a file, of which so many bytes are read at a time.
+    /// One that reads so many bytes at a time, once it is begun.
+    pub(in crate::read) fn new(n_at_once: usize) -> Self {
+        Self {
+            decoder: Box::new(Decoder::new()),
+            joined: Box::new(Joined::new()),
+            bytes: Bytes::default(),
+            n_at_once,
+            end: 0,
+            is_over: true,
+            room: vec![0; 2 * WINDOW + ROOM],
+            n_given: 0,
+            n_made: 0,
+            n_text: 0,
+            marks: None,
+        }
+    }
+
+    /// Begins at a place in a file.
     ///
     /// # Errors
     ///
     /// Where the file cannot be read.
-    pub(in crate::read) fn new(
+    pub(in crate::read) fn begin(
+        &mut self,
         file: &(impl ReadAt + ?Sized),
-        start: u64,
-        n_at_once: usize,
-    ) -> io::Result<Self> {
-        let (end, mut bytes) = (start * 8, Bytes::default());
-        bytes.read(file, end, n_at_once)?;
-        Ok(Self {
-            decoder: Box::new(Decoder::new()),
-            joined: Box::new(Joined::new()),
-            bytes,
-            n_at_once,
-            end,
-            is_over: false,
-            room: vec![0; 2 * WINDOW + ROOM],
-            n_given: 0,
-            n_made: 0,
-        })
+        mark: &Mark,
+    ) -> io::Result<()> {
+        self.decoder.restart();
+        (self.end, self.n_text, self.is_over) = (mark.bit, mark.offset, false);
+        let n_before = mark.window.len();
+        self.room[..n_before].copy_from_slice(&mark.window);
+        (self.n_given, self.n_made) = (n_before, n_before);
+        self.bytes.read(file, self.end, self.n_at_once)
+    }
+
+    /// Notes places to begin at later, from where it stands on.
+    pub(in crate::read) fn keep_marks(&mut self, marks: Marks) {
+        self.marks = Some(marks);
+    }
+
+    /// Those places.
+    pub(in crate::read) fn take_marks(&mut self) -> Option<Marks> {
+        self.marks.take()
     }
 
     /// Writes text to the start of `out`. Gives how much: less than there is room for where the stream ended. `None` where anything is
@@ -114,26 +139,34 @@ impl Inflater {
 
     /// Makes text behind the first `at` bytes of a place, until there is no room for a step or the stream ended. Gives where it ends.
     fn make(&mut self, file: &(impl ReadAt + ?Sized), text: &mut [u8], at: usize) -> Option<usize> {
+        let before = self.n_text - at as u64;
         let mut straight = Straight { joined: &mut self.joined, text, at };
         loop {
             let from = self.bytes.bit(self.end);
-            let (stop, end) = self.decoder.run(self.bytes.seen(), from, usize::MAX, &mut straight);
+            let n_text = self.n_text;
+            let mut marks = self.marks.as_mut().filter(|marks| marks.is_next(n_text));
+            let until = if marks.is_some() { from } else { usize::MAX };
+            let (stop, end) = self.decoder.run(self.bytes.seen(), from, until, &mut straight);
             if self.bytes.is_cut(stop, end) {
                 return None;
             }
             // What does not even begin in so much is nothing.
             let is_none = end < 8 && stop == Stop::Input;
             self.end = self.bytes.position(end);
-            match stop {
-                Stop::Input if !is_none => {
+            self.n_text = before + straight.at as u64;
+            match (stop, &mut marks) {
+                (Stop::Input, _) if !is_none => {
                     self.bytes.read(file, self.end, self.n_at_once).ok()?;
                 }
-                Stop::Full => return Some(straight.at),
-                Stop::End => {
+                (Stop::Boundary, Some(marks)) => {
+                    marks.note((self.end, self.n_text), &straight.text[..straight.at]);
+                }
+                (Stop::Full, _) => return Some(straight.at),
+                (Stop::End, _) => {
                     self.is_over = true;
                     return Some(straight.at);
                 }
-                Stop::Input | Stop::Boundary | Stop::Broken => return None,
+                (Stop::Input | Stop::Boundary | Stop::Broken, _) => return None,
             }
         }
     }

@@ -11,6 +11,7 @@ mod expand;
 mod header;
 mod inflater;
 mod joined;
+mod marks;
 mod piece;
 mod search;
 mod straight;
@@ -23,6 +24,8 @@ pub(super) use expand::Expander;
 #[cfg(feature = "program")]
 pub(crate) use header::ORDER as CODE_LENGTH_ORDER;
 pub(super) use inflater::Inflater;
+pub(crate) use marks::Mark;
+pub(super) use marks::Marks;
 pub(super) use piece::Piece;
 
 /// Inflates a stream that stands whole in memory, in two steps; `None` where anything is odd.
@@ -57,7 +60,18 @@ pub(super) fn inflate_straight(
     sizes: &mut dyn FnMut() -> usize,
     n_at_once: usize,
 ) -> Option<Vec<u8>> {
-    let mut inflater = Inflater::new(stream, 0, n_at_once).ok()?;
+    let mut inflater = Inflater::new(n_at_once);
+    inflater.begin(stream, &Mark::start(0)).ok()?;
+    rest(&mut inflater, stream, sizes)
+}
+
+/// What comes of a stream from where it was begun.
+#[cfg(feature = "rooms")]
+fn rest(
+    inflater: &mut Inflater,
+    stream: &[u8],
+    sizes: &mut dyn FnMut() -> usize,
+) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     while !inflater.is_done() {
         let given = text.len();
