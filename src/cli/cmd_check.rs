@@ -16,7 +16,7 @@ use super::tables::{TableChoice, rendered};
 use super::trace_output::{self, Destination, FirstPass};
 use crate::analyze::slim::SlimChoice;
 use crate::ask::check_report;
-use crate::read::events::{Again, read_apart_for_rewriting, read_for_rewriting};
+use crate::read::events::{Again, ReadAgain, read_apart_for_rewriting, read_for_rewriting};
 use crate::read::{Input, Inputs, Progress, ReadError, read_each};
 use crate::schema::{Row as _, Source};
 use crate::table::{CheckReport, Condition, FileRow, OutputRow, Table, over_inputs, trust_summary};
@@ -83,7 +83,7 @@ fn repaired(inputs: &Inputs, to: &Path, common: &CommonPlan) -> anyhow::Result<R
     let progress = Arc::new(Progress::default());
     let read = {
         let _display = ProgressDisplay::start(&progress, &inputs.paths, common.is_quiet);
-        read_for_rewriting(source.path(), &common.read, &progress)
+        read_for_rewriting(source.path(), &common.read, &progress, ReadAgain::Whole)
     };
     let named = |(mut input, again): (Input, Again)| {
         source.shown().clone_into(&mut input.path);

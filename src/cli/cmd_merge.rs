@@ -31,6 +31,7 @@ use crate::ask::issues;
 use crate::diag::timings::timed;
 use crate::files;
 use crate::model::Identity;
+use crate::read::events::ReadAgain;
 use crate::read::{ID_ARGUMENTS, Input, Inputs, Progress};
 use crate::render::human;
 use crate::schema;
@@ -137,7 +138,8 @@ fn merge(
 ) -> anyhow::Result<(MergeReport, Outcome)> {
     let progress = Arc::new(Progress::default());
     let options = trace_output::read_options(&args.output);
-    let mut inputs = trace_output::first_pass(sources, &options, &progress, &args.output)?;
+    let mut inputs =
+        trace_output::first_pass(sources, &options, &progress, &args.output, ReadAgain::Whole)?;
     if let [first] = inputs.as_slice()
         && is_merged(first)
         && how.clocks.is_none()

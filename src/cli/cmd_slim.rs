@@ -17,6 +17,7 @@ use crate::analyze::slim::{SlimChoice, SlimConfig, SlimFilter, choose_slim};
 use crate::analyze::window::{WindowConfig, windows};
 use crate::ask::issues;
 use crate::diag::timings::timed;
+use crate::read::events::ReadAgain;
 use crate::read::{Progress, SLIM_ENDING};
 use crate::schema;
 use crate::store::{BASE_KEY, LANES_KEY, LAYOUT_KEY, PARTS_KEY, SHIFT_KEY, SLIM_KEY};
@@ -86,7 +87,8 @@ fn slim(
 ) -> anyhow::Result<Outcome> {
     let progress = Arc::new(Progress::default());
     let options = trace_output::read_options(&args.output);
-    let inputs = trace_output::first_pass(sources, &options, &progress, &args.output)?;
+    let inputs =
+        trace_output::first_pass(sources, &options, &progress, &args.output, ReadAgain::Partly)?;
     let Some(first) = inputs.first() else { return Ok(Outcome::Done) };
     let store = &first.input.store;
     let whole = || windows(store, WindowConfig::default()).whole;

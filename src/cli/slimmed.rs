@@ -11,7 +11,7 @@ use super::progress::ProgressDisplay;
 use super::trace_output::FirstPass;
 use crate::analyze::base::TimeConfig;
 use crate::analyze::slim::{SlimConfig, choose_slim};
-use crate::read::events::read_for_rewriting;
+use crate::read::events::{ReadAgain, read_for_rewriting};
 use crate::read::{Input, Progress, SLIM_ENDING};
 use crate::table::page::Beside;
 use crate::write::{Pass, Source, WriteError, write_json};
@@ -80,7 +80,7 @@ fn slimmed(
     let progress = Arc::new(Progress::default());
     let paths: [PathBuf; 1] = [path.to_owned()];
     let _display = ProgressDisplay::start(&progress, &paths, common.is_quiet);
-    let (input, again) = read_for_rewriting(path, &common.read, &progress)?;
+    let (input, again) = read_for_rewriting(path, &common.read, &progress, ReadAgain::Partly)?;
     let mut first = FirstPass { input, again };
     first.carry_losses();
     let store = &first.input.store;

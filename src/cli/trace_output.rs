@@ -18,7 +18,7 @@ use super::tables::{TableChoice, rendered_as};
 use crate::diag::Reporter;
 use crate::diag::timings::{self, timed};
 use crate::files::{AtomicFile, spill_file};
-use crate::read::events::{Again, read_apart_for_rewriting, read_for_rewriting};
+use crate::read::events::{Again, ReadAgain, read_apart_for_rewriting, read_for_rewriting};
 use crate::read::{Input, Progress, ReadOptions, side_by_side};
 use crate::render::human;
 use crate::schema;
@@ -45,19 +45,20 @@ impl FirstPass {
     }
 }
 
-/// Reads the inputs, several at a time. Of several, merged files are taken apart.
+/// Reads the inputs, several at a time, which are wanted whole; one alone as is said. Of several, merged files are taken apart.
 pub(super) fn first_pass(
     sources: &[Spooled],
     options: &ReadOptions,
     progress: &Arc<Progress>,
     args: &TraceOutputArgs,
+    again: ReadAgain,
 ) -> anyhow::Result<Vec<FirstPass>> {
     let paths: Vec<PathBuf> = sources.iter().map(|source| source.path().to_owned()).collect();
     let read = |source: &Spooled, options: &ReadOptions| {
         let read = if sources.len() > 1 {
             read_apart_for_rewriting(source.path(), options, progress)
         } else {
-            read_for_rewriting(source.path(), options, progress).map(|read| vec![read])
+            read_for_rewriting(source.path(), options, progress, again).map(|read| vec![read])
         };
         let named = |(mut input, again): (Input, Again)| {
             source.shown().clone_into(&mut input.path);

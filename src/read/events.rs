@@ -16,6 +16,7 @@ use super::chrome::walk::Sink;
 pub(crate) use super::ids::{IdSpace, id_space, shifted_id};
 pub(crate) use super::lengths::Known;
 use super::pipeline::{Opened, PassError, at_once};
+pub(crate) use super::trace::ReadAgain;
 use super::trace::{EventIndex, Indexed, ReadTrace};
 use super::unmerge::{Restorer, SplitPlan};
 use super::unslim::{Anew, Former};
@@ -80,18 +81,19 @@ pub(crate) fn read_for_rewriting(
     path: &Path,
     options: &ReadOptions,
     progress: &Arc<Progress>,
+    again: ReadAgain,
 ) -> Result<(Input, Again), ReadError> {
-    let (trace, index) = trace::read_whole(path, options, progress, true)?;
+    let (trace, index) = trace::read_whole(path, options, progress, again)?;
     Ok((input_of(path, trace), Again { path: path.to_owned(), index, part: None }))
 }
 
-/// The same of each of the inputs that a merged file was made of; of any other file, of that one.
+/// The same of each of the inputs that a merged file was made of, whole; of any other file, of that one.
 pub(crate) fn read_apart_for_rewriting(
     path: &Path,
     options: &ReadOptions,
     progress: &Arc<Progress>,
 ) -> Result<Vec<(Input, Again)>, ReadError> {
-    let traces = trace::read_parts(path, options, progress, true)?;
+    let traces = trace::read_parts(path, options, progress, ReadAgain::Whole)?;
     let input = |(i, (trace, index)): (usize, (ReadTrace, EventIndex))| {
         let part = trace.part.is_some().then_some(i);
         (input_of(path, trace), Again { path: path.to_owned(), index, part })
@@ -249,7 +251,8 @@ mod tests {
         let path = folder.path().join("a.json");
         std::fs::write(&path, text).expect("there is room for a file");
         let (options, progress) = (ReadOptions::default(), Arc::default());
-        let (_, again) = read_for_rewriting(&path, &options, &progress).expect("it is a trace");
+        let read = read_for_rewriting(&path, &options, &progress, ReadAgain::Partly);
+        let (_, again) = read.expect("it is a trace");
         let make = || Numbers { passes, seen: Vec::new(), passed: Vec::new() };
         let (mut seen, mut passed) = (Vec::new(), Vec::new());
         let take = |(more, gone): (Vec<_>, Vec<_>)| {

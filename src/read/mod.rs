@@ -60,8 +60,8 @@ pub use kinds::is_not_a_rank;
 pub use progress::Progress;
 pub use sidecar::{CACHE_VAR, Sidecar, Sidecars};
 pub use snapshot::with_snapshots;
-use trace::ReadTrace;
 pub use trace::events_in;
+use trace::{ReadAgain, ReadTrace};
 
 use crate::diag::Reporter;
 use crate::model::Identity;
@@ -129,7 +129,7 @@ pub fn read_input(path: &Path, options: &ReadOptions) -> Result<Input, ReadError
     if options.takes_snapshots && snapshot::is_pickle(path) {
         return input_of_snapshot(path, &progress);
     }
-    let (trace, _) = trace::read_whole(path, options, &progress, false)?;
+    let (trace, _) = trace::read_whole(path, options, &progress, ReadAgain::Never)?;
     Ok(input_of(path, trace))
 }
 
@@ -180,7 +180,7 @@ fn read_parts(
         return Ok(vec![input_of_snapshot(path, progress)?]);
     }
     let read = || {
-        let traces = trace::read_parts(path, options, progress, false)?;
+        let traces = trace::read_parts(path, options, progress, ReadAgain::Never)?;
         Ok(traces.into_iter().map(|(trace, _)| trace).collect())
     };
     let traces = match sidecars.filter(|_| !options.force_slow_path && !options.keeps_arguments) {

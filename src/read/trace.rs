@@ -16,7 +16,7 @@ use super::unslim::{Anew, Former};
 use super::{Progress, ReadError, ReadOptions};
 use crate::diag::timings::timed;
 use crate::diag::{IssueKind, Reporter};
-use crate::model::limits::STRETCHES_FROM_THREADS;
+use crate::model::limits::{SPREAD_FROM_THREADS, STRETCHES_FROM_THREADS};
 use crate::store::{
     Keep, Layout, Part, SLIM_KEY, SpareChunks, Store, StoreBuilder, parts_of, report_own_losses,
 };
@@ -28,6 +28,33 @@ pub(super) struct ReadTrace {
     pub(super) json_bytes: u64,
     /// The input of a merged file that this is.
     pub(super) part: Option<Part>,
+}
+
+/// What is wanted of a second pass over the same file.
+#[cfg_attr(
+    not(feature = "program"),
+    expect(dead_code, reason = "only who writes traces reads a file again")
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadAgain {
+    /// There is none.
+    Never,
+    /// All events.
+    Whole,
+    /// Some events: it is worth while to keep what it takes to pass over the others.
+    Partly,
+}
+
+impl ReadAgain {
+    /// Whether so many threads are to begin at many places: what they make of all events waits in memory for its turn, so that few
+    /// of them do so for some events only.
+    fn begins_at_places(self, n_threads: usize) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Whole => at_once(n_threads) >= SPREAD_FROM_THREADS,
+            Self::Partly => at_once(n_threads) >= STRETCHES_FROM_THREADS,
+        }
+    }
 }
 
 /// Where each block's events stand among all of the file: what a second pass over the same file needs to know them
@@ -67,28 +94,29 @@ impl EventIndex {
     }
 }
 
-/// Reads one input as one store. With `keeps_order` the store knows each slice's event number, and the index is filled.
+/// Reads one input as one store. For a second pass the store knows each slice's event number, and the index is filled.
 pub(super) fn read_whole(
     path: &Path,
     options: &ReadOptions,
     progress: &Arc<Progress>,
-    keeps_order: bool,
+    again: ReadAgain,
 ) -> Result<(ReadTrace, EventIndex), ReadError> {
-    read_opened(path, Opened::new(path, progress)?, options, keeps_order)
+    read_opened(path, Opened::new(path, progress)?, options, again)
 }
 
-/// Reads one input; a merged file gives one trace for each of its inputs. With `keeps_order` as [`read_whole`].
+/// Reads one input as [`read_whole`]; a merged file gives one trace for each of its inputs.
 pub(super) fn read_parts(
     path: &Path,
     options: &ReadOptions,
     progress: &Arc<Progress>,
-    keeps_order: bool,
+    again: ReadAgain,
 ) -> Result<Vec<(ReadTrace, EventIndex)>, ReadError> {
     let opened = Opened::new(path, progress)?;
     let parts = parts_of(&opened.head.entries);
     if parts.is_empty() {
-        return Ok(vec![read_opened(path, opened, options, keeps_order)?]);
+        return Ok(vec![read_opened(path, opened, options, again)?]);
     }
+    let keeps_order = again != ReadAgain::Never;
     let plan = SplitPlan::new(&parts);
     let slim = opened.head.entries.iter().find(|(key, _)| key == SLIM_KEY).cloned();
     let keep = Keep { order: keeps_order, arguments: options.keeps_arguments };
@@ -146,16 +174,18 @@ fn read_opened(
     path: &Path,
     mut opened: Opened,
     options: &ReadOptions,
-    keeps_order: bool,
+    again: ReadAgain,
 ) -> Result<(ReadTrace, EventIndex), ReadError> {
+    let keeps_order = again != ReadAgain::Never;
     let mut builder = StoreBuilder::new(keeps_order);
     let mut index = EventIndex::default();
     let anew = Anew::take(&mut opened.head.entries);
     let keep = Keep { order: keeps_order, arguments: options.keeps_arguments };
     let spare = SpareChunks::default();
     // Numbers are those of the events that were, lengths those of the text.
-    let measures = keeps_order && anew.is_nothing();
-    if measures && at_once(options.threads) >= STRETCHES_FROM_THREADS {
+    let begins_at_places = again.begins_at_places(options.threads);
+    let measures = (begins_at_places || again == ReadAgain::Partly) && anew.is_nothing();
+    if measures && begins_at_places {
         opened.keep_marks();
     }
     let former = || Former::new(&anew, Decoder::into(spare.builder(keep)));

@@ -245,12 +245,14 @@ mod tests {
     use std::time::Duration;
 
     use super::{Progress, Sidecars};
-    use crate::read::{ReadOptions, trace};
+    use crate::read::ReadOptions;
+    use crate::read::trace::{self, ReadAgain};
 
     fn read(path: &Path, sidecars: &Sidecars) {
         let progress = Arc::new(Progress::default());
         let read = || {
-            let traces = trace::read_parts(path, &ReadOptions::default(), &progress, false)?;
+            let traces =
+                trace::read_parts(path, &ReadOptions::default(), &progress, ReadAgain::Never)?;
             Ok::<_, crate::read::ReadError>(traces.into_iter().map(|(trace, _)| trace).collect())
         };
         assert_eq!(sidecars.kept_or(path, &progress, read).unwrap().len(), 1);
