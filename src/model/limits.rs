@@ -53,13 +53,13 @@ pub const SPREAD_FROM_THREADS: usize = 4;
 
 /// Bytes of text from one place in a gzip member from which a second pass can begin to inflate to the next, at least. A place takes
 /// 32 KiB of memory.
-pub const STRETCH_BYTES: u64 = 8 << 20;
+pub const STRETCH_BYTES: u64 = 4 << 20;
 
 /// Threads, with a processor each, from which on a second pass begins at many places: one alone would wait for itself.
 pub const STRETCHES_FROM_THREADS: usize = 2;
 
 /// Stretches between such places that may be read beside those that the threads of a second pass are at. Bounds memory, not results.
-pub const STRETCHES_AHEAD: usize = 4;
+pub const STRETCHES_AHEAD: usize = 8;
 
 /// Inputs of a merge that are written side by side, their blocks in turn. Bounds memory; the order of the output's events depends on
 /// it, and not on the number of threads.

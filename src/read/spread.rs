@@ -156,6 +156,7 @@ impl Spread {
             let expand = || self.expander.expand(&self.now.tokens, out, filled);
             filled = timed("read: expand", expand).ok_or(Odd)?;
         }
+        self.marks.iter_mut().for_each(Marks::end_piece);
         self.expander.keep(&out[..filled]);
         self.n_text += filled as u64;
         Ok(filled)
@@ -165,8 +166,8 @@ impl Spread {
     fn mark(&mut self, text: &[u8]) {
         let (Some(marks), Some(bit)) = (&mut self.marks, self.now.start) else { return };
         let offset = self.n_text + text.len() as u64;
-        if marks.is_next(offset) {
-            marks.note((bit, offset), &self.expander.window_behind(text));
+        if marks.next(offset).is_some() {
+            marks.take((bit, offset), &self.expander.window_behind(text));
         }
     }
 

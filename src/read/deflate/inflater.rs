@@ -91,6 +91,7 @@ impl Inflater {
         loop {
             filled += self.give(&mut out[filled..]);
             if self.is_over || self.n_given < self.n_made {
+                self.marks.iter_mut().for_each(Marks::end_piece);
                 return Some(filled);
             }
             let n_left = out.len() - filled;
@@ -143,9 +144,8 @@ impl Inflater {
         let mut straight = Straight { joined: &mut self.joined, text, at };
         loop {
             let from = self.bytes.bit(self.end);
-            let n_text = self.n_text;
-            let mut marks = self.marks.as_mut().filter(|marks| marks.is_next(n_text));
-            let until = if marks.is_some() { from } else { usize::MAX };
+            let wanted = self.marks.as_ref().and_then(|marks| marks.next(self.n_text));
+            let until = wanted.map_or(usize::MAX, |bit| self.bytes.bit(bit));
             let (stop, end) = self.decoder.run(self.bytes.seen(), from, until, &mut straight);
             if self.bytes.is_cut(stop, end) {
                 return None;
@@ -154,12 +154,12 @@ impl Inflater {
             let is_none = end < 8 && stop == Stop::Input;
             self.end = self.bytes.position(end);
             self.n_text = before + straight.at as u64;
-            match (stop, &mut marks) {
+            match (stop, &mut self.marks) {
                 (Stop::Input, _) if !is_none => {
                     self.bytes.read(file, self.end, self.n_at_once).ok()?;
                 }
                 (Stop::Boundary, Some(marks)) => {
-                    marks.note((self.end, self.n_text), &straight.text[..straight.at]);
+                    marks.take((self.end, self.n_text), &straight.text[..straight.at]);
                 }
                 (Stop::Full, _) => return Some(straight.at),
                 (Stop::End, _) => {

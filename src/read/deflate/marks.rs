@@ -20,31 +20,40 @@ impl Mark {
     }
 }
 
-/// Places that are noted, not too near to each other.
+/// Places that are noted, not too near to each other. Of blocks that begin in one piece of text the last is: text that is wanted apart
+/// begins where a piece does.
 pub(in crate::read) struct Marks {
     noted: Vec<Mark>,
-    /// Text from one to the next, at least: some, because there are blocks without any.
+    /// The last block of the piece that is made now.
+    last: Option<Mark>,
+    /// Text from one to the next, at least.
     step: u64,
 }
 
 impl Marks {
     /// None yet but the start of a stream at an offset of a file.
     pub(in crate::read) fn new(start: u64, step: u64) -> Self {
-        Self { noted: vec![Mark::start(start)], step }
+        Self { noted: vec![Mark::start(start)], last: None, step }
     }
 
-    /// Whether a block that begins behind so much text is to be noted.
-    pub(in crate::read) fn is_next(&self, offset: u64) -> bool {
-        self.noted.last().is_none_or(|last| offset - last.offset >= self.step)
+    /// The bit of the file from which on blocks are wanted behind so much text; `None` where it is too near.
+    pub(in crate::read) fn next(&self, offset: u64) -> Option<u64> {
+        let is_far = self.noted.last().is_none_or(|noted| offset - noted.offset >= self.step);
+        is_far.then(|| self.last.as_ref().map_or(0, |last| last.bit + 1))
     }
 
-    /// Notes a block behind text that ends so.
-    pub(in crate::read) fn note(&mut self, (bit, offset): (u64, u64), before: &[u8]) {
+    /// Takes a block that is wanted, behind text that ends so.
+    pub(in crate::read) fn take(&mut self, (bit, offset): (u64, u64), before: &[u8]) {
         let window = before[before.len().saturating_sub(WINDOW)..].into();
-        self.noted.push(Mark { bit, offset, window });
+        self.last = Some(Mark { bit, offset, window });
     }
 
-    /// All of them, in order.
+    /// Notes the last block of a piece that is made.
+    pub(in crate::read) fn end_piece(&mut self) {
+        self.noted.extend(self.last.take());
+    }
+
+    /// All that were noted, in order.
     pub(in crate::read) fn into_all(self) -> Vec<Mark> {
         self.noted
     }

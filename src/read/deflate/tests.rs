@@ -2,7 +2,7 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{inflate, inflate_straight};
+use super::{Inflater, Mark, Marks, inflate, inflate_straight, rest};
 use crate::read::chance::Numbers;
 
 /// A stream that is written by bits.
@@ -213,4 +213,31 @@ fn damaged_streams_are_refused_or_inflated_as_by_the_library() {
         assert!(text.as_ref() == Some(&straight), "seed {seed}");
     }
     assert!(n_refused > 150, "only {n_refused} were refused");
+}
+
+#[test]
+fn streams_go_on_from_every_place_that_was_noted() {
+    let mut n_places = 0;
+    for seed in 1..200_u64 {
+        let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let Stream { bytes, n_text, .. } = random_stream(&mut numbers);
+        let text = by_library(&bytes, n_text).expect("it is a stream");
+        let most = [300, 1 << 15, 1 << 17][numbers.below(3)];
+        let (step, n_at_once) = (1 + numbers.below(1 << 15) as u64, 1000 + numbers.below(1 << 16));
+        let mut sizes = || 1 + numbers.below(most);
+        let mut inflater = Inflater::new(n_at_once);
+        inflater.begin(&bytes[..], &Mark::start(0)).expect("it is memory");
+        inflater.keep_marks(Marks::new(0, step));
+        let whole = rest(&mut inflater, &bytes, &mut sizes);
+        assert!(whole.as_ref() == Some(&text), "whole, seed {seed}");
+        let marks = inflater.take_marks().expect("they were wanted").into_all();
+        assert!(marks.windows(2).all(|two| two[1].offset - two[0].offset >= step), "seed {seed}");
+        for mark in marks.iter().rev() {
+            inflater.begin(&bytes[..], mark).expect("it is memory");
+            let behind = rest(&mut inflater, &bytes, &mut sizes);
+            assert!(behind.as_deref() == Some(&text[mark.offset as usize..]), "seed {seed}");
+        }
+        n_places += marks.len() - 1;
+    }
+    assert!(n_places > 300, "only {n_places} places");
 }

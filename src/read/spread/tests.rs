@@ -1,6 +1,7 @@
 //! What one thread or many inflate is what the library inflates, of sound streams and of damaged ones.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::SyncSender;
 
@@ -17,6 +18,7 @@ use super::super::source::{ByteStream, StreamEnd};
 use super::super::stretches::{run, stretches};
 use super::*;
 use crate::diag::Reporter;
+use crate::model::limits::BLOCK_BYTES;
 
 fn threads(n: usize) -> Hands {
     let (to, tasks): (SyncSender<Task>, _) = sync_channel(3 * n);
@@ -234,6 +236,25 @@ impl Sink for Places {
     }
 }
 
+/// The places that are noted in a file with such a text, of which many threads inflate the rest behind its start, or one.
+fn marks(path: &Path, text: &[u8], is_spread: bool) -> Vec<Mark> {
+    let mut stream = ByteStream::open(path, Arc::default()).expect("it is no other kind of file");
+    let mut place = vec![0; BLOCK_BYTES];
+    let mut given = stream.fill(&mut place[..5000]).expect("the file can be read");
+    stream.keep_marks();
+    if is_spread {
+        stream.spread(threads(3), 0);
+    }
+    loop {
+        let n = stream.fill_behind(&text[..given], &mut place).expect("the file can be read");
+        assert!(place[..n] == text[given..given + n]);
+        given += n;
+        if n == 0 {
+            return stream.take_marks();
+        }
+    }
+}
+
 #[test]
 fn a_second_pass_begins_at_many_places() {
     let mut numbers = Numbers(11);
@@ -247,32 +268,28 @@ fn a_second_pass_begins_at_many_places() {
     text.extend_from_slice(b"{}]");
     let folder = tempfile::tempdir().expect("a folder can be made");
     let path = folder.path().join("a.gz");
-    std::fs::write(&path, member(&text, 6)).expect("there is room for a file");
-    let mut stream = ByteStream::open(&path, Arc::default()).expect("it is no other kind of file");
-    let mut place = vec![0; text.len()];
-    let first = stream.fill(&mut place[..5000]).expect("the file can be read");
-    stream.keep_marks();
-    stream.spread(threads(3), 0);
-    let rest = stream.fill_behind(&text[..first], &mut place).expect("the file can be read");
-    assert!(place[..rest] == text[first..]);
-    assert_eq!(stream.fill(&mut place).expect("the file can be read"), 0);
-    let marks = stream.take_marks();
-    assert!(marks.len() == 3, "{} places", marks.len());
-    let blocks = events.iter().step_by(10_000).map(|event| event.0);
-    let stretches = stretches(blocks, &marks, text.len() as u64).expect("all begin behind a place");
-    for threads in [1, 3] {
-        let options = ReadOptions { threads, ..ReadOptions::default() };
-        let (how, mut found) = ((&options, &Progress::default()), Vec::new());
-        let take = &mut |_, mut places| {
-            found.append(&mut places);
-            Ok(())
-        };
-        run(&path, &stretches, how, &|_: u64| Places::default(), take)
-            .expect("the file can be read");
-        assert!(found == events, "{threads} threads");
+    let (sound, other) = (member(&text, 6), member(&text[7..], 6));
+    for is_spread in [false, true] {
+        std::fs::write(&path, &sound).expect("there is room for a file");
+        let marks = marks(&path, &text, is_spread);
+        assert!(marks.len() == 3, "{} places, {is_spread}", marks.len());
+        let blocks = events.iter().step_by(10_000).map(|event| event.0);
+        let stretches = stretches(blocks, &marks, text.len() as u64);
+        let stretches = stretches.expect("all begin behind a place");
+        for threads in [1, 3] {
+            let options = ReadOptions { threads, ..ReadOptions::default() };
+            let (how, mut found) = ((&options, &Progress::default()), Vec::new());
+            let take = &mut |_, mut places| {
+                found.append(&mut places);
+                Ok(())
+            };
+            run(&path, &stretches, how, &|_: u64| Places::default(), take)
+                .expect("the file can be read");
+            assert!(found == events, "{threads} threads, {is_spread}");
+        }
+        std::fs::write(&path, &other).expect("there is room for a file");
+        let how = (&ReadOptions::default(), &Progress::default());
+        let read = run(&path, &stretches, how, &|_: u64| Places::default(), &mut |_, _| Ok(()));
+        assert!(read.is_err(), "{is_spread}");
     }
-    std::fs::write(&path, member(&text[7..], 6)).expect("there is room for a file");
-    let how = (&ReadOptions::default(), &Progress::default());
-    let other = run(&path, &stretches, how, &|_: u64| Places::default(), &mut |_, _| Ok(()));
-    assert!(other.is_err());
 }
