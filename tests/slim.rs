@@ -5,13 +5,17 @@
 mod common;
 mod program;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use omni_trace::analyze::base::{TimeBase, TimeConfig};
 use omni_trace::analyze::iterations::iterations;
 use omni_trace::analyze::kernel_origins::Origins;
 use omni_trace::analyze::kernels::{activity_durations, kernel_rows};
 use omni_trace::analyze::timeline::Class;
+use omni_trace::model::limits::SPREAD_FROM_BYTES;
 use omni_trace::read::{ReadOptions, read_input};
 use omni_trace::store::Store;
 use program::omni_trace;
@@ -387,5 +391,42 @@ fn members_are_written_once() {
         }
         let is_alone = command == "slim" && input == &path;
         assert!(!is_alone || top["displayTimeUnit"] == "ns", "{written}");
+    }
+}
+
+/// A large file is inflated from many places by several threads, and not at all where everything goes.
+#[test]
+fn threads_change_no_byte_of_a_large_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("in.json.gz");
+    let mut file = GzEncoder::new(Vec::new(), Compression::new(1));
+    let mut number = 7_u64;
+    file.write_all(b"{\"schemaVersion\":1,\"traceEvents\":[\n").unwrap();
+    for i in 0.. {
+        let mut word = String::new();
+        for _ in 0..4 {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            word += &format!("{:x}", number >> 8);
+        }
+        let cat = if i / 15_000 % 4 == 1 { "cpu_op" } else { "python_function" };
+        let event =
+            format!(r#""ph":"X","cat":"{cat}","name":"n","pid":1,"tid":1,"ts":{i},"dur":1"#);
+        writeln!(file, r#"{{{event},"args":{{"word":"{word}"}}}},"#).unwrap();
+        if file.get_ref().len() as u64 > SPREAD_FROM_BYTES {
+            break;
+        }
+    }
+    file.write_all(b"{\"ph\":\"M\",\"name\":\"end\",\"pid\":1,\"tid\":1}]}\n").unwrap();
+    std::fs::write(&path, file.finish().unwrap()).unwrap();
+    for name in ["out.json.gz", "out.json", "out.pftrace"] {
+        let out = dir.path().join(name);
+        let mut first = None;
+        for threads in ["1", "2", "4"] {
+            let flags = ["--keep-waits", "--drop", "python_function", "--threads", threads];
+            let report = slim(&path, &out, &flags);
+            assert_eq!(report["categories"][0]["category"], "python_function");
+            let written = (std::fs::read(&out).unwrap(), report);
+            assert!(first.get_or_insert_with(|| written.clone()) == &written, "{name} {threads}");
+        }
     }
 }

@@ -88,7 +88,16 @@ pub(super) fn parse_text<S: Sink>(
     how: How,
     make: &impl MakeSink<S>,
 ) -> Given<S::Output> {
-    let mut sink = make(offset);
+    give_text(text, offset, how, make(offset))
+}
+
+/// The same with the sink at hand.
+pub(super) fn give_text<S: Sink>(
+    text: &[u8],
+    offset: u64,
+    how: How,
+    mut sink: S,
+) -> Given<S::Output> {
     let walked = walk(text, offset, how, &mut sink);
     let (output, reporter) = sink.finish();
     Given { output, reporter, walked }

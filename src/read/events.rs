@@ -51,10 +51,13 @@ pub(crate) trait Visitor: Send {
     /// Takes an event with its number among all events of the file.
     fn event(&mut self, number: u64, event: &RawEvent<'_>, reading: Reading);
 
-    /// Whether an event of which this is known need not be read, which is then not given.
-    fn passes(&mut self, _number: u64, _known: Known<'_>) -> bool {
+    /// Whether an event need not be read where it is known, which is then not given.
+    fn passes(&self, _number: u64) -> bool {
         false
     }
+
+    /// Takes note of so many events that were passed, all of this kind and together this long.
+    fn passed(&mut self, _n: u64, _known: Known<'_>) {}
 
     /// What the block became.
     fn finish(self) -> Self::Output;
@@ -192,14 +195,24 @@ impl<V: Visitor> Sink for Numbered<'_, V> {
         self.n_passed += 1;
     }
 
+    fn passes_all(&mut self) -> bool {
+        let Some(Indexed { first, lengths }) = self.block else { return false };
+        let passes = lengths.are_all(|number| self.visitor.passes(first + number));
+        if passes {
+            lengths.totals().for_each(|(n, known)| self.visitor.passed(n, known));
+        }
+        passes
+    }
+
     fn steps_over(&mut self, rest: &[u8]) -> Option<usize> {
         let block = self.block?;
         let known = block.lengths.get(self.n_passed)?;
         // A file that is another one by now is read as it is.
         let is_there = rest.get(known.len - 1) == Some(&b'}');
-        if !is_there || !self.visitor.passes(block.first + self.n_passed, known) {
+        if !is_there || !self.visitor.passes(block.first + self.n_passed) {
             return None;
         }
+        self.visitor.passed(1, known);
         self.n_passed += 1;
         Some(known.len)
     }
@@ -215,53 +228,69 @@ impl<V: Visitor> Sink for Numbered<'_, V> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     use super::*;
+    use crate::model::limits::SPREAD_FROM_BYTES;
+    use crate::read::chance::Numbers;
 
-    /// Number and time of the events that were seen, number and length of those that were passed.
-    type Seen = (Vec<(u64, Vec<u8>)>, Vec<(u64, usize)>);
-
-    /// Takes the text of events, and passes those of whose number that is said.
-    struct Numbers {
-        passes: fn(u64) -> bool,
-        seen: Vec<(u64, Vec<u8>)>,
-        passed: Vec<(u64, usize)>,
+    /// Number and time of the events that were given, and how many were passed, with their bytes.
+    #[derive(Debug, Default, PartialEq)]
+    struct Seen {
+        given: Vec<(u64, Vec<u8>)>,
+        n_passed: u64,
+        passed_bytes: usize,
     }
 
-    impl Visitor for Numbers {
+    /// Takes the text of events, and passes those of whose number that is said.
+    struct Looks {
+        passes: fn(u64) -> bool,
+        seen: Seen,
+    }
+
+    impl Visitor for Looks {
         type Output = Seen;
 
         fn event(&mut self, number: u64, event: &RawEvent<'_>, _: Reading) {
-            self.seen.push((number, event.ts.0.to_vec()));
+            self.seen.given.push((number, event.ts.0.to_vec()));
         }
 
-        fn passes(&mut self, number: u64, known: Known<'_>) -> bool {
-            let passes = (self.passes)(number);
-            self.passed.extend(passes.then_some((number, known.len)));
-            passes
+        fn passes(&self, number: u64) -> bool {
+            (self.passes)(number)
+        }
+
+        fn passed(&mut self, n: u64, known: Known<'_>) {
+            self.seen.n_passed += n;
+            self.seen.passed_bytes += known.len;
         }
 
         fn finish(self) -> Self::Output {
-            (self.seen, self.passed)
+            self.seen
         }
     }
 
-    /// What is seen of a file, and what is passed.
-    fn seen(text: &str, passes: fn(u64) -> bool) -> Seen {
+    /// What some threads see of a file, and whether they begin at many places of it.
+    fn seen(file: &[u8], threads: usize, passes: fn(u64) -> bool) -> (Seen, bool) {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let path = folder.path().join("a.json");
-        std::fs::write(&path, text).expect("there is room for a file");
-        let (options, progress) = (ReadOptions::default(), Arc::default());
+        std::fs::write(&path, file).expect("there is room for a file");
+        let options = ReadOptions { threads, ..ReadOptions::default() };
+        let progress = Arc::default();
         let read = read_for_rewriting(&path, &options, &progress, ReadAgain::Partly);
         let (_, again) = read.expect("it is a trace");
-        let make = || Numbers { passes, seen: Vec::new(), passed: Vec::new() };
-        let (mut seen, mut passed) = (Vec::new(), Vec::new());
-        let take = |(more, gone): (Vec<_>, Vec<_>)| {
-            seen.extend(more);
-            passed.extend(gone);
+        let make = || Looks { passes, seen: Seen::default() };
+        let mut all = Seen::default();
+        let take = |mut more: Seen| {
+            all.given.append(&mut more.given);
+            all.n_passed += more.n_passed;
+            all.passed_bytes += more.passed_bytes;
             Ok(())
         };
         visit(&again, &options, &progress, &make, take).expect("it is there");
-        (seen, passed)
+        (all, again.index.stretches().is_some())
     }
 
     /// A trace with damage every so many events.
@@ -279,15 +308,52 @@ mod tests {
 
     #[test]
     fn what_is_passed_changes_no_number() {
+        let passes = |number| number % 7 < 5;
         for (damage, every) in [("", 1), ("{\"ph\":\"X\",\"ts\":,\n", 9000), ("{},", 20_000)] {
             let text = trace(20_000, damage, every);
-            let (all, none) = seen(&text, |_| false);
-            let (some, passed) = seen(&text, |number| number % 7 < 5);
-            assert!(none.is_empty() && all.len() > 20_000 && passed.len() > 5000, "{damage}");
-            assert!(all.iter().enumerate().all(|(i, event)| event.0 == i as u64), "{damage}");
-            let is_passed = |number: u64| passed.binary_search_by_key(&number, |p| p.0).is_ok();
-            let expected: Vec<_> = all.into_iter().filter(|event| !is_passed(event.0)).collect();
-            assert!(some == expected, "{damage}");
+            let (all, _) = seen(text.as_bytes(), 2, |_| false);
+            let (some, _) = seen(text.as_bytes(), 2, passes);
+            assert!(all.n_passed == 0 && all.given.len() > 20_000, "{damage}");
+            assert!((0..).zip(&all.given).all(|(i, event)| event.0 == i), "{damage}");
+            let n_given = all.given.len() as u64 - some.n_passed;
+            assert!(some.n_passed > 5000 && some.given.len() as u64 == n_given, "{damage}");
+            assert!(some.given.iter().all(|event| all.given[event.0 as usize] == *event));
+            let n_wanted = |seen: &Seen| seen.given.iter().filter(|e| !passes(e.0)).count();
+            assert_eq!(n_wanted(&some), n_wanted(&all), "{damage}");
+        }
+    }
+
+    /// A file that is large enough for many places.
+    fn large_file() -> Vec<u8> {
+        let mut numbers = Numbers(5);
+        let mut file = GzEncoder::new(Vec::new(), Compression::new(1));
+        file.write_all(b"{\"traceEvents\":[\n").expect("memory is written");
+        while file.get_ref().len() as u64 <= SPREAD_FROM_BYTES {
+            let word: String =
+                (0..60).map(|_| char::from(b'0' + numbers.below(64) as u8)).collect();
+            let (word, ts) = (word.replace('\\', "z"), numbers.below(1 << 40));
+            let event = r#"{"ph":"X","name":"n","pid":1,"tid":2,"dur":1"#;
+            writeln!(file, r#"{event},"ts":{ts},"args":{{"word":"{word}"}}}},"#)
+                .expect("memory is written");
+        }
+        file.write_all(b"{\"ph\":\"M\",\"name\":\"end\"}]}\n").expect("memory is written");
+        file.finish().expect("memory is written")
+    }
+
+    #[test]
+    fn many_threads_see_what_one_sees() {
+        let file = large_file();
+        // Runs of events that are longer than a block, and such that are not.
+        let runs = |number| number / 20_000 % 3 != 1 || number % 20_000 > 3;
+        let kinds: [fn(u64) -> bool; 4] = [|_| false, |_| true, runs, |number| number % 2 == 0];
+        for passes in kinds {
+            let (right, is_spread) = seen(&file, 1, passes);
+            assert!(!is_spread);
+            for threads in [2, 4] {
+                let (found, is_spread) = seen(&file, threads, passes);
+                assert_eq!(is_spread, at_once(threads) >= STRETCHES_FROM_THREADS);
+                assert!(found == right, "{threads} threads");
+            }
         }
     }
 }

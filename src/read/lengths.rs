@@ -64,11 +64,34 @@ impl Lengths {
     /// What is known of an event by its number in the block.
     #[inline]
     pub(super) fn get(&self, number: u64) -> Option<Known<'_>> {
-        let code = *self.codes.get(number as usize)?;
-        let Label { cat, ph } = self.labels.get(usize::from(code & ((1 << LABEL_BITS) - 1)))?;
-        let len = usize::from(code >> LABEL_BITS);
+        let (label, len) = parts(*self.codes.get(number as usize)?);
+        let Label { cat, ph } = self.labels.get(label)?;
         (len > 0).then_some(Known { cat, ph, len })
     }
+
+    /// Whether nothing but events stands in the block that are known, all of which go by their numbers in it.
+    pub(super) fn are_all(&self, mut goes: impl FnMut(u64) -> bool) -> bool {
+        let mut codes = (0..).zip(&self.codes);
+        self.holds_events_alone && codes.all(|(number, &code)| parts(code).1 > 0 && goes(number))
+    }
+
+    /// All events that are known: how many there are of a category and phase, with the bytes of them all.
+    pub(super) fn totals(&self) -> impl Iterator<Item = (u64, Known<'_>)> {
+        let mut totals = [(0, 0); 1 << LABEL_BITS];
+        for (label, len) in self.codes.iter().map(|&code| parts(code)).filter(|known| known.1 > 0) {
+            let (n, bytes) = &mut totals[label];
+            (*n, *bytes) = (*n + 1, *bytes + len);
+        }
+        let labels = self.labels.iter().zip(totals);
+        labels.map(|(Label { cat, ph }, (n, len))| (n, Known { cat, ph, len }))
+    }
+}
+
+/// The label and the length that a code says.
+#[cfg(feature = "program")]
+#[inline]
+fn parts(code: u16) -> (usize, usize) {
+    (usize::from(code & ((1 << LABEL_BITS) - 1)), usize::from(code >> LABEL_BITS))
 }
 
 /// Measures the events of a block on their way to a sink, where somebody wants that.
@@ -227,6 +250,14 @@ mod tests {
             assert_eq!(known, Known { cat, ph, len: *len }, "{i}");
             n_known += 1;
         }
+        for (n, total) in lengths.totals() {
+            let of_kind = (0..400)
+                .filter_map(|i| lengths.get(i))
+                .filter(|known| (known.cat, known.ph) == (total.cat, total.ph));
+            let lens: Vec<_> = of_kind.map(|known| known.len).collect();
+            assert_eq!((n, total.len), (lens.len() as u64, lens.iter().sum()));
+        }
+        assert!(!lengths.are_all(|_| true));
         // 16 kinds of 60, without the long ones.
         assert_eq!(n_known, (0..400).filter(|i| i % 60 < 16 && i % 50 != 7).count());
         assert_eq!(lengths.get(400), None);
@@ -238,9 +269,12 @@ mod tests {
         let known = |between: &str| {
             let (events, lengths) = measured(&format!("{event},{between}\n{event}]}}"));
             assert_eq!(events.last().map(|event| event.2), Some(event.len()), "{between}");
+            assert!(lengths.get(0).is_some() == lengths.are_all(|_| true), "{between}");
             lengths.get(0).is_some()
         };
         assert!(known("") && known(",, "));
+        let (_, two) = measured(&format!("{event},{event}]}}"));
+        assert!(two.are_all(|number| number < 2) && !two.are_all(|number| number < 1));
         for between in ["{},", "x", "1,", "{\"ph\":\"X\",\"ts\":,", "}", "{\"traceEvents\":["] {
             assert!(!known(between), "{between}");
         }

@@ -1,7 +1,7 @@
 //! A second pass over one large gzip member by many threads, each of which inflates stretches of it and reads their events.
 //!
 //! The first pass noted places from which on it can be inflated ([`Mark`]) and where the blocks begin. With both no
-//! thread has to inflate for the others. Only files of which all is as it should be are read so; whatever is odd by now is an error.
+//! thread has to inflate for the others, nor what stands behind the last block of a stretch of which anything is wanted. Only files of which all is as it should be are read so; whatever is odd by now is an error.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use super::chrome::walk::{How, Sink};
-use super::crew::parse_text;
+use super::crew::give_text;
 use super::deflate::{Inflater, Mark};
 use super::first_member::READ_BYTES;
 use super::pipeline::{MakeSink, PassError, Take, start};
@@ -147,17 +147,26 @@ impl Reading<'_> {
         (inflater, text): (&mut Inflater, &mut Vec<u8>),
         make: &impl MakeSink<S>,
     ) -> io::Result<Vec<S::Output>> {
-        let Some(&(first, _)) = stretch.blocks.first() else { return Ok(Vec::new()) };
-        inflater.begin(self.file, stretch.mark)?;
-        self.fill((first - stretch.mark.offset) as usize, inflater, text)?;
+        let pass = |&(offset, len)| Block::new(offset, len, make(offset));
+        let blocks = || stretch.blocks.iter().map(pass).collect::<Vec<_>>();
+        let blocks = timed("read: pass over", blocks);
+        // Behind the last one that is read nothing need be inflated.
+        let n_inflated = blocks.iter().rposition(|block| !block.is_passed).map_or(0, |at| at + 1);
+        if n_inflated > 0 {
+            inflater.begin(self.file, stretch.mark)?;
+            self.fill((blocks[0].offset - stretch.mark.offset) as usize, inflater, text)?;
+        }
         let how = How { tolerant_only: self.options.force_slow_path, is_last: false };
-        let mut outputs = Vec::with_capacity(stretch.blocks.len());
-        for &(offset, len) in &stretch.blocks {
+        let mut outputs = Vec::with_capacity(blocks.len());
+        for (i, block) in blocks.into_iter().enumerate() {
             if self.progress.is_cancelled() {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            let text = timed("read: inflate", || self.fill(len, inflater, text))?;
-            outputs.push(timed("read: parse", || parse_text(text, offset, how, make)).output);
+            let (len, mut own) = (block.len, &[][..]);
+            if i < n_inflated {
+                own = timed("read: inflate", || self.fill(len, inflater, text))?;
+            }
+            outputs.push(block.read(own, how));
             self.progress.add_json_bytes(len as u64);
         }
         self.progress.add_file_bytes(stretch.file_bytes);
@@ -182,6 +191,29 @@ impl Reading<'_> {
         let other = || io::Error::other("it changed while it was read");
         inflater.fill(self.file, text).filter(|&n| n == len).ok_or_else(other)?;
         Ok(text)
+    }
+}
+
+/// A block of a stretch.
+struct Block<S> {
+    offset: u64,
+    len: usize,
+    sink: S,
+    /// Whether nothing of it need be read.
+    is_passed: bool,
+}
+
+impl<S: Sink> Block<S> {
+    fn new(offset: u64, len: usize, mut sink: S) -> Self {
+        Self { offset, len, is_passed: sink.passes_all(), sink }
+    }
+
+    /// What it becomes; its text is of no account where it is passed.
+    fn read(self, text: &[u8], how: How) -> S::Output {
+        if self.is_passed {
+            return self.sink.finish().0;
+        }
+        timed("read: parse", || give_text(text, self.offset, how, self.sink)).output
     }
 }
 

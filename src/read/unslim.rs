@@ -122,6 +122,11 @@ impl<S: Sink> Sink for Former<'_, S> {
         self.anew.is_nothing() && self.sink.repeated(event)
     }
 
+    #[cfg(feature = "program")]
+    fn passes_all(&mut self) -> bool {
+        self.sink.passes_all()
+    }
+
     fn steps_over(&mut self, rest: &[u8]) -> Option<usize> {
         self.sink.steps_over(rest)
     }

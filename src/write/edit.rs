@@ -286,7 +286,8 @@ struct Counted {
 }
 
 impl BlockTally {
-    pub(crate) fn count(&mut self, known: Known<'_>, is_gone: bool) {
+    /// Counts so many events of a kind, which are together so long.
+    pub(crate) fn count(&mut self, n: u64, known: Known<'_>, is_gone: bool) {
         let Known { cat, ph, len } = known;
         let is_of = |counted: &Counted| counted.cat == cat && counted.ph == ph;
         if !self.counted.get(self.last).is_some_and(is_of) {
@@ -298,7 +299,7 @@ impl BlockTally {
         }
         let row = &mut self.counted[self.last].row;
         let add = |amount: &mut Amount| {
-            amount.events += 1;
+            amount.events += n;
             amount.bytes += len as u64;
         };
         add(&mut row.before);

@@ -69,7 +69,7 @@ impl Body {
     /// Gives memory back that was written.
     pub(super) fn give_back(self, spares: &Spares) {
         match self {
-            Self::Plain(text) => spares.texts.give(text),
+            Self::Plain(text) => spares.give_text(text),
             Self::Gzip(block) => spares.compressed.give(block.bytes),
         }
     }
@@ -83,10 +83,7 @@ impl<'p> Rewriter<'p> {
         level: Option<u32>,
         spares: &'p Spares,
     ) -> Self {
-        // A little more than a block of input, which is rarely exceeded.
-        let memory = || Vec::with_capacity(crate::model::limits::BLOCK_BYTES * 9 / 8);
-        let mut out = spares.texts.take().unwrap_or_else(memory);
-        out.clear();
+        let out = Vec::new();
         let (tally, forms, names) = <(BlockTally, Forms, Names)>::default();
         Self { plan, edit, level, spares, out, tally, forms, names, last: None }
     }
@@ -129,6 +126,9 @@ impl<'p> Rewriter<'p> {
         let lane = lane_of(self.plan, track, number, event, times);
         let shift_ns = self.shift_of(event, times);
         let out = &mut self.out;
+        if out.capacity() == 0 {
+            *out = self.spares.text();
+        }
         if !out.is_empty() {
             out.extend_from_slice(SEPARATOR);
         }
@@ -190,19 +190,19 @@ impl Visitor for Rewriter<'_> {
         let is_dropped = self.edit.is_some_and(|edit| edit.drops(number, event));
         let times = if is_dropped { None } else { Times::of(event) };
         if self.edit.is_some() {
-            self.tally.count(Known::of(event), times.is_none());
+            self.tally.count(1, Known::of(event), times.is_none());
         }
         if let Some(times) = times {
             self.put_event(number, event, times, reading == Reading::Repaired);
         }
     }
 
-    fn passes(&mut self, number: u64, known: Known<'_>) -> bool {
-        let is_gone = self.edit.is_some_and(|edit| edit.is_slice_gone(number));
-        if is_gone {
-            self.tally.count(known, true);
-        }
-        is_gone
+    fn passes(&self, number: u64) -> bool {
+        self.edit.is_some_and(|edit| edit.is_slice_gone(number))
+    }
+
+    fn passed(&mut self, n: u64, known: Known<'_>) {
+        self.tally.count(n, known, true);
     }
 
     fn finish(self) -> Rewritten {
@@ -216,7 +216,7 @@ impl Visitor for Rewriter<'_> {
                 let memory = spares.compressed.take().unwrap_or_default();
                 let block = timed("write: compress", || compressor.block(&text, memory));
                 spares.compressors.give(compressor);
-                spares.texts.give(text);
+                spares.give_text(text);
                 Body::Gzip(block)
             }
         };

@@ -234,7 +234,7 @@ impl Visitor for Encoder<'_> {
     fn event(&mut self, number: u64, event: &RawEvent<'_>, reading: Reading) {
         if let Some(edit) = self.edit {
             let is_gone = edit.drops(number, event);
-            self.block.tally.count(Known::of(event), is_gone);
+            self.block.tally.count(1, Known::of(event), is_gone);
             if is_gone {
                 return;
             }
@@ -251,12 +251,12 @@ impl Visitor for Encoder<'_> {
         }
     }
 
-    fn passes(&mut self, number: u64, known: Known<'_>) -> bool {
-        let is_gone = self.edit.is_some_and(|edit| edit.is_slice_gone(number));
-        if is_gone {
-            self.block.tally.count(known, true);
-        }
-        is_gone
+    fn passes(&self, number: u64) -> bool {
+        self.edit.is_some_and(|edit| edit.is_slice_gone(number))
+    }
+
+    fn passed(&mut self, n: u64, known: Known<'_>) {
+        self.block.tally.count(n, known, true);
     }
 
     fn finish(self) -> Encoded {

@@ -23,6 +23,12 @@ pub(crate) trait Sink: Send {
         false
     }
 
+    /// Asked before anything else: whether nothing of the block need be read. The sink has taken note of all its events then.
+    #[cfg(feature = "program")]
+    fn passes_all(&mut self) -> bool {
+        false
+    }
+
     /// Asked where an event starts, with the text from there on: how many bytes it takes, where it need not be read.
     fn steps_over(&mut self, _rest: &[u8]) -> Option<usize> {
         None
