@@ -43,8 +43,8 @@ pub const PIECE_BYTES: usize = 1 << 18;
 /// Memory that what is decoded of a piece may take; of a stream that has more to say the rest waits for its turn.
 pub const MAX_TOKEN_BYTES: usize = 6 * PIECE_BYTES;
 
-/// Bytes of a file from which on many threads inflate its first member, if there are as many as [`SPREAD_FROM_THREADS`]. Less is
-/// inflated in a few hundredths of a second.
+/// Bytes of a file from which on many threads inflate its first member, if there are as many as [`SPREAD_FROM_THREADS`], and, when it is
+/// read again, [`STRETCHES_FROM_THREADS`]. Less is inflated in a few hundredths of a second.
 pub const SPREAD_FROM_BYTES: u64 = 4 << 20;
 
 /// Parser threads, with a processor each, from which on they inflate, too: with fewer, the others wait less for the thread that inflates, and inflating
