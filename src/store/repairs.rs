@@ -7,12 +7,14 @@
 //! **Starts.** Kineto writes a time of 0 where it has none. Such an event keeps its duration and has no place on the time
 //! line. Times of 0 that lie beside the others, as in files that count from their first event, are times.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::column::Durations;
 use super::order::Order;
-use super::{Store, Track, TrackId};
+use super::{Slices, Store, Track, TrackId};
 use crate::diag::{IssueKind, Reporter};
 use crate::model::EventKind;
 use crate::model::limits::{CROSSING_NS, IMPOSSIBLE_DUR_NS, UNTIMED_GAP_NS, UNTIMED_WINDOW_GAP_NS};
@@ -74,6 +76,66 @@ impl Frames<'_> {
     }
 }
 
+/// Slices that are gone through by one thread at once, at least: with fewer it is done sooner than shared out.
+const SLICES_AT_A_TIME: usize = 1 << 16;
+
+/// Slices that are passed over at once where all of them ended before.
+const BLOCK: usize = 64;
+
+/// Whether some frame of a track may end after the one around it, as few do: only then is one thread to close them in turn. Tracks of many
+/// slices are gone through by all threads; others may.
+fn may_cross(slices: &Slices, track: Range<usize>, is_frame: &[bool]) -> bool {
+    let n_at_a_time = track.len().div_ceil(rayon::current_num_threads());
+    n_at_a_time < SLICES_AT_A_TIME || crosses_somewhere(slices, track, is_frame, n_at_a_time)
+}
+
+/// Whether some frame of a track ends after the one around it, of which so many slices are gone through at a time.
+fn crosses_somewhere(
+    slices: &Slices,
+    track: Range<usize>,
+    is_frame: &[bool],
+    n_at_a_time: usize,
+) -> bool {
+    let starts: Vec<usize> = track.clone().step_by(n_at_a_time).collect();
+    starts.into_par_iter().any(|start| {
+        let open = open_ends(slices, track.start..start, is_frame);
+        crosses(slices, start..track.end.min(start + n_at_a_time), (is_frame, open))
+    })
+}
+
+/// The ends of the frames among some slices that have not ended when the next one begins. If none crosses another, those are all that
+/// matters for what comes.
+fn open_ends(slices: &Slices, before: Range<usize>, is_frame: &[bool]) -> Vec<i64> {
+    let now_ns = slices.ts_ns[before.end];
+    let mut open = Vec::new();
+    for first in before.clone().step_by(BLOCK) {
+        let block = first..before.end.min(first + BLOCK);
+        let latest_ns = slices.ts_ns[block.end - 1];
+        let longest_ns = slices.dur_ns.most(block.clone());
+        if longest_ns.is_some_and(|ns| latest_ns.saturating_add(i64::from(ns)) <= now_ns) {
+            continue;
+        }
+        let frames = block.filter(|&slice| is_frame[usize::from(slices.category[slice])]);
+        open.extend(frames.map(|slice| slices.end_ns(slice)).filter(|&end_ns| end_ns > now_ns));
+    }
+    open
+}
+
+/// Whether one of the frames among some slices ends after the one around it, which may be one of those that are open.
+fn crosses(slices: &Slices, range: Range<usize>, (is_frame, open): (&[bool], Vec<i64>)) -> bool {
+    let mut open = open;
+    range.into_iter().filter(|&slice| is_frame[usize::from(slices.category[slice])]).any(|slice| {
+        let (start_ns, end_ns) = (slices.ts_ns[slice], slices.end_ns(slice));
+        while open.last().is_some_and(|&around| around <= start_ns) {
+            open.pop();
+        }
+        let crosses =
+            open.last().is_some_and(|&around| end_ns.saturating_sub(around) > CROSSING_NS);
+        open.push(end_ns);
+        crosses
+    })
+}
+
 /// What was taken for times that the input lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repairs {
@@ -122,17 +184,20 @@ impl Store {
             return None;
         }
         let Self { tracks, slices, .. } = self;
+        // The frames of tid 0 are those of several threads.
+        let is_looked_at = |track: &Track| {
+            track.tid != TrackId::Int(0) && may_cross(slices, track.slices.clone(), &is_frame)
+        };
+        let looked_at: Vec<bool> = tracks.par_iter().map(is_looked_at).collect();
         let (mut narrow, wide) = slices.dur_ns.parts_mut();
         let mut of_tracks = Vec::with_capacity(tracks.len());
-        for track in tracks.iter() {
+        for (track, is_looked_at) in tracks.iter().zip(looked_at) {
             let (own, rest) = narrow.split_at_mut(track.slices.len());
-            of_tracks.push((track, own));
+            of_tracks.extend(is_looked_at.then_some((track, own)));
             narrow = rest;
         }
         let closed: Vec<Closed> = of_tracks
             .into_par_iter()
-            // The frames of tid 0 are those of several threads.
-            .filter(|(track, _)| track.tid != TrackId::Int(0))
             .map(|(track, narrow)| {
                 let range = track.slices.clone();
                 Frames {
@@ -218,7 +283,11 @@ fn widen(hull: &mut Hull, start: i64, end: i64) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::crosses_somewhere;
     use crate::diag::Reporter;
+    use crate::model::EventKind;
     use crate::store::{ChunkBuilder, SliceRow, Store, TraceMeta, TrackId};
 
     /// Slices as (category, thread, start, end).
@@ -260,6 +329,34 @@ mod tests {
         assert_eq!(ends(&store).iter().map(|one| one.1).collect::<Vec<_>>(), expected);
         assert_eq!(store.repairs.n_unclosed_frames, 2);
         assert_eq!(store.repairs.unclosed_frames_ns, 2 * (9_000_000_000 - 200_000));
+    }
+
+    proptest! {
+        /// Those of tid 0 are left as they are, so that they can be looked at in parts.
+        #[test]
+        fn parts_of_a_track_cross_where_all_of_it_does(
+            slices in prop::collection::vec((0_i64..300, 0_i64..300, 0..8), 1..40),
+            scale in 1_i64..3_000,
+        ) {
+            let of_tid = |tid| {
+                let slice = |&(start, dur, kind): &(i64, i64, i32)| {
+                    let category = if kind == 0 { "cpu_op" } else { "python_function" };
+                    // Rarely one that does not fit 32 bits.
+                    let dur = if dur == 299 { 5_000_000_000 } else { dur / 8 };
+                    (category, tid, start * scale, (start + dur) * scale)
+                };
+                store(&slices.iter().map(slice).collect::<Vec<_>>())
+            };
+            let n_crossing = of_tid(7).repairs.n_unclosed_frames;
+            let merged = of_tid(0);
+            let kinds = merged.categories.iter();
+            let is_frame: Vec<bool> = kinds.map(|&(_, kind)| kind == EventKind::PythonFunction).collect();
+            for n_at_a_time in 1..=slices.len() {
+                let crosses =
+                    crosses_somewhere(&merged.slices, 0..slices.len(), &is_frame, n_at_a_time);
+                prop_assert_eq!(crosses, n_crossing > 0, "{}", n_at_a_time);
+            }
+        }
     }
 
     #[test]
