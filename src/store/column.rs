@@ -51,11 +51,6 @@ fn wide_value(wide: &[(u32, u64)], row: u32) -> Option<u64> {
     Some(wide[found].1)
 }
 
-/// What no value of some rows exceeds; `None` where one has none or does not fit.
-fn most(rows: &[u32]) -> Option<u32> {
-    Some(rows.iter().copied().fold(0, u32::max)).filter(|&most| most < WIDE)
-}
-
 const NONE: u32 = u32::MAX;
 const WIDE: u32 = u32::MAX - 1;
 
@@ -82,14 +77,10 @@ impl CompactColumn {
         }
     }
 
-    /// For every so many rows what none of their values exceeds; `None` where one has no value or does not fit 32 bits.
-    pub(super) fn at_most(&self, n_rows: usize) -> impl Iterator<Item = Option<u32>> + '_ {
-        self.narrow.chunks(n_rows).map(most)
-    }
-
-    /// The same of some rows.
+    /// What none of the values of some rows exceeds; `None` where one has no value or does not fit 32 bits.
     pub(super) fn most(&self, rows: Range<usize>) -> Option<u32> {
-        most(&self.narrow[rows])
+        let most = self.narrow[rows].iter().copied().fold(0, u32::max);
+        (most < WIDE).then_some(most)
     }
 
     /// Replaces the value of a row.

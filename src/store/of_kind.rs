@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Store;
+use super::{Slices, Store};
 use crate::model::EventKind;
 
 /// Slices that are passed over at once where none of them is wanted.
@@ -39,21 +39,9 @@ impl Store {
         self.categories.iter().map(|&(_, kind)| kind).zip(counts)
     }
 
-    /// The slices that end after a time, ascending: blocks in which the last start and the longest duration do not reach it are passed
-    /// over.
+    /// The slices that end after a time, ascending.
     pub fn ending_after(&self, t_ns: i64) -> impl Iterator<Item = usize> + '_ {
-        let starts = self.slices.ts_ns.chunks(BLOCK);
-        let blocks = starts.zip(self.slices.dur_ns.at_most(BLOCK)).enumerate();
-        let reaching = blocks.filter(move |(_, (starts, longest_ns))| {
-            let latest_ns = starts.iter().copied().fold(i64::MIN, i64::max);
-            longest_ns.is_none_or(|ns| latest_ns.saturating_add(i64::from(ns)) > t_ns)
-        });
-        reaching
-            .flat_map(|(number, (starts, _))| {
-                let first = number * BLOCK;
-                first..first + starts.len()
-            })
-            .filter(move |&slice| self.slices.end_ns(slice) > t_ns)
+        self.slices.ending_after(0..self.slices.len(), t_ns)
     }
 
     /// The slices of all tracks whose kind is wanted, ascending.
@@ -62,6 +50,26 @@ impl Store {
         wanted: impl Fn(EventKind) -> bool,
     ) -> impl Iterator<Item = usize> + Clone + '_ {
         self.slices_of(0..self.slices.len(), wanted)
+    }
+}
+
+impl Slices {
+    /// Those of a range that end after a time, ascending: blocks in which the last start and the longest duration do not reach it are
+    /// passed over.
+    pub(super) fn ending_after(
+        &self,
+        range: Range<usize>,
+        t_ns: i64,
+    ) -> impl Iterator<Item = usize> + '_ {
+        let end = range.end;
+        let block = move |first: usize| first..end.min(first + BLOCK);
+        let reaches = move |block: &Range<usize>| {
+            let latest_ns = self.ts_ns[block.clone()].iter().copied().fold(i64::MIN, i64::max);
+            let longest_ns = self.dur_ns.most(block.clone());
+            longest_ns.is_none_or(|ns| latest_ns.saturating_add(i64::from(ns)) > t_ns)
+        };
+        let blocks = range.step_by(BLOCK).map(block).filter(reaches);
+        blocks.flatten().filter(move |&slice| self.end_ns(slice) > t_ns)
     }
 }
 

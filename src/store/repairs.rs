@@ -30,6 +30,21 @@ struct Closed {
     is_in_order: bool,
 }
 
+/// The ends of the frames in which the next one may begin, the innermost last.
+#[derive(Debug, Default)]
+struct Open(Vec<i64>);
+
+impl Open {
+    /// Leaves the frames that ended before one begins. Gives the end of the one around it where it ends after that.
+    #[inline]
+    fn crossed(&mut self, start_ns: i64, end_ns: i64) -> Option<i64> {
+        while self.0.last().is_some_and(|&around| around <= start_ns) {
+            self.0.pop();
+        }
+        self.0.last().copied().filter(|around| end_ns.saturating_sub(*around) > CROSSING_NS)
+    }
+}
+
 /// The slices of a track, in order.
 struct Frames<'a> {
     ts_ns: &'a [i64],
@@ -44,7 +59,7 @@ impl Frames<'_> {
     fn close(self) -> Closed {
         let Self { ts_ns, category, mut durations, is_frame } = self;
         let mut closed = Closed { is_in_order: true, ..Closed::default() };
-        let mut open: Vec<i64> = Vec::new();
+        let mut open = Open::default();
         // Start and earliest new end of the frames that were cut last and begin at one time.
         let mut cut = (i64::MIN, i64::MAX);
         for (slice, (&start, &category)) in ts_ns.iter().zip(category).enumerate() {
@@ -58,19 +73,14 @@ impl Frames<'_> {
             if !is_frame {
                 continue;
             }
-            while open.last().is_some_and(|&around| around <= start) {
-                open.pop();
-            }
-            if let Some(&around) = open.last()
-                && end.saturating_sub(around) > CROSSING_NS
-            {
+            if let Some(around) = open.crossed(start, end) {
                 closed.count += 1;
                 closed.ns += dur_ns - (around - start);
                 closed.wide.extend(durations.set(slice, (around - start) as u64));
                 end = around;
                 cut = (start, if start == cut.0 { cut.1.min(end) } else { end });
             }
-            open.push(end);
+            open.0.push(end);
         }
         closed
     }
@@ -78,9 +88,6 @@ impl Frames<'_> {
 
 /// Slices that are gone through by one thread at once, at least: with fewer it is done sooner than shared out.
 const SLICES_AT_A_TIME: usize = 1 << 16;
-
-/// Slices that are passed over at once where all of them ended before.
-const BLOCK: usize = 64;
 
 /// Whether some frame of a track may end after the one around it, as few do: only then is one thread to close them in turn. Tracks of many
 /// slices are gone through by all threads; others may.
@@ -98,41 +105,29 @@ fn crosses_somewhere(
 ) -> bool {
     let starts: Vec<usize> = track.clone().step_by(n_at_a_time).collect();
     starts.into_par_iter().any(|start| {
-        let open = open_ends(slices, track.start..start, is_frame);
-        crosses(slices, start..track.end.min(start + n_at_a_time), (is_frame, open))
+        let open = open_before(slices, track.start..start, is_frame);
+        crosses(slices, start..track.end.min(start + n_at_a_time), is_frame, open)
     })
 }
 
-/// The ends of the frames among some slices that have not ended when the next one begins. If none crosses another, those are all that
-/// matters for what comes.
-fn open_ends(slices: &Slices, before: Range<usize>, is_frame: &[bool]) -> Vec<i64> {
-    let now_ns = slices.ts_ns[before.end];
-    let mut open = Vec::new();
-    for first in before.clone().step_by(BLOCK) {
-        let block = first..before.end.min(first + BLOCK);
-        let latest_ns = slices.ts_ns[block.end - 1];
-        let longest_ns = slices.dur_ns.most(block.clone());
-        if longest_ns.is_some_and(|ns| latest_ns.saturating_add(i64::from(ns)) <= now_ns) {
-            continue;
-        }
-        let frames = block.filter(|&slice| is_frame[usize::from(slices.category[slice])]);
-        open.extend(frames.map(|slice| slices.end_ns(slice)).filter(|&end_ns| end_ns > now_ns));
-    }
-    open
+/// The frames among some slices that have not ended when the next one begins. If none crosses another, those are all that matters for
+/// what comes.
+fn open_before(slices: &Slices, before: Range<usize>, is_frame: &[bool]) -> Open {
+    let ending = slices.ending_after(before.clone(), slices.ts_ns[before.end]);
+    let frames = ending.filter(|&slice| is_frame[usize::from(slices.category[slice])]);
+    Open(frames.map(|slice| slices.end_ns(slice)).collect())
 }
 
 /// Whether one of the frames among some slices ends after the one around it, which may be one of those that are open.
-fn crosses(slices: &Slices, range: Range<usize>, (is_frame, open): (&[bool], Vec<i64>)) -> bool {
-    let mut open = open;
-    range.into_iter().filter(|&slice| is_frame[usize::from(slices.category[slice])]).any(|slice| {
+fn crosses(slices: &Slices, mut range: Range<usize>, is_frame: &[bool], mut open: Open) -> bool {
+    range.any(|slice| {
         let (start_ns, end_ns) = (slices.ts_ns[slice], slices.end_ns(slice));
-        while open.last().is_some_and(|&around| around <= start_ns) {
-            open.pop();
+        let is_frame = is_frame[usize::from(slices.category[slice])];
+        is_frame && {
+            let crosses = open.crossed(start_ns, end_ns).is_some();
+            open.0.push(end_ns);
+            crosses
         }
-        let crosses =
-            open.last().is_some_and(|&around| end_ns.saturating_sub(around) > CROSSING_NS);
-        open.push(end_ns);
-        crosses
     })
 }
 
